@@ -1,0 +1,70 @@
+"""Errors of the domain. They know nothing of HTTP: the API's table (`problems.py`) says which is which code.
+
+ServiceError
+├── InvalidRequest       the payload's shape: a list of (field, message, type)
+├── UnusableRequest      the shape is right, but what it names cannot be used
+├── JobNotFound
+├── JobNotFinished
+├── NoArtifact
+├── IdempotencyConflict  the same key came with another body
+├── StoreError           the store is out of reach, or holds something broken
+└── ClusterUnavailable   the API server is out of reach
+"""
+
+from dataclasses import dataclass
+
+
+class ServiceError(Exception):
+    """The root: catching it catches what this service itself raises."""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldProblem:
+    """`field` is a dotted path as the client wrote it, such as `dataset[0].text`; `type` is a stable word."""
+
+    field: str
+    message: str
+    type: str
+
+
+class InvalidRequest(ServiceError):
+    def __init__(self, problems: list[FieldProblem]) -> None:
+        super().__init__("; ".join(f"{p.field}: {p.message}" for p in problems))
+        self.problems = problems
+
+
+class UnusableRequest(ServiceError):
+    """The message names the offending thing and what is allowed."""
+
+
+class JobNotFound(ServiceError):
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"Unknown job '{job_id}'.")
+        self.job_id = job_id
+
+
+class JobNotFinished(ServiceError):
+    def __init__(self) -> None:
+        super().__init__("Job has not finished yet.")
+
+
+class NoArtifact(ServiceError):
+    def __init__(self) -> None:
+        super().__init__("Job did not produce an artifact.")
+
+
+class IdempotencyConflict(ServiceError):
+    def __init__(self, key: str) -> None:
+        super().__init__(f"Idempotency-Key '{key}' was used with another body; use a new key for a new request.")
+
+
+class StoreError(ServiceError):
+    """Reading or writing the store failed; the message never holds credentials."""
+
+
+class ClusterUnavailable(ServiceError):
+    """The Kubernetes API server did not answer; `uncertain` means that the last write may have taken effect."""
+
+    def __init__(self, message: str, *, uncertain: bool = False) -> None:
+        super().__init__(message)
+        self.uncertain = uncertain

@@ -1,0 +1,94 @@
+"""Every name, label and annotation that two parts must agree on. Free of pydantic: the reporter imports it."""
+
+import re
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+GROUP = "dspy-service.io"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+KIND = "OptimizationJob"
+PLURAL = "optimizationjobs"
+SINGULAR = "optimizationjob"
+SHORT_NAME = "oj"
+
+LABEL_JOB = f"{GROUP}/job"
+LABEL_ATTEMPT = f"{GROUP}/attempt"
+LABEL_FINISHED = f"{GROUP}/finished"
+LABEL_MODEL_KEY = f"{GROUP}/model-key"
+LABEL_SUBMITTED_BY = f"{GROUP}/submitted-by"
+LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
+MANAGED_BY = "dspy-service"
+ANNOTATION_REQUEST_DIGEST = f"{GROUP}/request-digest"
+SUBMITTED_BY_API = "api"
+
+RUNNER_SERVICE_ACCOUNT = "dspy-service-runner"
+STORE_CLAIM = "dspy-service-store"
+SERVICE_KEYS_SECRET = "dspy-service-model-keys"
+
+MODEL_ROLES = ("default", "reflection", "prompt", "task")
+"""Keys of `spec.models`, of a job's credentials Secret, and (upper-cased) the ends of the runner's variables."""
+
+UUID_PATTERN = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+_API_NAME = re.compile(rf"job-({UUID_PATTERN})")
+_BARE_UUID = re.compile(UUID_PATTERN)
+
+_IDEMPOTENCY_NAMESPACE = uuid.UUID("6b1d5c0e-6f0f-5f5e-9a86-0b0f6f3a6a55")
+
+
+def api_job(job_id: str) -> str:
+    """The resource's name for a job id of the API (a UUID)."""
+    return f"job-{job_id}"
+
+
+def resource_name(job_id: str) -> str:
+    """The resource that an HTTP client means by `job_id`: a UUID is one of the API's, all else is a name."""
+    return api_job(job_id) if _BARE_UUID.fullmatch(job_id) else job_id
+
+
+def job_id(resource: str) -> str:
+    """What HTTP clients call the resource: the UUID where the API named it, else its own name."""
+    match = _API_NAME.fullmatch(resource)
+    return match[1] if match else resource
+
+
+def is_api_name(resource: str) -> bool:
+    return _API_NAME.fullmatch(resource) is not None
+
+
+def is_bare_uuid(name: str) -> bool:
+    return _BARE_UUID.fullmatch(name) is not None
+
+
+def idempotent_job_id(namespace: str, key: str) -> str:
+    """The job id that an `Idempotency-Key` always leads to, so that two API replicas agree without talking."""
+    return str(uuid.uuid5(_IDEMPOTENCY_NAMESPACE, f"{namespace}/{key}"))
+
+
+def store_id(metadata: Mapping[str, Any]) -> str:
+    """The job's folder in the store: a kubectl user's name can be used again, its uid cannot."""
+    match = _API_NAME.fullmatch(metadata["name"])
+    return match[1] if match else str(metadata["uid"])
+
+
+def attempt_job(resource: str, attempt: int) -> str:
+    return f"{resource}-{attempt}"
+
+
+def credentials_secret(resource: str) -> str:
+    return f"{resource}-keys"
+
+
+def child_labels(resource: str, attempt: int | None = None) -> dict[str, str]:
+    """Labels of whatever belongs to a job: its attempts' Jobs and pods, its Secret."""
+    labels = {LABEL_MANAGED_BY: MANAGED_BY, LABEL_JOB: resource}
+    return labels if attempt is None else labels | {LABEL_ATTEMPT: str(attempt)}
+
+
+def key_variable(role: str) -> str:
+    return f"DSPY_SERVICE_KEY_{role.upper()}"
+
+
+def credentials_variable(role: str) -> str:
+    return f"DSPY_SERVICE_CREDENTIALS_{role.upper()}"
