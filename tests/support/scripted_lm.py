@@ -1,0 +1,357 @@
+"""A scripted, OpenAI-compatible model server on loopback: every test and bench that needs a model uses this one.
+
+Its answers are deterministic: for a classification task it knows the right label of every row and gets harder rows
+right the better it is instructed (rubric sentences in the instruction, demos in the messages), so that optimizers
+have something to find. Faults are chosen by the path (`/err401/v1`), for everybody (`server.fault = "401"`), or from
+a certain call on (`server.fail_from(20, "refuse")`).
+
+    with ScriptedServer(rows) as server: ... server.url ... server.stats.calls ...
+    python tests/support/scripted_lm.py --port 8911 --dataset rows.jsonl [--latency-ms 20] [--log requests.jsonl]
+"""
+
+import argparse
+import asyncio
+import contextlib
+import hashlib
+import json
+import re
+import threading
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+import httptools
+import orjson
+
+FIELD = re.compile(r"^\[\[ ## (\w+) ## \]\]\s*$", re.MULTILINE)
+OUTPUT_FIELDS = re.compile(r"Your output fields are:\n(.*?)\nAll interactions", re.DOTALL)
+NUMBERED_FIELD = re.compile(r"^\d+\. `(\w+)` \((.*?)\)", re.MULTILINE)
+MODULE_NAMES = re.compile(r'"([\w.\[\]]+)"')
+INSTRUCTION_FIELDS = ("proposed_instruction", "new_instruction", "improved_instruction")
+
+TICKETS = [
+    {"text": f"Ticket {i}: {text}", "label": label}
+    for i, (text, label) in enumerate(
+        [
+            ("I was charged twice this month", "billing"),
+            ("the app crashes when I open it", "technical"),
+            ("I cannot log in with my password", "account"),
+            ("my parcel has not arrived", "shipping"),
+        ]
+        * 10
+    )
+]
+"""A data set for whoever needs just any: 40 rows of four labels."""
+
+
+def share(text: str) -> float:
+    """A stable number in [0, 1] for a text."""
+    return int(hashlib.sha256(text.encode()).hexdigest()[:8], 16) / 0xFFFFFFFF
+
+
+@dataclass
+class Stats:
+    """What was asked, counted; `by_auth` is keyed by the bearer token."""
+
+    calls: int = 0
+    failed: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    in_flight: int = 0
+    max_in_flight: int = 0
+    by_kind: Counter[str] = field(default_factory=Counter)
+    by_auth: Counter[str] = field(default_factory=Counter)
+
+
+class ScriptedModel:
+    """Messages to text. `kind` says what was asked: task, propose, advice, rules or other."""
+
+    def __init__(self, rows: Iterable[Mapping[str, Any]], text: str = "text", label: str = "label") -> None:
+        rows = list(rows)
+        self._text, self._label = text, label
+        self.labels = sorted({str(row[label]) for row in rows}) or ["yes", "no"]
+        self.rubric = {name: f"Use {name} for whatever is about {name}." for name in self.labels}
+        ranked = sorted((str(row[text]).strip() for row in rows), key=share)
+        difficulty = {name: (rank + 0.5) / len(ranked) for rank, name in enumerate(ranked)}
+        self._key = {str(row[text]).strip(): (str(row[label]), difficulty[str(row[text]).strip()]) for row in rows}
+        self._seen: Counter[str] = Counter()
+
+    def answer(self, messages: Sequence[Mapping[str, str]], auth: str = "") -> tuple[str, str]:
+        system = next((m["content"] for m in messages if m["role"] in ("system", "developer")), "")
+        users = [m["content"] for m in messages if m["role"] == "user"]
+        asked = OUTPUT_FIELDS.search(system)
+        fields = NUMBERED_FIELD.findall(asked[1]) if asked else []
+        if not fields:
+            return "OK", "other"
+        last = users[-1] if users else ""
+        values, kind = self._values([name for name, _ in fields], system, last, len(users) - 1, auth)
+        answer = {name: values.get(name, f"some {name}") for name, _ in fields}
+        if "Outputs will be a JSON object" in system:
+            return json.dumps(answer), kind
+        body = "\n\n".join(f"[[ ## {name} ## ]]\n{_plain(value)}" for name, value in answer.items())
+        return f"{body}\n\n[[ ## completed ## ]]", kind
+
+    def _values(self, names: list[str], system: str, last: str, demos: int, auth: str) -> tuple[dict[str, Any], str]:
+        inputs = _fields(last.split("\n\nRespond with")[0])
+        if self._label in names:
+            return {self._label: self._classify(inputs.get(self._text, ""), system, demos)}, "task"
+        if any(name in names for name in INSTRUCTION_FIELDS):
+            return self._propose(names, inputs, auth + system + last), "propose"
+        if "module_advice" in names:
+            modules = MODULE_NAMES.findall(inputs.get("module_names", "")) or ["self"]
+            advice = list(self.rubric.values())[int(share(last) * len(self.labels)) % len(self.labels)]
+            return {"module_advice": dict.fromkeys(modules, advice)}, "advice"
+        if "natural_language_rules" in names:
+            return {"natural_language_rules": " ".join(self.rubric.values())}, "rules"
+        return ({"observations": "COMPLETE"} if "prior_observations" in inputs else {}), "other"
+
+    def _classify(self, text: str, system: str, demos: int) -> str:
+        objective = system.split("your objective is:")[-1]
+        known = sum(sentence in objective for sentence in self.rubric.values()) / len(self.rubric)
+        skill = 0.4 + 0.05 * min(demos, 4) + 0.4 * known
+        gold, difficulty = self._key.get(text.strip(), (self.labels[0], share(text)))
+        if difficulty < skill:
+            return gold
+        return self.labels[(self.labels.index(gold) + 1) % len(self.labels)]
+
+    def _propose(self, names: list[str], inputs: dict[str, str], prompt: str) -> dict[str, Any]:
+        current = inputs.get("current_instruction") or inputs.get("basic_instruction") or "Classify the text."
+        current = current.strip().strip('"')
+        missing = [sentence for sentence in self.rubric.values() if sentence not in current]
+        self._seen[prompt] += 1
+        more = 1 if "new_instruction" in names else self._seen[prompt] % (len(self.rubric) + 1)
+        proposal = " ".join([current, *missing[:more]])
+        return dict.fromkeys(INSTRUCTION_FIELDS, proposal) | {"proposed_prefix_for_output_field": "Label:"}
+
+
+def _fields(text: str) -> dict[str, str]:
+    parts = FIELD.split(text)
+    return {name: value.strip() for name, value in zip(parts[1::2], parts[2::2], strict=True)}
+
+
+def _plain(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+class _Connection(asyncio.Protocol):
+    """One keep-alive connection; head and body go out in one write, or Nagle costs 40 ms a call."""
+
+    def __init__(self, server: "ScriptedServer") -> None:
+        self._server = server
+        self._parser = httptools.HttpRequestParser(self)
+        self._transport: asyncio.Transport | None = None
+        self._url, self._auth, self._body = "", "", bytearray()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._server.connections.add(transport)
+
+    def connection_lost(self, _exc: Exception | None) -> None:
+        if self._transport is not None:
+            self._server.connections.discard(self._transport)
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError:
+            self.close()
+
+    def on_message_begin(self) -> None:
+        self._url, self._auth, self._body = "", "", bytearray()
+
+    def on_url(self, url: bytes) -> None:
+        self._url += url.decode()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if name.lower() == b"authorization":
+            self._auth = value.decode().removeprefix("Bearer ")
+
+    def on_body(self, body: bytes) -> None:
+        self._body += body
+
+    def on_message_complete(self) -> None:
+        self._server.serve(self, self._url, self._auth, bytes(self._body))
+
+    def send(self, status: int, document: Any, headers: str = "") -> None:
+        if self._transport is None or self._transport.is_closing():
+            return
+        body = orjson.dumps(document)
+        head = f"HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n{headers}\r\n"
+        self._transport.write(head.encode() + body)
+
+    def close(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+
+class ScriptedServer:
+    """Runs in a thread of its own; its public attributes may be read and set from any thread."""
+
+    def __init__(
+        self,
+        rows: Iterable[Mapping[str, Any]] = TICKETS,
+        *,
+        port: int = 0,
+        latency: float = 0.0,
+        text: str = "text",
+        label: str = "label",
+        log: Path | None = None,
+    ) -> None:
+        self.model = ScriptedModel(rows, text, label)
+        self.stats = Stats()
+        self.latency = latency
+        self.fault = ""
+        self.requests: list[dict[str, Any]] = []
+        self.keep_requests = False
+        self.connections: set[asyncio.Transport] = set()
+        self._faults_from: tuple[int, str] | None = None
+        self._log = log.open("ab") if log else None
+        self._port = port
+        self._loop = asyncio.new_event_loop()
+        self._listener: asyncio.Server | None = None
+        self._thread: threading.Thread | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._port}/v1"
+
+    def url_of(self, fault: str) -> str:
+        """The same server, but whatever is sent here meets the fault: 401, 429, 500, hang, refuse, garbage."""
+        return f"http://127.0.0.1:{self._port}/err{fault}/v1"
+
+    def fail_from(self, call: int, fault: str) -> None:
+        """From the call of this number on (counted from 1), everybody meets the fault."""
+        self._faults_from = (call, fault)
+
+    def reset(self) -> None:
+        self.stats, self.fault, self._faults_from = Stats(), "", None
+        self.requests.clear()
+
+    async def listen(self) -> None:
+        self._listener = await self._loop.create_server(
+            lambda: _Connection(self), "127.0.0.1", self._port, backlog=1024
+        )
+        self._port = self._listener.sockets[0].getsockname()[1]
+
+    def run(self) -> None:
+        """In the foreground, until interrupted."""
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_until_complete(self.listen())
+        self._loop.run_forever()
+
+    def __enter__(self) -> Self:
+        self._thread = threading.Thread(target=self._loop.run_forever, name="scripted-lm", daemon=True)
+        self._thread.start()
+        asyncio.run_coroutine_threadsafe(self.listen(), self._loop).result(10)
+        return self
+
+    def __exit__(self, *_exc: object) -> None:
+        asyncio.run_coroutine_threadsafe(self._shut(), self._loop).result(10)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        if self._thread is not None:
+            self._thread.join(10)
+        self._loop.close()
+        if self._log is not None:
+            self._log.close()
+
+    async def _shut(self) -> None:
+        for transport in list(self.connections):
+            transport.abort()
+        if self._listener is not None:
+            self._listener.close()
+
+    def serve(self, connection: _Connection, url: str, auth: str, body: bytes) -> None:
+        path = url.partition("?")[0]
+        if path == "/stats":
+            return connection.send(200, vars(self.stats))
+        if path == "/reset":
+            self.reset()
+            return connection.send(200, {})
+        first = path.split("/")[1]
+        fault = first.removeprefix("err") if first.startswith("err") else self.fault
+        if self._faults_from is not None and self.stats.calls + self.stats.failed + 1 >= self._faults_from[0]:
+            fault = fault or self._faults_from[1]
+        if fault:
+            self.stats.failed += 1
+            return self._fail(connection, fault)
+        request = orjson.loads(body)
+        self.stats.in_flight += 1
+        self.stats.max_in_flight = max(self.stats.max_in_flight, self.stats.in_flight)
+        if self.latency:
+            self._loop.call_later(self.latency, self._complete, connection, request, auth)
+            return None
+        return self._complete(connection, request, auth)
+
+    def _fail(self, connection: _Connection, fault: str) -> None:
+        if fault == "hang":
+            return
+        if fault == "refuse":
+            connection.close()
+        elif fault == "garbage":
+            connection.send(200, ["not", "a", "completion"])
+        else:
+            wait = "retry-after: 0.01\r\n" if fault in ("429", "500", "503") else ""
+            connection.send(int(fault), {"error": {"message": f"injected {fault}", "type": "x", "code": "c"}}, wait)
+
+    def _complete(self, connection: _Connection, request: dict[str, Any], auth: str) -> None:
+        messages = request["messages"]
+        answers = [self.model.answer(messages, auth) for _ in range(request.get("n") or 1)]
+        prompt = sum(len(str(m["content"])) for m in messages) // 4
+        completion = sum(len(text) for text, _ in answers) // 4
+        stats = self.stats
+        stats.in_flight -= 1
+        stats.calls += 1
+        stats.prompt_tokens += prompt
+        stats.completion_tokens += completion
+        stats.by_kind[answers[0][1]] += 1
+        stats.by_auth[auth] += 1
+        self._record(request, auth, answers[0])
+        choices = [
+            {"index": i, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}
+            for i, (text, _) in enumerate(answers)
+        ]
+        usage = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+        connection.send(
+            200,
+            {
+                "id": "scripted",
+                "object": "chat.completion",
+                "created": 1,
+                "model": request.get("model"),
+                "choices": choices,
+                "usage": usage,
+            },
+        )
+
+    def _record(self, request: dict[str, Any], auth: str, answer: tuple[str, str]) -> None:
+        entry = {"kind": answer[1], "auth": auth, "request": request, "answer": answer[0]}
+        if self.keep_requests:
+            self.requests.append(entry)
+        if self._log is not None:
+            self._log.write(orjson.dumps(entry) + b"\n")
+            self._log.flush()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--port", type=int, default=8911)
+    parser.add_argument("--dataset", type=Path, help="JSON Lines with a text and a label")
+    parser.add_argument("--text", default="text", help="the column that is asked about")
+    parser.add_argument("--label", default="label", help="the column to answer with")
+    parser.add_argument("--latency-ms", type=float, default=0.0)
+    parser.add_argument("--log", type=Path, help="append every request and answer to this file")
+    args = parser.parse_args()
+    rows = [json.loads(line) for line in args.dataset.read_text().splitlines() if line] if args.dataset else TICKETS
+    server = ScriptedServer(
+        rows, port=args.port, latency=args.latency_ms / 1000, text=args.text, label=args.label, log=args.log
+    )
+    print(f"scripted model on http://127.0.0.1:{args.port}/v1", flush=True)
+    with contextlib.suppress(KeyboardInterrupt):
+        server.run()
+
+
+if __name__ == "__main__":
+    main()
