@@ -1,0 +1,97 @@
+"""The reflector against a scripted API server: what it shows is what there is, whatever the watch does."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any, cast
+
+from dspy_service_core.kube import errors
+from dspy_service_core.kube.protocol import KubeClient, Object, ObjectList, WatchEvent
+from dspy_service_core.kube.reflector import Reflector
+from dspy_service_core.kube.resources import OPTIMIZATION_JOBS
+from waiting import until
+
+
+def obj(name: str, version: str) -> Object:
+    return {"metadata": {"namespace": "n", "name": name, "resourceVersion": version}}
+
+
+class Names:
+    def __init__(self) -> None:
+        self.objects: dict[str, str] = {}
+
+    def upsert(self, obj: Object) -> None:
+        self.objects[obj["metadata"]["name"]] = obj["metadata"]["resourceVersion"]
+
+    def remove(self, obj: Object) -> None:
+        self.objects.pop(obj["metadata"]["name"], None)
+
+    def retain(self, keys: frozenset[tuple[str, str]]) -> None:
+        self.objects = {name: version for name, version in self.objects.items() if ("n", name) in keys}
+
+
+class Script:
+    """Answers lists and watches in the order given, then hangs."""
+
+    def __init__(self, lists: list[ObjectList], watches: list[list[WatchEvent | Exception]]) -> None:
+        self.lists, self.watches = lists, watches
+        self.versions: list[str] = []
+
+    async def list(self, *_: Any, **__: Any) -> ObjectList:
+        return self.lists.pop(0)
+
+    async def watch(self, *_: Any, resource_version: str, **__: Any) -> AsyncIterator[WatchEvent]:
+        self.versions.append(resource_version)
+        if not self.watches:
+            await asyncio.Event().wait()
+        for event in self.watches.pop(0):
+            if isinstance(event, Exception):
+                raise event
+            yield event
+
+
+async def reflect(script: Script) -> Names:
+    names = Names()
+    reflector = Reflector(cast(KubeClient, script), OPTIMIZATION_JOBS, names)
+    task = asyncio.create_task(reflector.run())
+
+    async def scripted_to_the_end() -> bool:
+        return not script.watches and not script.lists and reflector.synced.is_set()
+
+    await until(scripted_to_the_end, timeout=10)
+    await asyncio.sleep(0)
+    task.cancel()
+    return names
+
+
+async def test_pages_then_events() -> None:
+    script = Script(
+        [ObjectList([obj("a", "1")], "", "more"), ObjectList([obj("b", "2")], "5")],
+        [
+            [
+                WatchEvent("ADDED", obj("c", "6")),
+                WatchEvent("DELETED", obj("a", "7")),
+                WatchEvent("MODIFIED", obj("b", "8")),
+            ]
+        ],
+    )
+    assert (await reflect(script)).objects == {"b": "8", "c": "6"}
+    assert script.versions[0] == "5"
+
+
+async def test_what_vanished_while_nobody_watched_is_forgotten() -> None:
+    script = Script(
+        [ObjectList([obj("a", "1"), obj("b", "2")], "5"), ObjectList([obj("b", "9")], "10")],
+        [[errors.Expired("too old")], []],
+    )
+    assert (await reflect(script)).objects == {"b": "9"}
+    assert script.versions[:2] == ["5", "10"]
+
+
+async def test_a_broken_watch_goes_on_where_it_was() -> None:
+    bookmark = WatchEvent("BOOKMARK", {"metadata": {"resourceVersion": "20"}})
+    script = Script(
+        [ObjectList([obj("a", "1")], "5")],
+        [[WatchEvent("ADDED", obj("b", "6")), bookmark, errors.Unavailable("broken")], []],
+    )
+    assert (await reflect(script)).objects == {"a": "1", "b": "6"}
+    assert script.versions[:2] == ["5", "20"]
