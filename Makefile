@@ -1,0 +1,55 @@
+# Every target makes .venv where there is none; nothing else has to be installed by hand.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+SOURCES := core api operator runner local client
+ARGS ?=
+
+.PHONY: install demo up test check generate lock bench clean
+
+install: $(READY)
+
+# uv is fetched by pip when the machine lacks it. Bytecode is compiled here because dspy's import costs three times as
+# much without it, at every start of every job.
+$(READY): requirements/dev.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	command -v uv >/dev/null 2>&1 || $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	UV=$$(command -v uv || echo $(BIN)/uv); \
+	$$UV pip install --quiet --python $(BIN)/python --compile-bytecode --require-hashes -r requirements/dev.txt && \
+	$$UV pip install --quiet --python $(BIN)/python --no-deps --editable .
+	$(BIN)/python -m compileall -q $(SOURCES)
+	touch $@
+
+demo: $(READY)
+	$(BIN)/dspy-service demo $(ARGS)
+
+up: $(READY)
+	$(BIN)/dspy-service up $(ARGS)
+
+test: $(READY)
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(READY)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy $(SOURCES)
+	$(BIN)/lint-imports
+	$(BIN)/python -m dspy_service_core.crd --check
+	$(BIN)/python -m dspy_service_runner.introspect --check
+
+# What is generated and committed: the CRD from the models, the catalogue from the pinned dspy.
+generate: $(READY)
+	$(BIN)/python -m dspy_service_core.crd --write
+	$(BIN)/python -m dspy_service_runner.introspect --write
+
+# Without a host's name in it: hashes alone say what is installed.
+lock: $(READY)
+	$$(command -v uv || echo $(BIN)/uv) pip compile pyproject.toml --extra dev --universal --generate-hashes \
+		--no-annotate --no-header --quiet --output-file requirements/dev.txt
+
+bench: $(READY)
+	$(BIN)/python bench/run.py $(ARGS)
+
+clean:
+	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache

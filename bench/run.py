@@ -1,0 +1,38 @@
+"""`make bench`: every figure beside its limit or its peer, measured in the same run.
+
+Each section is a file with `measure() -> list[Figure]`. Nothing here asserts: a figure that misses its limit is printed
+as not met, and the exit code stays 0.
+"""
+
+import sys
+from collections.abc import Callable
+
+import jobs
+import memory
+import reads
+import submits
+from figures import Figure
+from rich.console import Console
+from rich.table import Table
+
+SECTIONS: dict[str, Callable[[], list[Figure]]] = {
+    "submits": submits.measure,
+    "reads": reads.measure,
+    "jobs": jobs.measure,
+    "memory": memory.measure,
+}
+
+
+def main(wanted: list[str]) -> None:
+    console = Console(width=140)
+    for name in wanted or SECTIONS:
+        table = Table(title=name, title_justify="left")
+        for column in ("figure", "measured", "limit or peer", "ratio", ""):
+            table.add_column(column, justify="left" if column == "figure" else "right")
+        for figure in SECTIONS[name]():
+            table.add_row(figure.what, figure.measured, figure.against, f"{figure.ratio:.2f}", figure.verdict)
+        console.print(table)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,116 @@
+"""A whole service in a folder of its own, as a user starts it, for the time of one measurement."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+START_SECONDS = 60
+STOP_SECONDS = 15
+
+
+@dataclass(frozen=True)
+class Service:
+    url: str
+    data_dir: Path
+    process: psutil.Process
+
+    @property
+    def kubeconfig(self) -> Path:
+        return self.data_dir / "kubeconfig"
+
+    def processes(self) -> list[psutil.Process]:
+        return [self.process, *self.process.children(recursive=True)]
+
+    def resident_mib(self) -> float:
+        """Proportional set sizes summed, so that a page shared by two of its processes counts once."""
+        return sum(_pss(process) for process in self.processes()) / 2**20
+
+
+def _pss(process: psutil.Process) -> int:
+    try:
+        return int(process.memory_full_info().pss)
+    except psutil.Error:
+        return 0
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def service(*args: str, data_dir: Path | None = None) -> Iterator[Service]:
+    """`dspy-service up` with these arguments; ends with SIGTERM, as an operator ends it."""
+    with tempfile.TemporaryDirectory(prefix="dspy-service-bench-") as temporary:
+        folder = data_dir or Path(temporary)
+        port = free_port()
+        command = [str(Path(sys.executable).parent / "dspy-service"), "up", "--port", str(port)]
+        process = subprocess.Popen(
+            [*command, "--data-dir", str(folder), *args], stdout=subprocess.PIPE, text=True, env=_environment()
+        )
+        try:
+            _await_ready(process)
+            yield Service(f"http://127.0.0.1:{port}", folder, psutil.Process(process.pid))
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(STOP_SECONDS)
+
+
+@contextmanager
+def model_server(dataset: Path) -> Iterator[str]:
+    """The tests' scripted model without latency; gives its base URL."""
+    port = free_port()
+    script = Path(__file__).parent.parent / "tests" / "support" / "scripted_lm.py"
+    process = subprocess.Popen([sys.executable, str(script), "--port", str(port), "--dataset", str(dataset)])
+    try:
+        _await_port(port)
+        yield f"http://127.0.0.1:{port}/v1"
+    finally:
+        process.terminate()
+        process.wait(STOP_SECONDS)
+
+
+@contextmanager
+def bare_app() -> Iterator[str]:
+    port = free_port()
+    with tempfile.TemporaryDirectory(prefix="dspy-service-bare-") as folder:
+        script = Path(__file__).parent / "bare_app.py"
+        process = subprocess.Popen([sys.executable, str(script), str(port), f"{folder}/runs.db"])
+        try:
+            _await_port(port)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()
+            process.wait(STOP_SECONDS)
+
+
+def _environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("DSPY_SERVICE_")}
+
+
+def _await_ready(process: "subprocess.Popen[str]") -> None:
+    assert process.stdout is not None
+    for line in process.stdout:
+        if "ready at" in line:
+            return
+    raise SystemExit(f"the service ended with {process.wait()} before it was ready")
+
+
+def _await_port(port: int) -> None:
+    for _ in range(START_SECONDS * 50):
+        try:
+            socket.create_connection(("127.0.0.1", port), timeout=0.02).close()
+        except OSError:
+            continue
+        return
+    raise SystemExit(f"nothing listens at 127.0.0.1:{port}")

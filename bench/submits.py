@@ -1,0 +1,42 @@
+"""`POST /run` at 8 clients, the operator running, beside a bare FastAPI app on the same machine in the same run."""
+
+from itertools import repeat
+
+from figures import Figure
+from load import Load, run
+from payloads import payload
+from service import bare_app, service
+
+SMALL, LARGE = 30, 2000
+REQUESTS = {SMALL: 2000, LARGE: 400}
+NOWHERE = "http://127.0.0.1:9/v1"
+LEAST = {SMALL: 250.0, LARGE: 80.0}
+
+
+def measure() -> list[Figure]:
+    figures = []
+    for rows in (SMALL, LARGE):
+        body = payload(rows, NOWHERE)
+        with bare_app() as url:
+            bare = _submit(url, body, rows)
+        # No slot: the jobs wait in the queue, so that what is measured is the submit and not the jobs.
+        with service("--concurrency", "0") as ours:
+            submitted = _submit(ours.url, body, rows)
+        figures += [
+            Figure(f"POST /run, {rows} rows", submitted.per_second, "/s", least=LEAST[rows]),
+            Figure(
+                f"POST /run, {rows} rows, beside the bare app",
+                submitted.per_second,
+                "/s",
+                least=bare.per_second,
+                peer="bare FastAPI + SQLite",
+            ),
+        ]
+    return figures
+
+
+def _submit(url: str, body: bytes, rows: int) -> Load:
+    load = run(url, repeat(("POST", "/run", body), REQUESTS[rows]))
+    if load.failures:
+        raise SystemExit(f"{load.failures} of {REQUESTS[rows]} submits failed: {load.first_failure}")
+    return load
