@@ -71,7 +71,9 @@ def model_server(dataset: Path) -> Iterator[str]:
     """The tests' scripted model without latency; gives its base URL."""
     port = free_port()
     script = Path(__file__).parent.parent / "tests" / "support" / "scripted_lm.py"
-    process = subprocess.Popen([sys.executable, str(script), "--port", str(port), "--dataset", str(dataset)])
+    process = subprocess.Popen(
+        [sys.executable, str(script), "--port", str(port), "--dataset", str(dataset), "--label", "team"]
+    )
     try:
         _await_port(port)
         yield f"http://127.0.0.1:{port}/v1"
