@@ -208,5 +208,5 @@ def test_folders_of_a_job() -> None:
 
 
 def test_pydantic_is_not_imported() -> None:
-    code = "import sys, dspy_service_core.store; print('pydantic' in sys.modules)"
+    code = "import sys, dspy_service_core.segment_writer; print('pydantic' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
