@@ -1,7 +1,8 @@
 """The peers of a job: the same DSPy work with no service around it, forked from a warm process or fresh in a sandbox.
 
 The work is what the service's optimizer does for `payloads.payload`: baseline on the test split, BootstrapFewShot, the
-score after it. No store, no logs, no artifact, no resource.
+score after it. No store, no logs, no artifact, no resource; answered calls are kept in dspy's own disk cache, a folder
+a job, as a user would without the service.
 """
 
 import json
@@ -10,6 +11,7 @@ import shutil
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -27,9 +29,10 @@ class Forks:
 
 def bare_forks(model: str, count: int) -> Forks:
     """One warm process, `count` forks one after the other."""
-    output = subprocess.run(
-        [sys.executable, __file__, "forks", model, str(count)], capture_output=True, text=True, check=True
-    ).stdout
+    command = [sys.executable, __file__, "forks", model, str(count)]
+    with tempfile.TemporaryDirectory(prefix="bare-forks-") as folder:
+        environment = os.environ | {"TMPDIR": folder}
+        output = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
     return Forks(statistics.median(json.loads(output.splitlines()[-1])))
 
 
@@ -63,7 +66,7 @@ def _work(model: str) -> None:
     examples = [dspy.Example(**row).with_inputs(source) for row in data]
     train, test = examples[: ROWS // 2], examples[ROWS // 2 :]
     dspy.configure(lm=dspy.LM("openai/scripted", api_base=model, api_key="bench", temperature=0.1))
-    dspy.configure_cache(enable_disk_cache=False)
+    dspy.configure_cache(disk_cache_dir=tempfile.mkdtemp(prefix="bare-cache-"))
     evaluate = dspy.Evaluate(devset=test, metric=namespace["metric"], num_threads=8)
     program = dspy.Predict(namespace["Ticket"])
     evaluate(program)
