@@ -22,7 +22,7 @@ class Figure:
 
     @property
     def ratio(self) -> float:
-        return self.value / self.limit if self.limit else float("inf")
+        return self.value / self.limit if self.limit else float(self.value > 0)
 
     @property
     def met(self) -> bool:
