@@ -1,0 +1,106 @@
+"""The best program so far, for whoever stops a run early, and the history of scores for a picture later.
+
+Optimizers hand out no intermediate program. Most score candidates through `dspy.Evaluate`, whose callbacks show the
+program and its score; the others have an observer of their own beside their strategy.
+"""
+
+import contextlib
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dspy
+import orjson
+from dspy.utils.callback import BaseCallback
+
+from dspy_service_core import pod_files
+from dspy_service_runner.optimizer.outbox import Outbox
+
+logger = logging.getLogger("dspy_service.candidates")
+
+BEST_FILE = "best.json"
+State = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    score: float
+    rows: int
+    calls: int
+    """Metric calls made when it was scored."""
+    state: State
+
+
+def state_of(program: dspy.Module) -> State:
+    """What an optimizer changes in a program; models stay out, they hold endpoints."""
+    state = program.dump_state()
+    for part in state.values():
+        if isinstance(part, dict) and "lm" in part:
+            part["lm"] = None
+    return dict(state)
+
+
+class Candidates:
+    def __init__(self, outbox: Outbox, calls: Callable[[], int], improved: Callable[[float], None]) -> None:
+        self._outbox, self._calls, self._improved = outbox, calls, improved
+        self._lock = threading.Lock()
+        self._start: State = {}
+        self._tried = False
+        self._best: Candidate | None = None
+        self.history: list[tuple[int, float]] = []
+
+    @property
+    def best(self) -> Candidate | None:
+        """None until something else than the program as given was scored."""
+        return self._best if self._tried else None
+
+    def begin(self, program: dspy.Module, earlier: Path) -> None:
+        """`earlier`: the file that an earlier attempt left."""
+        self._start = state_of(program)
+        with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
+            kept = Candidate(**orjson.loads(earlier.read_bytes()))
+            self._best, self._tried = kept, True
+            self._improved(kept.score)
+
+    def scored(self, state: State, score: float, rows: int) -> None:
+        """A candidate's full score. More rows outweigh a higher score on few."""
+        with self._lock:
+            self._tried = self._tried or state != self._start
+            calls = self._calls()
+            self.history.append((calls, score))
+            best = self._best
+            if best is not None and (rows, score) <= (best.rows, best.score):
+                return
+            self._best = Candidate(score, rows, calls, state)
+        self._improved(score)
+        self._keep()
+
+    def _keep(self) -> None:
+        if self.best is None:
+            return
+        try:
+            self._outbox.replace(f"{pod_files.CHECKPOINT}/{BEST_FILE}", orjson.dumps(vars(self.best), default=str))
+        except OSError as error:
+            logger.warning("the best program so far could not be kept: %s", error)
+
+
+class EvaluationObserver(BaseCallback):  # type: ignore[misc]  # dspy is untyped
+    """Candidates scored through `dspy.Evaluate` on at least `full` rows."""
+
+    def __init__(self, candidates: Candidates, full: int) -> None:
+        self._candidates, self._full = candidates, full
+        self._open: dict[str, tuple[dspy.Module, int]] = {}
+
+    def on_evaluate_start(self, call_id: str, instance: Any, inputs: dict[str, Any]) -> None:
+        rows = len(inputs.get("devset") or instance.devset)
+        if rows >= self._full:
+            self._open[call_id] = (inputs["program"], rows)
+
+    def on_evaluate_end(self, call_id: str, outputs: Any, exception: BaseException | None = None) -> None:
+        opened = self._open.pop(call_id, None)
+        if opened is not None and outputs is not None:
+            program, rows = opened
+            self._candidates.scored(state_of(program), float(outputs.score), rows)

@@ -1,0 +1,31 @@
+"""What an earlier attempt left behind, back in its place: GEPA's state and the best program so far."""
+
+import logging
+import shutil
+from pathlib import Path
+
+import cloudpickle
+
+logger = logging.getLogger("dspy_service.checkpoint")
+
+GEPA_STATE = "gepa_state.bin"
+GEPA_STOP = "gepa.stop"
+
+
+def restore(earlier: Path, checkpoint: Path) -> None:
+    """A state that a kill left unreadable is dropped: the journal makes repeating its work free.
+
+    To be called once the user's modules are loaded: the state may name their classes.
+    """
+    if not earlier.is_dir():
+        return
+    shutil.copytree(earlier, checkpoint, dirs_exist_ok=True)
+    (checkpoint / GEPA_STOP).unlink(missing_ok=True)
+    state = checkpoint / GEPA_STATE
+    if not state.is_file():
+        return
+    try:
+        cloudpickle.loads(state.read_bytes())
+    except Exception as error:
+        logger.warning("GEPA's saved state is unreadable and starts anew: %s", error)
+        state.unlink()

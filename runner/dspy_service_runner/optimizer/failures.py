@@ -1,0 +1,58 @@
+"""How a run ends other than well: failures with a reason, and interrupts that no optimizer can swallow.
+
+DSPy's optimizers catch `Exception` and go on with a score of 0. What must end a run from inside one is therefore a
+`BaseException`, and it is raised anew in every thread that asks (`Gate.check`), because queued work would go on.
+"""
+
+import threading
+
+
+class JobFailed(Exception):
+    """The job's end: a CamelCase reason and a message whose first line is the cause."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+
+
+class Interrupt(BaseException):
+    """Ends whatever runs inside an optimizer; `failure` is the cause, or None where the user asked for the end."""
+
+    def __init__(self, failure: JobFailed | None) -> None:
+        super().__init__(str(failure) if failure else "stop requested")
+        self.failure = failure
+
+
+class Gate:
+    """What work of one stage asks before it goes on. Once shut it stays shut; the first cause counts."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._shut = False
+        self._failure: JobFailed | None = None
+
+    @property
+    def is_shut(self) -> bool:
+        return self._shut
+
+    def stop(self) -> None:
+        self._close(None)
+
+    def fail(self, failure: JobFailed) -> None:
+        self._close(failure)
+
+    def check(self) -> None:
+        if self._shut:
+            raise Interrupt(self._failure)
+
+    def _close(self, failure: JobFailed | None) -> None:
+        with self._lock:
+            if not self._shut:
+                self._failure, self._shut = failure, True
+
+
+def first_line(error: BaseException) -> str:
+    """An exception as people read it: its type, and the first line of what it says."""
+    text = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -1,0 +1,84 @@
+"""`/job/in`: what the job is, read once the reporter says that all of it is there."""
+
+import hashlib
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from dspy_service_core import pod_files
+from dspy_service_core.job import OptimizationJobSpec
+from dspy_service_runner.optimizer.failures import JobFailed
+
+_POLL_SECONDS = 0.005
+_PATIENT_AFTER_SECONDS = 10.0
+_PATIENT_POLL_SECONDS = 0.05
+
+
+@dataclass(frozen=True)
+class Job:
+    job_id: str
+    name: str
+    namespace: str
+    attempt: int
+    spec: OptimizationJobSpec
+    signature_code: str
+    metric_code: str
+
+    @property
+    def seed(self) -> int:
+        """The one given or drawn; else the same at every attempt."""
+        if self.spec.split.seed is not None:
+            return self.spec.split.seed
+        digest = hashlib.sha256(f"{self.namespace}/{self.job_id}".encode()).digest()
+        return int.from_bytes(digest[:4], "big")
+
+
+def wait_until_ready(
+    folder: Path,
+    timeout: float,
+    now: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> bool:
+    """A prewarmed process starts within one short poll; one that waits for long does not spin."""
+    ready, start = folder / pod_files.READY, now()
+    while not ready.exists():
+        waited = now() - start
+        if waited > timeout:
+            return False
+        sleep(_POLL_SECONDS if waited < _PATIENT_AFTER_SECONDS else _PATIENT_POLL_SECONDS)
+    return True
+
+
+def read_job(folder: Path) -> Job:
+    document = orjson.loads((folder / pod_files.JOB).read_bytes())
+    spec = dict(document["spec"])
+    codes = {part: (spec.pop(part, None) or {}).get("code") or "" for part in ("signature", "metric")}
+    return Job(
+        job_id=document["jobId"],
+        name=document["name"],
+        namespace=document["namespace"],
+        attempt=document["attempt"],
+        # Code from the payload may be longer than a resource's: it is not the model's to check.
+        spec=OptimizationJobSpec.model_validate({"dataset": {}, "signature": {}, "metric": {}, **spec}),
+        signature_code=codes["signature"],
+        metric_code=codes["metric"],
+    )
+
+
+def read_rows(folder: Path) -> list[dict[str, Any]]:
+    rows = []
+    for number, line in enumerate((folder / pod_files.ROWS).read_bytes().splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            row = orjson.loads(line)
+        except orjson.JSONDecodeError as error:
+            raise JobFailed("InvalidDataset", f"Row {number} of the dataset is not JSON: {error}.") from None
+        if not isinstance(row, dict):
+            raise JobFailed("InvalidDataset", f"Row {number} of the dataset is not an object.")
+        rows.append(row)
+    return rows

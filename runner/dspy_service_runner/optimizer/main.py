@@ -1,0 +1,149 @@
+"""`dspy-service-optimizer`: one job's run, from `ready` to `result.json`.
+
+Importing this module imports dspy and whatever the usual job needs, and starts no thread: a prewarmed process imports
+it, forks, and calls `main`. The process ends with `os._exit`: user code's threads and exit handlers keep nobody.
+"""
+
+import argparse
+import contextlib
+import logging
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import dspy
+import tqdm
+
+from dspy_service_core import pod_files
+from dspy_service_runner.optimizer import settings as optimizer_settings
+from dspy_service_runner.optimizer.candidates import Candidates
+from dspy_service_runner.optimizer.capture import Capture
+from dspy_service_runner.optimizer.control import Control
+from dspy_service_runner.optimizer.failures import Interrupt
+from dspy_service_runner.optimizer.inputs import read_job, read_rows, wait_until_ready
+from dspy_service_runner.optimizer.journal import JournalCache
+from dspy_service_runner.optimizer.log_entries import LogEntries, Relay
+from dspy_service_runner.optimizer.models import build, take_credentials
+from dspy_service_runner.optimizer.outbox import AppendFile, Outbox
+from dspy_service_runner.optimizer.progress import Progress
+from dspy_service_runner.optimizer.resolve import read_registry
+from dspy_service_runner.optimizer.result import Record
+from dspy_service_runner.optimizer.settings import Settings
+from dspy_service_runner.optimizer.stages import Kit, Run, failure_of
+from dspy_service_runner.optimizer.usage import Usage
+from dspy_service_runner.optimizer.validation import prepare
+
+logger = logging.getLogger("dspy_service")
+
+EXIT_NO_RESULT = 70
+"""Not even a result could be written."""
+
+
+@dataclass(frozen=True)
+class Arguments:
+    inputs: Path
+    out: Path
+    scratch: Path
+    log_quota: int
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Never returns."""
+    arguments = parse(argv)
+    code = EXIT_NO_RESULT
+    try:
+        code = run(arguments)
+    finally:
+        os._exit(code)
+
+
+def parse(argv: Sequence[str] | None) -> Arguments:
+    parser = argparse.ArgumentParser(prog="dspy-service-optimizer", description="Run one optimization job.")
+    parser.add_argument("--in", dest="inputs", type=Path, required=True, help="folder that the reporter fills")
+    parser.add_argument("--out", type=Path, required=True, help="folder that the reporter reads")
+    parser.add_argument("--scratch", type=Path, required=True, help="folder for temporary files")
+    parser.add_argument("--log-quota", type=int, required=True, help="bytes of logs that are kept")
+    return Arguments(**vars(parser.parse_args(argv)))
+
+
+def run(arguments: Arguments) -> int:
+    settings = optimizer_settings.load(os.environ)
+    control = Control(arguments.inputs / pod_files.STOP, settings.stop_interval)
+    capture = _capture(arguments, settings)
+    if not wait_until_ready(arguments.inputs, settings.ready_timeout):
+        return pod_files.EXIT_NOT_READY
+    started = time.monotonic()
+    outbox, usage = Outbox(arguments.out), Usage()
+    record = Record(read_job(arguments.inputs))
+    try:
+        _execute(record, _kit(arguments, settings, control, outbox, usage))
+    except BaseException as error:
+        _end(record, error)
+    finally:
+        capture.finish()
+    outbox.result(record.document(usage.totals(), time.monotonic() - started))
+    return 0
+
+
+def _capture(arguments: Arguments, settings: Settings) -> Capture:
+    """First of all: from here on, nothing that is said is lost."""
+    stdout, stderr = os.dup(1), os.dup(2)
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    file = AppendFile(arguments.out / pod_files.LOGS)
+    capture = Capture(LogEntries(file, Relay(stdout), arguments.log_quota, settings.max_line), settings.max_line)
+    capture.start(stderr)
+    return capture
+
+
+def _kit(arguments: Arguments, settings: Settings, control: Control, outbox: Outbox, usage: Usage) -> Kit:
+    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
+    os.environ.setdefault("DSPY_CACHEDIR", str(arguments.scratch / "dspy"))
+    with contextlib.suppress(OSError):
+        os.chdir(arguments.scratch)
+    progress = Progress(outbox, usage, settings.progress_interval)
+
+    def improved(score: float) -> None:
+        progress.best_score = score
+
+    return Kit(
+        inputs=arguments.inputs,
+        outbox=outbox,
+        settings=settings,
+        control=control,
+        journal=JournalCache(arguments.inputs / pod_files.CALLS, AppendFile(arguments.out / pod_files.CALLS)),
+        usage=usage,
+        progress=progress,
+        candidates=Candidates(outbox, lambda: progress.calls, improved),
+    )
+
+
+def _execute(record: Record, kit: Kit) -> None:
+    kit.progress.stage("Validating")
+    credentials = take_credentials(os.environ)
+    models = build(record.job.spec.models, credentials, kit.usage)
+    registry = read_registry(os.environ.get("DSPY_SERVICE_REGISTRY", ""))
+    prepared = prepare(record.job, read_rows(kit.inputs), models, registry, kit.settings, kit.outbox.checkpoint)
+    record.signature_name, record.metric_name = prepared.signature.__name__, prepared.metric.name
+    record.splits = prepared.splits.counts
+    record.unused_rows = 0 if prepared.plan.takes_valset else len(prepared.splits.val)
+    dspy.cache = kit.journal
+    dspy.configure(
+        lm=models.default,
+        num_threads=prepared.plan.threads,
+        max_errors=kit.settings.max_errors,
+        usage_tracker=kit.usage,
+    )
+    tqdm.tqdm.monitor_interval = 0  # a thread of its own, for bars that nobody sees move
+    Run(prepared, kit, record).execute()
+    record.succeed()
+
+
+def _end(record: Record, error: BaseException) -> None:
+    if isinstance(error, Interrupt) and error.failure is None:
+        record.cancel()
+        return
+    failure = failure_of(error, record.job.spec.optimizer.name)
+    record.fail(failure)
+    logger.error("%s: %s", failure.reason, failure.message, exc_info=error, extra={"exempt": True})

@@ -1,0 +1,167 @@
+"""The language models of a job: four roles, their keys from the environment, and what their errors mean.
+
+The variables are removed as they are read, before any user code runs. (A process can still find its own keys in
+memory: until a gateway holds them, the docs say so.)
+"""
+
+import json
+import logging
+from collections.abc import Iterable, MutableMapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import dspy
+from dspy.utils import exceptions as lm_errors
+
+from dspy_service_core import names
+from dspy_service_core.job import Model, Models
+from dspy_service_runner.optimizer.failures import JobFailed, first_line
+from dspy_service_runner.optimizer.usage import Usage
+
+logger = logging.getLogger(__name__)
+
+DEFAULT_TEMPERATURE = 0.1
+NO_KEY = "no-key"
+"""Sent to a base URL for which no key came: servers on loopback ask for none; others fail, and `explain` says why."""
+
+DEAD = (
+    lm_errors.LMAuthError,
+    lm_errors.LMBillingError,
+    lm_errors.LMTransportError,
+    lm_errors.LMUnsupportedModelError,
+    lm_errors.LMConfigurationError,
+)
+"""Errors that the next call will meet as well."""
+_REASONS: tuple[tuple[type[Exception], str], ...] = (
+    (lm_errors.LMAuthError, "ModelAuthFailed"),
+    (lm_errors.LMNotConfiguredError, "ModelAuthFailed"),
+    (lm_errors.LMBillingError, "ModelBillingFailed"),
+    (lm_errors.LMTransportError, "ModelUnreachable"),
+    (lm_errors.LMTimeoutError, "ModelUnreachable"),
+    (lm_errors.LMUnsupportedModelError, "ModelUnknown"),
+    (lm_errors.LMRateLimitError, "ModelRateLimited"),
+    (lm_errors.LMConfigurationError, "InvalidModel"),
+    (lm_errors.LMInvalidRequestError, "ModelRejectedRequest"),
+)
+
+
+class CountedLM(dspy.LM):  # type: ignore[misc]  # dspy is untyped
+    """Counts prices, and keeps no history: at 4 KB a call it would fill the pod's memory."""
+
+    usage: Usage | None = None
+
+    def update_history(self, entry: dict[str, Any]) -> None:
+        if self.usage is not None and entry["usage"]:
+            responses = entry["response"]
+            self.usage.add_priced(entry["cost"], len(responses) - 1 if isinstance(responses, tuple) else 0)
+
+
+@dataclass(frozen=True)
+class ModelSet:
+    """`reflection`, `prompt` and `task` are None where the job names none: the caller knows what that falls back to."""
+
+    default: dspy.LM
+    reflection: dspy.LM | None = None
+    prompt: dspy.LM | None = None
+    task: dspy.LM | None = None
+
+    def by_role(self) -> Iterable[tuple[str, dspy.LM]]:
+        return [(role, lm) for role in names.MODEL_ROLES if (lm := getattr(self, role)) is not None]
+
+
+@dataclass(frozen=True)
+class Credentials:
+    api_key: str = ""
+    base_url: str = ""
+    extra: dict[str, Any] | None = None
+
+
+def take_credentials(environment: MutableMapping[str, str]) -> dict[str, Credentials]:
+    return {role: _take(role, environment) for role in names.MODEL_ROLES}
+
+
+def _take(role: str, environment: MutableMapping[str, str]) -> Credentials:
+    key = environment.pop(names.key_variable(role), "")
+    withheld = environment.pop(names.credentials_variable(role), "")
+    try:
+        document = json.loads(withheld or "{}")
+        return Credentials(key.strip(), document.get("base_url") or "", document.get("extra") or {})
+    except (ValueError, AttributeError):
+        raise JobFailed(
+            "InvalidModel", f"The credentials of the {role} model are not the JSON object that they must be."
+        ) from None
+
+
+def build(models: Models, credentials: dict[str, Credentials], usage: Usage) -> ModelSet:
+    built = {
+        role: _build(role, model, credentials[role], usage)
+        for role in names.MODEL_ROLES
+        if (model := getattr(models, role)) is not None
+    }
+    return ModelSet(**built)
+
+
+def _build(role: str, model: Model, credentials: Credentials, usage: Usage) -> dspy.LM:
+    kwargs = _kwargs(model, credentials)
+    try:
+        lm = _construct(model.name, kwargs)
+    except Exception as error:
+        raise JobFailed("InvalidModel", f"The {role} model {model.name!r}: {first_line(error)}") from error
+    lm.usage = usage
+    return lm
+
+
+def _construct(name: str, kwargs: dict[str, Any]) -> CountedLM:
+    if "temperature" in kwargs:
+        return CountedLM(name, **kwargs)
+    try:
+        return CountedLM(name, **kwargs, temperature=DEFAULT_TEMPERATURE)
+    except lm_errors.LMConfigurationError:  # reasoning models take their own temperature alone
+        return CountedLM(name, **kwargs)
+
+
+def _kwargs(model: Model, credentials: Credentials) -> dict[str, Any]:
+    kwargs: dict[str, Any] = merge(dict(model.extra), credentials.extra or {})
+    base_url = credentials.base_url or model.base_url
+    given = {
+        "api_base": base_url or None,
+        "api_key": credentials.api_key or None,
+        "model_type": model.model_type,
+        "temperature": None if model.temperature is None else float(model.temperature),
+        "max_tokens": model.max_tokens,
+        "top_p": None if model.top_p is None else float(model.top_p),
+    }
+    kwargs |= {name: value for name, value in given.items() if value is not None}
+    if base_url:
+        kwargs.setdefault("api_key", NO_KEY)
+    return kwargs
+
+
+def merge(onto: Any, withheld: Any) -> Any:
+    """Withheld leaves back in their places."""
+    if isinstance(onto, dict) and isinstance(withheld, dict):
+        return onto | {name: merge(onto.get(name), value) for name, value in withheld.items()}
+    if isinstance(onto, list) and isinstance(withheld, list):
+        longer = [*onto, *withheld[len(onto) :]]
+        return [merge(old, withheld[i]) if i < len(withheld) else old for i, old in enumerate(longer)]
+    return onto if withheld is None else withheld
+
+
+def explain(role: str, lm: dspy.LM, error: BaseException) -> JobFailed:
+    """A model's error as the job's end; the first line is the cause."""
+    reason = next((reason for kind, reason in _REASONS if isinstance(error, kind)), "ModelFailed")
+    base = _without_credentials(lm.kwargs.get("api_base") or "")
+    message = f"The {role} model {lm.model}{f' at {base}' if base else ''} failed: {first_line(error)}"
+    if reason == "ModelAuthFailed" and lm.kwargs.get("api_key", NO_KEY) == NO_KEY:
+        message += (
+            "\nNo API key came with this job for this endpoint. The service's own keys are sent only to a provider's "
+            "own endpoint and to base URLs that its operator listed: name a key in the model config (extra.api_key, "
+            "or keyFrom in a resource)."
+        )
+    return JobFailed(reason, message)
+
+
+def _without_credentials(url: str) -> str:
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))

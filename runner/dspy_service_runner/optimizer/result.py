@@ -1,0 +1,101 @@
+"""`result.json`: how the run ended, for the reporter and in the shape of the HTTP contract's answer."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from dspy_service_runner.optimizer.failures import JobFailed
+from dspy_service_runner.optimizer.inputs import Job
+
+MAX_MESSAGE = 8192
+SUCCESS = "Optimization completed successfully."
+
+
+@dataclass
+class Record:
+    """Filled as the run goes, so that a failure still says what was found until then."""
+
+    job: Job
+    signature_name: str = ""
+    metric_name: str = ""
+    splits: dict[str, int] | None = None
+    baseline: float | None = None
+    optimized: float | None = None
+    unused_rows: int = 0
+    metric_errors: int = 0
+    model_errors: int = 0
+    history: list[tuple[int, float]] = field(default_factory=list)
+    best_score: float | None = None
+    stopped_early: bool = False
+    outcome: str = "Failed"
+    reason: str = ""
+    message: str = ""
+
+    def succeed(self) -> None:
+        self.outcome, self.reason, self.message = "Succeeded", "Completed", SUCCESS
+        if self.stopped_early:
+            self.reason = "StoppedEarly"
+            self.message = f"Stopped early: the best program so far is kept (it scored {self.best_score})."
+
+    def cancel(self) -> None:
+        self.outcome, self.reason = "Cancelled", "Stopped"
+        self.message = "Stopped before the optimizer had scored a program of its own: there is nothing to keep."
+
+    def fail(self, failure: JobFailed) -> None:
+        self.outcome, self.reason, self.message = "Failed", failure.reason, failure.message[:MAX_MESSAGE]
+
+    def metadata(self) -> dict[str, Any]:
+        spec = self.job.spec
+        return {
+            "optimizer": spec.optimizer.name,
+            "optimizer_kwargs": spec.optimizer.kwargs,
+            "compile_kwargs": spec.optimizer.compile_kwargs,
+            "module_kwargs": spec.module.kwargs,
+            "model_identifier": spec.models.default.name,
+        }
+
+    def details(self) -> dict[str, Any]:
+        return {
+            **(self.splits or {}),
+            "baseline_test_metric": self.baseline,
+            "optimized_test_metric": self.optimized,
+            "unused_rows": self.unused_rows,
+            "seed": self.job.seed,
+            "metric_errors": self.metric_errors,
+            "model_errors": self.model_errors,
+            "stopped_early": self.stopped_early,
+            "best_so_far": self.history,
+        }
+
+    def artifact_metadata(self) -> dict[str, Any]:
+        spec = self.job.spec
+        return {
+            **self.metadata(),
+            "job_id": self.job.job_id,
+            "module": spec.module.name,
+            "signature": self.signature_name,
+            "metric": self.metric_name,
+            "columns": spec.columns.wire(),
+            "split_counts": self.splits,
+            "seed": self.job.seed,
+            "baseline_test_metric": self.baseline,
+            "optimized_test_metric": self.optimized,
+            "stopped_early": self.stopped_early,
+        }
+
+    def document(self, usage: dict[str, Any], runtime: float) -> dict[str, Any]:
+        return {
+            "outcome": self.outcome,
+            "reason": self.reason,
+            "message": self.message,
+            "stoppedEarly": self.stopped_early,
+            "splitCounts": self.splits,
+            "baselineScore": self.baseline,
+            "optimizedScore": self.optimized,
+            "details": self.details(),
+            "usage": usage,
+            "runtimeSeconds": round(runtime, 3),
+            "modelIdentifier": self.job.spec.models.default.name,
+            "metricName": self.metric_name,
+            "signatureName": self.signature_name,
+            "metadata": self.metadata(),
+        }

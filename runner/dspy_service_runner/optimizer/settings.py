@@ -1,0 +1,50 @@
+"""The optimizer's own settings, from environment variables `DSPY_SERVICE_OPTIMIZER_<NAME>`."""
+
+from collections.abc import Mapping
+
+from pydantic import BaseModel, ConfigDict, Field
+
+PREFIX = "DSPY_SERVICE_OPTIMIZER_"
+
+
+class Settings(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    ready_timeout: float = Field(
+        default=900, gt=0, description="Seconds to wait for the restored inputs before giving up with exit code 64."
+    )
+    threads: int = Field(
+        default=8, ge=1, description="Model calls at once, where the optimizer's kwargs name no `num_threads`."
+    )
+    max_errors: int = Field(
+        default=10_000,
+        ge=1,
+        description="Failing rows after which DSPy gives an evaluation up. High, because dead models are watched "
+        "separately and an evaluation given up counts as a score of 0.",
+    )
+    dead_model_failures: int = Field(
+        default=8, ge=1, description="Authentication or connection errors in a row, of one model, that end the run."
+    )
+    failing_model_failures: int = Field(
+        default=40, ge=1, description="Model errors of any kind in a row, of one model, that end the run."
+    )
+    failing_metric_failures: int = Field(
+        default=20, ge=1, description="Metric errors in a row, with no usable result before them, that end the run."
+    )
+    progress_interval: float = Field(
+        default=2.0, ge=0, description="Least seconds between two optimizer_progress events."
+    )
+    stop_interval: float = Field(default=0.25, gt=0, description="Seconds between two looks at the stop file.")
+    max_line: int = Field(default=65_536, ge=256, description="Longest log message in characters; the rest is cut.")
+    logged_errors: int = Field(
+        default=20, ge=0, description="Metric errors that are logged with their stack; later ones are only counted."
+    )
+
+
+def load(environment: Mapping[str, str]) -> Settings:
+    named = {
+        name: environment[PREFIX + name.upper()]
+        for name in Settings.model_fields
+        if PREFIX + name.upper() in environment
+    }
+    return Settings.model_validate(named)

@@ -1,0 +1,177 @@
+"""The run itself: preflight, baseline, optimizer, final score, artifact; and how each of them may end."""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dspy
+
+from dspy_service_core import pod_files
+from dspy_service_runner.optimizer.artifact import trim, write_artifact
+from dspy_service_runner.optimizer.candidates import BEST_FILE, Candidates
+from dspy_service_runner.optimizer.checkpoint import restore
+from dspy_service_runner.optimizer.control import Control
+from dspy_service_runner.optimizer.evaluation import evaluate, watched
+from dspy_service_runner.optimizer.failures import Gate, Interrupt, JobFailed, first_line
+from dspy_service_runner.optimizer.journal import JournalCache
+from dspy_service_runner.optimizer.model_watch import ModelWatch
+from dspy_service_runner.optimizer.outbox import Outbox
+from dspy_service_runner.optimizer.preflight import check_metric, check_models
+from dspy_service_runner.optimizer.progress import Progress
+from dspy_service_runner.optimizer.result import Record
+from dspy_service_runner.optimizer.settings import Settings
+from dspy_service_runner.optimizer.source import user_line
+from dspy_service_runner.optimizer.usage import Usage
+from dspy_service_runner.optimizer.validation import Prepared
+
+logger = logging.getLogger("dspy_service")
+
+
+@dataclass(frozen=True)
+class Kit:
+    """What a run works with, whichever job it is."""
+
+    inputs: Path
+    outbox: Outbox
+    settings: Settings
+    control: Control
+    journal: JournalCache
+    usage: Usage
+    progress: Progress
+    candidates: Candidates
+
+
+class Run:
+    """One job's stages, in order. Everything until the optimizer's end can be stopped; the final score cannot."""
+
+    def __init__(self, prepared: Prepared, kit: Kit, record: Record) -> None:
+        self._prepared, self._kit, self._record = prepared, kit, record
+        self._plan, self._strategy, self._metric = prepared.plan, prepared.strategy, prepared.metric
+        self._gate = Gate()
+        self._watches: list[ModelWatch] = []
+
+    def execute(self) -> None:
+        """Raises `JobFailed`, or `Interrupt` when it was stopped with nothing to keep."""
+        try:
+            program = self._optimized_program()
+            self._kit.progress.stage("Finishing")
+            self._record.optimized = self._evaluate(program, Gate())
+            self._event(pod_files.EVENT_OPTIMIZED, {"optimized_test_metric": self._record.optimized})
+            self._keep(trim(program))
+            self._kit.progress.write()
+        finally:
+            self._note()
+
+    def _optimized_program(self) -> dspy.Module:
+        try:
+            with self._kit.control.armed(self._gate):
+                optimizer = self._preflight()
+                self._baseline()
+                program = self._optimize(optimizer)
+        except Interrupt as interrupt:
+            if interrupt.failure is not None:
+                raise interrupt.failure from interrupt
+            program = self._best_so_far(interrupt)
+        self._kit.progress.end_optimizer()
+        return program
+
+    def _preflight(self) -> Any:
+        """Ends with the optimizer constructed, which costs nothing and may refuse its arguments."""
+        plan, candidates = self._plan, self._kit.candidates
+        earlier = self._kit.inputs / pod_files.CHECKPOINT
+        restore(earlier, self._kit.outbox.checkpoint)
+        candidates.begin(plan.program, earlier / BEST_FILE)
+        self._observers = self._strategy.observers(plan, candidates)
+        optimizer = self._strategy.build(plan, self._optimizer_metric(), self._kit.progress, candidates)
+        with watched(self._watch(self._gate)):
+            check_models(plan.models)
+            check_metric(self._metric, plan.program, plan.splits.train[0])
+        return optimizer
+
+    def _optimizer_metric(self) -> Any:
+        listeners = [observer.on_score for observer in self._observers if hasattr(observer, "on_score")]
+        return self._metric.bound(
+            self._gate,
+            self._kit.progress.called if self._strategy.counts_calls else _uncounted,
+            listeners[0] if listeners else None,
+            feedback=self._strategy.feedback,
+        )
+
+    def _baseline(self) -> None:
+        counts = self._prepared.splits.counts
+        self._kit.progress.expect_around(2 * counts["test"])
+        self._kit.progress.stage("Running")
+        self._event(pod_files.EVENT_SPLITS, dict(counts))
+        self._record.baseline = self._evaluate(self._prepared.program, self._gate)
+        self._event(pod_files.EVENT_BASELINE, {"baseline_test_metric": self._record.baseline})
+
+    def _optimize(self, optimizer: Any) -> dspy.Module:
+        plan, strategy = self._plan, self._strategy
+        self._kit.progress.begin_optimizer(plan.optimizer.__name__, strategy.total(plan), strategy.counts_demos)
+        with watched(self._watch(self._gate), self._observers):
+            try:
+                program = strategy.compile(optimizer, plan)
+            except Exception as error:
+                self._gate.check()
+                logger.info("%s raised %s", plan.optimizer.__name__, first_line(error))
+                raise
+            self._gate.check()
+        return program
+
+    def _best_so_far(self, interrupt: Interrupt) -> dspy.Module:
+        best = self._kit.candidates.best
+        if best is None:
+            raise interrupt
+        self._record.stopped_early = True
+        program = self._prepared.program.deepcopy()
+        program.load_state(best.state)
+        return program
+
+    def _evaluate(self, program: dspy.Module, gate: Gate) -> float:
+        bound = self._metric.bound(gate, self._kit.progress.called_around)
+        return evaluate(program, self._prepared.splits.test, self._metric, bound, self._watch(gate), self._plan.threads)
+
+    def _watch(self, gate: Gate) -> ModelWatch:
+        kit = self._kit
+        watch = ModelWatch(gate, self._plan.models, kit.journal, kit.usage, kit.settings)
+        self._watches.append(watch)
+        return watch
+
+    def _event(self, name: str, metrics: dict[str, Any]) -> None:
+        self._kit.outbox.event(name, metrics)
+
+    def _keep(self, program: dspy.Module) -> None:
+        prepared = self._prepared
+        try:
+            write_artifact(
+                self._kit.outbox.artifact,
+                program,
+                prepared.signature_module,
+                prepared.job.signature_code,
+                self._record.artifact_metadata(),
+            )
+        except OSError as error:
+            raise JobFailed("ArtifactFailed", f"The program cannot be written: {first_line(error)}") from error
+
+    def _note(self) -> None:
+        record, candidates = self._record, self._kit.candidates
+        record.metric_errors = self._metric.errors
+        record.model_errors = sum(watch.failures for watch in self._watches)
+        record.history = candidates.history
+        record.best_score = candidates.best.score if candidates.best else None
+
+
+def _uncounted(_for_demo: bool) -> None:
+    """For an optimizer that keeps count itself."""
+
+
+def failure_of(error: BaseException, optimizer: str) -> JobFailed:
+    """Whatever ended a run, as a failure with its cause in the first line."""
+    if isinstance(error, Interrupt) and error.failure is not None:
+        return error.failure
+    if isinstance(error, JobFailed):
+        return error
+    if isinstance(error, SystemExit):
+        return JobFailed("OptimizerFailed", f"The program's or metric's code calls sys.exit{user_line(error)}.")
+    return JobFailed("OptimizerFailed", f"{optimizer} failed{user_line(error)}: {first_line(error)}")

@@ -1,0 +1,84 @@
+"""From a job's words to something that can run: code, fields, rows, models, optimizer; all checks before money."""
+
+import types
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dspy
+
+from dspy_service_runner.optimizer import source
+from dspy_service_runner.optimizer.artifact import pickled
+from dspy_service_runner.optimizer.failures import JobFailed
+from dspy_service_runner.optimizer.inputs import Job
+from dspy_service_runner.optimizer.metric import Metric
+from dspy_service_runner.optimizer.models import ModelSet
+from dspy_service_runner.optimizer.program import build_program, check_columns
+from dspy_service_runner.optimizer.resolve import Entry, module_class, optimizer_class
+from dspy_service_runner.optimizer.settings import Settings
+from dspy_service_runner.optimizer.splits import Splits, split_rows
+from dspy_service_runner.optimizer.strategies.registry import strategy_for
+from dspy_service_runner.optimizer.strategies.strategy import Plan, Strategy
+
+
+@dataclass(frozen=True)
+class Prepared:
+    job: Job
+    signature: type[dspy.Signature]
+    signature_module: types.ModuleType
+    metric: Metric
+    plan: Plan
+    strategy: Strategy
+
+    @property
+    def program(self) -> dspy.Module:
+        return self.plan.program
+
+    @property
+    def splits(self) -> Splits:
+        return self.plan.splits
+
+
+def prepare(
+    job: Job,
+    rows: list[dict[str, Any]],
+    models: ModelSet,
+    registry: Mapping[str, Mapping[str, Entry]],
+    settings: Settings,
+    checkpoint: Path,
+) -> Prepared:
+    spec = job.spec
+    module, module_kwargs = module_class(spec.module.name, registry["modules"])
+    optimizer, kwargs = optimizer_class(spec.optimizer.name, registry["optimizers"])
+    code = source.run_source(source.SIGNATURE_MODULE, job.signature_code, "InvalidSignature")
+    signature = source.pick_signature(code)
+    metric_code = source.run_source(source.METRIC_MODULE, job.metric_code, "InvalidMetric")
+    metric = Metric(source.pick_metric(metric_code), settings)
+    check_columns(signature, spec.columns)
+    program = build_program(module, signature, module_kwargs | dict(spec.module.kwargs))
+    pickled(program, code)
+    plan = Plan(
+        optimizer=optimizer,
+        kwargs=kwargs | dict(spec.optimizer.kwargs),
+        compile_kwargs=dict(spec.optimizer.compile_kwargs),
+        program=program,
+        splits=split_rows(rows, spec.columns, spec.split, job.seed),
+        models=models,
+        threads=_threads(spec.optimizer.kwargs, settings),
+        checkpoint=checkpoint,
+    )
+    strategy = strategy_for(optimizer)
+    _check_train(plan)
+    strategy.check(plan)
+    return Prepared(job, signature, code, metric, plan, strategy)
+
+
+def _threads(kwargs: Mapping[str, Any], settings: Settings) -> int:
+    given = kwargs.get("num_threads")
+    return given if isinstance(given, int) and given > 0 else settings.threads
+
+
+def _check_train(plan: Plan) -> None:
+    if not plan.splits.train:
+        raise JobFailed("InvalidSplit", "The training split is empty: give it a larger share, or more rows.")
