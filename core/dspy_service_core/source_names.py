@@ -1,0 +1,130 @@
+"""What the names of a module stand for, followed statement by statement without running any: `signature_source`'s
+memory while it reads.
+"""
+
+import ast
+import builtins
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+_PLAIN_PACKAGES = frozenset({*sys.stdlib_module_names, "pydantic", "typing_extensions"})
+_PLAIN_BASES = frozenset({"dspy.Module", "dspy.Type", "dspy.Example", "dspy.Prediction"})
+"""What users derive helper classes from, none of it a signature."""
+
+
+class Unreadable(Exception):
+    """The source has to be run to know; the message says what stands in the way."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Definition:
+    """A class of the source. `fields` are a signature's, by name: input or output."""
+
+    name: str
+    is_signature: bool
+    fields: Mapping[str, str] = field(default_factory=dict)
+    ancestors: frozenset["Definition"] = frozenset()
+
+
+ROOT = Definition("dspy.Signature", is_signature=True)
+_PLAIN = Definition("", is_signature=False)
+Meaning = str | Definition | None
+"""A dotted path, a class of this source, or (None) something that only running it would tell."""
+
+
+class Names:
+    def __init__(self) -> None:
+        # `dspy` is there without an import: the service puts it there, and clients of the original rely on it.
+        self._meanings: dict[str, Meaning] = {"dspy": "dspy"}
+        self._stars: set[str] = set()
+
+    def signatures(self) -> list[Definition]:
+        held = {m: None for m in self._meanings.values() if isinstance(m, Definition) and m.is_signature}
+        return list(held)
+
+    def define(self, definition: Definition) -> None:
+        self._meanings.pop(definition.name, None)  # the order of definition, also for a name used again
+        self._meanings[definition.name] = definition
+
+    def bind(self, statement: ast.stmt) -> None:
+        """Any top-level statement but a class."""
+        if isinstance(statement, ast.Import | ast.ImportFrom):
+            self._import(statement)
+        elif isinstance(statement, ast.Assign) and all(isinstance(t, ast.Name) for t in statement.targets):
+            meaning = self.resolve(statement.value)
+            self._rebind((t.id for t in statement.targets if isinstance(t, ast.Name)), meaning)
+        else:
+            self._bind_below(statement)
+
+    def resolve(self, node: ast.expr | None) -> Meaning:
+        parts: list[str] = []
+        while isinstance(node, ast.Attribute):
+            parts.append(node.attr)
+            node = node.value
+        if not isinstance(node, ast.Name):
+            return None
+        meaning = self._meaning(node.id)
+        if not parts or not isinstance(meaning, str):
+            return meaning if not parts else None
+        return ".".join([meaning, *reversed(parts)])
+
+    def is_signature(self, node: ast.expr) -> bool:
+        meaning = self.resolve(node)
+        return isinstance(meaning, Definition) and meaning.is_signature
+
+    def base(self, node: ast.expr, owner: str) -> Definition:
+        meaning = self.resolve(node.value if isinstance(node, ast.Subscript) else node)
+        if isinstance(meaning, Definition):
+            return meaning
+        if meaning and meaning.startswith("dspy.") and meaning.endswith(".Signature"):
+            return ROOT
+        if meaning and (meaning in _PLAIN_BASES or meaning.partition(".")[0] in _PLAIN_PACKAGES):
+            return _PLAIN
+        raise Unreadable(f"what class '{owner}' derives from comes from elsewhere")
+
+    def _meaning(self, name: str) -> Meaning:
+        if name in self._meanings:
+            return self._meanings[name]
+        if hasattr(builtins, name):
+            return f"builtins.{name}"
+        return f"dspy.{name}" if self._stars == {"dspy"} else None
+
+    def _import(self, statement: ast.Import | ast.ImportFrom) -> None:
+        module = "." * statement.level + (statement.module or "") if isinstance(statement, ast.ImportFrom) else ""
+        for alias in statement.names:
+            if alias.name == "*":
+                self._stars.add(module)
+            elif module:
+                self._rebind([alias.asname or alias.name], f"{module}.{alias.name}")
+            else:
+                head = alias.name.partition(".")[0]
+                self._rebind([alias.asname or head], alias.name if alias.asname else head)
+
+    def _rebind(self, names: Iterable[str], meaning: Meaning) -> None:
+        for name in names:
+            old = self._meanings.get(name)
+            if isinstance(old, Definition) and old.is_signature and old is not meaning:
+                raise Unreadable(f"the name '{name}' of a signature is bound anew")
+            self._meanings[name] = meaning
+
+    def _bind_below(self, statement: ast.stmt) -> None:
+        """Compound statements, `del`, and whatever else may bind names: which way it goes is not known."""
+        for node in outside_functions(statement):
+            if isinstance(node, ast.ClassDef):
+                raise Unreadable(f"class '{node.name}' is defined under a condition")
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                self._import(node)
+            elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                self._rebind([node.name], None)
+            elif isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
+                self._rebind([node.id], None)
+
+
+def outside_functions(node: ast.AST) -> Iterable[ast.AST]:
+    waiting = [node]
+    while waiting:
+        current = waiting.pop()
+        yield current
+        if not isinstance(current, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            waiting.extend(ast.iter_child_nodes(current))
