@@ -1,0 +1,143 @@
+"""The asynchronous client: the same calls, retries and answers as `client.py`, awaited."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import httpx
+
+from . import answers, calls
+from .artifact_files import write_artifact
+from .client import PAGE, TIMEOUT, outcome_status, read_outcome
+from .errors import UnknownJob
+from .retries import Retries
+from .watching import Update, Watch
+
+T = TypeVar("T")
+
+
+class AsyncClient:
+    """As `Client`, for programs that await."""
+
+    def __init__(
+        self,
+        url: str | None = None,
+        token: str | None = None,
+        *,
+        retries: Retries | None = None,
+        timeout: float = TIMEOUT,
+        transport: httpx.AsyncBaseTransport | None = None,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> None:
+        self.url = calls.service_url(url)
+        self._retries = retries or Retries()
+        self._sleep = sleep
+        self._http = httpx.AsyncClient(
+            base_url=self.url, headers=calls.request_headers(token), timeout=timeout, transport=transport
+        )
+
+    async def submit(self, payload: Mapping[str, Any], *, idempotency_key: str | None = None) -> answers.Accepted:
+        return await self._send(calls.submit(payload, idempotency_key))
+
+    async def job(self, job_id: str) -> answers.Job:
+        return await self._send(calls.job(job_id))
+
+    async def summary(self, job_id: str) -> answers.Summary:
+        return await self._send(calls.summary(job_id))
+
+    def logs(self, job_id: str, after: int = 0) -> AsyncIterator[answers.LogEntry]:
+        return self._pages(lambda n: calls.log_page(job_id, n, PAGE), after)
+
+    def events(self, job_id: str, after: int = 0) -> AsyncIterator[answers.Event]:
+        return self._pages(lambda n: calls.event_page(job_id, n, PAGE), after)
+
+    async def artifact(self, job_id: str) -> answers.Artifact:
+        return await self._send(calls.artifact(job_id))
+
+    async def download(self, job_id: str, directory: str | Path) -> Path:
+        artifact = await self.artifact(job_id)
+        return await asyncio.to_thread(write_artifact, artifact, Path(directory))
+
+    async def delete(self, job_id: str) -> None:
+        await self._send(calls.delete(job_id))
+
+    async def cancel(self, job_id: str) -> None:
+        try:
+            await self.delete(job_id)
+        except UnknownJob:
+            return
+
+    async def list(self, **filters: Any) -> AsyncIterator[answers.Summary]:
+        cursor: str | None = None
+        while True:
+            page = await self.list_page(cursor=cursor, **filters)
+            for summary in page.jobs:
+                yield summary
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
+    async def list_page(self, **filters: Any) -> answers.JobPage:
+        return await self._send(calls.jobs(**filters))
+
+    async def health(self) -> answers.Health:
+        return await self._send(calls.health())
+
+    async def watch(self, job_id: str, *, from_log: int = 0) -> AsyncIterator[Update]:
+        watch = Watch(from_log=from_log)
+        while True:
+            summary = await self.summary(job_id)
+            logs = tuple([entry async for entry in self.logs(job_id, watch.last_log)])
+            events = tuple([event async for event in self.events(job_id, watch.last_event)])
+            update = watch.observe(summary, events, logs)
+            if update is not None:
+                yield update
+            if summary.finished:
+                return
+            await self._sleep(watch.interval)
+
+    async def wait(self, job_id: str) -> answers.Job:
+        watch = Watch()
+        while not watch.seen(await self.summary(job_id)).finished:
+            await self._sleep(watch.interval)
+        return await self.job(job_id)
+
+    async def aclose(self) -> None:
+        await self._http.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def _pages(self, page_after: Callable[[int], calls.Call[tuple[T, ...]]], after: int) -> AsyncIterator[T]:
+        while True:
+            page = await self._send(page_after(after))
+            for entry in page:
+                yield entry
+            if len(page) < PAGE:
+                return
+            after += len(page)
+
+    async def _send(self, call: calls.Call[T]) -> T:
+        attempt = 1
+        while True:
+            outcome = await self._attempt(call)
+            wait = self._retries.wait(attempt, *outcome_status(outcome))
+            if wait is None:
+                return read_outcome(call, outcome, self.url)
+            await self._sleep(wait)
+            attempt += 1
+
+    async def _attempt(self, call: calls.Call[Any]) -> httpx.Response | httpx.TransportError:
+        try:
+            return await self._http.request(
+                call.method, call.path, params=dict(call.params), json=call.json, headers=dict(call.headers)
+            )
+        except httpx.TransportError as error:
+            return error

@@ -1,0 +1,175 @@
+"""The synchronous client: sends the calls of `calls.py`, again where that helps, and reads their answers."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import httpx
+
+from . import answers, calls
+from .artifact_files import write_artifact
+from .errors import ServiceUnreachable, UnknownJob
+from .retries import Retries
+from .watching import Update, Watch
+
+T = TypeVar("T")
+PAGE = 1000
+"""Log entries and events asked for at once."""
+TIMEOUT = 60.0
+"""Seconds to wait for an answer: a submit of 50 MB takes a while."""
+
+
+class Client:
+    """Talks to one service. `url` and `token` default to DSPY_SERVICE_URL and DSPY_SERVICE_TOKEN."""
+
+    def __init__(
+        self,
+        url: str | None = None,
+        token: str | None = None,
+        *,
+        retries: Retries | None = None,
+        timeout: float = TIMEOUT,
+        transport: httpx.BaseTransport | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.url = calls.service_url(url)
+        self._retries = retries or Retries()
+        self._sleep = sleep
+        self._http = httpx.Client(
+            base_url=self.url, headers=calls.request_headers(token), timeout=timeout, transport=transport
+        )
+
+    def submit(self, payload: Mapping[str, Any], *, idempotency_key: str | None = None) -> answers.Accepted:
+        """Sends a payload (see `build_payload`); a broken connection or a 503 never makes a second job."""
+        return self._send(calls.submit(payload, idempotency_key))
+
+    def job(self, job_id: str) -> answers.Job:
+        return self._send(calls.job(job_id))
+
+    def summary(self, job_id: str) -> answers.Summary:
+        return self._send(calls.summary(job_id))
+
+    def logs(self, job_id: str, after: int = 0) -> Iterator[answers.LogEntry]:
+        """All entries numbered above `after` that there are now, page by page."""
+        return self._pages(lambda n: calls.log_page(job_id, n, PAGE), after)
+
+    def events(self, job_id: str, after: int = 0) -> Iterator[answers.Event]:
+        return self._pages(lambda n: calls.event_page(job_id, n, PAGE), after)
+
+    def artifact(self, job_id: str) -> answers.Artifact:
+        return self._send(calls.artifact(job_id))
+
+    def download(self, job_id: str, directory: str | Path) -> Path:
+        """Writes the better program's files into the directory and checks that they are whole."""
+        return write_artifact(self.artifact(job_id), Path(directory))
+
+    def delete(self, job_id: str) -> None:
+        """Stops the job where it runs and removes it with all that it wrote."""
+        self._send(calls.delete(job_id))
+
+    def cancel(self, job_id: str) -> None:
+        """As `delete`, but silent where there is no such job (any more)."""
+        try:
+            self.delete(job_id)
+        except UnknownJob:
+            return
+
+    def list(self, **filters: Any) -> Iterator[answers.Summary]:
+        """Newest first; filters: `status`, `optimizer`, `label` ("k=v"), and `limit`, the size of a page."""
+        cursor: str | None = None
+        while True:
+            page = self.list_page(cursor=cursor, **filters)
+            yield from page.jobs
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
+    def list_page(self, **filters: Any) -> answers.JobPage:
+        return self._send(calls.jobs(**filters))
+
+    def health(self) -> answers.Health:
+        return self._send(calls.health())
+
+    def watch(self, job_id: str, *, from_log: int = 0) -> Iterator[Update]:
+        """What is new, as often as something is, until the job has ended and every log line was seen."""
+        watch = Watch(from_log=from_log)
+        while True:
+            summary = self.summary(job_id)
+            logs = tuple(self.logs(job_id, watch.last_log))
+            events = tuple(self.events(job_id, watch.last_event))
+            update = watch.observe(summary, events, logs)
+            if update is not None:
+                yield update
+            if summary.finished:
+                return
+            self._sleep(watch.interval)
+
+    def wait(self, job_id: str) -> answers.Job:
+        """The job once it has ended, however it ended; see `Job.raise_unless_success`."""
+        watch = Watch()
+        while not watch.seen(self.summary(job_id)).finished:
+            self._sleep(watch.interval)
+        return self.job(job_id)
+
+    def close(self) -> None:
+        self._http.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _pages(self, page_after: Callable[[int], calls.Call[tuple[T, ...]]], after: int) -> Iterator[T]:
+        while True:
+            page = self._send(page_after(after))
+            yield from page
+            if len(page) < PAGE:
+                return
+            after += len(page)
+
+    def _send(self, call: calls.Call[T]) -> T:
+        attempt = 1
+        while True:
+            outcome = self._attempt(call)
+            wait = self._retries.wait(attempt, *outcome_status(outcome))
+            if wait is None:
+                return read_outcome(call, outcome, self.url)
+            self._sleep(wait)
+            attempt += 1
+
+    def _attempt(self, call: calls.Call[Any]) -> httpx.Response | httpx.TransportError:
+        try:
+            return self._http.request(
+                call.method, call.path, params=dict(call.params), json=call.json, headers=dict(call.headers)
+            )
+        except httpx.TransportError as error:
+            return error
+
+
+def outcome_status(outcome: httpx.Response | httpx.TransportError) -> tuple[int | None, float | None]:
+    """The status, and how long the service asks to wait."""
+    if isinstance(outcome, httpx.TransportError):
+        return None, None
+    return outcome.status_code, calls.retry_after(outcome.headers)
+
+
+def read_outcome(call: calls.Call[T], outcome: httpx.Response | httpx.TransportError, url: str) -> T:
+    """The answer of the last attempt, or the error that it means."""
+    if isinstance(outcome, httpx.TransportError):
+        raise ServiceUnreachable(f"No answer from {url}: {outcome or type(outcome).__name__}") from outcome
+    data = parsed(outcome)
+    if not outcome.is_success:
+        raise calls.error_of(call, outcome.status_code, data, outcome.headers)
+    return call.read(data, outcome.headers)
+
+
+def parsed(response: httpx.Response) -> Any:
+    try:
+        return response.json()
+    except ValueError:
+        return None

@@ -1,0 +1,99 @@
+"""What can go wrong between a program and the service, as one tree.
+
+DspyServiceError
+├── ServiceUnreachable       no connection, or none that lasted, after all retries
+│   └── ServiceUnavailable   503: it answers, but its cluster or store does not; `retry_after` in seconds
+├── RefusedRequest           the service will not take it, however often it is sent
+│   ├── InvalidPayload       422: `problems`, each a field, a message and a type
+│   ├── UnusablePayload      400: what the payload names cannot be used
+│   ├── PayloadTooLarge      413
+│   ├── NotAllowed           401, 403: a token is missing or wrong
+│   └── IdempotencyConflict  409: the same Idempotency-Key came with another body
+├── UnknownJob               404
+├── NotFinished              409: there is no artifact yet
+├── NoArtifact               404: the job ended without one
+├── JobFailed                the job ended as failed or cancelled; raised only by what is asked to raise it
+├── DamagedArtifact          what arrived is not what was sent
+├── UnusableSource           no source text can be had of a Python object
+└── UnexpectedAnswer         anything that the contract does not foresee
+"""
+
+from dataclasses import dataclass
+
+
+class DspyServiceError(Exception):
+    """Catching it catches whatever this package raises itself."""
+
+
+class ServiceUnreachable(DspyServiceError):
+    pass
+
+
+class ServiceUnavailable(ServiceUnreachable):
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class RefusedRequest(DspyServiceError):
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class FieldProblem:
+    field: str
+    message: str
+    type: str = ""
+
+
+class InvalidPayload(RefusedRequest):
+    def __init__(self, problems: tuple[FieldProblem, ...]) -> None:
+        super().__init__("\n".join(f"{p.field}: {p.message}" for p in problems))
+        self.problems = problems
+
+
+class UnusablePayload(RefusedRequest):
+    pass
+
+
+class PayloadTooLarge(RefusedRequest):
+    pass
+
+
+class NotAllowed(RefusedRequest):
+    pass
+
+
+class IdempotencyConflict(RefusedRequest):
+    pass
+
+
+class UnknownJob(DspyServiceError):
+    pass
+
+
+class NotFinished(DspyServiceError):
+    pass
+
+
+class NoArtifact(DspyServiceError):
+    pass
+
+
+class JobFailed(DspyServiceError):
+    def __init__(self, job_id: str, status: str, message: str) -> None:
+        super().__init__(f"Job '{job_id}' is {status}: {message}")
+        self.job_id = job_id
+        self.status = status
+
+
+class DamagedArtifact(DspyServiceError):
+    pass
+
+
+class UnusableSource(DspyServiceError):
+    pass
+
+
+class UnexpectedAnswer(DspyServiceError):
+    pass
