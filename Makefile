@@ -37,11 +37,13 @@ check: $(READY)
 	$(BIN)/lint-imports
 	$(BIN)/python -m dspy_service_core.crd --check
 	$(BIN)/python -m dspy_service_runner.introspect --check
+	$(BIN)/python -m dspy_service_local.reference --check
 
 # What is generated and committed: the CRD from the models, the catalogue from the pinned dspy.
 generate: $(READY)
 	$(BIN)/python -m dspy_service_core.crd --write
 	$(BIN)/python -m dspy_service_runner.introspect --write
+	$(BIN)/python -m dspy_service_local.reference --write
 
 # Without a host's name in it: hashes alone say what is installed.
 lock: $(READY)
@@ -49,7 +51,7 @@ lock: $(READY)
 		--no-annotate --no-header --quiet --output-file requirements/dev.txt
 
 bench: $(READY)
-	$(BIN)/python bench/run.py $(ARGS)
+	PYTHONPATH=tests/support $(BIN)/python bench/run.py $(ARGS)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import orjson
-from payloads import METRIC, rows, signature
 
 from dspy_service_core import names, pod_files
 from dspy_service_core.kube.client import HttpKubeClient
@@ -18,6 +17,7 @@ from dspy_service_core.kube.config import from_kubeconfig
 from dspy_service_core.kube.resources import OPTIMIZATION_JOBS
 from dspy_service_core.segment_writer import SegmentWriter
 from dspy_service_core.store import Store, artifact_folder, job_folder
+from payloads import METRIC, rows, signature
 
 NAMESPACE = "default"
 LOGS, EVENTS, ARTIFACT_BYTES = 50, 20, 6 * 1024

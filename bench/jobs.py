@@ -13,8 +13,9 @@ from typing import Any
 from bare_job import bare_cold, bare_forks
 from figures import Figure
 from load import run
+
 from payloads import DATASET, payload
-from service import Service, model_server, service
+from whole_service import Service, model_server, service
 
 ROWS = 30
 STARTS = 9

@@ -3,7 +3,8 @@
 import time
 
 from figures import Figure
-from service import service
+
+from whole_service import service
 
 SETTLE_SECONDS = 10
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from figures import Figure
 from finished import seed
 from load import Load, run
-from service import Service, service
+
+from whole_service import Service, service
 
 FEW, MANY = 1_000, 10_000
 REQUESTS = 6_000

@@ -1,11 +1,18 @@
 """`POST /run` at 8 clients, the operator running, beside a bare FastAPI app on the same machine in the same run."""
 
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import repeat
+from pathlib import Path
 
 from figures import Figure
 from load import Load, run
+
 from payloads import payload
-from service import bare_app, service
+from whole_service import STOP_SECONDS, await_port, free_port, service
 
 SMALL, LARGE = 30, 2000
 REQUESTS = {SMALL: 2000, LARGE: 400}
@@ -17,7 +24,7 @@ def measure() -> list[Figure]:
     figures = []
     for rows in (SMALL, LARGE):
         body = payload(rows, NOWHERE)
-        with bare_app() as url:
+        with _bare_app() as url:
             bare = _submit(url, body, rows)
         # No slot: the jobs wait in the queue, so that what is measured is the submit and not the jobs.
         with service("--concurrency", "0") as ours:
@@ -33,6 +40,20 @@ def measure() -> list[Figure]:
             ),
         ]
     return figures
+
+
+@contextmanager
+def _bare_app() -> Iterator[str]:
+    port = free_port()
+    with tempfile.TemporaryDirectory(prefix="dspy-service-bare-") as folder:
+        script = Path(__file__).parent / "bare_app.py"
+        process = subprocess.Popen([sys.executable, str(script), str(port), f"{folder}/runs.db"])
+        try:
+            await_port(port)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()
+            process.wait(STOP_SECONDS)
 
 
 def _submit(url: str, body: bytes, rows: int) -> Load:

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-DATASET = Path(__file__).parent.parent / "local" / "dspy_service_local" / "demo" / "tickets.jsonl"
+DATASET = Path(__file__).parents[2] / "local" / "dspy_service_local" / "demo" / "tickets.jsonl"
 
 METRIC = """def metric(gold, pred, trace=None):
     return gold.{output} == pred.{output}

@@ -1,4 +1,4 @@
-"""A whole service in a folder of its own, as a user starts it, for the time of one measurement."""
+"""A whole service in a folder of its own, as a user starts it, for the time of one test or measurement."""
 
 import os
 import signal
@@ -15,6 +15,7 @@ import psutil
 
 START_SECONDS = 60
 STOP_SECONDS = 15
+"""`up` promises to be gone 10 s after SIGTERM; the rest is this machine's slack."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def free_port() -> int:
 @contextmanager
 def service(*args: str, data_dir: Path | None = None) -> Iterator[Service]:
     """`dspy-service up` with these arguments; ends with SIGTERM, as an operator ends it."""
-    with tempfile.TemporaryDirectory(prefix="dspy-service-bench-") as temporary:
+    with tempfile.TemporaryDirectory(prefix="dspy-service-whole-") as temporary:
         folder = data_dir or Path(temporary)
         port = free_port()
         command = [str(Path(sys.executable).parent / "dspy-service"), "up", "--port", str(port)]
@@ -70,30 +71,16 @@ def service(*args: str, data_dir: Path | None = None) -> Iterator[Service]:
 def model_server(dataset: Path) -> Iterator[str]:
     """The tests' scripted model without latency; gives its base URL."""
     port = free_port()
-    script = Path(__file__).parent.parent / "tests" / "support" / "scripted_lm.py"
+    script = Path(__file__).parent / "scripted_lm.py"
     process = subprocess.Popen(
         [sys.executable, str(script), "--port", str(port), "--dataset", str(dataset), "--label", "team"]
     )
     try:
-        _await_port(port)
+        await_port(port)
         yield f"http://127.0.0.1:{port}/v1"
     finally:
         process.terminate()
         process.wait(STOP_SECONDS)
-
-
-@contextmanager
-def bare_app() -> Iterator[str]:
-    port = free_port()
-    with tempfile.TemporaryDirectory(prefix="dspy-service-bare-") as folder:
-        script = Path(__file__).parent / "bare_app.py"
-        process = subprocess.Popen([sys.executable, str(script), str(port), f"{folder}/runs.db"])
-        try:
-            _await_port(port)
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            process.terminate()
-            process.wait(STOP_SECONDS)
 
 
 def _environment() -> dict[str, str]:
@@ -108,7 +95,7 @@ def _await_ready(process: "subprocess.Popen[str]") -> None:
     raise SystemExit(f"the service ended with {process.wait()} before it was ready")
 
 
-def _await_port(port: int) -> None:
+def await_port(port: int) -> None:
     for _ in range(START_SECONDS * 50):
         try:
             socket.create_connection(("127.0.0.1", port), timeout=0.02).close()
