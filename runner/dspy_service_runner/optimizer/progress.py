@@ -43,6 +43,7 @@ class Progress:
     ) -> None:
         self._outbox, self._usage, self._interval, self._clock = outbox, usage, interval, clock
         self._lock = threading.Lock()
+        self._writing = threading.Lock()  # what is written keeps its order
         self._stage = "Validating"
         self._started_at: str | None = None
         self._around = self._around_total = 0
@@ -115,9 +116,10 @@ class Progress:
         return True
 
     def _emit(self) -> None:
-        with self._lock:
-            metrics = self._bar()
-        self._outbox.event(pod_files.EVENT_PROGRESS, metrics)
+        with self._writing:
+            with self._lock:
+                metrics = self._bar()
+            self._outbox.event(pod_files.EVENT_PROGRESS, metrics)
         self.write()
 
     def _bar(self) -> dict[str, Any]:
@@ -143,9 +145,10 @@ class Progress:
         return round((calls_now - calls_then) / (now - then), 3) if now > then else None
 
     def write(self) -> None:
-        with self._lock:
-            document = self._document()
-        self._outbox.progress(document)
+        with self._writing:
+            with self._lock:
+                document = self._document()
+            self._outbox.progress(document)
 
     def _document(self) -> dict[str, Any]:
         expected = self._part.expected if self._part else None
