@@ -72,8 +72,10 @@ class Folders:
         return dict(json.loads((self.out / "progress.json").read_text()))
 
     def lines(self, name: str) -> list[dict[str, Any]]:
+        """Whole lines alone: the last one may still be written, or be cut by a kill."""
         path = self.out / name
-        return [json.loads(line) for line in path.read_bytes().splitlines()] if path.exists() else []
+        data = path.read_bytes() if path.exists() else b""
+        return [json.loads(line) for line in data[: data.rfind(b"\n") + 1].splitlines()]
 
     def events(self, name: str = "") -> list[dict[str, Any]]:
         return [event for event in self.lines("events.jsonl") if name in ("", event["event"])]

@@ -36,11 +36,11 @@ class Candidate:
 
 def state_of(program: dspy.Module) -> State:
     """What an optimizer changes in a program; models stay out, they hold endpoints."""
-    state = program.dump_state()
-    for part in state.values():
+    state: State = program.dump_state()
+    for part in (state, *state.values()):  # a bare Predict's state is its own
         if isinstance(part, dict) and "lm" in part:
             part["lm"] = None
-    return dict(state)
+    return state
 
 
 class Candidates:

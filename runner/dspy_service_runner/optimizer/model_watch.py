@@ -13,7 +13,7 @@ from dspy.utils.callback import BaseCallback
 
 from dspy_service_runner.optimizer.failures import Gate, Interrupt, JobFailed
 from dspy_service_runner.optimizer.journal import JournalCache
-from dspy_service_runner.optimizer.models import DEAD, ModelSet, explain
+from dspy_service_runner.optimizer.models import ModelSet, explain, is_dead
 from dspy_service_runner.optimizer.settings import Settings
 from dspy_service_runner.optimizer.usage import Usage
 
@@ -77,7 +77,7 @@ class ModelWatch(BaseCallback):  # type: ignore[misc]  # dspy is untyped
         with self._lock:
             self._failed[key] += 1
             self._in_a_row[key] += 1
-            self._dead_in_a_row[key] = self._dead_in_a_row[key] + 1 if isinstance(error, DEAD) else 0
+            self._dead_in_a_row[key] = self._dead_in_a_row[key] + 1 if is_dead(error) else 0
             self._last[key] = failure
             hopeless = (
                 self._dead_in_a_row[key] >= self._settings.dead_model_failures

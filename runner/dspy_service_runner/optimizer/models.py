@@ -25,14 +25,14 @@ DEFAULT_TEMPERATURE = 0.1
 NO_KEY = "no-key"
 """Sent to a base URL for which no key came: servers on loopback ask for none; others fail, and `explain` says why."""
 
-DEAD = (
+_NOT_FOUND = 404
+_DEAD = (
     lm_errors.LMAuthError,
     lm_errors.LMBillingError,
     lm_errors.LMTransportError,
     lm_errors.LMUnsupportedModelError,
     lm_errors.LMConfigurationError,
 )
-"""Errors that the next call will meet as well."""
 _REASONS: tuple[tuple[type[Exception], str], ...] = (
     (lm_errors.LMAuthError, "ModelAuthFailed"),
     (lm_errors.LMNotConfiguredError, "ModelAuthFailed"),
@@ -148,9 +148,15 @@ def merge(onto: Any, withheld: Any) -> Any:
     return onto if withheld is None else withheld
 
 
+def is_dead(error: BaseException) -> bool:
+    """Whether the next call will meet the same error."""
+    return isinstance(error, _DEAD) or getattr(error, "status", None) == _NOT_FOUND
+
+
 def explain(role: str, lm: dspy.LM, error: BaseException) -> JobFailed:
     """A model's error as the job's end; the first line is the cause."""
     reason = next((reason for kind, reason in _REASONS if isinstance(error, kind)), "ModelFailed")
+    reason = "ModelUnknown" if getattr(error, "status", None) == _NOT_FOUND else reason
     base = _without_credentials(lm.kwargs.get("api_base") or "")
     message = f"The {role} model {lm.model}{f' at {base}' if base else ''} failed: {first_line(error)}"
     if reason == "ModelAuthFailed" and lm.kwargs.get("api_key", NO_KEY) == NO_KEY:

@@ -95,7 +95,7 @@ def test_unusable_input_costs_at_most_a_probe(
     ("fault", "reason", "said"),
     [
         ("401", "ModelAuthFailed", "injected 401"),
-        ("404", "Model", "injected 404"),
+        ("404", "ModelUnknown", "injected 404"),
         ("400", "ModelRejectedRequest", "injected 400"),
         ("429", "ModelRateLimited", "injected 429"),
         ("500", "ModelFailed", "injected 500"),
@@ -109,8 +109,7 @@ def test_a_dead_model_fails_the_preflight(
 
     result = forge.run(folders)
 
-    assert result["outcome"] == "Failed"
-    assert result["reason"].startswith(reason)
+    assert (result["outcome"], result["reason"]) == ("Failed", reason)
     assert said in result["message"].splitlines()[0]
 
 
