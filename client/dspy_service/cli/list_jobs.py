@@ -1,0 +1,56 @@
+"""`dspy-service list`."""
+
+from itertools import islice
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from dspy_service.answers import Summary
+from dspy_service.cli.connection import connect
+from dspy_service.cli.printed_json import print_json
+from dspy_service.display.words import duration
+
+_COLUMNS = ("job", "status", "optimizer", "rows", "baseline", "optimized", "created", "took")
+
+
+@click.command("list", short_help="List jobs, newest first.")
+@click.option("--status", help="pending, validating, running, success, failed or cancelled.")
+@click.option("--optimizer", help="As the job named it.")
+@click.option("--label", help="k=v.")
+@click.option("-n", "--limit", default=50, show_default=True, help="At most so many.")
+@click.option("--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
+@click.pass_context
+def command(
+    ctx: click.Context, status: str | None, optimizer: str | None, label: str | None, limit: int, output: str
+) -> None:
+    """List jobs, newest first."""
+    found = list(islice(connect(ctx).list(status=status, optimizer=optimizer, label=label), limit))
+    if output == "json":
+        print_json(found)
+    else:
+        _print_table(found)
+
+
+def _print_table(jobs: list[Summary]) -> None:
+    console = Console()
+    if not console.is_terminal:
+        for job in jobs:
+            click.echo("\t".join(_cells(job)))
+        return
+    table = Table(*_COLUMNS, box=None)
+    for job in jobs:
+        table.add_row(*_cells(job))
+    console.print(table)
+
+
+def _cells(job: Summary) -> tuple[str, ...]:
+    metrics = job.latest_metrics
+    took = "" if job.elapsed_seconds is None else duration(job.elapsed_seconds)
+    scores = [_score(metrics.get(f"{which}_test_metric")) for which in ("baseline", "optimized")]
+    created = f"{job.created_at.astimezone():%Y-%m-%d %H:%M}"
+    return (job.job_id, job.status, job.optimizer_name, str(job.dataset_rows or ""), *scores, created, took)
+
+
+def _score(value: float | None) -> str:
+    return "" if value is None else f"{value:.1f}"

@@ -1,0 +1,61 @@
+"""Payloads in files, and changes to them from the command line. Pure but for reading the file."""
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+import yaml
+
+Payload = dict[str, Any]
+DEFAULTS: Mapping[str, Any] = {"module_name": "predict", "optimizer_name": "miprov2"}
+
+
+def read_payload(path: Path) -> Payload:
+    text = path.read_text(encoding="utf-8")
+    try:
+        payload = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+    except (json.JSONDecodeError, yaml.YAMLError) as error:
+        raise click.UsageError(f"{path} cannot be read: {error}") from error
+    if not isinstance(payload, dict):
+        raise click.UsageError(f"{path} must hold one object: the payload of POST /run.")
+    if payload.get("kind") == "OptimizationJob":
+        raise click.UsageError(f"{path} is a Kubernetes resource: use kubectl apply -f {path}")
+    return payload
+
+
+def changed(payload: Payload, given: Mapping[str, Any], settings: Iterable[str]) -> Payload:
+    """The payload with the options' fields, then the settings' in their order, then the defaults of what is lacking."""
+    for path, value in [*given.items(), *map(_setting, settings)]:
+        payload = _with(payload, path.split("."), value)
+    return {**DEFAULTS, **payload}
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    path, equals, value = text.partition("=")
+    if not path or not equals:
+        raise click.UsageError(f"--set takes KEY=VALUE, not '{text}'.")
+    return path, _parsed(value)
+
+
+def _parsed(value: str) -> Any:
+    """Numbers, true, null, [lists] and {objects} as YAML has them, text otherwise."""
+    try:
+        return yaml.safe_load(value)
+    except yaml.YAMLError:
+        return value
+
+
+def _with(payload: Payload, path: list[str], value: Any) -> Payload:
+    name, *rest = path
+    if not rest:
+        return {**payload, name: value}
+    below = payload.get(name)
+    return {**payload, name: _with(below if isinstance(below, dict) else {}, rest, value)}
+
+
+def split_columns(text: str) -> dict[str, str]:
+    """`a,b` or `field=column,...`."""
+    pairs = [part.strip().partition("=") for part in text.split(",") if part.strip()]
+    return {field: column or field for field, _, column in pairs}

@@ -1,0 +1,75 @@
+"""`dspy-service submit [FILE]`: sends a payload from a file, from options, or from a file changed by options."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from dspy_service.cli.connection import PATIENT, connect
+from dspy_service.cli.payload_file import changed, read_payload, split_columns
+from dspy_service.cli.printed_json import print_json
+from dspy_service.cli.watch import watch_to_the_end
+from dspy_service.payload import columns, model_config
+from dspy_service.rows import read_rows
+
+_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
+
+
+@click.command("submit", short_help="Submit an optimization.")
+@click.argument("file", type=_FILE, required=False)
+@click.option("--signature", type=_FILE, help="Python file with the dspy.Signature.")
+@click.option("--metric", type=_FILE, help="Python file with the metric function.")
+@click.option("--dataset", type=_FILE, help="Rows: CSV, JSON or JSON Lines.")
+@click.option("--inputs", help="Input fields: a,b or field=column,...")
+@click.option("--outputs", help="Output fields, likewise.")
+@click.option("--module", help="predict, cot or a dotted path.  [default: predict]")
+@click.option("--optimizer", help="miprov2, gepa, ... or a dotted path.  [default: miprov2]")
+@click.option("--model", help="As DSPy writes it: openai/gpt-4o-mini.")
+@click.option("--base-url", help="The model's endpoint, where it is not the provider's own.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any field: optimizer_kwargs.auto=light.")
+@click.option("--idempotency-key", help="The same key and payload never make a second job.")
+@click.option("--watch", is_flag=True, help="Show the job until it ends.")
+@click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
+@click.pass_context
+def command(
+    ctx: click.Context, /, idempotency_key: str | None, watch: bool, output: str, file: Path | None, **options: Any
+) -> None:
+    """Submit the payload in FILE (JSON or YAML), or one built from the options, which also override FILE's fields."""
+    payload = changed(read_payload(file) if file else {}, _given(**options), options["settings"])
+    client = connect(ctx, PATIENT)
+    accepted = client.submit(payload, idempotency_key=idempotency_key)
+    if accepted.warning:
+        click.echo(f"Warning: {accepted.warning}", err=True)
+    if output == "json":
+        print_json(accepted)
+    else:
+        click.echo(accepted.job_id)
+    if watch:
+        watch_to_the_end(ctx, client, accepted.job_id)
+
+
+def _given(
+    signature: Path | None,
+    metric: Path | None,
+    dataset: Path | None,
+    inputs: str | None,
+    outputs: str | None,
+    module: str | None,
+    optimizer: str | None,
+    model: str | None,
+    base_url: str | None,
+    settings: tuple[str, ...],
+) -> dict[str, Any]:
+    """The payload's fields that options speak of, by their dotted paths."""
+    given: dict[str, Any] = {
+        "signature_code": signature and signature.read_text(encoding="utf-8"),
+        "metric_code": metric and metric.read_text(encoding="utf-8"),
+        "dataset": dataset and read_rows(dataset),
+        "column_mapping.inputs": inputs and columns(split_columns(inputs)),
+        "column_mapping.outputs": outputs and columns(split_columns(outputs)),
+        "module_name": module,
+        "optimizer_name": optimizer,
+        "model_config": model and model_config(model),
+        "model_config.base_url": base_url,
+    }
+    return {path: value for path, value in given.items() if value is not None}

@@ -1,0 +1,40 @@
+"""`dspy-service watch ID`."""
+
+import click
+from rich.console import Console
+
+from dspy_service.answers import Summary
+from dspy_service.cli import exits
+from dspy_service.cli.connection import PATIENT, connect
+from dspy_service.client import Client
+from dspy_service.display import watch_job
+from dspy_service.display.words import duration
+
+
+@click.command("watch", short_help="Show a job until it ends.")
+@click.argument("job_id", metavar="ID")
+@click.pass_context
+def command(ctx: click.Context, job_id: str) -> None:
+    """Show job ID until it ends: live on a terminal, as plain lines elsewhere. Exits with 1 when the job failed."""
+    watch_to_the_end(ctx, connect(ctx, PATIENT), job_id)
+
+
+def watch_to_the_end(ctx: click.Context, client: Client, job_id: str) -> None:
+    console = Console()
+    try:
+        summary = watch_job(client, job_id, console)
+    except KeyboardInterrupt:
+        click.echo(f"The job goes on. To see it again: dspy-service watch {job_id}", err=True)
+        ctx.exit(exits.INTERRUPTED)
+    console.print(ending(summary), markup=False, highlight=False, soft_wrap=True)
+    ctx.exit(exits.SUCCESS if summary.status == "success" else exits.JOB_FAILED)
+
+
+def ending(summary: Summary) -> str:
+    took = f" after {duration(summary.elapsed_seconds)}" if summary.elapsed_seconds is not None else ""
+    if summary.status != "success":
+        return f"{summary.status}{took}: {summary.message}\nIts log: dspy-service logs {summary.job_id}"
+    metrics = summary.latest_metrics
+    before, after = metrics.get("baseline_test_metric"), metrics.get("optimized_test_metric")
+    scores = f": test score {before:.1f} -> {after:.1f}" if before is not None and after is not None else ""
+    return f"success{took}{scores}\nThe better program: dspy-service artifact {summary.job_id} -o DIR"

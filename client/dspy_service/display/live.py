@@ -1,0 +1,69 @@
+"""The live display: a bar, the score so far with a small picture of it, the time left, the newest log lines."""
+
+from collections import deque
+from collections.abc import Iterable
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.spinner import Spinner
+from rich.table import Table
+from rich.text import Text
+
+from dspy_service.answers import LogEntry, Summary
+from dspy_service.display import words
+from dspy_service.score_trail import ScoreTrail, sparkline
+from dspy_service.watching import Update
+
+LOG_LINES = 6
+_BAR_WIDTH = 40
+_TRAIL_WIDTH = 32
+_STYLES = {"success": "bold green", "failed": "bold red", "cancelled": "yellow"}
+
+
+def show_live(updates: Iterable[Update], console: Console) -> Summary:
+    trail, lines = ScoreTrail(), deque[LogEntry](maxlen=LOG_LINES)
+    spinner = Spinner("dots")
+    last: Summary | None = None
+    # Ten frames a second redraw the spinner alone; what it shows changes with the updates.
+    with Live(console=console, refresh_per_second=10) as live:
+        for update in updates:
+            trail.add(update.events)
+            lines.extend(update.logs)
+            last = update.summary
+            live.update(_picture(last, trail, () if last.finished else lines, spinner))
+    assert last is not None, "a watch yields at least once"
+    return last
+
+
+def _picture(summary: Summary, trail: ScoreTrail, lines: Iterable[LogEntry], spinner: Spinner) -> RenderableType:
+    return Group(_head(summary, spinner), _progress(summary), *_scores(trail), *map(_log_line, lines))
+
+
+def _head(summary: Summary, spinner: Spinner) -> RenderableType:
+    head = Table.grid(padding=(0, 1))
+    status = Text(summary.status, style=_STYLES.get(summary.status, "bold cyan"))
+    what = Text(f"{summary.optimizer_name} on {summary.module_name}, job {summary.job_id}", style="dim")
+    head.add_row(Text(" ") if summary.finished else spinner, status, Text(words.stage(summary)), what)
+    return head
+
+
+def _progress(summary: Summary) -> RenderableType:
+    row = Table.grid(padding=(0, 2))
+    bar = ProgressBar(total=100, completed=words.percent(summary), width=_BAR_WIDTH)
+    row.add_row(bar, f"{words.percent(summary):3.0f} %", words.calls(summary), words.time_left(summary))
+    return row
+
+
+def _scores(trail: ScoreTrail) -> list[RenderableType]:
+    said = words.scores(trail)
+    picture = sparkline(trail.points, _TRAIL_WIDTH)
+    return [Text.assemble(("   ".join(said), "bold"), "   ", (picture, "green"))] if said else []
+
+
+def _log_line(entry: LogEntry) -> RenderableType:
+    first = entry.message.strip().splitlines()[0] if entry.message.strip() else ""
+    text = Text(f"{entry.timestamp:%H:%M:%S} {first}", style="red" if entry.level == "ERROR" else "dim")
+    text.truncate(200)
+    text.no_wrap, text.overflow = True, "ellipsis"
+    return text

@@ -1,0 +1,46 @@
+"""What both displays say of a job, in words."""
+
+from dspy_service.answers import Summary
+from dspy_service.score_trail import ScoreTrail
+
+
+def percent(summary: Summary) -> float:
+    """The optimizer's own part; before it begins nothing is done, after the end all is."""
+    if summary.status == "success":
+        return 100.0
+    return float(summary.latest_metrics.get("tqdm_percent") or 0.0)
+
+
+def calls(summary: Summary) -> str:
+    done, total = summary.latest_metrics.get("tqdm_n"), summary.latest_metrics.get("tqdm_total")
+    if done is None:
+        return ""
+    return f"{done:,} of {total:,} metric calls" if total else f"{done:,} metric calls"
+
+
+def time_left(summary: Summary) -> str:
+    seconds = summary.estimated_seconds_remaining
+    return "" if seconds is None or summary.finished else f"about {duration(seconds)} left"
+
+
+def duration(seconds: float) -> str:
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    minutes, seconds = divmod(whole, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02} min"
+
+
+def scores(trail: ScoreTrail) -> list[str]:
+    """The best score is on the optimizer's validation rows, the other two are on the test split."""
+    named = [("baseline", trail.baseline), ("best so far", trail.best), ("optimized", trail.optimized)]
+    shown = [(name, score) for name, score in named if score is not None]
+    if trail.optimized is not None:
+        shown = [(name, score) for name, score in shown if name != "best so far"]
+    return [f"{name} {score:.1f}" for name, score in shown]
+
+
+def stage(summary: Summary) -> str:
+    """While it runs, `message` is the name of the last event, which the figures beside it say better."""
+    return "" if summary.status == "running" else summary.message.splitlines()[0] if summary.message else ""
