@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import dspy
-import tqdm
 
 from dspy_service_core import pod_files
 from dspy_service_runner.optimizer import settings as optimizer_settings
@@ -22,6 +21,7 @@ from dspy_service_runner.optimizer.candidates import Candidates
 from dspy_service_runner.optimizer.capture import Capture
 from dspy_service_runner.optimizer.control import Control
 from dspy_service_runner.optimizer.failures import Interrupt
+from dspy_service_runner.optimizer.first_use import quiet_bars
 from dspy_service_runner.optimizer.inputs import read_job, read_rows, wait_until_ready
 from dspy_service_runner.optimizer.journal import JournalCache
 from dspy_service_runner.optimizer.log_entries import LogEntries, Relay
@@ -98,7 +98,6 @@ def _capture(arguments: Arguments, settings: Settings) -> Capture:
 
 
 def _kit(arguments: Arguments, settings: Settings, control: Control, outbox: Outbox, usage: Usage) -> Kit:
-    os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
     os.environ.setdefault("DSPY_CACHEDIR", str(arguments.scratch / "dspy"))
     with contextlib.suppress(OSError):
         os.chdir(arguments.scratch)
@@ -135,7 +134,7 @@ def _execute(record: Record, kit: Kit) -> None:
         max_errors=kit.settings.max_errors,
         usage_tracker=kit.usage,
     )
-    tqdm.tqdm.monitor_interval = 0  # a thread of its own, for bars that nobody sees move
+    quiet_bars()
     Run(prepared, kit, record).execute()
     record.succeed()
 
