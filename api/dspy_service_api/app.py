@@ -1,0 +1,81 @@
+"""The application, wired: settings, cluster, store and the acceptance of requests in, an ASGI application out.
+
+Everything with a side effect is handed in, so that tests run it on fakes and `main.py` on the real ones.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from importlib.metadata import version
+
+import orjson
+from fastapi import FastAPI
+
+from dspy_service_api import openapi, problems
+from dspy_service_api.cache import JobCache
+from dspy_service_api.guard import Guard, rules_of
+from dspy_service_api.jobs import Jobs
+from dspy_service_api.layout import Acceptance
+from dspy_service_api.ready_answers import ReadyAnswers
+from dspy_service_api.record import Json
+from dspy_service_api.remove import Removals
+from dspy_service_api.routes import health, jobs, run
+from dspy_service_api.service import Service
+from dspy_service_api.settings import Settings
+from dspy_service_api.submit import Submits
+from dspy_service_core.kube.protocol import KubeClient
+from dspy_service_core.kube.reflector import Reflector
+from dspy_service_core.kube.resources import OPTIMIZATION_JOBS
+from dspy_service_core.store import Store
+
+
+def create_app(
+    settings: Settings,
+    cluster: KubeClient,
+    store: Store,
+    acceptance: Acceptance,
+) -> FastAPI:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        service = _service(settings, cluster, store, acceptance)
+        app.state.service = service
+        watch = asyncio.create_task(service.reflector.run())
+        yield
+        watch.cancel()
+        with suppress(asyncio.CancelledError):
+            await watch
+        await service.submits.settle()
+        await cluster.close()
+
+    app = FastAPI(title="DSPy as a Service", version=version("dspy-service"), lifespan=lifespan, redoc_url=None)
+    app.add_middleware(Guard, rules=rules_of(settings))
+    problems.install(app, settings.retry_after_seconds)
+    openapi.install(app, acceptance.request_schemas())
+    for part in (run, jobs, health):
+        app.include_router(part.router)
+    return app
+
+
+def _service(
+    settings: Settings,
+    cluster: KubeClient,
+    store: Store,
+    acceptance: Acceptance,
+) -> Service:
+    cache = JobCache()
+    found = Jobs(
+        cluster, cache, store, settings.namespace, settings.newest_entries, ReadyAnswers(settings.answer_cache_bytes)
+    )
+    return Service(
+        settings=settings,
+        cache=cache,
+        reflector=Reflector(cluster, OPTIMIZATION_JOBS, cache, namespace=settings.namespace),
+        jobs=found,
+        submits=Submits(cluster, cache, store, settings.namespace, acceptance.accept, settings.inline_body_bytes),
+        removals=Removals(found, settings.delete_wait_seconds),
+        health=_health(acceptance.assets()),
+    )
+
+
+def _health(assets: dict[str, list[str]]) -> Json:
+    return orjson.dumps({"status": "ok", "registered_assets": assets})

@@ -1,0 +1,203 @@
+"""The door, as one plain ASGI middleware before everything else: who may come in, and how much they may carry.
+
+On a loopback address everybody on the machine may call, web pages may not: a page of a foreign site reaches loopback
+through the user's browser, with its own Origin, or (DNS rebinding) with its own name in Host. Elsewhere a token is
+asked for, which no browser sends by itself. Every answer carries the request's id, and the log names it.
+"""
+
+import asyncio
+import hmac
+import logging
+import re
+import uuid
+from dataclasses import dataclass
+from time import perf_counter
+from urllib.parse import urlsplit
+
+from starlette.datastructures import MutableHeaders
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from dspy_service_api.problems import BodyTooLarge, Problem, answer, problem_of
+from dspy_service_api.settings import Settings
+
+log = logging.getLogger(__name__)
+
+OPEN_PATHS = frozenset({"/health", "/livez", "/readyz"})
+"""For probes, which have no token; they tell nothing of any job."""
+_LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
+_AUTHORITY = re.compile(r"(?P<name>\[[0-9a-fA-F:.]+\]|[^:\[\]/@]+)(?::[0-9]{1,5})?")
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_DRAIN_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """`hosts` is None where any will do."""
+
+    token: bytes
+    hosts: frozenset[str] | None
+    origins: frozenset[str]
+    body_limit: int
+    retry_after: int
+
+
+def rules_of(settings: Settings) -> Rules:
+    hosts = _LOOPBACK_NAMES | {host.strip().lower() for host in settings.trusted_hosts}
+    return Rules(
+        token=settings.token.get_secret_value().encode(),
+        hosts=hosts if settings.on_loopback else None,
+        origins=frozenset(origin.strip().lower() for origin in settings.trusted_origins),
+        body_limit=settings.body_limit_bytes,
+        retry_after=settings.retry_after_seconds,
+    )
+
+
+class Guard:
+    def __init__(self, app: ASGIApp, rules: Rules) -> None:
+        self._app = app
+        self._rules = rules
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = _few(scope)
+        visit = _Visit(scope, send, _request_id(headers))
+        refusal = self._refusal(scope["path"], headers)
+        if refusal:
+            await answer(refusal, self._rules.retry_after)(scope, receive, visit.send)
+        elif _announced(headers) > self._rules.body_limit:
+            await self._too_large(scope, receive, visit)
+        else:
+            await self._admit(scope, receive, visit)
+        visit.tell()
+
+    async def _admit(self, scope: Scope, receive: Receive, visit: "_Visit") -> None:
+        meter = _Meter(receive, self._rules.body_limit)
+        try:
+            await self._app(scope, meter.receive, visit.send)
+        except BodyTooLarge:
+            await self._too_large(scope, receive, visit)
+        except ClientDisconnect:
+            return  # nobody is there to be answered
+        except Exception as exc:
+            if visit.status:  # the answer has begun: only closing the connection can tell now
+                raise
+            log.exception("unforeseen", extra={"request_id": visit.request_id})
+            await answer(problem_of(exc), self._rules.retry_after)(scope, receive, visit.send)
+
+    async def _too_large(self, scope: Scope, receive: Receive, visit: "_Visit") -> None:
+        """Most clients read an answer only when they have sent everything: a body somewhat too large is let run out."""
+        await _drain(receive, self._rules.body_limit)
+        problem = problem_of(BodyTooLarge(self._rules.body_limit))
+        closing = Problem(problem.status, problem.body, headers={"Connection": "close"})
+        await answer(closing, self._rules.retry_after)(scope, receive, visit.send)
+
+    def _refusal(self, path: str, headers: dict[bytes, bytes]) -> Problem | None:
+        if self._rules.hosts is not None and (detail := _foreign(headers, self._rules.hosts, self._rules.origins)):
+            return Problem(403, {"detail": detail})
+        if self._rules.token and path not in OPEN_PATHS and not self._has_token(headers):
+            detail = "This service asks for a token: send it as 'Authorization: Bearer <token>'."
+            return Problem(401, {"detail": detail}, headers={"WWW-Authenticate": "Bearer"})
+        return None
+
+    def _has_token(self, headers: dict[bytes, bytes]) -> bool:
+        scheme, _, given = headers.get(b"authorization", b"").partition(b" ")
+        return scheme.lower() == b"bearer" and hmac.compare_digest(given.strip(), self._rules.token)
+
+
+class _Visit:
+    """One request: adds its id to the answer, remembers the status for the log."""
+
+    def __init__(self, scope: Scope, send: Send, request_id: str) -> None:
+        self._scope = scope
+        self._send = send
+        self._began = perf_counter()
+        self.request_id = request_id
+        self.status = 0
+        scope.setdefault("state", {})["request_id"] = request_id
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            MutableHeaders(scope=message)["X-Request-ID"] = self.request_id
+        await self._send(message)
+
+    def tell(self) -> None:
+        level = logging.DEBUG if self._scope["method"] in ("GET", "HEAD") and self.status < 500 else logging.INFO
+        if log.isEnabledFor(level):
+            milliseconds = round((perf_counter() - self._began) * 1000, 1)
+            told = {"request_id": self.request_id, "status": self.status, "milliseconds": milliseconds}
+            log.log(level, "%s %s", self._scope["method"], self._scope["path"], extra=told)
+
+
+class _Meter:
+    """Counts a body while it comes in; one that announced no length is stopped as well."""
+
+    def __init__(self, receive: Receive, limit: int) -> None:
+        self._receive = receive
+        self._limit = limit
+        self._left = limit
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "http.request":
+            self._left -= len(message.get("body", b""))
+            if self._left < 0:
+                raise BodyTooLarge(self._limit)
+        return message
+
+
+async def _drain(receive: Receive, most: int) -> None:
+    left = most
+    try:
+        async with asyncio.timeout(_DRAIN_SECONDS):
+            while left > 0:
+                message = await receive()
+                if message["type"] != "http.request" or not message.get("more_body"):
+                    return
+                left -= len(message.get("body", b""))
+    except TimeoutError:
+        return
+
+
+def _few(scope: Scope) -> dict[bytes, bytes]:
+    """ASGI's header names are lower case; of a repeated one the last counts, but for a Host that was sent twice."""
+    headers: dict[bytes, bytes] = {}
+    for name, value in scope["headers"]:
+        headers[name] = b"" if name == b"host" and name in headers else value
+    return headers
+
+
+def _request_id(headers: dict[bytes, bytes]) -> str:
+    given = headers.get(b"x-request-id", b"").decode("latin-1")
+    return given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+
+
+def _announced(headers: dict[bytes, bytes]) -> int:
+    length = headers.get(b"content-length", b"")
+    return int(length) if length.isdigit() else 0
+
+
+def _foreign(headers: dict[bytes, bytes], hosts: frozenset[str], origins: frozenset[str]) -> str:
+    """Why a request cannot be this machine's own; empty for one that can."""
+    host = headers.get(b"host", b"").decode("latin-1").lower()
+    authority = _AUTHORITY.fullmatch(host)
+    if not authority or (authority["name"] not in hosts and host not in hosts):
+        return f"Host '{host}' is not this service's: allowed are {', '.join(sorted(hosts))}."
+    origin = headers.get(b"origin")
+    if origin is None:
+        return ""
+    given = origin.decode("latin-1").lower()
+    if given in origins or _authority_of(given) == host:
+        return ""
+    return f"Origin '{given}' may not call this service from a web page."
+
+
+def _authority_of(origin: str) -> str | None:
+    try:
+        parts = urlsplit(origin)
+    except ValueError:
+        return None
+    return parts.netloc if parts.scheme in ("http", "https") else None

@@ -1,0 +1,122 @@
+"""Every read of a job: its record from the cache (or the cluster, on a miss), its transcripts from the store."""
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+
+from dspy_service_api import present
+from dspy_service_api.artifact import Artifact, read_artifact
+from dspy_service_api.cache import JobCache
+from dspy_service_api.present import ResultFile
+from dspy_service_api.ready_answers import ReadyAnswers
+from dspy_service_api.record import JobRecord, Json
+from dspy_service_api.transcript import Kind, Transcript
+from dspy_service_core import names
+from dspy_service_core.errors import JobNotFinished, JobNotFound, NoArtifact, StoreError
+from dspy_service_core.kube import errors as kube
+from dspy_service_core.kube.protocol import KubeClient
+from dspy_service_core.kube.resources import OPTIMIZATION_JOBS
+from dspy_service_core.store import NotFound, Store, job_folder
+
+_OBJECT_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
+"""What the cluster takes as a name; nothing else is worth a question to it."""
+_RESULT = "result.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Jobs:
+    cluster: KubeClient
+    cache: JobCache
+    store: Store
+    namespace: str
+    newest: int
+    ready: ReadyAnswers = field(default_factory=lambda: ReadyAnswers(0))
+
+    async def find(self, job_id: str) -> JobRecord:
+        if not _OBJECT_NAME.fullmatch(job_id):
+            raise JobNotFound(job_id)
+        name = names.resource_name(job_id)
+        record = self.cache.get(name) or await self._ask(name)
+        if record is None:
+            raise JobNotFound(job_id)
+        return record
+
+    async def summary(self, job_id: str) -> Json:
+        record = await self.find(job_id)
+        return present.summary(record, self.cache.position(record))
+
+    async def detail(self, job_id: str) -> Json:
+        record = await self.find(job_id)
+        if not record.finished:
+            return await self._detail(record)
+        key = ("detail", record.uid, record.version)
+        if (answer := self.ready.get(key)) is None:
+            answer = await self._detail(record)
+            self.ready.put(key, answer)
+        return answer
+
+    async def transcript(self, job_id: str, kind: Kind) -> Json:
+        return await self._newest(await self.find(job_id), kind)
+
+    async def page(self, job_id: str, kind: Kind, after: int, limit: int) -> Json:
+        return await Transcript(self.store, await self.find(job_id), kind).after(after, limit)
+
+    async def artifact(self, job_id: str) -> Json:
+        record = await self.find(job_id)
+        if not record.finished:
+            raise JobNotFinished
+        key = ("artifact", record.uid, record.version)
+        if (answer := self.ready.get(key)) is None:
+            answer = present.artifact(await read_artifact(self.store, record))
+            self.ready.put(key, answer)
+        return answer
+
+    async def _ask(self, name: str) -> JobRecord | None:
+        try:
+            found = await self.cluster.get(OPTIMIZATION_JOBS, name, self.namespace)
+        except kube.NotFound:
+            return None
+        self.cache.upsert(found)
+        return self.cache.get(name)
+
+    async def _detail(self, record: JobRecord) -> Json:
+        events, logs = await self._newest(record, "events"), await self._newest(record, "logs")
+        result = await self._result(record, logs) if record.finished else None
+        return present.detail(record, self.cache.position(record), events, logs, result)
+
+    async def _newest(self, record: JobRecord, kind: Kind) -> Json:
+        return await Transcript(self.store, record, kind).newest(self.newest)
+
+    async def _result(self, record: JobRecord, logs: Json) -> Json:
+        return present.run_response(record, await self._result_file(record), await self._artifact(record), logs)
+
+    async def _artifact(self, record: JobRecord) -> Artifact | None:
+        try:
+            return await read_artifact(self.store, record)
+        except NoArtifact:
+            return None
+
+    async def _result_file(self, record: JobRecord) -> ResultFile:
+        """A run that died left none, and what the record holds must do; one that reported a result put it there."""
+        key = f"{job_folder(record.namespace, record.store_id)}/{_RESULT}"
+        if not record.attempted:
+            return ResultFile(metric_name=record.metric_name)
+        try:
+            return _result_of(orjson.loads(await self.store.get_async(key)), record)
+        except NotFound:
+            if record.end:
+                raise StoreError(f"the store has lost '{key}'") from None
+            return ResultFile(metric_name=record.metric_name)
+        except (orjson.JSONDecodeError, AttributeError):
+            raise StoreError(f"'{key}' in the store is broken") from None
+
+
+def _result_of(document: dict[str, Any], record: JobRecord) -> ResultFile:
+    return ResultFile(
+        details=document.get("details") or {},
+        metadata=document.get("metadata") or {},
+        metric_name=document.get("metricName") or record.metric_name,
+        model_identifier=document.get("modelIdentifier"),
+    )

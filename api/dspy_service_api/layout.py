@@ -1,0 +1,170 @@
+"""What of an accepted request goes into the resource, what into its Secret, what into the store. Pure.
+
+A spec above 16 KiB gives up its rows first, then the sources, to one document in the store: the cluster's database
+rewrites the whole object at every status patch.
+"""
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import orjson
+
+from dspy_service_api.record import ANNOTATION_SUBMITTED_AT, Json
+from dspy_service_core import names, pod_files
+from dspy_service_core.errors import UnusableRequest
+from dspy_service_core.job import MAX_SPEC_BYTES
+from dspy_service_core.kube.protocol import Object
+from dspy_service_core.store import job_folder
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A request that may be run. `spec` is the resource's but for the dataset, which is `rows`, all of them."""
+
+    spec: Mapping[str, Any]
+    rows: list[Any]
+    labels: Mapping[str, str] = field(default_factory=dict)
+    withheld: Mapping[str, Json] = field(default_factory=dict)
+    """Model role to its credentials."""
+    unknown_keys: tuple[str, ...] = ()
+
+
+class Acceptance(Protocol):
+    """The checks of a submit, and what they know."""
+
+    def accept(self, body: bytes) -> Accepted:
+        """Raises `InvalidRequest` or `UnusableRequest`."""
+        ...
+
+    def assets(self) -> dict[str, list[str]]:
+        """Aliases of modules and optimizers, as /health shows them."""
+        ...
+
+    def request_schemas(self) -> dict[str, Any]:
+        """JSON schemas of `RunRequest` and what it refers to, by name."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    job_id: str
+    namespace: str
+    submitted_at: str
+    digest: str = ""
+    """Of the request's body, where an Idempotency-Key came with it."""
+
+    @property
+    def name(self) -> str:
+        return names.api_job(self.job_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """All that is written for a job, in this order: the Secret, the payload, the resource."""
+
+    name: str
+    resource: Object
+    secret: Object | None
+    folder: str
+    payload: bytes | None
+
+    @property
+    def payload_key(self) -> str:
+        return f"{self.folder}/{pod_files.PAYLOAD}"
+
+
+def draft(accepted: Accepted, identity: Identity) -> Draft:
+    spec, payload = _fitted(_with_credentials(accepted, identity.name), accepted.rows)
+    return Draft(
+        name=identity.name,
+        resource=_resource(spec, accepted.labels, identity),
+        secret=_secret(accepted.withheld, identity) if accepted.withheld else None,
+        folder=job_folder(identity.namespace, identity.job_id),
+        payload=payload,
+    )
+
+
+def owner_patch(job: Object) -> Object:
+    """What makes the cluster remove the Secret together with the job."""
+    reference = {
+        "apiVersion": names.API_VERSION,
+        "kind": names.KIND,
+        "name": job["metadata"]["name"],
+        "uid": job["metadata"]["uid"],
+    }
+    return {"metadata": {"ownerReferences": [reference]}}
+
+
+def _with_credentials(accepted: Accepted, name: str) -> dict[str, Any]:
+    if not accepted.withheld:
+        return dict(accepted.spec)
+    models = dict(accepted.spec["models"])
+    for role in accepted.withheld:
+        models[role] = {**models[role], "credentialsFrom": {"name": names.credentials_secret(name), "key": role}}
+    return {**accepted.spec, "models": models}
+
+
+def _fitted(spec: dict[str, Any], rows: list[Any]) -> tuple[dict[str, Any], bytes | None]:
+    encoded = orjson.dumps(rows)
+    room = MAX_SPEC_BYTES - len(orjson.dumps(spec)) - len(b',"dataset":{"rows":}')
+    if len(encoded) <= room:
+        return {**spec, "dataset": {"rows": rows}}, None
+    moved = _moved_sources(spec) if room < _REFERENCE_BYTES else {}
+    document = _document(encoded, moved)
+    digest = f"sha256:{hashlib.sha256(document).hexdigest()}"
+    dataset = {"payload": {"digest": digest, "rows": len(rows), "bytes": len(document)}}
+    fitted = {**spec, **{part: {"payload": {"digest": digest}} for part in moved}, "dataset": dataset}
+    if (size := len(orjson.dumps(fitted))) > MAX_SPEC_BYTES:
+        raise UnusableRequest(
+            f"The request without its rows and sources takes {size} bytes, and {MAX_SPEC_BYTES} are allowed: "
+            "use shorter kwargs, model settings or column mapping."
+        )
+    return fitted, document
+
+
+_REFERENCE_BYTES = 200
+"""What a dataset takes when it is a reference."""
+
+
+def _moved_sources(spec: Mapping[str, Any]) -> dict[str, str]:
+    return {part: spec[part]["code"] for part in ("signature", "metric")}
+
+
+def _document(rows: Json, moved: Mapping[str, str]) -> bytes:
+    """The rows are encoded once, for their size, the document and its digest."""
+    if not moved:
+        return b'{"rows":%b}' % rows
+    return b'{"rows":%b,%b' % (rows, orjson.dumps(moved)[1:])
+
+
+def _resource(spec: Mapping[str, Any], labels: Mapping[str, str], identity: Identity) -> Object:
+    annotations = {ANNOTATION_SUBMITTED_AT: identity.submitted_at}
+    if identity.digest:
+        annotations[names.ANNOTATION_REQUEST_DIGEST] = identity.digest
+    return {
+        "apiVersion": names.API_VERSION,
+        "kind": names.KIND,
+        "metadata": {
+            "name": identity.name,
+            "namespace": identity.namespace,
+            "labels": {**labels, names.LABEL_SUBMITTED_BY: names.SUBMITTED_BY_API},
+            "annotations": annotations,
+        },
+        "spec": spec,
+    }
+
+
+def _secret(withheld: Mapping[str, Json], identity: Identity) -> Object:
+    labels = names.child_labels(identity.name) | {names.LABEL_MODEL_KEY: "true"}
+    metadata: Object = {
+        "name": names.credentials_secret(identity.name),
+        "namespace": identity.namespace,
+        "labels": labels,
+    }
+    if identity.digest:
+        metadata["annotations"] = {names.ANNOTATION_REQUEST_DIGEST: identity.digest}
+    data = {role: base64.b64encode(value).decode() for role, value in withheld.items()}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": "Opaque", "data": data}

@@ -1,0 +1,174 @@
+"""Records, transcripts and artifacts become the contract's answers. Pure: reads nothing, decides every field's word."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from dspy_service_api.artifact import Artifact
+from dspy_service_api.record import JobRecord, Json
+
+SUCCESS_MESSAGE = "Optimization completed successfully."
+STOPPED_MESSAGE = "Optimization stopped early; the best program so far was kept."
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True, slots=True)
+class ResultFile:
+    """What of `result.json` in the store an answer needs; the defaults speak for a run that left none."""
+
+    details: dict[str, Any] = field(default_factory=dict)
+    metadata: dict[str, Any] = field(default_factory=dict)
+    metric_name: str | None = None
+    model_identifier: str | None = None
+
+
+def accepted(job_id: str) -> Json:
+    return b'{"job_id":"%b","status":"pending","estimated_remaining_seconds":null}' % job_id.encode()
+
+
+def summary(record: JobRecord, position: int) -> Json:
+    return orjson.dumps(summary_fields(record, position))
+
+
+def summary_fields(record: JobRecord, position: int) -> dict[str, Any]:
+    fractions = record.fractions
+    return {
+        "job_id": record.job_id,
+        "status": record.status,
+        "message": message(record, position),
+        "created_at": record.created_at,
+        "started_at": record.started_at,
+        "completed_at": record.completed_at,
+        "elapsed_seconds": elapsed_seconds(record),
+        "estimated_seconds_remaining": _remaining(record),
+        "module_name": record.module_name,
+        "optimizer_name": record.optimizer_name,
+        "dataset_rows": record.dataset_rows,
+        "split_fractions": {"train": fractions.train, "val": fractions.val, "test": fractions.test},
+        "shuffle": record.shuffle,
+        "seed": record.seed,
+        "optimizer_kwargs": orjson.Fragment(record.optimizer_kwargs),
+        "compile_kwargs": orjson.Fragment(record.compile_kwargs),
+        "latest_metrics": orjson.Fragment(record.metrics),
+    }
+
+
+def listing(summaries: list[dict[str, Any]], next_cursor: str | None) -> Json:
+    return orjson.dumps({"jobs": summaries, "next_cursor": next_cursor})
+
+
+def detail(record: JobRecord, position: int, events: Json, logs: Json, result: Json | None) -> Json:
+    return orjson.dumps(
+        {
+            "job_id": record.job_id,
+            "status": record.status,
+            "message": message(record, position),
+            "created_at": record.created_at,
+            "started_at": record.started_at,
+            "completed_at": record.completed_at,
+            "latest_metrics": orjson.Fragment(record.metrics),
+            "progress_events": orjson.Fragment(events),
+            "logs": orjson.Fragment(logs),
+            "estimated_seconds_remaining": _remaining(record),
+            "result": None if result is None else orjson.Fragment(result),
+        }
+    )
+
+
+def artifact(found: Artifact) -> Json:
+    return orjson.dumps({"program_artifact_path": found.path, "program_artifact": _bundle(found)})
+
+
+def run_response(record: JobRecord, file: ResultFile, found: Artifact | None, logs: Json) -> Json:
+    """After a failure the same shape: null metrics, no artifact, the run's log."""
+    end = record.end if record.status == "success" else None
+    splits = dict(zip(SPLITS, _splits(record), strict=True))
+    scores = {
+        "baseline_test_metric": end.baseline if end else None,
+        "optimized_test_metric": end.optimized if end else None,
+    }
+    stopped_early = bool(record.end and record.end.stopped_early)
+    return orjson.dumps(
+        {
+            "module_name": record.module_name,
+            "optimizer_name": record.optimizer_name,
+            "metric_name": file.metric_name,
+            "split_counts": splits,
+            **scores,
+            "optimization_metadata": _metadata(record, file),
+            "details": file.details | splits | scores | {"stopped_early": stopped_early},
+            "program_artifact_path": found.path if found else None,
+            "program_artifact": _bundle(found) if found else None,
+            "runtime_seconds": record.end.runtime_seconds if record.end else elapsed_seconds(record),
+            "run_log": orjson.Fragment(logs),
+        }
+    )
+
+
+def message(record: JobRecord, position: int) -> str:
+    match record.status:
+        case "success":
+            return STOPPED_MESSAGE if record.end and record.end.stopped_early else SUCCESS_MESSAGE
+        case "running":
+            return record.last_event or record.message or "Running."
+        case "pending":
+            return _waiting(record, position)
+        case "validating":
+            return record.message or "Checking the program, the metric and the models."
+        case "cancelled":
+            return record.message or "The job was cancelled."
+        case _:
+            return record.message or "The job failed and left no message."
+
+
+def elapsed_seconds(record: JobRecord) -> float | None:
+    """Null until the job ends; a job that never started took no time."""
+    if not record.completed_at:
+        return None
+    if not record.started_at:
+        return 0.0
+    between = datetime.fromisoformat(record.completed_at) - datetime.fromisoformat(record.started_at)
+    return max(between.total_seconds(), 0.0)
+
+
+def _waiting(record: JobRecord, position: int) -> str:
+    if record.suspended:
+        return record.message or "Suspended."
+    return record.message if record.message and position <= 1 else f"Waiting to start, at position {position}."
+
+
+def _remaining(record: JobRecord) -> float | None:
+    return record.eta_seconds if record.status == "running" else None
+
+
+def _splits(record: JobRecord) -> tuple[int | None, int | None, int | None]:
+    """As counted in the run; before that as the rows and fractions make them."""
+    if record.end and record.end.splits:
+        return record.end.splits
+    if record.dataset_rows is None:
+        return (None, None, None)
+    train = int(record.dataset_rows * record.fractions.train)
+    val = int(record.dataset_rows * record.fractions.val)
+    return (train, val, record.dataset_rows - train - val)
+
+
+def _metadata(record: JobRecord, file: ResultFile) -> dict[str, Any]:
+    return {
+        "optimizer": record.optimizer_name,
+        "optimizer_kwargs": orjson.Fragment(record.optimizer_kwargs),
+        "compile_kwargs": orjson.Fragment(record.compile_kwargs),
+        "module_kwargs": orjson.Fragment(record.module_kwargs),
+        "model_identifier": file.model_identifier or record.model_name,
+    } | file.metadata
+
+
+def _bundle(found: Artifact) -> dict[str, Any]:
+    return {
+        "path": found.path,
+        "program_pickle_base64": found.pickle_base64,
+        "metadata": orjson.Fragment(found.metadata),
+        "optimized_prompt": found.prompt,
+        "program_state": orjson.Fragment(found.state),
+    }

@@ -1,0 +1,35 @@
+"""GET /health for clients and people; /livez and /readyz for the cluster's probes."""
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from dspy_service_api import wire
+from dspy_service_api.routes import examples
+from dspy_service_api.routes.answers import declared, errors, ready
+from dspy_service_api.service import service_of
+
+router = APIRouter(tags=["service"])
+
+
+@router.get(
+    "/health",
+    summary="Whether the service can serve, and what it offers",
+    response_model=None,
+    responses=declared(wire.Health, examples.HEALTH, "It can.") | errors(503),
+)
+async def health(request: Request) -> Response:
+    service = service_of(request)
+    service.require_ready()
+    return ready(service.health)
+
+
+@router.get("/livez", include_in_schema=False)
+async def livez() -> Response:
+    """Only that the loop runs: a cluster that is out of reach is not mended by a restart."""
+    return Response(b"ok", media_type="text/plain")
+
+
+@router.get("/readyz", include_in_schema=False)
+async def readyz(request: Request) -> Response:
+    service_of(request).require_ready()
+    return Response(b"ok", media_type="text/plain")

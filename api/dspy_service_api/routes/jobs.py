@@ -1,0 +1,119 @@
+"""Everything below /jobs."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Request
+from starlette.responses import Response
+
+from dspy_service_api import wire
+from dspy_service_api.listing import Wanted, labels_of, list_jobs
+from dspy_service_api.routes import examples
+from dspy_service_api.routes.answers import Declared, declared, errors, ready
+from dspy_service_api.service import Service, service_of
+from dspy_service_api.transcript import Kind
+
+router = APIRouter(prefix="/jobs", tags=["jobs"])
+
+_REMOVED: Declared = {204: {"description": "The job is gone, its artifact too."}}
+JobId = Annotated[str, Path(description="The UUID that POST /run answered, or the name of a resource.")]
+After = Annotated[int | None, Query(ge=0, le=2**53, description="Pages: entries numbered above it, from 0.")]
+Limit = Annotated[int | None, Query(ge=1, le=5000, description="Pages: at most so many entries.")]
+
+
+@router.get(
+    "",
+    summary="List jobs, newest first",
+    response_model=None,
+    responses=declared(wire.JobList, examples.LISTING, "A page of summaries.") | errors(422, 503),
+)
+async def jobs(
+    request: Request,
+    status: Annotated[wire.Status | None, Query(description="Only jobs with this status.")] = None,
+    optimizer: Annotated[str | None, Query(description="Only jobs with this optimizer, as they named it.")] = None,
+    label: Annotated[
+        list[str] | None, Query(description="Only jobs with this label, as key=value; several must all match.")
+    ] = None,
+    limit: Annotated[int | None, Query(ge=1, le=500, description="At most so many jobs.")] = None,
+    cursor: Annotated[str | None, Query(description="The `next_cursor` of the page before.")] = None,
+) -> Response:
+    service = service_of(request)
+    service.require_ready()
+    wanted = Wanted(limit or service.settings.list_limit, status, optimizer, labels_of(label or []), cursor)
+    return ready(list_jobs(service.cache, wanted))
+
+
+@router.get(
+    "/{job_id}",
+    summary="A job with its events, log and result",
+    response_model=None,
+    responses=declared(wire.JobDetail, examples.SUCCEEDED, "The job.") | errors(404, 503),
+)
+async def job(request: Request, job_id: JobId) -> Response:
+    return ready(await service_of(request).jobs.detail(job_id))
+
+
+@router.delete(
+    "/{job_id}",
+    summary="Stop and remove a job",
+    status_code=204,
+    response_model=None,
+    responses=_REMOVED | errors(404, 503),
+)
+async def remove(request: Request, job_id: JobId) -> Response:
+    await service_of(request).removals.remove(job_id)
+    return Response(status_code=204)
+
+
+@router.get(
+    "/{job_id}/summary",
+    summary="A job in short",
+    response_model=None,
+    responses=declared(wire.JobSummary, examples.SUMMARY, "The job in short.") | errors(404, 503),
+)
+async def summary(request: Request, job_id: JobId) -> Response:
+    return ready(await service_of(request).jobs.summary(job_id))
+
+
+@router.get(
+    "/{job_id}/logs",
+    summary="A job's log",
+    response_model=None,
+    responses=declared(
+        list[wire.LogEntry] | list[wire.PagedLogEntry], [examples.LOG], "The newest entries, or a page with numbers."
+    )
+    | errors(404, 422, 503),
+)
+async def logs(request: Request, job_id: JobId, after: After = None, limit: Limit = None) -> Response:
+    return await _entries(service_of(request), job_id, "logs", after, limit)
+
+
+@router.get(
+    "/{job_id}/events",
+    summary="A job's progress events",
+    response_model=None,
+    responses=declared(
+        list[wire.ProgressEvent] | list[wire.PagedProgressEvent],
+        examples.EVENTS,
+        "The newest events, or a page with numbers.",
+    )
+    | errors(404, 422, 503),
+)
+async def events(request: Request, job_id: JobId, after: After = None, limit: Limit = None) -> Response:
+    return await _entries(service_of(request), job_id, "events", after, limit)
+
+
+@router.get(
+    "/{job_id}/artifact",
+    summary="The optimized program",
+    response_model=None,
+    responses=declared(wire.ArtifactAnswer, examples.ARTIFACT, "The program.") | errors(404, 409, 503),
+)
+async def artifact(request: Request, job_id: JobId) -> Response:
+    return ready(await service_of(request).jobs.artifact(job_id))
+
+
+async def _entries(service: Service, job_id: str, kind: Kind, after: int | None, limit: int | None) -> Response:
+    """Without `after` and `limit` the whole list, as the job's own answer embeds it."""
+    if after is None and limit is None:
+        return ready(await service.jobs.transcript(job_id, kind))
+    return ready(await service.jobs.page(job_id, kind, after or 0, limit or service.settings.page_entries))

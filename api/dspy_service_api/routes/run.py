@@ -1,0 +1,58 @@
+"""POST /run."""
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from dspy_service_api import idempotency, present, wire
+from dspy_service_api.routes import examples
+from dspy_service_api.routes.answers import declared, errors, ready
+from dspy_service_api.service import service_of
+
+router = APIRouter(tags=["jobs"])
+
+_WARNING = {
+    "Warning": {
+        "description": "Names top-level keys that are not known and were ignored.",
+        "schema": {"type": "string"},
+    }
+}
+_KEY = {
+    "name": idempotency.HEADER,
+    "in": "header",
+    "required": False,
+    "description": "The same key and body answer the same job for as long as it exists.",
+    "schema": {"type": "string", "pattern": r"^[\x21-\x7e]{1,255}$"},
+}
+_BODY = {
+    "required": True,
+    "content": {
+        "application/json": {
+            "schema": {"$ref": "#/components/schemas/RunRequest"},
+            "examples": {"miprov2": {"value": examples.REQUEST}},
+        }
+    },
+}
+_accepted = declared(wire.Accepted, examples.ACCEPTED, "The job was created.")
+_accepted[200]["headers"] = _WARNING
+
+
+@router.post(
+    "/run",
+    summary="Submit an optimization",
+    response_model=None,
+    responses=_accepted | errors(400, 409, 413, 422, 503),
+    openapi_extra={"requestBody": _BODY, "parameters": [_KEY]},
+)
+async def run(request: Request) -> Response:
+    key = idempotency.checked_key(request.headers.get(idempotency.HEADER))
+    submitted = await service_of(request).submits.submit(await request.body(), key)
+    return ready(present.accepted(submitted.job_id), _warning(submitted.unknown_keys))
+
+
+def _warning(unknown_keys: tuple[str, ...]) -> dict[str, str] | None:
+    """RFC 7234's form. A key may hold anything: what is not plain ASCII is escaped, and long ones are cut."""
+    if not unknown_keys:
+        return None
+    named = ", ".join(ascii(key)[1:-1].replace("\\", "\\\\").replace('"', '\\"')[:64] for key in unknown_keys[:20])
+    more = f" and {len(unknown_keys) - 20} more" if len(unknown_keys) > 20 else ""
+    return {"Warning": f'299 dspy-service "Unknown keys were ignored: {named}{more}"'}

@@ -1,0 +1,39 @@
+"""What the endpoints work with, made once at start (`app.py`) and kept on the application."""
+
+import time
+from dataclasses import dataclass
+from typing import cast
+
+from starlette.requests import Request
+
+from dspy_service_api.cache import JobCache
+from dspy_service_api.jobs import Jobs
+from dspy_service_api.record import Json
+from dspy_service_api.remove import Removals
+from dspy_service_api.settings import Settings
+from dspy_service_api.submit import Submits
+from dspy_service_core.errors import ClusterUnavailable
+from dspy_service_core.kube.reflector import Reflector
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    settings: Settings
+    cache: JobCache
+    reflector: Reflector
+    jobs: Jobs
+    submits: Submits
+    removals: Removals
+    health: Json
+
+    def require_ready(self) -> None:
+        """Raises where answers would be of an unknown age."""
+        if not self.reflector.synced.is_set():
+            raise ClusterUnavailable("The service is still reading the jobs from the cluster.")
+        silent = time.monotonic() - self.reflector.last_seen
+        if silent > self.settings.stale_after_seconds:
+            raise ClusterUnavailable(f"The cluster has not been heard of for {silent:.0f} seconds.")
+
+
+def service_of(request: Request) -> Service:
+    return cast(Service, request.app.state.service)

@@ -1,0 +1,114 @@
+"""Every setting of the API: environment variables `DSPY_SERVICE_<NAME>`. `docs/` is generated from this file."""
+
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Self
+
+from pydantic import AliasChoices, Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+MEBIBYTE = 1024 * 1024
+Words = Annotated[list[str], NoDecode]
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="DSPY_SERVICE_", extra="ignore", frozen=True)
+
+    host: str = Field(
+        default="127.0.0.1",
+        description="Address to listen on. Any other than a loopback address needs a token to be set.",
+    )
+    port: int = Field(default=8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    token: SecretStr = Field(
+        default=SecretStr(""),
+        description="Clients send it as `Authorization: Bearer <token>`; empty: none is asked for (loopback alone).",
+    )
+    trusted_hosts: Words = Field(
+        default_factory=list,
+        description="Further names, comma-separated, that the Host header may hold on a loopback address.",
+    )
+    trusted_origins: Words = Field(
+        default_factory=list,
+        description="Web origins, comma-separated, whose pages may call the API on a loopback address.",
+    )
+    kubeconfig: Path | None = Field(
+        default=None,
+        validation_alias=AliasChoices("kubeconfig", "KUBECONFIG"),
+        description="Kubeconfig of the cluster; absent: the pod's own service account. (Variable: KUBECONFIG.)",
+    )
+    namespace: str = Field(default="default", description="The one namespace whose jobs the API serves.")
+    store_url: str = Field(
+        default="file:///var/lib/dspy-service/store",
+        description="Where payloads, logs, events and artifacts live: file:///..., s3://, gs:// or az://.",
+    )
+    registry: Path | None = Field(
+        default=None, description="YAML file with the operators' own aliases, default kwargs and allowed prefixes."
+    )
+    refuse_credentials: bool = Field(
+        default=False,
+        description="Refuse requests that carry credentials with 422, instead of keeping those in a Secret of the job.",
+    )
+    body_limit_bytes: int = Field(default=50 * 1000 * 1000, ge=1024, description="Largest request body; above it: 413.")
+    default_retries: int = Field(
+        default=2, ge=0, le=10, description="Further attempts after infrastructure faults, for jobs that give none."
+    )
+    default_deadline_seconds: int = Field(
+        default=86_400, ge=1, le=2_592_000, description="Longest run of jobs that give no deadline."
+    )
+    default_ttl_seconds: int = Field(
+        default=7 * 86_400, ge=0, le=31_536_000, description="How long the record of a finished job stays."
+    )
+    answer_cache_bytes: int = Field(
+        default=64 * MEBIBYTE,
+        ge=0,
+        description="Memory for ready answers about finished jobs; older ones are compressed, then read again.",
+    )
+    newest_entries: int = Field(
+        default=5000, ge=1, le=100_000, description="How many log entries and events an answer holds at most."
+    )
+    page_entries: int = Field(
+        default=1000, ge=1, le=5000, description="Entries of a page of logs or events that gives no limit."
+    )
+    list_limit: int = Field(default=50, ge=1, le=500, description="Jobs of a list that gives no limit.")
+    inline_body_bytes: int = Field(
+        default=MEBIBYTE,
+        ge=0,
+        description="Larger request bodies are parsed and checked in a thread, so that other requests go on meanwhile.",
+    )
+    delete_wait_seconds: float = Field(
+        default=5.0, ge=0, description="How long DELETE waits for the store; what takes longer is left to the sweep."
+    )
+    stale_after_seconds: float = Field(
+        default=120.0,
+        gt=0,
+        description="Not ready when the cluster has been silent for so long (watch bookmarks count).",
+    )
+    retry_after_seconds: int = Field(default=5, ge=1, description="Retry-After of answers with 503.")
+    log_level: str = Field(default="INFO", description="Level of the API's own log: DEBUG tells of every request.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _split_words(cls, given: object) -> object:
+        if not isinstance(given, dict):
+            return given
+        return {k: v.split(",") if k in _WORDS and isinstance(v, str) else v for k, v in given.items()}
+
+    @model_validator(mode="after")
+    def _no_open_door(self) -> Self:
+        if not self.on_loopback and not self.token.get_secret_value():
+            raise ValueError(f"host '{self.host}' is no loopback address: set DSPY_SERVICE_TOKEN as well")
+        return self
+
+    @property
+    def on_loopback(self) -> bool:
+        return is_loopback(self.host)
+
+
+_WORDS = frozenset({"trusted_hosts", "trusted_origins"})
+
+
+def is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -1,0 +1,42 @@
+"""An `Acceptance` without core's checks: whatever is JSON is accepted, so that what follows can be tested alone."""
+
+from typing import Any
+
+import orjson
+
+from dspy_service_api.layout import Accepted
+from dspy_service_core.errors import FieldProblem, InvalidRequest, UnusableRequest
+
+
+class SimpleAcceptance:
+    def accept(self, body: bytes) -> Accepted:
+        try:
+            given = orjson.loads(body)
+        except orjson.JSONDecodeError as exc:
+            raise InvalidRequest([FieldProblem("", f"is no JSON: {exc}", "json_invalid")]) from None
+        if given.get("unusable"):
+            raise UnusableRequest("Unknown optimizer 'x': allowed are gepa, miprov2.")
+        spec: dict[str, Any] = {
+            "module": {"name": "predict", "kwargs": given.get("module_kwargs", {})},
+            "optimizer": {"name": "miprov2", "kwargs": {}, "compileKwargs": {}},
+            "signature": {"code": given.get("signature_code", "class S(dspy.Signature): ...")},
+            "metric": {"code": given.get("metric_code", "def metric(gold, pred): ...")},
+            "columns": {"inputs": {"text": "text"}, "outputs": {"team": "team"}},
+            "split": {"train": "0.7", "val": "0.15", "test": "0.15", "shuffle": True, "seed": given.get("seed", 3)},
+            "models": {"default": {"name": "openai/gpt-4o-mini"}},
+            "run": {"priority": given.get("priority", 0)},
+        }
+        key = given.get("api_key")
+        return Accepted(
+            spec=spec,
+            rows=given.get("dataset", [{"text": "a", "team": "b"}]),
+            labels=given.get("labels", {}),
+            withheld={"default": orjson.dumps({"extra": {"api_key": key}})} if key else {},
+            unknown_keys=tuple(given.get("unknown", ())),
+        )
+
+    def assets(self) -> dict[str, list[str]]:
+        return {"modules": ["cot", "predict"], "optimizers": ["gepa", "miprov2"]}
+
+    def request_schemas(self) -> dict[str, Any]:
+        return {"RunRequest": {"type": "object"}}
