@@ -1,0 +1,130 @@
+"""Which parts of a model's settings are credentials, by the contract's rule, and taking them out and putting them back.
+
+They are taken out before anything is stored: the resource holds the public part, the job's Secret the withheld one,
+and the runner merges the two.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+_WORDS = frozenset(
+    {"key", "apikey", "token", "secret", "password", "credential", "authorization"}
+    # as LiteLLM's vertex_credentials
+    | {"credentials"}
+)
+_HEADERS = "headers"
+_CAMEL = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
+_CASE = re.compile(r"[A-Z]+|[a-z]+")
+_NOTHING = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """`public` goes into the resource; `withheld` is `{"base_url": ..., "extra": ...}`, empty where nothing was."""
+
+    public: dict[str, Any]
+    withheld: dict[str, Any]
+
+
+def withhold(config: Mapping[str, Any]) -> Split:
+    """Of a model config with `base_url` and `extra`. In lists, what is withheld leaves a null in its place."""
+    withheld: dict[str, Any] = {}
+    public = dict(config)
+    if url := config.get("base_url"):
+        public["base_url"] = public_url(url)
+        if public["base_url"] != url:
+            withheld["base_url"] = url
+    kept, taken = _split(config.get("extra") or {}, withhold_strings=False)
+    if taken is not _NOTHING:
+        public["extra"], withheld["extra"] = kept, taken
+    return Split(public, withheld)
+
+
+def merge(public: Any, withheld: Any) -> Any:
+    """Withheld leaves back in their places."""
+    if isinstance(public, dict) and isinstance(withheld, dict):
+        return {**public, **{name: merge(public.get(name), value) for name, value in withheld.items()}}
+    if isinstance(public, list) and isinstance(withheld, list):
+        return [merge(old, new) for old, new in zip(public, withheld, strict=True)]
+    return public if withheld is None else withheld
+
+
+def restored(config: Mapping[str, Any], withheld: Mapping[str, Any]) -> dict[str, Any]:
+    """The config as it was before `withhold`."""
+    return {str(name): value for name, value in merge(dict(config), dict(withheld)).items()}
+
+
+def public_url(url: str) -> str:
+    """Without user part, query and fragment."""
+    parts = urlsplit(url)
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def paths(value: Any, path: str) -> Iterator[str]:
+    """Where credentials are in `value`, which the client calls `path`."""
+    _, taken = _split(value, withhold_strings=False)
+    if taken is not _NOTHING:
+        yield from _leaves(taken, path)
+
+
+def config_paths(config: Mapping[str, Any], path: str) -> Iterator[str]:
+    withheld = withhold(config).withheld
+    if "base_url" in withheld:
+        yield f"{path}.base_url"
+    yield from _leaves(withheld.get("extra", {}), f"{path}.extra")
+
+
+def is_credential_name(name: str) -> bool:
+    return not _WORDS.isdisjoint(words(name))
+
+
+def words(name: str) -> set[str]:
+    """`apiKey`, `x-api-key`, `API_KEY`: split at `_`, `-` and case, and `APIkey` both as AP-Ikey and as API-key."""
+    return {word.lower() for word in _CAMEL.findall(name) + _CASE.findall(name)}
+
+
+def _split(value: Any, *, withhold_strings: bool) -> tuple[Any, Any]:
+    """The public part and the withheld one; `_NOTHING` where there is none."""
+    if isinstance(value, Mapping):
+        return _split_object(value, withhold_strings)
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return _split_list(value, withhold_strings)
+    if withhold_strings and isinstance(value, str):
+        return _NOTHING, value
+    return value, _NOTHING
+
+
+def _split_object(value: Mapping[str, Any], withhold_strings: bool) -> tuple[Any, Any]:
+    kept, taken = {}, {}
+    for name, item in value.items():
+        if _HEADERS in words(name) and item is not None:
+            taken[name] = item
+            continue
+        public, secret = _split(item, withhold_strings=withhold_strings or is_credential_name(name))
+        if public is not _NOTHING:
+            kept[name] = public
+        if secret is not _NOTHING:
+            taken[name] = secret
+    return kept, taken or _NOTHING
+
+
+def _split_list(value: Sequence[Any], withhold_strings: bool) -> tuple[Any, Any]:
+    pairs = [_split(item, withhold_strings=withhold_strings) for item in value]
+    if all(secret is _NOTHING for _, secret in pairs):
+        return list(value), _NOTHING
+    kept = [None if public is _NOTHING else public for public, _ in pairs]
+    return kept, [None if secret is _NOTHING else secret for _, secret in pairs]
+
+
+def _leaves(taken: Any, path: str) -> Iterator[str]:
+    if isinstance(taken, Mapping):
+        for name, item in taken.items():
+            yield from _leaves(item, f"{path}.{name}")
+    elif isinstance(taken, list):
+        for index, item in enumerate(taken):
+            yield from _leaves(item, f"{path}[{index}]")
+    elif taken is not None:
+        yield path
