@@ -1,0 +1,123 @@
+"""The API server's HTTP face as a bare ASGI application: identify, route, call the operation, answer its bytes."""
+
+import logging
+from collections.abc import Callable
+
+import orjson
+
+from dspy_service_core.kube import errors
+from dspy_service_local.apiserver import refusals, tables
+from dspy_service_local.apiserver.answers import TEXT, Answer, Stream, refused
+from dspy_service_local.apiserver.authorize import guard_of
+from dspy_service_local.apiserver.documents import Documents
+from dspy_service_local.apiserver.logs import PodLogs, log_request
+from dspy_service_local.apiserver.operations import Operations
+from dspy_service_local.apiserver.requests import Receive, Request, Scope, Send, options_of, parsed_body, read_body
+from dspy_service_local.apiserver.reviews import review
+from dspy_service_local.apiserver.routes import Target, query_of, target_of
+from dspy_service_local.apiserver.selectors import select
+from dspy_service_local.apiserver.streams import Lists, Watches
+from dspy_service_local.apiserver.tokens import ADMINISTRATOR, Identity, TokenStore
+from dspy_service_local.apiserver.verbs import WRITES
+from dspy_service_local.apiserver.watch import Hub
+
+log = logging.getLogger(__name__)
+
+_HEALTH = ("/healthz", "/livez", "/readyz")
+
+
+class App:
+    def __init__(self, operations: Operations, hub: Hub, tokens: TokenStore, logs: Callable[[], PodLogs]) -> None:
+        self._operations = operations
+        self._tokens = tokens
+        self._logs = logs
+        self._documents = Documents(operations.kinds)
+        self._lists = Lists(operations, hub)
+        self._watches = Watches(operations, hub)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        try:
+            answer = await self._answer(_request(scope, receive))
+        except errors.KubeError as exc:
+            answer = refused(exc)
+        except ConnectionResetError:
+            return
+        except Exception:
+            log.exception("%s %s", scope["method"], scope["path"])
+            answer = refused(refusals.failure(500, "InternalError", "Internal error occurred"))
+        if isinstance(answer, Stream):
+            await answer.send(receive, send)
+        else:
+            await answer.send(send)
+
+    async def _answer(self, request: Request) -> Answer | Stream:
+        if request.path in _HEALTH:
+            return Answer(200, b"ok", TEXT)
+        identity = self._tokens.identify(request.headers.get(b"authorization", b""))
+        if identity is None:
+            raise refusals.unauthorized()
+        target = None if request.path.startswith("/openapi") else self._target(request)
+        if target is None:
+            return await self._other(request, identity)
+        guard = guard_of(identity, request.method, target)
+        if request.method in WRITES:
+            assert request.receive is not None
+            request.body = await read_body(request.receive)
+            options = options_of(request, target, guard)
+            written = WRITES[request.method](self._operations, request, target, options)
+            await self._operations.storage.committed()
+            return Answer(201 if written.created else 200, written.body, warnings=written.warnings)
+        if request.method in ("GET", "HEAD"):
+            return await self._read(request, target)
+        raise refusals.method_not_allowed()
+
+    def _target(self, request: Request) -> Target | None:
+        if request.method == "POST" and review(request.path) is not None:
+            return None
+        return target_of(self._operations.kinds, request.path, request.query)
+
+    async def _other(self, request: Request, identity: Identity) -> Answer:
+        """Discovery, OpenAPI and reviews, which are the administrator's."""
+        if identity is not ADMINISTRATOR:
+            raise refusals.failure(403, "Forbidden", f'the pod\'s token cannot {request.method} path "{request.path}"')
+        reviewed = review(request.path)
+        if request.method == "POST" and reviewed is not None:
+            assert request.receive is not None
+            request.body = await read_body(request.receive)
+            return Answer(201, orjson.dumps(reviewed(parsed_body(request))))
+        if request.method not in ("GET", "HEAD"):
+            raise refusals.method_not_allowed()
+        return self._documents.answer(request)
+
+    async def _read(self, request: Request, target: Target) -> Answer | Stream:
+        storage, kind = self._operations.storage, target.kind
+        await storage.committed()
+        if target.subresource == "log":
+            return await self._log(request, target)
+        if target.name and not target.watch:
+            row = self._operations.read(kind, target.namespace, target.name)
+            if request.wants_table:
+                return Answer(200, tables.table(kind, [row.body], request.query, self._operations.clock()))
+            return Answer(200, row.body)
+        fields = request.query.get("fieldSelector", "")
+        if target.name:
+            fields = ",".join(filter(None, (fields, f"metadata.name={target.name}")))
+        namespace = target.namespace if target.namespace else None
+        labels = request.query.get("labelSelector", "")
+        selection = select(namespace, labels, fields, frozenset(kind.selectable))
+        if target.watch:
+            return await self._watches.answer(request, kind, selection)
+        return await self._lists.answer(request, kind, selection)
+
+    async def _log(self, request: Request, target: Target) -> Stream:
+        row = self._operations.read(target.kind, target.namespace, target.name)
+        pieces = self._logs().read(log_request(orjson.loads(row.body), request.query))
+        return Stream(pieces, TEXT)
+
+
+def _request(scope: Scope, receive: Receive) -> Request:
+    return Request(
+        scope["method"], scope["path"], query_of(scope["query_string"]), dict(scope["headers"]), receive=receive
+    )

@@ -1,0 +1,122 @@
+"""What an HTTP request says beyond its path: body, options, and the form of answer that it accepts."""
+
+import json
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+import yaml
+
+from dspy_service_local.apiserver import refusals
+from dspy_service_local.apiserver.operations import Guard, Options
+from dspy_service_local.apiserver.routes import Target
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+_MOST_BYTES = 3 * 1024 * 1024
+"""The API server's own limit of a request body."""
+_YAML = ("application/yaml", "application/apply-patch+yaml")
+_JSON = ("application/json", "")
+
+
+@dataclass(slots=True)
+class Request:
+    method: str
+    path: str
+    query: dict[str, str]
+    headers: Mapping[bytes, bytes]
+    body: bytes = b""
+    receive: Receive | None = field(default=None, repr=False)
+
+    @property
+    def media_type(self) -> str:
+        return self.headers.get(b"content-type", b"").decode("latin-1").partition(";")[0].strip().lower()
+
+    @property
+    def wants_table(self) -> bool:
+        return b"as=Table" in self.headers.get(b"accept", b"")
+
+    @property
+    def manager(self) -> str:
+        """Kubernetes takes the first part of the user agent where no field manager is given."""
+        agent = self.headers.get(b"user-agent", b"unknown").decode("latin-1")
+        return self.query.get("fieldManager") or agent.partition("/")[0]
+
+
+async def read_body(receive: Receive) -> bytes:
+    parts, size, more = [], 0, True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ConnectionResetError
+        parts.append(message.get("body", b""))
+        size += len(parts[-1])
+        if size > _MOST_BYTES:
+            raise refusals.too_large(f"the request body is larger than the limit of {_MOST_BYTES} bytes")
+        more = message.get("more_body", False)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def options_of(request: Request, target: Target, guard: Guard | None) -> Options:
+    query = request.query
+    if query.get("dryRun", "All") != "All":
+        raise refusals.bad_request(f'invalid dryRun "{query["dryRun"]}": only All is supported')
+    validation = query.get("fieldValidation") or "Warn"
+    if validation not in ("Strict", "Warn", "Ignore"):
+        raise refusals.bad_request(f'invalid fieldValidation "{validation}": one of Ignore, Strict, Warn')
+    return Options(
+        dry_run="dryRun" in query,
+        field_manager=request.manager,
+        field_validation=validation,
+        subresource=target.subresource,
+        guard=guard,
+    )
+
+
+def parsed_body(request: Request) -> Any:
+    """JSON, or YAML where the media type allows it."""
+    if request.query.get("fieldValidation") == "Strict":
+        return _without_duplicates(request)
+    media_type = request.media_type
+    if media_type == "application/vnd.kubernetes.protobuf":
+        raise refusals.unsupported_media_type(("application/json", "application/yaml"))
+    try:
+        return orjson.loads(request.body)
+    except orjson.JSONDecodeError as exc:
+        if media_type in _YAML:
+            return _yaml(request.body)
+        raise refusals.bad_request(f"the request body is not valid JSON: {exc}") from exc
+
+
+def _yaml(body: bytes) -> Any:
+    try:
+        return yaml.safe_load(body)
+    except yaml.YAMLError as exc:
+        raise refusals.bad_request(f"the request body is not valid YAML: {exc}") from exc
+
+
+def _without_duplicates(request: Request) -> Any:
+    """Strict validation refuses a key that occurs twice, which fast parsers do not see."""
+    repeated: list[str] = []
+
+    def collect(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        made: dict[str, Any] = {}
+        for key, value in pairs:
+            if key in made:
+                repeated.append(key)
+            made[key] = value
+        return made
+
+    try:
+        value = json.loads(request.body, object_pairs_hook=collect)
+    except ValueError as exc:
+        if request.media_type in _YAML:
+            return _yaml(request.body)
+        raise refusals.bad_request(f"the request body is not valid JSON: {exc}") from exc
+    if repeated:
+        listed = ", ".join(f'duplicate field "{key}"' for key in repeated)
+        raise refusals.bad_request(f"strict decoding error: {listed}")
+    return value
