@@ -70,8 +70,8 @@ class Lines:
 class CapturedStream(io.TextIOBase):
     """In place of `sys.stdout` or `sys.stderr`. Closing it does nothing; a forked child writes to the pipe instead."""
 
-    def __init__(self, descriptor: int, lines: Lines) -> None:
-        self._fd, self._lines = descriptor, lines
+    def __init__(self, descriptor: int, lines: Lines, entries: LogEntries) -> None:
+        self._fd, self._lines, self._entries = descriptor, lines, entries
         self._owner = os.getpid()
         self.buffer = _CapturedBytes(self)
         self.name = f"<{_NAMES[descriptor]}>"
@@ -80,6 +80,8 @@ class CapturedStream(io.TextIOBase):
     errors = "replace"
 
     def write(self, text: str) -> int:
+        if self._entries.full:
+            return len(text)
         if os.getpid() != self._owner:
             os.write(self._fd, text.encode(errors="replace"))
         else:
@@ -144,8 +146,9 @@ class Pump:
         self._thread.start()
 
     def stop(self) -> None:
-        os.write(self._stop_write, b"x")
-        self._thread.join(timeout=2)
+        with contextlib.suppress(OSError):  # user code may have closed it
+            os.write(self._stop_write, b"x")
+            self._thread.join(timeout=2)
 
     def _run(self) -> None:
         stopping = False
@@ -187,7 +190,7 @@ class Capture:
             faulthandler.enable(real_stderr)
         for descriptor, lines in self._lines.items():
             self._pump.take(descriptor)
-            setattr(sys, _NAMES[descriptor], CapturedStream(descriptor, lines))
+            setattr(sys, _NAMES[descriptor], CapturedStream(descriptor, lines, self._entries))
         for stream in (sys.__stdout__, sys.__stderr__):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(line_buffering=True)

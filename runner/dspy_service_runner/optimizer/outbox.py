@@ -5,7 +5,6 @@ by rename. A full disk is met with a small reserve, so that the result, which sa
 """
 
 import contextlib
-import errno
 import os
 import threading
 from datetime import UTC, datetime
@@ -25,20 +24,25 @@ def timestamp(moment: datetime | None = None) -> str:
 
 
 class AppendFile:
-    """Whole lines at the end of a file. User code that closes our descriptor costs a reopen; a full disk, the line."""
+    """Whole lines at the end of a file. User code that closes our descriptor costs a reopen; a full disk, the line.
+
+    A descriptor that user code closed may by now be somebody else's: hence the look at its identity.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._owner = os.getpid()
         self._fd = self._open()
-        self.size = os.fstat(self._fd).st_size
+        status = os.fstat(self._fd)
+        self._identity = status.st_dev, status.st_ino
+        self.size = status.st_size
 
     def append(self, line: bytes) -> bool:
         """True when all of it is written; half a line is taken back. A forked child would garble our offsets."""
         if os.getpid() != self._owner:
             return False
         try:
-            written = self._write(line)
+            written = os.write(self._own(), line)
         except OSError:
             return False
         if written == len(line):
@@ -49,16 +53,17 @@ class AppendFile:
         return False
 
     def read(self, offset: int, length: int) -> bytes:
-        return os.pread(self._fd, length, offset)
+        return os.pread(self._own(), length, offset)
 
-    def _write(self, line: bytes) -> int:
+    def _own(self) -> int:
         try:
-            return os.write(self._fd, line)
-        except OSError as error:
-            if error.errno != errno.EBADF:
-                raise
+            status = os.fstat(self._fd)
+            lost = (status.st_dev, status.st_ino) != self._identity
+        except OSError:
+            lost = True
+        if lost:
             self._fd = self._open()
-            return os.write(self._fd, line)
+        return self._fd
 
     def _open(self) -> int:
         return os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
