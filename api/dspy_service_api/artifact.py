@@ -19,7 +19,10 @@ class Artifact:
     metadata: Json
     prompt: str
     state: Json
-    signature: str
+
+
+_NEEDED = (pod_files.PROGRAM_PICKLE, pod_files.METADATA, pod_files.PROMPT, pod_files.PROGRAM_STATE)
+"""What an answer holds of it."""
 
 
 async def read_artifact(store: Store, record: JobRecord) -> Artifact:
@@ -39,12 +42,9 @@ async def read_artifact(store: Store, record: JobRecord) -> Artifact:
 
 
 def _digests(manifest: bytes) -> dict[str, str]:
-    """Names that are not an artifact's own are not looked at."""
     try:
         files = orjson.loads(manifest)["files"]
-        return {
-            name: files[name]["sha256"].removeprefix("sha256:") for name in pod_files.ARTIFACT_FILES if name in files
-        }
+        return {name: files[name]["sha256"].removeprefix("sha256:") for name in _NEEDED}
     except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
         raise StoreError("the artifact's manifest is broken") from None
 
@@ -52,9 +52,17 @@ def _digests(manifest: bytes) -> dict[str, str]:
 def _artifact(path: str, files: dict[str, bytes]) -> Artifact:
     return Artifact(
         path=path,
-        pickle_base64=base64.b64encode(files.get(pod_files.PROGRAM_PICKLE, b"")).decode(),
-        metadata=files.get(pod_files.METADATA, b"null"),
-        prompt=files.get(pod_files.PROMPT, b"").decode(errors="replace"),
-        state=files.get(pod_files.PROGRAM_STATE, b"null"),
-        signature=files.get(pod_files.SIGNATURE_SOURCE, b"").decode(errors="replace"),
+        pickle_base64=base64.b64encode(files[pod_files.PROGRAM_PICKLE]).decode(),
+        metadata=_json_or_null(files[pod_files.METADATA]),
+        prompt=files[pod_files.PROMPT].decode(errors="replace"),
+        state=_json_or_null(files[pod_files.PROGRAM_STATE]),
     )
+
+
+def _json_or_null(content: bytes) -> Json:
+    """The job's own code can write these files: what is no JSON must not break the answer around it."""
+    try:
+        orjson.loads(content)
+    except orjson.JSONDecodeError:
+        return b"null"
+    return content

@@ -2,7 +2,7 @@
 
 import re
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
@@ -19,6 +19,8 @@ from dspy_service_core.kube import errors as kube
 from dspy_service_core.kube.protocol import KubeClient
 from dspy_service_core.kube.resources import OPTIMIZATION_JOBS
 from dspy_service_core.store import NotFound, Store, job_folder
+
+T = TypeVar("T")
 
 _OBJECT_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 """What the cluster takes as a name; nothing else is worth a question to it."""
@@ -114,9 +116,15 @@ class Jobs:
 
 
 def _result_of(document: dict[str, Any], record: JobRecord) -> ResultFile:
+    """Its values began beside the job's own code: only their types are relied on."""
+
+    def of_type(name: str, kind: type[T], default: T) -> T:
+        value = document.get(name)
+        return value if isinstance(value, kind) else default
+
     return ResultFile(
-        details=document.get("details") or {},
-        metadata=document.get("metadata") or {},
-        metric_name=document.get("metricName") or record.metric_name,
-        model_identifier=document.get("modelIdentifier"),
+        details=of_type("details", dict, {}),
+        metadata=of_type("metadata", dict, {}),
+        metric_name=of_type("metricName", str, record.metric_name or "") or None,
+        model_identifier=of_type("modelIdentifier", str, "") or None,
     )

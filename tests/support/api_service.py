@@ -59,6 +59,7 @@ async def api_service(
     store = open_store(given.store_url)
     app = create_app(given, cluster, store, acceptance)
     async with app.router.lifespan_context(app):
+        await app.state.service.reflector.synced.wait()
         transport = httpx.ASGITransport(app)
         async with httpx.AsyncClient(transport=transport, base_url="http://localhost:8000") as client:
             yield Harness(cluster, store, folder / "store", client, app.state.service, given, app)

@@ -1,0 +1,133 @@
+"""DELETE /jobs/{id} and GET /jobs."""
+
+from typing import Any
+
+import pytest
+
+from api_service import Harness, put_artifact, put_segment, running, succeeded
+from dspy_service_core import names
+from dspy_service_core.kube import errors as kube
+from dspy_service_core.kube.resources import OPTIMIZATION_JOBS
+from waiting import until
+
+ID = "4f0c6b6e-8a0e-4a59-9a38-6b4c6f1d2a10"
+
+
+async def listing(api: Harness, query: str = "", code: int = 200) -> dict[str, Any]:
+    response = await api.client.get(f"/jobs{query}")
+    assert response.status_code == code, response.text
+    return dict(response.json())
+
+
+async def test_a_deleted_job_is_gone_with_all_that_it_stored(api: Harness) -> None:
+    job = await api.job(names.api_job(ID), succeeded(1))
+    put_segment(api.store, job, "logs", [{}])
+    put_artifact(api.store, job)
+    response = await api.client.delete(f"/jobs/{ID}")
+    assert (response.status_code, response.content) == (204, b"")
+    assert (await api.client.get(f"/jobs/{ID}")).status_code == 404
+    assert (await api.client.delete(f"/jobs/{ID}")).status_code == 404
+    assert (await listing(api))["jobs"] == []
+    assert api.store.files() == []
+
+
+async def test_what_is_still_said_of_a_deleted_job_is_late(api: Harness) -> None:
+    job = await api.job("tickets", running())
+    await api.client.delete("/jobs/tickets")
+    api.service.cache.upsert(job)
+    assert (await api.client.get("/jobs/tickets")).status_code == 404
+    await api.job("tickets")  # the name may be used again
+    assert (await api.client.get("/jobs/tickets")).status_code == 200
+
+
+async def test_a_job_that_waits_for_its_finalizers_is_gone(api: Harness) -> None:
+    job = await api.job("tickets")
+    await api.update("tickets", {"metadata": {"deletionTimestamp": job["metadata"]["creationTimestamp"]}})
+    assert (await api.client.get("/jobs/tickets")).status_code == 404
+
+
+async def test_another_job_of_the_same_name_is_not_deleted(api: Harness) -> None:
+    await api.job("tickets")
+    api.cluster.objects[("optimizationjobs", "default", "tickets")]["metadata"]["uid"] = "another"
+    assert (await api.client.delete("/jobs/tickets")).status_code == 404
+    assert ("optimizationjobs", "default", "tickets") in api.cluster.objects
+
+
+async def test_nothing_is_deleted_while_the_cluster_is_away(api: Harness) -> None:
+    job = await api.job("tickets")
+    put_segment(api.store, job, "logs", [{}])
+    api.cluster.fault = lambda verb, plural: kube.Unavailable("away") if verb == "delete" else None
+    assert (await api.client.delete("/jobs/tickets")).status_code == 503
+    assert (await api.client.get("/jobs/tickets")).status_code == 200
+    assert len(api.store.files()) == 1
+
+
+async def test_a_store_that_fails_leaves_its_part_to_the_sweep(api: Harness) -> None:
+    await api.job("tickets")
+    api.folder.joinpath("default").write_text("in the way")
+    assert (await api.client.delete("/jobs/tickets")).status_code == 204
+
+
+async def test_jobs_are_listed_newest_first_by_pages(api: Harness) -> None:
+    ids = [(await api.client.post("/run", content=b"{}")).json()["job_id"] for _ in range(7)]
+    seen: list[str] = []
+    cursor = ""
+    while True:
+        page = await listing(api, f"?limit=3{cursor}")
+        seen += [job["job_id"] for job in page["jobs"]]
+        if not page["next_cursor"]:
+            break
+        cursor = f"&cursor={page['next_cursor']}"
+    assert seen == ids[::-1]
+
+
+async def test_jobs_are_filtered(api: Harness) -> None:
+    await api.job("one", running())
+    await api.job("two", optimizer={"name": "gepa"})
+    await api.job("three", succeeded())
+    api.cluster.objects[("optimizationjobs", "default", "two")]["metadata"]["labels"] = {"a.b/c": "d", "e": ""}
+    await api.update("two", {})
+
+    async def names_of(query: str) -> set[str]:
+        return {job["job_id"] for job in (await listing(api, query))["jobs"]}
+
+    assert await names_of("") == {"one", "two", "three"}
+    assert await names_of("?status=running") == {"one"}
+    assert await names_of("?status=success&optimizer=miprov2") == {"three"}
+    assert await names_of("?optimizer=gepa") == {"two"}
+    assert await names_of("?label=team=support") == {"one", "three"}
+    assert await names_of("?label=a.b/c=d&label=e=") == {"two"}
+    assert await names_of("?label=a.b/c=d&label=team=support") == set()
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        ("?limit=0", "limit"),
+        ("?limit=501", "limit"),
+        ("?limit=x", "limit"),
+        ("?status=done", "status"),
+        ("?label=team", "label"),
+        ("?cursor=%00", "cursor"),
+        ("?cursor=abc", "cursor"),
+        ("?cursor=ä", "cursor"),
+    ],
+)
+async def test_odd_queries_are_refused_by_field(api: Harness, query: str, field: str) -> None:
+    answer = await listing(api, query, 422)
+    assert answer["error"] == "invalid_request"
+    assert [problem["field"] for problem in answer["detail"]] == [field]
+
+
+async def test_what_others_do_is_told_by_the_watch(api: Harness) -> None:
+    async def watching() -> bool:
+        return ("watch", "optimizationjobs", "") in api.cluster.calls
+
+    await until(watching)
+    job = await api.job("tickets")
+    await api.cluster.delete(OPTIMIZATION_JOBS, job["metadata"]["name"], "default")
+
+    async def gone() -> bool:
+        return api.service.cache.get("tickets") is None
+
+    await until(gone)
