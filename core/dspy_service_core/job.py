@@ -354,6 +354,8 @@ class OptimizationJobStatus(Wire):
     attempts: Annotated[list[EndedAttempt], Field(max_length=20)] = Field(
         default_factory=list, description="Attempts that ended without a result."
     )
+    retries_used: int = Field(default=0, description="Retries that infrastructure faults used up.")
+    active_seconds: int = Field(default=0, description="How long the ended attempts took; counts for the deadline.")
     queue: QueueStatus | None = Field(default=None, description="Place in the queue while waiting.")
     started_at: str | None = Field(default=None, description="When the preflight had first passed.")
     completed_at: str | None = Field(default=None, description="When the job ended.")

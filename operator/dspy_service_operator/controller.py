@@ -1,0 +1,147 @@
+"""The operator but for kopf: view, queue, reconciler and housekeeping put together, and run as background tasks."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Protocol
+
+from dspy_service_core.errors import ServiceError
+from dspy_service_core.kube.errors import KubeError
+from dspy_service_core.kube.protocol import KubeClient, Object
+from dspy_service_core.store import Store
+from dspy_service_operator.apply import Applier
+from dspy_service_operator.events import EventRecorder
+from dspy_service_operator.expiry import Expiry
+from dspy_service_operator.lingering import Lingering
+from dspy_service_operator.observe import Observer
+from dspy_service_operator.prerequisites import Check, PrerequisiteCheck
+from dspy_service_operator.queue import Key, Queue
+from dspy_service_operator.queue_reports import TICK_SECONDS, QueueReports
+from dspy_service_operator.reconciler import Reconciler
+from dspy_service_operator.resync import resync
+from dspy_service_operator.settings import OperatorSettings
+from dspy_service_operator.sweep import Sweep
+from dspy_service_operator.view import View
+from dspy_service_operator.work_queue import WorkQueue
+
+log = logging.getLogger(__name__)
+
+EVERY_NAMESPACE = "*"
+_RETRY_SECONDS = 2.0
+_FIRST_SWEEP_SECONDS = 30.0
+_DRAIN_SECONDS = 3.0
+
+
+class Children(Protocol):
+    def upsert(self, raw: Object) -> Key | None: ...
+    def remove(self, raw: Object) -> Key | None: ...
+
+
+class Controller:
+    """`job_event` and `child_event` are what watches call; the rest runs by itself within `running()`."""
+
+    def __init__(
+        self,
+        client: KubeClient,
+        settings: OperatorSettings,
+        check: Check,
+        store: Store | None = None,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.settings = settings
+        self.view = View()
+        self.queue = Queue(settings.concurrency, settings.namespace_concurrency)
+        self.recorder = EventRecorder(client)
+        self.expiry = Expiry(client, settings, clock)
+        self.sweep = Sweep(client, store, self.expiry, settings, clock)
+        self.synced = asyncio.Event()
+        self.last_resync = time.monotonic()
+        self._client = client
+        self._reconciler = Reconciler(
+            self.view,
+            self.queue,
+            Observer(client, self.view),
+            PrerequisiteCheck(client, check, settings),
+            Applier(client, self.view, self.recorder, self.expiry, settings),
+            Lingering(client, self.view, time.monotonic),
+            settings,
+            clock,
+        )
+        self.work: WorkQueue[Key] = WorkQueue(self._reconciler.reconcile)
+        self._reconciler.enqueue = self.work.add
+        self._reports = QueueReports(self.queue, self._report, settings)
+
+    @property
+    def namespaces(self) -> tuple[str | None, ...]:
+        return (None,) if EVERY_NAMESPACE in self.settings.namespaces else self.settings.namespaces
+
+    def job_event(self, kind: str | None, raw: Object) -> None:
+        """`kind` is None for what kopf's first list found."""
+        key = self.view.remove(raw) if kind == "DELETED" else self.view.upsert(raw, keep_raw=kind == "ADDED")
+        if key is not None:
+            self.work.add(key)
+        if kind == "DELETED":
+            self.recorder.forget(raw["metadata"].get("uid", ""))
+
+    def child_event(self, children: Children, kind: str | None, raw: Object) -> None:
+        key = children.remove(raw) if kind == "DELETED" else children.upsert(raw)
+        if key is not None:
+            self.work.add(key)
+
+    async def resync(self) -> None:
+        for key in await resync(self._client, self.view, self.namespaces):
+            self.work.add(key)
+        self.last_resync = time.monotonic()
+        self.synced.set()
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Everything in the background; Events that are still to be sent go out before the end."""
+        async with asyncio.TaskGroup() as group:
+            work = [self._resyncs(), self._reconciles(), self._queue_reports(), self.expiry.run(), self._sweeps()]
+            tasks = [group.create_task(coroutine) for coroutine in work]
+            sender = group.create_task(self.recorder.run())
+            await asyncio.sleep(0)  # so that they exist before kopf starts: it ends what began after it
+            try:
+                yield
+                await self.recorder.drain(_DRAIN_SECONDS)
+            finally:
+                for task in (*tasks, sender):
+                    task.cancel()
+
+    async def _reconciles(self) -> None:
+        """Nothing is started before all that runs is known."""
+        await self.synced.wait()
+        await self.work.run(self.settings.workers)
+
+    async def _resyncs(self) -> None:
+        while True:
+            done = await self._try("resync", self.resync)
+            await asyncio.sleep(self.settings.resync_seconds if done else _RETRY_SECONDS)
+
+    async def _sweeps(self) -> None:
+        await self.synced.wait()
+        await asyncio.sleep(min(_FIRST_SWEEP_SECONDS, self.settings.sweep_seconds))
+        while True:
+            await self._try("sweep", lambda: self.sweep.run_once(self.namespaces))
+            await asyncio.sleep(self.settings.sweep_seconds)
+
+    async def _queue_reports(self) -> None:
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            self._reports.tick(time.monotonic())
+
+    async def _try(self, what: str, act: Callable[[], Awaitable[None]]) -> bool:
+        try:
+            await act()
+        except (KubeError, ServiceError) as exc:
+            log.warning("%s: %s", what, exc)
+            return False
+        return True
+
+    def _report(self, key: Key, position: int) -> None:
+        self._reconciler.due_reports[key] = position
+        self.work.add(key)

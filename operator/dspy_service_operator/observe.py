@@ -1,0 +1,74 @@
+"""Gathers what `decide` looks at: mostly from the view, from the API server only where a decision hangs on it."""
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any
+
+from dspy_service_core import names
+from dspy_service_core.kube.errors import Forbidden
+from dspy_service_core.kube.errors import NotFound as KubeNotFound
+from dspy_service_core.kube.protocol import KubeClient, Object
+from dspy_service_core.kube.resources import EVENTS, JOBS, OPTIMIZATION_JOBS, PODS
+from dspy_service_operator.observed import AttemptJob, AttemptPod, Observed
+from dspy_service_operator.queue import Key
+from dspy_service_operator.view import JobEntry, View
+
+
+class Observer:
+    def __init__(self, client: KubeClient, view: View) -> None:
+        self._client = client
+        self._view = view
+
+    def glance(self, key: Key, entry: JobEntry) -> Observed:
+        """What the watches told. Children of an earlier resource of that name are none of this one's."""
+        uid = entry.metadata.uid
+        return Observed(
+            jobs={job.number: job for job in self._view.jobs.of(key) if job.owner_uid == uid},
+            pods=tuple(self._view.pods.of(key)),
+            refused=entry.refused,
+            quiet_seconds=asyncio.get_running_loop().time() - entry.wrote_at,
+        )
+
+    async def refresh(self, key: Key) -> None:
+        """Reads the resource and its children anew: the watches may lag behind each other."""
+        namespace, name = key
+        selector = f"{names.LABEL_JOB}={name}"
+        jobs = await self._client.list(JOBS, namespace, label_selector=selector)
+        pods = await self._client.list(PODS, namespace, label_selector=selector)
+        for children, found in ((self._view.jobs, jobs), (self._view.pods, pods)):
+            for raw in found.items:
+                children.upsert(raw)
+            children.retain_own(key, _uids(found.items), found.resource_version)
+        try:
+            # The resource last: a result that is reported when its pod has ended is in it.
+            self._view.upsert(await self._client.get(OPTIMIZATION_JOBS, name, namespace))
+        except KubeNotFound:
+            self._view.forget(key)
+
+    async def full(self, key: Key, entry: JobEntry) -> Object | None:
+        """The resource with its rows and code; None when it is gone."""
+        if entry.raw is not None:
+            return entry.raw
+        try:
+            return await self._client.get(OPTIMIZATION_JOBS, key[1], key[0])
+        except KubeNotFound:
+            return None
+
+    async def words(self, namespace: str, job: AttemptJob | None, pod: AttemptPod | None) -> str:
+        """The newest warning about the pod, else about the Job: the one place where quota and mount errors are said."""
+        uid = pod.uid if pod else job.uid if job else ""
+        try:
+            found = await self._client.list(EVENTS, namespace, field_selector=f"involvedObject.uid={uid}")
+        except Forbidden:
+            return ""
+        warnings = [event for event in found.items if event.get("type") == "Warning"]
+        newest = max(warnings, key=_seen_at, default=None)
+        return str(newest.get("message") or newest.get("reason") or "") if newest else ""
+
+
+def _seen_at(event: dict[str, Any]) -> str:
+    return str(event.get("lastTimestamp") or event.get("eventTime") or event["metadata"].get("creationTimestamp") or "")
+
+
+def _uids(items: Iterable[Object]) -> frozenset[str]:
+    return frozenset(item["metadata"]["uid"] for item in items)

@@ -1,0 +1,117 @@
+"""What a job needs before its first attempt: a usable spec, and the Secrets and ConfigMaps that it names.
+
+The checks are the submit's own (core), so that a job made with kubectl is refused for what the API would refuse. What
+lies in the store was put there by the API, which had checked it; the pod checks all of it once more.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from dspy_service_core import names
+from dspy_service_core.errors import InvalidRequest, UnusableRequest
+from dspy_service_core.job import KeyRef, OptimizationJobSpec
+from dspy_service_core.kube.errors import NotFound
+from dspy_service_core.kube.protocol import KubeClient
+from dspy_service_core.kube.resources import CONFIG_MAPS, SECRETS
+from dspy_service_operator.model_keys import secret_references
+from dspy_service_operator.observed import Prerequisites
+from dspy_service_operator.rows_text import RowsError, parse_rows
+from dspy_service_operator.settings import OperatorSettings
+from dspy_service_operator.view import first_problem
+
+Rows = list[dict[str, Any]]
+Check = Callable[[OptimizationJobSpec, Rows | None, str | None, str | None], object]
+"""spec, rows, signature and metric code (None: not known here); raises `UnusableRequest` or `InvalidRequest`."""
+
+LONGEST_NAME = 59
+"""The name is a label's value (63 characters), and `-<attempt>` is added to it for the Job's."""
+
+
+class _Missing(Exception):
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class PrerequisiteCheck:
+    def __init__(self, client: KubeClient, check: Check, settings: OperatorSettings) -> None:
+        self._client = client
+        self._check = check
+        self._settings = settings
+
+    async def look(self, raw: Mapping[str, Any]) -> Prerequisites:
+        """`raw` is the resource as the API server holds it, rows and code included."""
+        metadata = raw["metadata"]
+        namespace = metadata.get("namespace", "")
+        if problem := name_problem(metadata):
+            return Prerequisites(invalid=problem)
+        try:
+            spec = OptimizationJobSpec.model_validate(raw["spec"])
+            self._check_image(spec)
+            self._check(spec, *await self._content(spec, namespace))
+            await self._check_secrets(spec, namespace)
+        except _Missing as exc:
+            return Prerequisites(missing_reason=exc.reason, missing=str(exc))
+        except (UnusableRequest, InvalidRequest, RowsError) as exc:
+            return Prerequisites(invalid=str(exc))
+        except ValidationError as exc:
+            return Prerequisites(invalid=first_problem(exc))
+        return Prerequisites()
+
+    def _check_image(self, spec: OptimizationJobSpec) -> None:
+        image, allowed = spec.run.image, self._settings.allowed_images
+        if image and allowed and not image.startswith(allowed):
+            raise UnusableRequest(f"spec.run.image: '{image}' is not allowed; allowed are: {', '.join(allowed)}")
+
+    async def _content(self, spec: OptimizationJobSpec, namespace: str) -> tuple[Rows | None, str | None, str | None]:
+        rows = spec.dataset.rows
+        if (ref := spec.dataset.config_map_key_ref) is not None:
+            text = await self._from_config_map("spec.dataset.configMapKeyRef", ref, namespace)
+            rows = parse_rows(ref.key, text)
+        code = {"signature": spec.signature.code, "metric": spec.metric.code}
+        for part, source in (("signature", spec.signature), ("metric", spec.metric)):
+            if (ref := source.config_map_key_ref) is not None:
+                code[part] = await self._from_config_map(f"spec.{part}.configMapKeyRef", ref, namespace)
+        return rows, code["signature"], code["metric"]
+
+    async def _from_config_map(self, path: str, ref: KeyRef, namespace: str) -> str:
+        try:
+            config_map = await self._client.get(CONFIG_MAPS, ref.name, namespace)
+        except NotFound:
+            raise _Missing("ConfigMapNotFound", f"{path}: there is no ConfigMap '{ref.name}'.") from None
+        data = config_map.get("data") or {}
+        if ref.key not in data:
+            raise _Missing("ConfigMapNotUsable", f"{path}: ConfigMap '{ref.name}' has no text under '{ref.key}'.")
+        return str(data[ref.key])
+
+    async def _check_secrets(self, spec: OptimizationJobSpec, namespace: str) -> None:
+        for path, ref in secret_references(spec.models):
+            try:
+                secret = await self._client.get(SECRETS, ref.name, namespace)
+            except NotFound:
+                raise _Missing("SecretNotFound", f"{path}: there is no Secret '{ref.name}'.") from None
+            if problem := _secret_problem(secret, ref):
+                raise _Missing("SecretNotUsable", f"{path}: {problem}")
+
+
+def name_problem(metadata: Mapping[str, Any]) -> str:
+    """Names of the API's own jobs are refused to everybody else: HTTP clients know a job by them."""
+    name, labels = metadata["name"], metadata.get("labels") or {}
+    from_api = labels.get(names.LABEL_SUBMITTED_BY) == names.SUBMITTED_BY_API
+    if names.is_bare_uuid(name) or (names.is_api_name(name) and not from_api):
+        return f"metadata.name: '{name}' is a name of the HTTP API's own jobs; choose another."
+    if len(name) > LONGEST_NAME:
+        return (
+            f"metadata.name: longer than {LONGEST_NAME} characters, which the names of its attempts have no room for."
+        )
+    return ""
+
+
+def _secret_problem(secret: Mapping[str, Any], ref: KeyRef) -> str:
+    if (secret["metadata"].get("labels") or {}).get(names.LABEL_MODEL_KEY) != "true":
+        return f"Secret '{ref.name}' lacks the label {names.LABEL_MODEL_KEY}: 'true', which makes it usable by jobs."
+    if ref.key not in (secret.get("data") or {}):
+        return f"Secret '{ref.name}' has no key '{ref.key}'."
+    return ""

@@ -1,0 +1,152 @@
+"""One pass over one job, to which every event and the resync lead: observe -> decide -> apply, and its place in the
+queue."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
+
+from dspy_service_core.job import FINAL_PHASES, OptimizationJob
+from dspy_service_operator.apply import Applier
+from dspy_service_operator.decide import decide
+from dspy_service_operator.decision import Decision, Note
+from dspy_service_operator.lingering import Lingering
+from dspy_service_operator.observe import Observer
+from dspy_service_operator.observed import Observed
+from dspy_service_operator.prerequisites import PrerequisiteCheck
+from dspy_service_operator.queue import Key, Queue, rank
+from dspy_service_operator.settings import OperatorSettings
+from dspy_service_operator.status_changes import Draft
+from dspy_service_operator.view import JobEntry, View
+
+_LOOKS = 4
+"""How often one pass may look closer before it decides; each kind of look is asked for once."""
+
+
+class Reconciler:
+    """`enqueue` is told of other jobs that a pass gave a slot to."""
+
+    def __init__(
+        self,
+        view: View,
+        queue: Queue,
+        observer: Observer,
+        prerequisites: PrerequisiteCheck,
+        applier: Applier,
+        lingering: Lingering,
+        settings: OperatorSettings,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._view = view
+        self._queue = queue
+        self._observer = observer
+        self._prerequisites = prerequisites
+        self._applier = applier
+        self._lingering = lingering
+        self._settings = settings
+        self._clock = clock
+        self.enqueue: Callable[[Key], None] = lambda key: None
+        self.due_reports: dict[Key, int] = {}
+        """Waiting jobs whose position is to be written down, with that position."""
+
+    async def reconcile(self, key: Key) -> float | None:
+        entry = self._view.get(key)
+        if entry is None:
+            self._leave(key)
+            return await self._lingering.check(key)
+        if entry.metadata.deletion_timestamp:
+            self._leave(key)
+            return None
+        try:
+            return await self._pass(key, entry)
+        finally:
+            entry.raw = None
+            if self._view.get(key) is None:
+                self._leave(key)
+
+    async def _pass(self, key: Key, entry: JobEntry) -> float | None:
+        if entry.job is None:
+            return await self._refuse_unreadable(key, entry)
+        self._take_place(key, entry.job)
+        decided = await self._decide(key, entry)
+        if decided is None:
+            return None
+        entry, decision = decided
+        entry.refused = None
+        again = await self._applier.apply(key, entry, decision)
+        if decision.release_slot:
+            self._leave(key)
+        if decision.mark_finished and self._view.get(key) is None:
+            return await self._lingering.check(key)
+        return again
+
+    async def _decide(self, key: Key, entry: JobEntry) -> tuple[JobEntry, Decision] | None:
+        """Looks closer as long as the decision wants to; None when the job is gone meanwhile."""
+        seen = self._observe(key, entry)
+        for _ in range(_LOOKS):
+            if entry.job is None:
+                return None
+            decision = decide(entry.job, seen, self._clock(), self._settings)
+            if not decision.wants:
+                return entry, decision
+            closer = await self._look(key, entry, seen, decision)
+            current = self._view.get(key)
+            if closer is None or current is None:
+                return None
+            entry, seen = current, closer
+        raise RuntimeError(f"no decision after {_LOOKS} looks: it wants {decision.wants}")
+
+    async def _refuse_unreadable(self, key: Key, entry: JobEntry) -> float | None:
+        """Written by another version than ours: what cannot be read cannot be run."""
+        if entry.status.phase in FINAL_PHASES:
+            return await self._applier.apply(key, entry, Decision(mark_finished=True))
+        draft = Draft(entry, self._clock()).unusable(entry.unreadable).finished("Failed", "Invalid", entry.unreadable)
+        note = Note("Invalid", entry.unreadable, warning=True)
+        decision = Decision(status=draft.status, mark_finished=True, notes=(note,))
+        return await self._applier.apply(key, entry, decision)
+
+    def _observe(self, key: Key, entry: JobEntry) -> Observed:
+        position = self.due_reports.pop(key, None)
+        return replace(self._observer.glance(key, entry), slot=self._queue.holds(key), position=position)
+
+    async def _look(self, key: Key, entry: JobEntry, seen: Observed, decision: Decision) -> Observed | None:
+        """The same with what the decision wants to know; None when the job is gone."""
+        if decision.wants == "prerequisites":
+            raw = await self._observer.full(key, entry)
+            return None if raw is None else replace(seen, prerequisites=await self._prerequisites.look(raw))
+        if decision.wants == "words":
+            newest = max(seen.jobs.values(), key=lambda job: job.number, default=None)
+            words = await self._observer.words(key[0], newest, seen.pod_of(newest))
+            return replace(seen, words=words)
+        await self._observer.refresh(key)
+        current = self._view.get(key)
+        if current is None:
+            return None
+        glance = self._observer.glance(key, current)
+        return replace(glance, slot=seen.slot, prerequisites=seen.prerequisites, words=seen.words, fresh=True)
+
+    def _take_place(self, key: Key, job: OptimizationJob) -> None:
+        """In the queue, or among those that run: an attempt that exists holds its slot whatever the limit says."""
+        if job.finished or job.spec.suspend:
+            return
+        uid = job.metadata.uid
+        if any(child.active and child.owner_uid == uid for child in self._view.jobs.of(key)) or _under_way(job):
+            self._queue.hold(key)
+            return
+        place = rank(job.spec.run.priority, job.metadata.creation_timestamp, job.metadata.name)
+        self._queue.offer(key, place)
+        self._admit(besides=key)
+
+    def _leave(self, key: Key) -> None:
+        self._queue.withdraw(key)
+        self.due_reports.pop(key, None)
+        self._admit()
+
+    def _admit(self, besides: Key | None = None) -> None:
+        for admitted in self._queue.admit():
+            if admitted != besides:
+                self.enqueue(admitted)
+
+
+def _under_way(job: OptimizationJob) -> bool:
+    attempt = job.status.attempt
+    return attempt is not None and attempt.number not in {ended.number for ended in job.status.attempts}

@@ -1,0 +1,222 @@
+"""Resource -> the batch/v1 Job of one attempt: the only place that knows what a runner's pod looks like.
+
+Two containers that trust each other with files alone. `reporter`, a native sidecar, holds the Kubernetes token and the
+store; `optimizer` runs the user's code and holds neither. Every path that a container needs is an argument or variable
+that equals or begins with a mountPath, so that a node without a sandbox can rewrite it to a real folder.
+"""
+
+from typing import Any
+
+from dspy_service_core import names
+from dspy_service_core.job import KeyRef, OptimizationJob, Quantities, Resources
+from dspy_service_core.store import artifact_folder, job_folder
+from dspy_service_operator.model_keys import key_environment
+from dspy_service_operator.observed import OPTIMIZER, REPORTER
+from dspy_service_operator.settings import OperatorSettings
+
+Json = dict[str, Any]
+
+_IN, _OUT, _REFS, _TMP, _STORE = "/job/in", "/job/out", "/job/refs", "/tmp", "/store"
+_TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount"
+_TOKEN_SECONDS = 3607
+"""As the kubelet's own projected tokens: an hour, and recognisable as one that may be rotated."""
+
+
+def build_job(job: OptimizationJob, number: int, deadline_seconds: int, settings: OperatorSettings) -> Json:
+    meta = job.metadata
+    labels = names.child_labels(meta.name, number)
+    queue = job.spec.run.queue or settings.queue_name
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {
+            "name": names.attempt_job(meta.name, number),
+            "namespace": meta.namespace,
+            "labels": labels | ({"kueue.x-k8s.io/queue-name": queue} if queue else {}),
+            "ownerReferences": [owner_reference(job)],
+        },
+        "spec": {
+            "backoffLimit": 0,
+            "completions": 1,
+            "parallelism": 1,
+            "activeDeadlineSeconds": deadline_seconds,
+            "ttlSecondsAfterFinished": settings.job_ttl_seconds,
+            "template": {"metadata": {"labels": labels}, "spec": _pod(job, number, settings)},
+        },
+    }
+
+
+def owner_reference(job: OptimizationJob) -> Json:
+    """Deleting the resource takes the child along; not blocking needs no right to set finalizers."""
+    return {
+        "apiVersion": names.API_VERSION,
+        "kind": names.KIND,
+        "name": job.metadata.name,
+        "uid": job.metadata.uid,
+        "controller": True,
+    }
+
+
+def _pod(job: OptimizationJob, number: int, settings: OperatorSettings) -> Json:
+    user = settings.runner_user
+    return {
+        "restartPolicy": "Never",
+        "serviceAccountName": settings.runner_service_account,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": settings.runner_grace_seconds,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": user,
+            "runAsGroup": user,
+            "fsGroup": user,
+            "fsGroupChangePolicy": "OnRootMismatch",
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "initContainers": [_reporter(job, number, settings)],
+        "containers": [_optimizer(job, settings)],
+        "volumes": _volumes(job, settings),
+        **_placement(settings),
+    }
+
+
+def _reporter(job: OptimizationJob, number: int, settings: OperatorSettings) -> Json:
+    """The service's own image always: what holds the token is never a job's choice."""
+    meta = job.metadata
+    store_id = _store_id(job)
+    base = f"file://{_STORE}" if _has_claim(settings) else settings.store_url.rstrip("/")
+    arguments = {
+        "--in": _IN,
+        "--out": _OUT,
+        "--refs": _REFS,
+        "--token-dir": _TOKEN,
+        "--job-store": f"{base}/{job_folder(meta.namespace, store_id)}",
+        "--artifact-store": f"{base}/{artifact_folder(meta.namespace, store_id)}",
+        "--resource": meta.name,
+        "--namespace": meta.namespace,
+        "--attempt": str(number),
+        "--progress-interval": f"{settings.progress_interval:g}",
+        "--flush-interval": f"{settings.flush_interval_seconds:g}",
+        "--log-quota": str(settings.log_quota_bytes),
+    }
+    container = _container(REPORTER, settings.runner_image, settings, "dspy-service-reporter", arguments)
+    return container | {
+        "restartPolicy": "Always",
+        "env": [
+            {"name": "POD_UID", "valueFrom": {"fieldRef": {"fieldPath": "metadata.uid"}}},
+            {"name": "DSPY_SERVICE_URI_PREFIXES", "value": ",".join(settings.uri_prefixes)},
+            *key_environment(job.spec.models, settings),
+        ],
+        "envFrom": [{"secretRef": {"name": settings.store_secret}}] if settings.store_secret else [],
+        "resources": {"requests": settings.reporter_requests, "limits": settings.reporter_limits},
+        "volumeMounts": [
+            {"name": "in", "mountPath": _IN},
+            {"name": "out", "mountPath": _OUT, "readOnly": True},
+            {"name": "token", "mountPath": _TOKEN, "readOnly": True},
+            *([{"name": "refs", "mountPath": _REFS, "readOnly": True}] if _references(job) else []),
+            *(_store_mounts(job) if _has_claim(settings) else []),
+        ],
+    }
+
+
+def _optimizer(job: OptimizationJob, settings: OperatorSettings) -> Json:
+    image = job.spec.run.image or settings.runner_image
+    arguments = {"--in": _IN, "--out": _OUT, "--scratch": _TMP, "--log-quota": str(settings.log_quota_bytes)}
+    return _container(OPTIMIZER, image, settings, "dspy-service-optimizer", arguments) | {
+        "env": [
+            {"name": "HOME", "value": _TMP},
+            {"name": "DSPY_CACHEDIR", "value": f"{_TMP}/dspy"},
+            {"name": "LITELLM_LOCAL_MODEL_COST_MAP", "value": "True"},
+            *key_environment(job.spec.models, settings),
+        ],
+        "resources": _resources(job.spec.run.resources, settings),
+        "volumeMounts": [
+            {"name": "in", "mountPath": _IN, "readOnly": True},
+            {"name": "out", "mountPath": _OUT},
+            {"name": "tmp", "mountPath": _TMP},
+        ],
+    }
+
+
+def _container(name: str, image: str, settings: OperatorSettings, command: str, arguments: dict[str, str]) -> Json:
+    return {
+        "name": name,
+        "image": image,
+        "imagePullPolicy": settings.runner_image_pull_policy,
+        "command": [command],
+        "args": [word for pair in arguments.items() for word in pair],
+        "terminationMessagePolicy": "FallbackToLogsOnError" if name == REPORTER else "File",
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "readOnlyRootFilesystem": True,
+        },
+    }
+
+
+def _volumes(job: OptimizationJob, settings: OperatorSettings) -> list[Json]:
+    volumes: list[Json] = [
+        {"name": "in", "emptyDir": {}},
+        {"name": "out", "emptyDir": {"sizeLimit": settings.out_size_limit}},
+        {"name": "tmp", "emptyDir": {"sizeLimit": settings.tmp_size_limit}},
+        {"name": "token", "projected": {"sources": _token_sources()}},
+    ]
+    if references := _references(job):
+        volumes.append({"name": "refs", "projected": {"sources": [_projection(*entry) for entry in references]}})
+    if _has_claim(settings):
+        volumes.append({"name": "store", "persistentVolumeClaim": {"claimName": settings.store_claim}})
+    return volumes
+
+
+def _token_sources() -> list[Json]:
+    return [
+        {"serviceAccountToken": {"path": "token", "expirationSeconds": _TOKEN_SECONDS}},
+        {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
+        {"downwardAPI": {"items": [{"path": "namespace", "fieldRef": {"fieldPath": "metadata.namespace"}}]}},
+    ]
+
+
+def _references(job: OptimizationJob) -> list[tuple[str, KeyRef]]:
+    sources = (("signature", job.spec.signature), ("metric", job.spec.metric), ("dataset", job.spec.dataset))
+    return [(name, ref) for name, source in sources if (ref := source.config_map_key_ref) is not None]
+
+
+def _projection(folder: str, ref: KeyRef) -> Json:
+    return {"configMap": {"name": ref.name, "items": [{"key": ref.key, "path": f"{folder}/value"}]}}
+
+
+def _store_mounts(job: OptimizationJob) -> list[Json]:
+    """The job's own folders alone, each under the very path that the reporter is told."""
+    folders = (folder(job.metadata.namespace, _store_id(job)) for folder in (job_folder, artifact_folder))
+    return [{"name": "store", "mountPath": f"{_STORE}/{path}", "subPath": path} for path in folders]
+
+
+def _has_claim(settings: OperatorSettings) -> bool:
+    return not settings.store_url or settings.store_url.startswith("file:")
+
+
+def _store_id(job: OptimizationJob) -> str:
+    return names.store_id({"name": job.metadata.name, "uid": job.metadata.uid})
+
+
+def _resources(asked: Resources, settings: OperatorSettings) -> Json:
+    """What the job asks for, over the defaults; a default that would contradict it gives way."""
+    requests, limits = _quantities(asked.requests), _quantities(asked.limits)
+    default_requests = {name: value for name, value in settings.runner_requests.items() if name not in limits}
+    default_limits = {name: requests.get(name, value) for name, value in settings.runner_limits.items()}
+    return {"requests": default_requests | requests, "limits": default_limits | limits}
+
+
+def _quantities(asked: Quantities | None) -> dict[str, str]:
+    return asked.model_dump(exclude_none=True) if asked else {}
+
+
+def _placement(settings: OperatorSettings) -> Json:
+    """What an operator of the service adds; absent fields keep the pod as small as it can be read."""
+    wanted: Json = {
+        "nodeSelector": settings.runner_node_selector,
+        "tolerations": settings.runner_tolerations,
+        "priorityClassName": settings.runner_priority_class,
+        "imagePullSecrets": [{"name": name} for name in settings.runner_image_pull_secrets],
+    }
+    return {name: value for name, value in wanted.items() if value}
