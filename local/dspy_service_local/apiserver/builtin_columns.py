@@ -99,4 +99,5 @@ JOB = (
     _AGE,
 )
 LEASE = (Column("Holder", ".spec.holderIdentity"), _AGE)
-DEFINITION = (Column("Created At", ".metadata.creationTimestamp", type="date"),)
+DEFINITION = (Column("Created At", ".metadata.creationTimestamp"),)
+DEFAULT = (_AGE,)

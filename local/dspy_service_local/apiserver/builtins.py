@@ -60,6 +60,7 @@ def _kind(
     **settings: Any,
 ) -> Kind:
     admission = BuiltinAdmission(schema, check, fill)
+    settings.setdefault("columns", columns.DEFAULT)
     return Kind(resource, resource.kind.lower(), admission, openapi=schema, **settings)
 
 

@@ -38,11 +38,13 @@ class NoLogs:
 
 def log_request(pod: Object, query: Mapping[str, str]) -> LogRequest:
     metadata = pod["metadata"]
+    container = _container(pod, query.get("container", ""))
+    _require_started(pod, container)
     return LogRequest(
         namespace=metadata["namespace"],
         pod=metadata["name"],
         pod_uid=metadata["uid"],
-        container=_container(pod, query.get("container", "")),
+        container=container,
         follow=_true(query, "follow"),
         tail_lines=_number(query, "tailLines"),
         limit_bytes=_number(query, "limitBytes"),
@@ -68,6 +70,16 @@ def _container(pod: Object, wanted: str) -> str:
     if wanted not in every:
         raise refusals.bad_request(f"container {wanted} is not valid for pod {name}")
     return wanted
+
+
+def _require_started(pod: Object, container: str) -> None:
+    status = pod.get("status") or {}
+    known = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
+    state = next((each.get("state") or {} for each in known if each.get("name") == container), {})
+    if "waiting" in state or (not state and status.get("phase") == "Pending"):
+        reason = (state.get("waiting") or {}).get("reason") or "ContainerCreating"
+        name = pod["metadata"]["name"]
+        raise refusals.bad_request(f'container "{container}" in pod "{name}" is waiting to start: {reason}')
 
 
 def _annotations(pod: Object) -> dict[str, Any]:

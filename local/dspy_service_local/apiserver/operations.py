@@ -20,6 +20,7 @@ from dspy_service_local.apiserver.storage import Key, Row, Storage
 
 _MOST_BYTES = 1536 * 1024
 """etcd's default limit of a request, which bounds every object."""
+_NAME_DRAWS = 8
 
 Guard = Callable[[Object, Object], None]
 """Raises where the caller may not make this change (old, new)."""
@@ -73,7 +74,7 @@ class Operations:
         if metadata.get("resourceVersion"):
             raise refusals.bad_request("resourceVersion should not be set on objects to be created")
         if not metadata.get("name") and metadata.get("generateName"):
-            metadata["name"] = objects.generated_name(str(metadata["generateName"]))
+            metadata["name"] = self._unused_name(kind, namespace, str(metadata["generateName"]))
         if problems := objects.name_problems(kind, metadata):
             raise refusals.invalid(kind.resource, str(metadata.get("name", "")), problems)
         key = Key(kind.id, namespace, metadata["name"])
@@ -134,6 +135,14 @@ class Operations:
 
     def _later(self, seconds: int) -> str:
         return objects.timestamp(datetime.fromtimestamp(self.clock().timestamp() + seconds, self.clock().tzinfo))
+
+    def _unused_name(self, kind: Kind, namespace: str, prefix: str) -> str:
+        """As the real server: a generated name that is taken is drawn again, a few times."""
+        for _ in range(_NAME_DRAWS):
+            name = objects.generated_name(prefix)
+            if self.storage.get(Key(kind.id, namespace, name)) is None:
+                break
+        return name
 
     def _require_namespace(self, kind: Kind, namespace: str, name: str) -> None:
         if not kind.resource.namespaced:
@@ -211,7 +220,7 @@ class Operations:
 
     def _remove(self, kind: Kind, row: Row, obj: Object) -> bytes:
         last = obj | {"metadata": obj["metadata"] | {"resourceVersion": str(self.storage.next_revision())}}
-        body = orjson.dumps(last)
+        body = _dumped(kind, last)
         self.storage.delete(row, body)
         if kind.resource == CUSTOM_RESOURCE_DEFINITIONS:
             self.kinds.remove(obj["metadata"]["name"])
@@ -244,8 +253,9 @@ def _is_done(obj: Object) -> bool:
 
 
 def _dumped(kind: Kind, obj: Object) -> bytes:
+    """A copy, because orjson's own bytes keep a buffer of four times their size, and watches keep bodies."""
     try:
-        body = orjson.dumps(obj)
+        body = bytes(memoryview(orjson.dumps(obj)))
     except TypeError as exc:
         raise refusals.bad_request(f"the object cannot be stored: {exc}") from exc
     if len(body) > _MOST_BYTES:

@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import yaml
 
-from dspy_service_local.apiserver import refusals
+from dspy_service_local.apiserver import protobuf, refusals
 from dspy_service_local.apiserver.operations import Guard, Options
 from dspy_service_local.apiserver.routes import Target
 
@@ -77,12 +77,12 @@ def options_of(request: Request, target: Target, guard: Guard | None) -> Options
 
 
 def parsed_body(request: Request) -> Any:
-    """JSON, or YAML where the media type allows it."""
+    """JSON, or what else the media type says."""
+    media_type = request.media_type
+    if media_type == protobuf.MEDIA_TYPE:
+        return protobuf.decode(request.body)
     if request.query.get("fieldValidation") == "Strict":
         return _without_duplicates(request)
-    media_type = request.media_type
-    if media_type == "application/vnd.kubernetes.protobuf":
-        raise refusals.unsupported_media_type(("application/json", "application/yaml"))
     try:
         return orjson.loads(request.body)
     except orjson.JSONDecodeError as exc:

@@ -11,7 +11,7 @@ import uvicorn
 from dspy_service_local.apiserver import kubeconfig
 from dspy_service_local.apiserver.cluster import Cluster
 
-_SHUTDOWN_SECONDS = 3
+_SHUTDOWN_SECONDS = 1
 
 
 class _Quiet(uvicorn.Server):
