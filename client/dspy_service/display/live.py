@@ -31,7 +31,7 @@ def show_live(updates: Iterable[Update], console: Console) -> Summary:
             trail.add(update.events)
             lines.extend(update.logs)
             last = update.summary
-            live.update(_picture(last, trail, () if last.finished else lines, spinner))
+            live.update(_picture(last, trail, () if last.finished else lines, spinner), refresh=True)
     assert last is not None, "a watch yields at least once"
     return last
 

@@ -1,0 +1,173 @@
+"""A dspy-service that is a function: the contract's answers for the client's tests, through httpx.MockTransport.
+
+service = FakeService()
+job = service.add(statuses=["pending", "running", "success"], logs=[...], events=[...])
+Client(transport=service.transport, sleep=service.sleep)
+"""
+
+import base64
+import json
+import pickle
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+CREATED = "2025-11-30T07:15:00.000Z"
+PICKLE = pickle.dumps({"a": "program"})
+Answer = httpx.Response | Exception
+
+
+@dataclass
+class FakeJob:
+    """Each look at the summary is one status further; the log and the events grow evenly with it."""
+
+    job_id: str
+    statuses: list[str]
+    logs: list[str] = field(default_factory=list)
+    events: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    message: str = "message"
+    looks: int = 0
+
+    @property
+    def status(self) -> str:
+        return self.statuses[min(max(self.looks - 1, 0), len(self.statuses) - 1)]
+
+    @property
+    def share(self) -> float:
+        return min(self.looks / len(self.statuses), 1.0)
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        merged: dict[str, Any] = {}
+        for _, metrics in self.events[: int(len(self.events) * self.share)]:
+            merged |= metrics
+        return merged
+
+    def log_entries(self) -> list[dict[str, Any]]:
+        shown = self.logs[: int(len(self.logs) * self.share)]
+        entry = {"timestamp": CREATED, "level": "INFO", "logger": "dspy"}
+        return [{"n": n, **entry, "message": text} for n, text in enumerate(shown, 1)]
+
+    def event_entries(self) -> list[dict[str, Any]]:
+        shown = self.events[: int(len(self.events) * self.share)]
+        return [{"n": n, "timestamp": CREATED, "event": e, "metrics": m} for n, (e, m) in enumerate(shown, 1)]
+
+    def summary(self) -> dict[str, Any]:
+        ended = self.status in ("success", "failed", "cancelled")
+        return {
+            "job_id": self.job_id,
+            "status": self.status,
+            "message": self.message,
+            "created_at": CREATED,
+            "started_at": None if self.status == "pending" else CREATED,
+            "completed_at": CREATED if ended else None,
+            "elapsed_seconds": 12.0 if ended else None,
+            "estimated_seconds_remaining": 4.0 if self.status == "running" else None,
+            "module_name": "predict",
+            "optimizer_name": "miprov2",
+            "dataset_rows": 30,
+            "split_fractions": {"train": 0.7, "val": 0.15, "test": 0.15},
+            "shuffle": True,
+            "seed": 7,
+            "optimizer_kwargs": {},
+            "compile_kwargs": {},
+            "latest_metrics": self.metrics,
+            "a_field_of_a_newer_service": 1,
+        }
+
+
+class FakeService:
+    """`faults` are answered (or raised) first, one a request."""
+
+    def __init__(self) -> None:
+        self.jobs: dict[str, FakeJob] = {}
+        self.requests: list[httpx.Request] = []
+        self.faults: list[Answer] = []
+        self.slept: list[float] = []
+        self.keys: dict[str, str] = {}
+        self.page_size = 1000
+        self.transport = httpx.MockTransport(self._handle)
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+
+    def add(self, *statuses: str, **details: Any) -> FakeJob:
+        job = FakeJob(f"job{len(self.jobs) + 1}", list(statuses) or ["success"], **details)
+        self.jobs[job.job_id] = job
+        return job
+
+    def body(self, index: int = -1) -> Any:
+        return json.loads(self.requests[index].content)
+
+    def _handle(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        if self.faults:
+            fault = self.faults.pop(0)
+            if isinstance(fault, Exception):
+                raise fault
+            return fault
+        parts = request.url.path.strip("/").split("/")
+        match [request.method, *parts]:
+            case ["GET", "health"]:
+                assets = {"modules": ["cot", "predict"], "optimizers": ["gepa", "miprov2"]}
+                return httpx.Response(200, json={"status": "ok", "registered_assets": assets})
+            case ["POST", "run"]:
+                return self._submit(request)
+            case ["GET", "jobs"]:
+                return self._list(request)
+            case [method, "jobs", job_id, *below] if job_id in self.jobs:
+                return self._job(method, self.jobs[job_id], below, request)
+        return httpx.Response(404, json={"detail": f"Unknown job '{parts[1] if len(parts) > 1 else ''}'."})
+
+    def _submit(self, request: httpx.Request) -> httpx.Response:
+        key = request.headers["idempotency-key"]
+        if key not in self.keys:
+            self.keys[key] = self.add("pending", "running", "success").job_id
+        return httpx.Response(
+            200, json={"job_id": self.keys[key], "status": "pending", "estimated_remaining_seconds": None}
+        )
+
+    def _list(self, request: httpx.Request) -> httpx.Response:
+        names = sorted(self.jobs)
+        at = int(request.url.params.get("cursor", 0))
+        page = [self.jobs[name].summary() for name in names[at : at + 2]]
+        following = str(at + 2) if at + 2 < len(names) else None
+        return httpx.Response(200, json={"jobs": page, "next_cursor": following})
+
+    def _job(self, method: str, job: FakeJob, below: list[str], request: httpx.Request) -> httpx.Response:
+        if method == "DELETE":
+            del self.jobs[job.job_id]
+            return httpx.Response(204)
+        pages: dict[str, Callable[[], list[dict[str, Any]]]] = {"logs": job.log_entries, "events": job.event_entries}
+        match below:
+            case ["summary"]:
+                job.looks += 1
+                return httpx.Response(200, json=job.summary())
+            case ["logs" | "events" as stream]:
+                after, limit = int(request.url.params["after"]), int(request.url.params["limit"])
+                return httpx.Response(200, json=pages[stream]()[after : after + limit])
+            case ["artifact"]:
+                return self._artifact(job)
+        return httpx.Response(200, json=self._detail(job))
+
+    def _artifact(self, job: FakeJob) -> httpx.Response:
+        if job.status in ("failed", "cancelled"):
+            return httpx.Response(404, json={"detail": "Job did not produce an artifact."})
+        if job.status != "success":
+            return httpx.Response(409, json={"detail": "Job has not finished yet."})
+        bundle = {
+            "path": f"artifacts/{job.job_id}",
+            "program_pickle_base64": base64.b64encode(PICKLE).decode(),
+            "metadata": {"dependency_versions": {"dspy": "3.4"}},
+            "optimized_prompt": "# Predictor\n",
+            "program_state": {"predict": {}},
+        }
+        return httpx.Response(200, json={"program_artifact_path": bundle["path"], "program_artifact": bundle})
+
+    def _detail(self, job: FakeJob) -> dict[str, Any]:
+        summary = job.summary()
+        names = ("job_id", "status", "message", "created_at", "started_at", "completed_at", "latest_metrics")
+        kept = {name: summary[name] for name in names}
+        return kept | {"progress_events": [], "logs": [], "estimated_seconds_remaining": None, "result": None}

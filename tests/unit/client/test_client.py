@@ -1,0 +1,189 @@
+import httpx
+import pytest
+
+import dspy_service
+from dspy_service import Client, Retries
+from fake_service import FakeService
+
+BUSY = httpx.Response(503, json={"detail": "no cluster"}, headers={"Retry-After": "3"})
+
+
+def client_of(service: FakeService, **options: object) -> Client:
+    return Client("http://service", transport=service.transport, sleep=service.sleep, **options)  # type: ignore[arg-type]  # any of Client's own
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (
+            httpx.Response(422, json={"error": "invalid_request", "detail": [{"field": "dataset", "message": "m"}]}),
+            "InvalidPayload",
+        ),
+        (httpx.Response(400, json={"detail": "Unknown optimizer"}), "UnusablePayload"),
+        (httpx.Response(401, json={"detail": "token"}), "NotAllowed"),
+        (httpx.Response(403, json={"detail": "Host"}), "NotAllowed"),
+        (httpx.Response(404, json={"detail": "Unknown job 'x'."}), "UnknownJob"),
+        (httpx.Response(404, json={"detail": "Job did not produce an artifact."}), "NoArtifact"),
+        (httpx.Response(409, json={"detail": "Job has not finished yet."}), "NotFinished"),
+        (httpx.Response(413, json={"detail": "too large"}), "PayloadTooLarge"),
+        (httpx.Response(500, json={"detail": "wrong"}), "UnexpectedAnswer"),
+        (httpx.Response(418, text="not even JSON"), "UnexpectedAnswer"),
+    ],
+)
+def test_an_answer_means_one_error_and_is_not_asked_for_again(answer: httpx.Response, error: str) -> None:
+    service = FakeService()
+    service.faults = [answer]
+    with pytest.raises(getattr(dspy_service, error)):
+        client_of(service).summary("x")
+    assert len(service.requests) == 1
+
+
+def test_a_conflict_at_submit_is_the_keys() -> None:
+    service = FakeService()
+    service.faults = [httpx.Response(409, json={"detail": "Idempotency-Key 'k' was used with another body"})]
+    with pytest.raises(dspy_service.IdempotencyConflict):
+        client_of(service).submit({}, idempotency_key="k")
+
+
+def test_an_invalid_payload_names_its_fields() -> None:
+    service = FakeService()
+    problem = {"field": "dataset[0].x", "message": "Input should be a string", "type": "string_type"}
+    service.faults = [httpx.Response(422, json={"error": "invalid_request", "detail": [problem]})]
+    with pytest.raises(dspy_service.InvalidPayload) as raised:
+        client_of(service).submit({})
+    assert raised.value.problems[0].field == "dataset[0].x"
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [
+        [BUSY],
+        [httpx.ConnectError("refused"), httpx.ReadError("reset"), BUSY],
+        [httpx.ReadTimeout("slow")],
+        [httpx.RemoteProtocolError("closed")],
+        [httpx.Response(502), httpx.Response(504)],
+    ],
+)
+def test_submitting_again_after_a_fault_makes_no_second_job(faults: list[httpx.Response | Exception]) -> None:
+    service = FakeService()
+    service.faults = list(faults)
+    assert client_of(service).submit({"dataset": []}).job_id == "job1"
+    keys = {request.headers["idempotency-key"] for request in service.requests}
+    assert len(keys) == 1
+    assert len(service.requests) == len(faults) + 1
+    assert len(service.jobs) == 1
+
+
+def test_two_submits_are_two_jobs_unless_they_share_a_key() -> None:
+    client = client_of(FakeService())
+    assert client.submit({}).job_id != client.submit({}).job_id
+    assert client.submit({}, idempotency_key="k").job_id == client.submit({}, idempotency_key="k").job_id
+
+
+def test_it_gives_up_after_all_attempts_with_the_last_cause() -> None:
+    service = FakeService()
+    service.faults = [httpx.ConnectError("Connection refused")] * 9
+    with pytest.raises(dspy_service.ServiceUnreachable, match=r"http://service.*Connection refused"):
+        client_of(service, retries=Retries(attempts=3)).health()
+    assert len(service.requests) == 3
+    service.faults = [BUSY] * 9
+    with pytest.raises(dspy_service.ServiceUnavailable) as raised:
+        client_of(service, retries=Retries(attempts=2)).health()
+    assert raised.value.retry_after == 3
+
+
+def test_it_waits_as_long_as_asked() -> None:
+    service = FakeService()
+    service.faults = [BUSY]
+    client_of(service).health()
+    assert service.slept == [3.0]
+
+
+def test_the_token_is_sent() -> None:
+    service = FakeService()
+    client_of(service, token="t0ken").health()
+    assert service.requests[0].headers["authorization"] == "Bearer t0ken"
+
+
+def test_url_and_token_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DSPY_SERVICE_URL", "http://elsewhere:81/")
+    monkeypatch.setenv("DSPY_SERVICE_TOKEN", "secret")
+    service = FakeService()
+    client = Client(transport=service.transport)
+    client.health()
+    assert str(service.requests[0].url) == "http://elsewhere:81/health"
+    assert service.requests[0].headers["authorization"] == "Bearer secret"
+
+
+def test_a_warning_about_unknown_keys_is_handed_on() -> None:
+    service = FakeService()
+    accepted = {"job_id": "j", "status": "pending", "estimated_remaining_seconds": None}
+    service.faults = [httpx.Response(200, json=accepted, headers={"Warning": '299 - "unknown: x"'})]
+    assert "unknown: x" in (client_of(service).submit({}).warning or "")
+
+
+def test_a_job_id_cannot_leave_its_place_in_the_path() -> None:
+    service = FakeService()
+    with pytest.raises(dspy_service.UnknownJob):
+        client_of(service).summary("../health?x=")
+    assert service.requests[0].url.raw_path.startswith(b"/jobs/..%2Fhealth")
+
+
+def test_watching_yields_every_entry_once_and_ends() -> None:
+    service = FakeService()
+    service.add("pending", "pending", "running", "running", "success", logs=[str(n) for n in range(10)])
+    updates = list(client_of(service).watch("job1"))
+    assert [entry.message for update in updates for entry in update.logs] == [str(n) for n in range(10)]
+    assert updates[-1].summary.finished
+    assert service.slept, "it looks again only after a while"
+
+
+def test_watching_slows_down_while_nothing_happens() -> None:
+    service = FakeService()
+    service.add(*["running"] * 12, "success")
+    updates = list(client_of(service).watch("job1"))
+    assert [update.summary.status for update in updates] == ["running", "success"]
+    assert service.slept == sorted(service.slept)
+    assert service.slept[-1] > service.slept[0]
+
+
+def test_long_logs_come_page_by_page() -> None:
+    service = FakeService()
+    job = service.add("success", logs=[str(n) for n in range(2500)])
+    job.looks = 1
+    assert [entry.n for entry in client_of(service).logs("job1")] == list(range(1, 2501))
+    assert len(service.requests) == 3
+
+
+def test_waiting_ends_with_the_job_however_it_ended() -> None:
+    service = FakeService()
+    service.add("running", "failed", message="the metric raised")
+    job = client_of(service).wait("job1")
+    with pytest.raises(dspy_service.JobFailed, match="the metric raised"):
+        job.raise_unless_success()
+
+
+def test_listing_follows_the_cursor() -> None:
+    service = FakeService()
+    for _ in range(5):
+        service.add("success")
+    assert [job.job_id for job in client_of(service).list()] == ["job1", "job2", "job3", "job4", "job5"]
+
+
+def test_cancelling_a_job_that_is_gone_is_silent() -> None:
+    service = FakeService()
+    service.add("running")
+    client = client_of(service)
+    client.cancel("job1")
+    client.cancel("job1")
+    with pytest.raises(dspy_service.UnknownJob):
+        client.delete("job1")
+
+
+def test_an_answer_without_a_required_field_is_unexpected() -> None:
+    service = FakeService()
+    service.faults = [httpx.Response(200, json={"job_id": "j"}), httpx.Response(200, text="<html>")]
+    client = client_of(service)
+    for _ in range(2):
+        with pytest.raises(dspy_service.UnexpectedAnswer, match="Summary"):
+            client.summary("j")

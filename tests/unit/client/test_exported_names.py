@@ -1,0 +1,55 @@
+"""What users may import is a promise: this list changes only on purpose."""
+
+import dspy_service
+from dspy_service import errors
+
+EXPORTED = [
+    "Accepted",
+    "Artifact",
+    "Assets",
+    "AsyncClient",
+    "Client",
+    "DamagedArtifact",
+    "DspyServiceError",
+    "Event",
+    "FieldProblem",
+    "Health",
+    "IdempotencyConflict",
+    "InvalidPayload",
+    "Job",
+    "JobFailed",
+    "JobPage",
+    "LogEntry",
+    "NoArtifact",
+    "NotAllowed",
+    "NotFinished",
+    "PayloadTooLarge",
+    "RefusedRequest",
+    "Result",
+    "Retries",
+    "ServiceUnavailable",
+    "ServiceUnreachable",
+    "SplitCounts",
+    "SplitFractions",
+    "Summary",
+    "UnexpectedAnswer",
+    "UnknownJob",
+    "UnusableDataset",
+    "UnusablePayload",
+    "UnusableSource",
+    "Update",
+    "build_payload",
+    "read_rows",
+]
+
+
+def test_the_exported_names() -> None:
+    assert sorted(dspy_service.__all__) == sorted(EXPORTED)
+    assert all(hasattr(dspy_service, name) for name in EXPORTED)
+
+
+def test_every_error_is_exported_and_drawn_in_the_tree() -> None:
+    kinds = [k for k in vars(errors).values() if isinstance(k, type) and issubclass(k, errors.DspyServiceError)]
+    for kind in kinds:
+        assert kind.__name__ in EXPORTED
+        assert kind.__name__ in (errors.__doc__ or "")
