@@ -1,0 +1,207 @@
+"""`python -m dspy_service_core.crd --write`: the CRD, from the models in `job`.
+
+What a CustomResourceDefinition says beyond the models' schema (CEL rules, printer columns, list types) is here. What
+CEL cannot see, because Kubernetes hides free-form objects from it (`extra`, kwargs), the operator checks.
+"""
+
+import argparse
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from dspy_service_core import names
+from dspy_service_core.crd_schema import structural
+from dspy_service_core.job import OptimizationJobSpec, OptimizationJobStatus
+
+Json = dict[str, Any]
+
+FILE = Path(__file__).parents[2] / "crds" / "optimizationjobs.yaml"
+MAX_NAME_LENGTH = 52
+"""Leaves an attempt's Job and pod room for their endings within 63 characters."""
+
+_FIXED = ["module", "optimizer", "signature", "metric", "dataset", "columns", "models"]
+_FIXED_OPTIONAL = ["split", "run"]
+
+
+def _one_of(*fields: str) -> Json:
+    return {
+        "rule": f"[{', '.join(f'has(self.{name})' for name in fields)}].filter(given, given).size() == 1",
+        "message": f"exactly one of {', '.join(fields)} is needed",
+    }
+
+
+def _unchanged(required: list[str], optional: list[str]) -> str:
+    same = [f"self.{name} == oldSelf.{name}" for name in required]
+    same += [
+        f"has(self.{name}) == has(oldSelf.{name}) && (!has(self.{name}) || self.{name} == oldSelf.{name})"
+        for name in optional
+    ]
+    return " && ".join(f"({part})" for part in same)
+
+
+VALIDATIONS: Mapping[str, list[Json]] = {
+    "OptimizationJobSpec": [
+        {
+            "rule": _unchanged(_FIXED, _FIXED_OPTIONAL),
+            "message": "the spec cannot be changed, but for suspend and stop; create another job",
+        },
+        {
+            "rule": "!has(oldSelf.stop) || oldSelf.stop != 'Cancel' || (has(self.stop) && self.stop == 'Cancel')",
+            "message": "a cancelled job stays cancelled",
+        },
+    ],
+    "CodeSource": [_one_of("code", "configMapKeyRef", "payload")],
+    "Dataset": [
+        _one_of("rows", "configMapKeyRef", "uri", "payload"),
+        {"rule": "has(self.uri) == has(self.digest)", "message": "uri and digest belong together"},
+    ],
+    "Split": [
+        {
+            "rule": "[self.train, self.val, self.test].all(share, double(share) >= 0.0)"
+            " && double(self.train) + double(self.val) + double(self.test) > 0.999999"
+            " && double(self.train) + double(self.val) + double(self.test) < 1.000001",
+            "message": "train, val and test must not be negative and must sum to 1",
+        }
+    ],
+    "Model": [
+        {
+            "rule": "!has(self.baseUrl) || self.baseUrl == '' || self.baseUrl.matches('^https?://[^/@?#]+(/[^?#]*)?$')",
+            "message": "baseUrl must be an http or https URL without user part and query; keys belong into keyFrom",
+        }
+    ],
+}
+"""By the name of the model."""
+
+ROOT_VALIDATIONS: list[Json] = [
+    {
+        "rule": f"!self.metadata.name.matches('^{names.UUID_PATTERN}$')",
+        "message": "a bare UUID is no name for a job: it would be mistaken for one of the HTTP API's",
+    }
+]
+
+
+def _column(name: str, path: str, kind: str = "string", *, wide: bool = False, description: str = "") -> Json:
+    column: Json = {"name": name, "type": kind, "jsonPath": path}
+    if description:
+        column["description"] = description
+    return column | ({"priority": 1} if wide else {})
+
+
+COLUMNS = [
+    _column("PHASE", ".status.phase"),
+    _column("OPTIMIZER", ".spec.optimizer.name"),
+    _column("MODULE", ".spec.module.name"),
+    _column("PROGRESS", ".status.run.progress.percent", description="Share of the expected metric calls, 0 to 100."),
+    _column("BEST", ".status.run.progress.bestScore", description="Best full evaluation so far, 0 to 100."),
+    _column("SCORE", ".status.run.result.optimizedScore", description="Test score of the optimized program, 0 to 100."),
+    _column("ETA", ".status.run.progress.etaSeconds", description="Estimated seconds until the end."),
+    _column("AGE", ".metadata.creationTimestamp", "date"),
+    _column(
+        "BASELINE", ".status.run.result.baselineScore", wide=True, description="Test score of the program as given."
+    ),
+    _column("ATTEMPT", ".status.attempt.number", "integer", wide=True),
+    _column("QUEUE", ".status.queue.position", "integer", wide=True, description="1 starts next."),
+    _column("MESSAGE", ".status.message", wide=True),
+]
+
+
+def definition() -> Json:
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {
+            "name": f"{names.PLURAL}.{names.GROUP}",
+            "labels": {"app.kubernetes.io/part-of": names.MANAGED_BY},
+        },
+        "spec": {
+            "group": names.GROUP,
+            "scope": "Namespaced",
+            "names": {
+                "kind": names.KIND,
+                "listKind": f"{names.KIND}List",
+                "plural": names.PLURAL,
+                "singular": names.SINGULAR,
+                "shortNames": [names.SHORT_NAME],
+                "categories": ["all"],
+            },
+            "versions": [_version()],
+        },
+    }
+
+
+def _version() -> Json:
+    return {
+        "name": names.VERSION,
+        "served": True,
+        "storage": True,
+        "subresources": {"status": {}},
+        "selectableFields": [{"jsonPath": ".status.phase"}, {"jsonPath": ".spec.optimizer.name"}],
+        "additionalPrinterColumns": COLUMNS,
+        "schema": {"openAPIV3Schema": schema()},
+    }
+
+
+def schema() -> Json:
+    spec = structural(OptimizationJobSpec, VALIDATIONS, defaults=True)
+    status = structural(OptimizationJobStatus, {}, defaults=False)
+    spec["description"] = "What is to be optimized, how, and with what. Immutable but for suspend and stop."
+    status["description"] = "How far it is. `run` is the runner's part, all else the operator's."
+    status["properties"]["conditions"] |= {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}
+    return {
+        "type": "object",
+        "description": "The optimization of a DSPy program.",
+        "required": ["metadata", "spec"],
+        "properties": {
+            "apiVersion": {"type": "string", "description": "Version of this schema."},
+            "kind": {"type": "string", "description": "Kind of this object."},
+            "metadata": {
+                "type": "object",
+                "properties": {"name": {"type": "string", "maxLength": MAX_NAME_LENGTH}},
+            },
+            "spec": spec,
+            "status": status,
+        },
+        "x-kubernetes-validations": ROOT_VALIDATIONS,
+    }
+
+
+class _Dumper(yaml.SafeDumper):
+    """Without anchors: what is used twice is written twice."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+    """Go's YAML reads a bare `n`, which is a field's name here, as false; PyYAML would not quote it."""
+    style = "'" if value in ("y", "n", "Y", "N") else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
+
+
+_Dumper.add_representer(str, _text)
+
+
+def rendered() -> str:
+    head = "# Generated by `python -m dspy_service_core.crd --write` from core/dspy_service_core/job.py and crd.py.\n"
+    return head + yaml.dump(definition(), Dumper=_Dumper, sort_keys=False, width=110, allow_unicode=True)
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m dspy_service_core.crd")
+    parser.add_argument("--write", action="store_true", help=f"write {FILE.name}")
+    parser.add_argument("--check", action="store_true", help=f"fail when {FILE.name} is not what would be written")
+    options = parser.parse_args(argv)
+    if options.check and not (FILE.is_file() and FILE.read_text(encoding="utf-8") == rendered()):
+        raise SystemExit(f"{FILE} is stale; run python -m dspy_service_core.crd --write.")
+    if options.write:
+        FILE.parent.mkdir(exist_ok=True)
+        FILE.write_text(rendered(), encoding="utf-8")
+    elif not options.check:
+        sys.stdout.write(rendered())
+
+
+if __name__ == "__main__":
+    main()

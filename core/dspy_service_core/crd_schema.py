@@ -1,0 +1,97 @@
+"""Pydantic's JSON Schema as a structural schema of Kubernetes: nothing referenced, nothing nullable, nothing untyped
+but what is meant to be free-form.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel
+
+Json = dict[str, Any]
+
+_KEPT = (
+    "type",
+    "description",
+    "enum",
+    "pattern",
+    "minLength",
+    "maxLength",
+    "minItems",
+    "maxItems",
+    "minProperties",
+    "maxProperties",
+    "minimum",
+    "maximum",
+    "x-kubernetes-validations",
+)
+_DROPPED = frozenset({"title", "default", "required", "properties", "items", "additionalProperties", "propertyNames"})
+_FREE = {"x-kubernetes-preserve-unknown-fields": True}
+
+
+class UnsupportedSchema(Exception):
+    """A model uses what a structural schema has no words for."""
+
+
+def structural(model: type[BaseModel], validations: Mapping[str, list[Json]], *, defaults: bool) -> Json:
+    """`validations` are CEL rules by model name. A status takes no defaults: each part has one writer."""
+    schema = model.model_json_schema(by_alias=True)
+    definitions = {model.__name__: schema, **schema.pop("$defs", {})}
+    for name, rules in validations.items():
+        definitions[name]["x-kubernetes-validations"] = rules
+    return _Inliner(definitions, defaults).inline(schema)
+
+
+class _Inliner:
+    def __init__(self, definitions: Mapping[str, Json], defaults: bool) -> None:
+        self._definitions = definitions
+        self._defaults = defaults
+
+    def inline(self, given: Json) -> Json:
+        schema = self._plain(given)
+        if unknown := schema.keys() - _DROPPED - set(_KEPT):
+            raise UnsupportedSchema(f"{sorted(unknown)} in {schema}")
+        result = {key: schema[key] for key in _KEPT if key in schema}
+        if "type" not in schema:
+            return result | _FREE
+        if schema["type"] == "integer":
+            result["format"] = "int64"
+        if schema["type"] == "array":
+            result |= {"items": self.inline(schema["items"]), "x-kubernetes-list-type": "atomic"}
+        if schema["type"] == "object":
+            result |= self._object(schema)
+        return result | self._default(schema, result)
+
+    def _plain(self, schema: Json) -> Json:
+        """Without references and without `null` among the alternatives."""
+        if "$ref" in schema:
+            beside = {key: value for key, value in schema.items() if key != "$ref"}
+            return self._plain({**self._definitions[schema["$ref"].rpartition("/")[2]], **beside})
+        if "anyOf" in schema:
+            beside = {key: value for key, value in schema.items() if key != "anyOf"}
+            options = [option for option in schema["anyOf"] if option != {"type": "null"}]
+            if len(options) != 1:
+                raise UnsupportedSchema(f"a choice of types in {schema}")
+            return self._plain({**options[0], **beside})
+        if "const" in schema:
+            return {**{key: value for key, value in schema.items() if key != "const"}, "enum": [schema["const"]]}
+        return schema
+
+    def _object(self, schema: Json) -> Json:
+        if "properties" in schema:
+            properties = {name: self.inline(its) for name, its in schema["properties"].items()}
+            needed = [name for name in schema.get("required", []) if "default" not in properties[name]]
+            return {"properties": properties} | ({"required": needed} if needed else {})
+        values = self._plain(schema.get("additionalProperties") or {})
+        if "type" not in values:
+            return dict(_FREE)  # Kubernetes has no free-form values in a map; a free-form object says the same
+        return {"additionalProperties": self.inline(values)}
+
+    def _default(self, schema: Json, result: Json) -> Json:
+        if not self._defaults:
+            return {}
+        default = schema.get("default")
+        if default is not None and (default != "" or "enum" in schema):
+            return {"default": default}
+        nested = {name: its["default"] for name, its in result.get("properties", {}).items() if "default" in its}
+        # Whole, not `{}` for the API server to fill in: it runs the rules on a default before it fills it in.
+        return {"default": nested} if nested and "required" not in result else {}
