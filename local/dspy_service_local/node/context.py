@@ -1,0 +1,59 @@
+"""What every pod of the node shares: the cluster, the way processes are confined, where folders lie, and the limits."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from dspy_service_core.kube.protocol import KubeClient
+from dspy_service_local.node.processes import Launcher
+from dspy_service_local.node.usage import UsageWatch
+from dspy_service_local.node.volumes import Tokens
+from dspy_service_local.node.warm_pool import WarmPool
+
+
+@dataclass(frozen=True, slots=True)
+class Folders:
+    """Below the data folder. `slots` are folders of pods that do not exist yet (see `warm_pool`)."""
+
+    data: Path
+
+    @property
+    def claims(self) -> Path:
+        return self.data / "volumes"
+
+    @property
+    def slots(self) -> Path:
+        return self.data / "slots"
+
+    @property
+    def pods(self) -> Path:
+        return self.data / "pods"
+
+    def pod(self, uid: str) -> Path:
+        return self.pods / uid
+
+    def log(self, uid: str, container: str) -> Path:
+        return self.pod(uid) / "logs" / f"{container}.log"
+
+
+@dataclass(frozen=True, slots=True)
+class PodLimits:
+    """What no resource field says, for every container; `nice` keeps the server ahead of user code."""
+
+    processes: int = 1024
+    open_files: int = 4096
+    nice: int = 5
+
+
+@dataclass(frozen=True, slots=True)
+class NodeContext:
+    client: KubeClient
+    launcher: Launcher
+    folders: Folders
+    tokens: Tokens
+    base_env: Mapping[str, str]
+    limits: PodLimits
+    usage: UsageWatch
+    pool: WarmPool
+    now: Callable[[], datetime]

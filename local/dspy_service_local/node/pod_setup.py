@@ -1,0 +1,103 @@
+"""What a pod needs before its containers can run: a folder, volumes, environments, and a warm slot where one fits."""
+
+import math
+import os
+from pathlib import Path
+
+from dspy_service_local.node.containers import ContainerRun
+from dspy_service_local.node.context import NodeContext
+from dspy_service_local.node.environment import References, expand, resolve
+from dspy_service_local.node.launch import Bind, Launch, Limits
+from dspy_service_local.node.model import Container, Mount, Pod
+from dspy_service_local.node.remove import remove_tree
+from dspy_service_local.node.volumes import Volumes
+from dspy_service_local.node.warm_pool import Slot
+
+_STARTED = "started"
+_BEYOND_LIMIT = 1024 * 1024
+"""A file may grow a little over its volume's limit: only then is the pod seen to be over it, and evicted."""
+
+
+class PodSetup:
+    """`launches` remembers how each container was started."""
+
+    def __init__(self, pod: Pod, context: NodeContext) -> None:
+        self.pod = pod
+        self.limits = context.limits
+        self.launches: dict[str, Launch] = {}
+        self._context = context
+        self._folder = context.folders.pod(pod.uid)
+        self._slot: Slot | None = None
+        self.volumes = Volumes(pod, self._folder, context.folders.claims, context.tokens)
+
+    def open(self) -> None:
+        """The pod's folder: a waiting slot's where one fits, so that its processes have it mounted already."""
+        self._folder.parent.mkdir(parents=True, exist_ok=True)
+        self._slot = None if self._folder.exists() else self._context.pool.take(self.pod)
+        if self._slot:
+            self._folder.symlink_to(os.path.relpath(self._slot.folder, self._folder.parent))
+        self._folder.mkdir(mode=0o700, exist_ok=True)
+
+    async def prepare(self) -> None:
+        await self.volumes.prepare(References(self._context.client, self.pod.namespace))
+
+    def mark_started(self) -> None:
+        """From now on the volumes may hold the pod's work: a node that finds this mark drains it and starts nothing."""
+        (self._folder / _STARTED).touch()
+
+    async def start(self, run: ContainerRun) -> None:
+        references = References(self._context.client, self.pod.namespace)
+        env = await resolve(self.pod, run.spec, references, self._context.base_env)
+        launch = self._launch(run.spec, env)
+        self.launches[run.spec.name] = launch
+        waiting = self._slot.processes.pop(run.spec.name, None) if self._slot else None
+        if waiting and waiting.alive:
+            log_file = self._context.folders.log(self.pod.uid, run.spec.name)
+            await waiting.serve(run, launch, self._late_mounts(run.spec, env), log_file)
+        else:
+            await run.start(self._context.launcher, launch)
+
+    async def release(self) -> None:
+        """The pod has ended: its volumes and its token go, its logs stay until its object goes."""
+        self._context.tokens.revoke(self.pod.uid)
+        if self._slot:
+            self._slot.kill()
+        await remove_tree(self._folder.resolve() / "volumes")
+
+    def _launch(self, spec: Container, env: dict[str, str]) -> Launch:
+        return Launch(
+            command=tuple(expand(part, env) for part in (*spec.command, *spec.args)),
+            env=env,
+            working_dir=spec.working_dir,
+            binds=tuple(Bind(self.volumes.source(m, env), m.path, m.read_only) for m in spec.mounts),
+            limits=self._limits(spec),
+        )
+
+    def _limits(self, spec: Container) -> Limits:
+        return Limits(
+            file_size=self._file_size(spec),
+            memory=spec.memory_limit,
+            processes=self.limits.processes,
+            open_files=self.limits.open_files,
+            cpus=math.ceil(spec.cpu_limit) if spec.cpu_limit else None,
+            nice=self.limits.nice,
+        )
+
+    def _file_size(self, spec: Container) -> int | None:
+        """The largest limit of the volumes that it may write to; none when one of them has no limit."""
+        writable = [self.pod.volumes[m.volume].size_limit for m in spec.mounts if not m.read_only]
+        sizes = [size for size in writable if size is not None]
+        return max(sizes) + _BEYOND_LIMIT if sizes and len(sizes) == len(writable) else None
+
+    def _late_mounts(self, spec: Container, env: dict[str, str]) -> list[tuple[str, Mount, str]]:
+        """Claims' folders by claim name: a waiting process mounts them itself once it knows which."""
+        claims = [(m, self.pod.volumes[m.volume]) for m in spec.mounts]
+        return [
+            (str(volume.source["claimName"]), mount, mount.sub_path or expand(mount.sub_path_expr, env))
+            for mount, volume in claims
+            if volume.kind == "persistentVolumeClaim"
+        ]
+
+
+def was_started(pod_folder: Path) -> bool:
+    return (pod_folder / _STARTED).exists()

@@ -1,0 +1,267 @@
+"""Starts and ends one container's processes; two ways of confinement, one handle.
+
+Every process dies with the node, however that dies: bubblewrap by the parent-death signal, the shim by the end of file
+on a pipe that only the node holds open.
+"""
+
+import asyncio
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Protocol
+
+from dspy_service_local.node import shim
+from dspy_service_local.node.exits import watch_exit
+from dspy_service_local.node.launch import Bind, Launch, Limits
+from dspy_service_local.node.sandbox import Sandbox
+
+_START_SECONDS = 20.0
+
+
+class StartError(Exception):
+    """The process could not be started at all; the message is the launcher's own."""
+
+
+class Process(Protocol):
+    """`root` is the process whose descendants are the container; `exited` gives the exit code."""
+
+    root: int
+    exited: asyncio.Future[int]
+
+    def command(self) -> int | None:
+        """The process of the container's command; None where that is not known."""
+        ...
+
+    def terminate(self) -> None:
+        """SIGTERM to the container's first process alone, as a container runtime does."""
+        ...
+
+    def kill(self) -> None:
+        """SIGKILL to all of the container's processes."""
+        ...
+
+
+class Launcher(Protocol):
+    async def start(self, launch: Launch, output: int) -> Process:
+        """`output` becomes stdout and stderr; the caller closes its own copy."""
+        ...
+
+
+class SandboxLauncher:
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._sandbox = sandbox
+
+    async def start(self, launch: Launch, output: int) -> Process:
+        info_read, info_write = os.pipe()
+        block_read, block_write = os.pipe()
+        try:
+            arguments = self._sandbox.arguments(launch, info_write, block_read)
+            child = _spawn(arguments, launch.env, output, (info_write, block_read, *launch.pass_fds))
+        except StartError:
+            _close(info_read, block_write)
+            raise
+        finally:
+            _close(info_write, block_read)
+        exited = watch_exit(child)
+        try:
+            root = await _first_process(info_read)
+            _restrict(root, launch.limits)
+            process = SandboxedProcess(root, exited)
+            os.write(block_write, b"1")
+        except (OSError, ProcessLookupError) as exc:
+            child.kill()
+            raise StartError(f"the sandbox did not start: {exc}") from exc
+        except BaseException:
+            child.kill()
+            raise
+        finally:
+            _close(info_read, block_write)
+        return process
+
+
+class SandboxedProcess:
+    """`root` is the first process of the container's pid namespace: the kernel ends all others with it."""
+
+    def __init__(self, root: int, exited: asyncio.Future[int]) -> None:
+        self.root = root
+        self.exited = exited
+        self._pidfd = os.pidfd_open(root)
+        exited.add_done_callback(lambda _: os.close(self._pidfd))
+
+    def command(self) -> int | None:
+        """The first child of the namespace's init; None before bubblewrap has forked it."""
+        return None if self.exited.done() else _first_child(self.root)
+
+    def terminate(self) -> None:
+        command = self.command()
+        if command is None:
+            self.kill()
+        else:
+            _signal(command, signal.SIGTERM)
+
+    def kill(self) -> None:
+        if not self.exited.done():
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+
+
+class PlainLauncher:
+    """No sandbox: paths of mounts in arguments and environment are rewritten to the real folders."""
+
+    async def start(self, launch: Launch, output: int) -> Process:
+        plan = plain_plan(launch)
+        control_read, control_write = os.pipe()
+        try:
+            child = _spawn(
+                [sys.executable, "-I", "-S", shim.__file__, str(control_read)],
+                {},
+                output,
+                (control_read, *launch.pass_fds),
+            )
+        finally:
+            os.close(control_read)
+        await _write_all(control_write, json.dumps(plan).encode() + b"\n")
+        return PlainProcess(child, watch_exit(child), control_write)
+
+
+class PlainProcess:
+    """The shim passes SIGTERM on; closing the pipe makes it kill everything below it."""
+
+    def __init__(self, child: subprocess.Popen[bytes], exited: asyncio.Future[int], control: int) -> None:
+        self.root = child.pid
+        self.exited = exited
+        self._control = control
+        exited.add_done_callback(lambda _: self.kill())
+
+    def command(self) -> int | None:
+        return None if self.exited.done() else _first_child(self.root)
+
+    def terminate(self) -> None:
+        if not self.exited.done():
+            _signal(self.root, signal.SIGTERM)
+
+    def kill(self) -> None:
+        if self._control >= 0:
+            os.close(self._control)
+            self._control = -1
+
+
+def plain_plan(launch: Launch) -> dict[str, Any]:
+    """What the shim runs, as JSON."""
+    return {
+        "command": [rewrite(part, launch.binds) for part in launch.command],
+        "env": {name: rewrite(value, launch.binds) for name, value in launch.env.items()},
+        "cwd": rewrite(launch.working_dir, launch.binds),
+        "limits": {str(kind): list(pair) for kind, pair in rlimits(launch.limits).items()},
+        "nice": launch.limits.nice,
+    }
+
+
+def rewrite(value: str, binds: tuple[Bind, ...]) -> str:
+    """A value that equals or begins with a mount path, optionally behind file://, as a path of this machine."""
+    scheme, path = ("file://", value[7:]) if value.startswith("file://") else ("", value)
+    for bind in sorted(binds, key=lambda b: len(b.target), reverse=True):
+        if path == bind.target or path.startswith(bind.target + "/"):
+            return f"{scheme}{bind.source}{path[len(bind.target) :]}"
+    return value
+
+
+def rlimits(limits: Limits) -> dict[int, tuple[int, int]]:
+    """Root is exempt from the limit of processes; `usage` watches that for everybody."""
+    wanted = {resource.RLIMIT_CORE: 0, resource.RLIMIT_NOFILE: limits.open_files}
+    if limits.file_size is not None:
+        wanted[resource.RLIMIT_FSIZE] = limits.file_size
+    pairs = {}
+    for kind, most in wanted.items():
+        hard = resource.getrlimit(kind)[1]
+        most = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        pairs[kind] = (most, most)
+    return pairs
+
+
+def _restrict(pid: int, limits: Limits) -> None:
+    """Before the container's command exists: it inherits all of it."""
+    for kind, pair in rlimits(limits).items():
+        resource.prlimit(pid, kind, pair)
+    if limits.nice:
+        os.setpriority(os.PRIO_PROCESS, pid, limits.nice)
+    if limits.cpus is not None:
+        os.sched_setaffinity(pid, sorted(os.sched_getaffinity(0))[: limits.cpus])
+
+
+def _spawn(
+    command: list[str], env: Mapping[str, str], output: int, descriptors: tuple[int, ...]
+) -> subprocess.Popen[bytes]:
+    try:
+        return subprocess.Popen(
+            command,
+            env=dict(env),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            pass_fds=descriptors,
+            start_new_session=True,
+            cwd="/",
+        )
+    except (OSError, ValueError) as exc:
+        raise StartError(str(exc)) from exc
+
+
+async def _first_process(info: int) -> int:
+    """From bwrap's report, which is empty when it could not make the sandbox; its complaint is in the output then."""
+    loop = asyncio.get_running_loop()
+    os.set_blocking(info, False)
+    readable = asyncio.Event()
+    loop.add_reader(info, readable.set)
+    data = b""
+    try:
+        async with asyncio.timeout(_START_SECONDS):
+            while True:
+                await readable.wait()
+                readable.clear()
+                with suppress(BlockingIOError):
+                    chunk = os.read(info, 4096)
+                    data += chunk
+                    if not chunk or b"}" in chunk:
+                        break
+    except TimeoutError as exc:
+        raise StartError("the sandbox did not start in time") from exc
+    finally:
+        loop.remove_reader(info)
+    if not data.strip():
+        raise StartError("bubblewrap refused; see the container's log")
+    return int(json.loads(data)["child-pid"])
+
+
+def _first_child(pid: int) -> int | None:
+    try:
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    except OSError:
+        return None
+    return int(children[0]) if children else None
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
+def _close(*descriptors: int) -> None:
+    for descriptor in descriptors:
+        os.close(descriptor)
+
+
+async def _write_all(descriptor: int, data: bytes) -> None:
+    """A plan may be larger than a pipe's buffer (an environment with long values)."""
+    await asyncio.get_running_loop().run_in_executor(None, _write_blocking, descriptor, data)
+
+
+def _write_blocking(descriptor: int, data: bytes) -> None:
+    while data:
+        data = data[os.write(descriptor, data) :]

@@ -1,0 +1,171 @@
+"""A node with a fake cluster, and pods whose containers are small Python scripts."""
+
+import asyncio
+import os
+import sys
+import uuid
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from fake_kube import FakeKube
+from waiting import until
+
+from dspy_service_core.kube.resources import JOBS, PODS
+from dspy_service_local.node.context import Folders, NodeContext, PodLimits
+from dspy_service_local.node.job_controller import JobController
+from dspy_service_local.node.logs import read_log
+from dspy_service_local.node.model import Pod
+from dspy_service_local.node.node import Node
+from dspy_service_local.node.processes import Launcher, PlainLauncher, SandboxLauncher
+from dspy_service_local.node.sandbox import Sandbox, find_sandbox
+from dspy_service_local.node.usage import UsageWatch
+from dspy_service_local.node.warm_pool import WarmPool
+from dspy_service_local.node.warm_shape import Shape
+
+Object = dict[str, Any]
+BASE_ENV = {"PATH": f"{sys.prefix}/bin:{os.environ['PATH']}", "LANG": "C.UTF-8"}
+
+
+class FakeTokens:
+    def __init__(self) -> None:
+        self.revoked: list[str] = []
+
+    def issue(self, pod: Pod) -> str:
+        return f"token-of-{pod.uid}"
+
+    def revoke(self, pod_uid: str) -> None:
+        self.revoked.append(pod_uid)
+
+
+@dataclass
+class Host:
+    kube: FakeKube
+    node: Node
+    folders: Folders
+    tokens: FakeTokens
+    pool: WarmPool
+
+    def run_pod(self, **pod: Any) -> str:
+        """Adds the pod; its name."""
+        return str(self.kube.add(PODS, make_pod(**pod))["metadata"]["name"])
+
+    def pod(self, name: str) -> Object:
+        return self.kube.find(PODS, name) or {}
+
+    async def ended(self, name: str, timeout: float = 30) -> Object:
+        """The pod's last status."""
+
+        async def last() -> Object | None:
+            status: Object = self.pod(name).get("status") or {}
+            return status if status.get("phase") in ("Succeeded", "Failed") else None
+
+        return await until(last, timeout, what=f"{name} ends; {self.pod(name).get('status')}") or {}
+
+    async def container(self, name: str, container: str, state: str, timeout: float = 30) -> Object:
+        """The container's status, as soon as it is in that state."""
+
+        async def there() -> Object | None:
+            status = self.status_of(name, container)
+            return status if state in status.get("state", {}) else None
+
+        return await until(there, timeout, what=f"{container} {state}; {self.pod(name).get('status')}") or {}
+
+    def status_of(self, name: str, container: str) -> Object:
+        status = self.pod(name).get("status") or {}
+        known = [*(status.get("initContainerStatuses") or ()), *(status.get("containerStatuses") or ())]
+        return next((s for s in known if s["name"] == container), {})
+
+    def log(self, name: str, container: str = "main") -> str:
+        return read_log(self.folders.log(self.pod(name)["metadata"]["uid"], container)).decode()
+
+    def volume(self, name: str, volume: str) -> Path:
+        return self.folders.pod(self.pod(name)["metadata"]["uid"]) / "volumes" / volume
+
+
+@asynccontextmanager
+async def node_host(
+    data: Path,
+    launcher: Launcher | None = None,
+    kube: FakeKube | None = None,
+    limits: PodLimits | None = None,
+    shape: Shape | None = None,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
+) -> AsyncIterator[Host]:
+    """Everything that it started ends with it; `shape` turns the warm pool on."""
+    kube, folders, tokens = kube or FakeKube(), Folders(data), FakeTokens()
+    launcher = launcher or PlainLauncher()
+    pool = WarmPool(1 if shape else 0, shape or Shape("", ()), launcher, folders.slots, folders.claims, BASE_ENV)
+    context = NodeContext(kube, launcher, folders, tokens, BASE_ENV, limits or PodLimits(), UsageWatch(), pool, now)
+    node = Node(context)
+    tasks = [asyncio.create_task(work) for work in (node.run(), JobController(kube, now).run())]
+    await node.ready.wait()
+    try:
+        yield Host(kube, node, folders, tokens, pool)
+        await node.stop()
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def sandbox(data: Path) -> Sandbox:
+    found = find_sandbox(BASE_ENV, data)
+    assert isinstance(found, Sandbox), found
+    return found
+
+
+def launchers(data: Path) -> dict[str, Launcher]:
+    found = find_sandbox(BASE_ENV, data)
+    return {"plain": PlainLauncher()} | ({"sandbox": SandboxLauncher(found)} if isinstance(found, Sandbox) else {})
+
+
+def script(code: str, name: str = "main", **fields: Any) -> Object:
+    """A container that runs the code; flushes every print."""
+    return {"name": name, "image": "python", "command": [sys.executable, "-u", "-c", code], **fields}
+
+
+def sidecar(code: str, name: str = "side", **fields: Any) -> Object:
+    return script(code, name, restartPolicy="Always", **fields)
+
+
+def make_pod(
+    containers: list[Object],
+    init: list[Object] | None = None,
+    volumes: list[Object] | None = None,
+    name: str = "",
+    **spec: Any,
+) -> Object:
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name or f"pod-{uuid.uuid4().hex[:6]}", "namespace": "default"},
+        "spec": {
+            "containers": containers,
+            "initContainers": init or [],
+            "volumes": volumes or [],
+            "restartPolicy": "Never",
+            "nodeName": "local",
+            **spec,
+        },
+    }
+
+
+def make_job(pod: Object, name: str = "work", **spec: Any) -> Object:
+    """A Job whose pods look like `pod`."""
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": name, "namespace": "default", "uid": f"uid-of-{name}"},
+        "spec": {"backoffLimit": 0, "template": {"spec": pod["spec"]}, **spec},
+    }
+
+
+def owned_pods(kube: FakeKube) -> list[Object]:
+    return [o for (_, o) in kube._objects.get(PODS.plural, {}).items()]
+
+
+__all__ = ["JOBS", "PODS"]
