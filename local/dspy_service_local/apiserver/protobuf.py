@@ -85,7 +85,7 @@ def decode(body: bytes) -> dict[str, Any]:
     if not body.startswith(_MAGIC):
         raise refusals.bad_request("the request body is not Kubernetes protobuf")
     try:
-        envelope = {number: value for number, value in _fields(body[len(_MAGIC) :])}
+        envelope = dict(_fields(body[len(_MAGIC) :]))
         type_meta = {number: bytes(value).decode() for number, value in _fields(envelope[1])}
         kind = type_meta.get(2, "")
         if kind not in _MESSAGES:

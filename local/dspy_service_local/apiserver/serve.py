@@ -48,6 +48,9 @@ class ApiServer:
     ) -> "ApiServer":
         """Port 0: any that is free. Returns once requests are answered."""
         listening = socket.create_server((host, port), backlog=512)
+        # Accepted sockets inherit it. asyncio sets it on sockets of protocol TCP alone, and these say 0: an answer's
+        # second part would wait 40 ms for the first one's acknowledgement.
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         url = f"https://{host}:{listening.getsockname()[1]}"
         path = kubeconfig_path or cluster.folder / "kubeconfig"
         kubeconfig.write(path, server=url, authority=cluster.pki.authority, token=cluster.pki.admin_token)
