@@ -151,8 +151,11 @@ async def _read(store: Store, folder: str, first: int, following: int) -> tuple[
     return lines, expected - len(lines)
 
 
-def stream(store: Store, folder: str) -> Iterator[bytes]:
-    """All entries that are there, in order, one segment in memory at a time: how a journal is restored."""
+def stream(store: Store, folder: str, number: int = 0) -> Iterator[tuple[int, bytes]]:
+    """(number, entry) of all that are there above `number`, in order, one segment in memory at a time."""
     for first, following in pairwise([*(first for first, _ in listed(store.files(folder))), 0]):
-        segment = parse(first, store.get(segment_key(folder, first)))
-        yield from segment.lines[: following - first if following else None]
+        if following and following <= number + 1:
+            continue
+        lines = parse(first, store.get(segment_key(folder, first))).lines
+        numbered = enumerate(lines[: following - first if following else None], first)
+        yield from (item for item in numbered if item[0] > number)

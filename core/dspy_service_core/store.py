@@ -25,7 +25,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import IO
 from urllib.parse import unquote, urlsplit
 
 import obstore
@@ -43,7 +42,9 @@ _KEY = re.compile(r"(?!\.\.?(?:/|$))[A-Za-z0-9._-]+(?:/(?!\.\.?(?:/|$))[A-Za-z0-
 _URL_SECRETS = re.compile(r"(?<=://)[^/@\s]+@|\?[^\s)\"',]+")
 _SERVER_WORDS = re.compile(r"(status code: \d+[\w -]*).*")
 _REASON_LENGTH = 300
-_READING = ("read", "look up")
+_PARTS_AT_ONCE = 2
+"""Each takes 5 MB of memory while it is on its way."""
+_MAY_BE_MISSING = ("read", "look up", "delete")
 
 
 class NotFound(StoreError):
@@ -92,10 +93,10 @@ class Store:
             result = await obstore.get_async(self._backend, key)
             return bytes(await result.bytes_async())
 
-    def put(self, key: str, content: bytes | IO[bytes], *, durable: bool = False) -> None:
-        """Content given as an open file is streamed in parts; it becomes visible whole or not at all."""
+    def put(self, key: str, content: bytes | Iterator[bytes], *, durable: bool = False) -> None:
+        """Content given in pieces is streamed; it becomes visible whole or, when the iterator raises, not at all."""
         with _failures("write", _checked(key)):
-            obstore.put(self._backend, key, content)
+            obstore.put(self._backend, key, content, max_concurrency=_PARTS_AT_ONCE)
             if durable and self._folder is not None:
                 _flush_to_disk(self._folder / key)
 
@@ -141,6 +142,17 @@ class Store:
     async def folders_async(self, prefix: str = "") -> list[str]:
         return await asyncio.to_thread(self.folders, prefix)
 
+    def delete(self, key: str) -> None:
+        """What is missing already is no error."""
+        try:
+            with _failures("delete", _checked(key)):
+                if self._folder is not None:
+                    (self._folder / key).unlink(missing_ok=True)
+                else:
+                    obstore.delete(self._backend, key)
+        except NotFound:
+            return
+
     def delete_folder(self, prefix: str) -> None:
         """Everything below it, and what is missing already is no error."""
         with _failures("delete", _checked(prefix)):
@@ -154,7 +166,7 @@ class Store:
         await asyncio.to_thread(self.delete_folder, prefix)
 
 
-def open_store(url: str, options: Mapping[str, str] | None = None) -> Store:
+def open_store(url: str, options: Mapping[str, str] | None = None, timeout: timedelta = REQUEST_TIMEOUT) -> Store:
     """`options` are obstore's for that kind of store; what they leave open comes from the environment."""
     parts = urlsplit(url)
     if parts.scheme not in ("file", "memory", "s3", "gs", "az"):
@@ -166,7 +178,7 @@ def open_store(url: str, options: Mapping[str, str] | None = None) -> Store:
             return Store(MemoryStore())
         if parts.scheme == "file":
             return _open_folder(Path(unquote(parts.path)))
-        return Store(_open_remote(url, dict(options or {})))
+        return Store(_open_remote(url, dict(options or {}), timeout))
 
 
 def _open_folder(folder: Path) -> Store:
@@ -174,13 +186,13 @@ def _open_folder(folder: Path) -> Store:
     return Store(LocalStore(folder), folder)
 
 
-def _open_remote(url: str, options: dict[str, str]) -> ObjectStore:
+def _open_remote(url: str, options: dict[str, str], timeout: timedelta) -> ObjectStore:
     return from_url(  # type: ignore[call-overload, no-any-return]  # its overloads type options per kind of store
         url,
         config=options,
         # Plain HTTP is spoken only where the configured endpoint itself says http://.
-        client_options={"timeout": REQUEST_TIMEOUT, "connect_timeout": CONNECT_TIMEOUT, "allow_http": True},
-        retry_config={"max_retries": RETRIES, "retry_timeout": REQUEST_TIMEOUT},
+        client_options={"timeout": timeout, "connect_timeout": CONNECT_TIMEOUT, "allow_http": True},
+        retry_config={"max_retries": RETRIES, "retry_timeout": timeout},
     )
 
 
@@ -199,7 +211,7 @@ def _failures(verb: str, what: str) -> Iterator[None]:
     try:
         yield
     except (NotFoundError, FileNotFoundError, IsADirectoryError, NotADirectoryError) as error:
-        if verb in _READING:
+        if verb in _MAY_BE_MISSING:
             raise NotFound(what) from None
         raise StoreError(f"cannot {verb} '{what}' in the store: {_reason(error)}") from None
     except (BaseError, OSError, ValueError) as error:

@@ -115,7 +115,7 @@ async def test_a_cut_segment_is_counted_and_the_rest_is_served(
     assert (messages(page), page.missing) == (whole, missing)
     page = await after(store, FOLDER, 0, 100)
     assert (messages(page), page.missing) == (whole, missing)
-    assert [orjson.loads(line)["message"] for line in stream(store, FOLDER)] == whole
+    assert [orjson.loads(line)["message"] for _, line in stream(store, FOLDER)] == whole
 
 
 async def test_a_lost_file_is_counted(store: Store) -> None:
@@ -209,13 +209,15 @@ class Model:
             self.store.put(segment.key, segment.content)
 
     def tear(self, cut: int) -> None:
-        """Power loss: the newest file is cut."""
+        """Power loss: the newest file is cut, and the same attempt's reporter mends it."""
         if files := self.store.files(FOLDER):
             content = self.store.get(files[-1].key)
             header = orjson.loads(content.split(b"\n", 1)[0])
             if header["attempt"] == self.attempt:
                 self.store.put(files[-1].key, content[: max(len(content) - cut, 0)])
                 self.restart()
+                self.read(len(self.source))
+                self.flush(10_000)
 
     def restart(self) -> None:
         self.writer = recover(self.store, FOLDER, self.attempt, SMALL)
@@ -260,7 +262,8 @@ def test_any_sequence_of_appends_crashes_and_recoveries_yields_every_entry_once_
     model.read(len(model.source))
     model.flush(10_000)
     expected = model.before + model.source
-    assert list(stream(model.store, FOLDER)) == expected
+    assert list(stream(model.store, FOLDER)) == list(enumerate(expected, 1))
+    assert list(stream(model.store, FOLDER, 3)) == list(enumerate(expected[3:], 4))
     page = asyncio.run(newest(model.store, FOLDER, len(expected) + 1))
     assert (page.joined(), page.missing) == (b",".join(expected), 0)
     page = asyncio.run(after(model.store, FOLDER, 0, len(expected) + 1))

@@ -1,5 +1,4 @@
 import asyncio
-import io
 import os
 import subprocess
 import sys
@@ -32,10 +31,35 @@ def test_a_put_replaces(store: Store) -> None:
     assert store.get("a") == b"short"
 
 
-def test_an_open_file_is_streamed(store: Store) -> None:
-    content = os.urandom(11_000_000)
-    store.put("big", io.BytesIO(content), durable=True)
-    assert store.get("big") == content
+def test_pieces_are_streamed(store: Store) -> None:
+    pieces = [os.urandom(1_000_000) for _ in range(11)]
+    store.put("big", iter(pieces), durable=True)
+    assert store.get("big") == b"".join(pieces)
+
+
+def test_a_stream_that_breaks_leaves_what_was_there(store: Store) -> None:
+    class Broken(Exception):
+        pass
+
+    def pieces() -> Iterator[bytes]:
+        yield from [b"x" * 1_000_000] * 8
+        raise Broken
+
+    store.put("big", b"before")
+    for key in ("big", "new"):
+        with pytest.raises(Broken):
+            store.put(key, pieces())
+    assert store.files() == [Entry("big", 6)]
+    assert store.get("big") == b"before"
+
+
+def test_one_object_is_deleted_once_or_twice(store: Store) -> None:
+    store.put("a/b", b"x")
+    store.put("a/c", b"x")
+    for _ in range(2):
+        store.delete("a/b")
+        store.delete("none/at/all")
+    assert store.files() == [Entry("a/c", 1)]
 
 
 async def test_what_is_missing_is_not_found(store: Store) -> None:
@@ -79,6 +103,8 @@ async def test_a_key_that_could_mean_something_else_is_refused(store: Store, key
         await store.put_async(key, b"x")
     with pytest.raises(StoreError, match="no key of a store"):
         store.delete_folder(key)
+    with pytest.raises(StoreError, match="no key of a store"):
+        store.delete(key)
 
 
 def test_names_with_dots_are_keys(store: Store) -> None:

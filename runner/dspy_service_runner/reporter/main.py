@@ -1,0 +1,46 @@
+"""`dspy-service-reporter`: the trusted sidecar of one attempt.
+
+Exit codes: 0 when everything is where it belongs, or another attempt's turn has come; 1 when the grace period after
+SIGTERM did not suffice. Started again in the same pod (after a kill), it goes on where the store says it was.
+"""
+
+import logging
+import os
+import sys
+from collections.abc import Mapping, Sequence
+
+from dspy_service_runner.reporter.arguments import Arguments, read_arguments
+from dspy_service_runner.reporter.attempt import Attempt
+from dspy_service_runner.reporter.cluster import Fenced, OwnResource, open_client
+from dspy_service_runner.reporter.patience import GaveUp, Patience
+from dspy_service_runner.reporter.redaction import Redactor, secrets_of
+from dspy_service_runner.reporter.termination import SignalTermination, Termination
+
+logger = logging.getLogger("dspy_service.reporter")
+
+EXIT_GAVE_UP = 1
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Callable by a prewarmed process too: the imports open no file, no connection and no thread."""
+    termination = SignalTermination()
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
+    logger.setLevel(logging.INFO)
+    arguments = read_arguments(sys.argv[1:] if argv is None else argv, os.environ)
+    sys.exit(report(arguments, os.environ, termination))
+
+
+def report(arguments: Arguments, environ: Mapping[str, str], termination: Termination) -> int:
+    """The exit code."""
+    token = arguments.token_folder / "token"
+    patience = Patience(termination, arguments.grace_period)
+    with open_client(arguments.api_server, arguments.token_folder) as client:
+        own_resource = OwnResource(client, token, arguments.namespace, arguments.resource, arguments.pod_uid)
+        try:
+            Attempt(arguments, own_resource, Redactor(secrets_of(environ)), patience).run()
+        except Fenced as reason:
+            logger.info("nothing more to do: %s", reason)
+        except GaveUp:
+            logger.error("the grace period is over, and not everything is in the store or in the status")
+            return EXIT_GAVE_UP
+    return 0

@@ -1,0 +1,110 @@
+"""Takes the job's model keys out of whatever leaves the pod, by value and in the forms in which keys travel.
+
+The optimizer must hold the keys, and its code, a library or a provider's error message may print them. This stops
+accidents; user code that wants to tell its own key can always disguise it.
+"""
+
+import base64
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+from urllib.parse import parse_qsl, quote, quote_plus, urlsplit
+
+import orjson
+
+from dspy_service_core import names
+
+MARK = "[redacted]"
+SHORTEST = 8
+"""Shorter values are placeholders of local servers (none, EMPTY, ollama) and would riddle ordinary text."""
+
+
+class Redactor:
+    def __init__(self, secrets: Iterable[str]) -> None:
+        forms = {form for secret in secrets if len(secret) >= SHORTEST for form in _forms(secret)}
+        longest_first = sorted(forms, key=len, reverse=True)
+        self._needles = [form.encode(errors="surrogatepass") for form in longest_first]
+        self._pattern = re.compile("|".join(map(re.escape, longest_first))) if longest_first else None
+
+    def finds(self, content: bytes) -> bool:
+        return any(needle in content for needle in self._needles)
+
+    def text(self, text: str) -> str:
+        # The search for plain bytes is some ten times as fast as the pattern, and almost always the end of it.
+        if self._pattern is None or not self.finds(text.encode(errors="surrogatepass")):
+            return text
+        return self._pattern.sub(MARK, text)
+
+    def json(self, value: Any) -> Any:
+        """The value with every string in it, keys included, redacted; a number that is a key becomes the mark."""
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, dict):
+            return {self.text(key): self.json(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self.json(item) for item in value]
+        if isinstance(value, int | float) and self.finds(str(value).encode()):
+            return MARK
+        return value
+
+    @property
+    def longest(self) -> int:
+        return len(self._needles[0]) if self._needles else 0
+
+
+def secrets_of(environ: Mapping[str, str]) -> Iterator[str]:
+    """Every value that the operator gave this job as a model key or a withheld credential."""
+    for role in names.MODEL_ROLES:
+        for secret in (environ.get(names.key_variable(role), ""), *_credentials(environ, role)):
+            yield secret.strip()
+            yield from secret.split("\n")  # lines of a PEM key are logged one by one
+
+
+def _credentials(environ: Mapping[str, str], role: str) -> Iterator[str]:
+    document = environ.get(names.credentials_variable(role)) or "{}"
+    try:
+        content = orjson.loads(document)
+    except orjson.JSONDecodeError:
+        yield document
+        return
+    for leaf in _leaves(content):
+        yield leaf
+        yield leaf.rpartition(" ")[2]  # without the scheme of `Bearer ...`
+        yield from _url_secrets(leaf)
+
+
+def _leaves(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _leaves(item)
+
+
+def _url_secrets(text: str) -> Iterator[str]:
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return
+    if parts.scheme and parts.netloc:
+        yield from (part for part in (parts.username, parts.password) if part)
+        yield from (value for _, value in parse_qsl(parts.query))
+
+
+def _forms(secret: str) -> Iterator[str]:
+    yield secret
+    yield orjson.dumps(secret).decode()[1:-1]
+    yield repr(secret)[1:-1]
+    yield quote(secret, safe="")
+    yield quote_plus(secret)
+    yield from _base64_forms(secret.encode())
+
+
+def _base64_forms(secret: bytes) -> Iterator[str]:
+    """Alone and inside longer text: at each of the three alignments, what does not depend on the neighbours."""
+    for encode in (base64.b64encode, base64.urlsafe_b64encode):
+        yield encode(secret).decode().rstrip("=")
+        for shift in range(3):
+            shifted = encode(b"\0" * shift + secret).decode().rstrip("=")
+            begin = -(-shift * 8 // 6)
+            end = (shift + len(secret)) * 8 // 6
+            yield shifted[begin:end]

@@ -1,0 +1,134 @@
+"""Fills `/job/in` before the optimizer may begin: job, rows, the journal and checkpoint of earlier attempts; `ready`.
+
+`ready` is the fence: it appears only once this pod is the recorded attempt, and last of all. Two kinds of failure:
+`UsersFault` ends the job with a reason; anything else (store, disk, a dataset's server) is worth another try.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from dspy_service_core import names, pod_files
+from dspy_service_core.segments import stream
+from dspy_service_core.store import Store
+from dspy_service_runner.reporter.arguments import Arguments
+from dspy_service_runner.reporter.checkpoint import restore_checkpoint
+from dspy_service_runner.reporter.dataset import UsersFault, check_rows, read_rows, write_rows
+from dspy_service_runner.reporter.dataset_uri import fetch
+from dspy_service_runner.reporter.documents import Usage, read_usage
+
+REFERENCED = "value"
+"""The file that a ConfigMap's referenced key is mounted as."""
+_FETCHED = ".dataset"
+
+JsonObject = dict[str, Any]
+
+
+def is_ready(arguments: Arguments) -> bool:
+    """A reporter that was started again in its pod finds this done."""
+    return (arguments.in_folder / pod_files.READY).exists()
+
+
+def restore(arguments: Arguments, resource: JsonObject, store: Store, earlier: Usage) -> None:
+    """Everything but `ready`."""
+    spec = resource["spec"]
+    payload = _payload(spec, store)
+    job = {
+        "jobId": names.job_id(arguments.resource),
+        "name": arguments.resource,
+        "namespace": arguments.namespace,
+        "attempt": arguments.attempt,
+        "spec": {
+            **{key: value for key, value in spec.items() if key != "dataset"},
+            **{part: {"code": _code(spec, part, payload, arguments.refs_folder)} for part in ("signature", "metric")},
+        },
+        "earlierUsage": earlier.wire(),
+    }
+    rows = _rows(spec["dataset"], payload, arguments)
+    write_rows(check_rows(rows, spec["columns"]), arguments.in_folder / pod_files.ROWS)
+    (arguments.in_folder / _FETCHED).unlink(missing_ok=True)
+    _write_calls(store, arguments.in_folder / pod_files.CALLS)
+    restore_checkpoint(store, arguments.in_folder)
+    (arguments.in_folder / pod_files.JOB).write_bytes(orjson.dumps(job))
+
+
+def say_ready(arguments: Arguments) -> None:
+    (arguments.in_folder / pod_files.READY).touch()
+
+
+def say_stop(arguments: Arguments, how: str) -> None:
+    """Appears whole: the optimizer may look at any moment."""
+    temporary = arguments.in_folder / f".{pod_files.STOP}"
+    temporary.write_text(how)
+    temporary.rename(arguments.in_folder / pod_files.STOP)
+
+
+def earlier_usage(arguments: Arguments) -> Usage | None:
+    """What this attempt's first reporter noted; the status cannot tell any more once it holds this attempt's own."""
+    try:
+        job = orjson.loads((arguments.in_folder / pod_files.JOB).read_bytes())
+    except (OSError, orjson.JSONDecodeError):
+        return None
+    return read_usage(job.get("earlierUsage"))
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    content: JsonObject
+
+    def take(self, part: str) -> Any:
+        if part not in self.content:
+            raise UsersFault("PayloadDamaged", f"The job's payload in the store holds no {part}.")
+        return self.content[part]
+
+
+def _payload(spec: JsonObject, store: Store) -> Payload:
+    """The document that large rows and code were moved to; empty where nothing was."""
+    sources = [spec[part].get("payload") for part in ("signature", "metric", "dataset")]
+    digests = {source["digest"] for source in sources if source}
+    if not digests:
+        return Payload({})
+    content = store.get(pod_files.PAYLOAD)
+    found = f"sha256:{hashlib.sha256(content).hexdigest()}"
+    if digests != {found}:
+        raise UsersFault("DigestMismatch", f"The job's payload in the store has the digest {found}.")
+    return Payload(orjson.loads(content))
+
+
+def _code(spec: JsonObject, part: str, payload: Payload, refs: Path) -> str:
+    source = spec[part]
+    if source.get("code") is not None:
+        return str(source["code"])
+    if source.get("payload"):
+        return str(payload.take(part))
+    return _referenced(refs / part, source["configMapKeyRef"]).read_text(encoding="utf-8", errors="replace")
+
+
+def _rows(dataset: JsonObject, payload: Payload, arguments: Arguments) -> Any:
+    if dataset.get("rows") is not None:
+        return dataset["rows"]
+    if dataset.get("payload"):
+        return payload.take("rows")
+    if reference := dataset.get("configMapKeyRef"):
+        return read_rows(_referenced(arguments.refs_folder / "dataset", reference), reference["key"])
+    fetched = arguments.in_folder / _FETCHED
+    uri = dataset["uri"]
+    fetch(uri, dataset.get("digest") or "", fetched, arguments.uri_prefixes, arguments.dataset_limit)
+    return read_rows(fetched, uri.rpartition("/")[2].partition("?")[0])
+
+
+def _referenced(folder: Path, reference: JsonObject) -> Path:
+    path = folder / REFERENCED
+    if not path.exists():
+        message = f"The ConfigMap '{reference['name']}' has no key '{reference['key']}'."
+        raise UsersFault("ConfigMapKeyNotFound", message)
+    return path
+
+
+def _write_calls(store: Store, path: Path) -> None:
+    with path.open("wb") as file:
+        for _, line in stream(store, pod_files.CALLS.removesuffix(".jsonl")):
+            file.write(line + b"\n")

@@ -1,0 +1,154 @@
+"""What the reporter says in `status.run`: one value, made whole each time from what is known; no input or output.
+
+The status never says what the store does not hold: events and logs are those already stored, so that a number once
+seen in the status means the same entry for ever.
+"""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from dspy_service_runner.reporter import plain
+from dspy_service_runner.reporter.documents import Progress, Usage, read_usage
+
+MAX_RUN_BYTES = 12 * 1024
+MAX_TAIL = 20
+MAX_TAIL_BYTES = 4 * 1024
+MAX_EVENTS = 5
+MAX_METRICS_BYTES = 3 * 1024
+MAX_METRIC_BYTES = 512
+MAX_METRIC_NAMES = 500
+_MAX_LOG_MESSAGE = 1024
+
+JsonObject = dict[str, Any]
+
+
+@dataclass(slots=True)
+class Report:
+    """Everything that `status.run` is made from."""
+
+    attempt: int
+    pod_uid: str
+    stage: str = "Restoring"
+    progress: Progress = field(default_factory=Progress)
+    earlier_usage: Usage = field(default_factory=Usage)
+    metrics: JsonObject = field(default_factory=dict)
+    event_count: int = 0
+    events: deque[JsonObject] = field(default_factory=lambda: deque(maxlen=MAX_EVENTS))
+    log_count: int = 0
+    logs: deque[JsonObject] = field(default_factory=lambda: deque(maxlen=MAX_TAIL))
+    trouble: str = ""
+    result: JsonObject | None = None
+
+    def add_event(self, number: int, event: JsonObject) -> None:
+        self.event_count = number
+        self.events.append({"n": number, **event})
+        older = {name: value for name, value in self.metrics.items() if name not in event["metrics"]}
+        merged = [*older.items(), *event["metrics"].items()]
+        self.metrics = dict(merged[-MAX_METRIC_NAMES:])
+
+    def add_log(self, number: int, entry: JsonObject) -> None:
+        self.log_count = number
+        self.logs.append({"n": number, **entry})
+
+    @property
+    def usage(self) -> Usage:
+        return self.earlier_usage + self.progress.usage
+
+    def run(self) -> JsonObject:
+        """`status.run`, with null for what is not known: a merge patch then takes away an earlier attempt's."""
+        return fit(
+            {
+                "attempt": self.attempt,
+                "podUID": self.pod_uid,
+                "stage": self.stage,
+                "startedAt": self.progress.started_at,
+                "progress": dict.fromkeys(("percent", "calls", "total", "bestScore", "etaSeconds"))
+                | self.progress.figures,
+                "metrics": _small_metrics(self.metrics),
+                "events": {"count": self.event_count, "last": [_small_event(event) for event in self.events]},
+                "logs": {"count": self.log_count, "tail": _small_tail(list(self.logs))},
+                "usage": self.usage.wire(),
+                "result": self.result,
+                "message": self._message(),
+            }
+        )
+
+    def _message(self) -> str:
+        """While it runs, trouble, or else the last event's name; the result has a message of its own."""
+        if self.trouble or self.result is not None:
+            return plain.cut(self.trouble, _MAX_LOG_MESSAGE)
+        return str(self.events[-1]["event"]) if self.events else ""
+
+
+def fit(run: JsonObject) -> JsonObject:
+    """Within the limit, giving up first what the store has in full: the log tail, then events, then figures."""
+    shortenings: list[Callable[[JsonObject], JsonObject]] = [
+        lambda run: run | {"logs": run["logs"] | {"tail": run["logs"]["tail"][-5:]}},
+        lambda run: run | {"logs": run["logs"] | {"tail": []}},
+        lambda run: run | {"events": run["events"] | {"last": [e | {"metrics": {}} for e in run["events"]["last"]]}},
+        lambda run: run | {"metrics": {}},
+    ]
+    for shorten in shortenings:
+        if plain.size_of(run) <= MAX_RUN_BYTES:
+            break
+        run = shorten(run)
+    return run
+
+
+def bare(run: JsonObject) -> JsonObject:
+    """Without anything that user code chose: for a server that refuses the whole."""
+    return run | {
+        "metrics": {},
+        "events": run["events"] | {"last": []},
+        "logs": run["logs"] | {"tail": []},
+    }
+
+
+def with_removals(run: JsonObject, known: Any) -> JsonObject:
+    """Null for each figure that the server still has and `run` has not: a merge patch would keep it."""
+    old = known.get("metrics") if isinstance(known, dict) else None
+    gone = dict.fromkeys(old.keys() - run["metrics"].keys()) if isinstance(old, dict) else {}
+    return run | {"metrics": gone | run["metrics"]}
+
+
+def take_over(report: Report, run: Any) -> None:
+    """Goes on from what the status says: an earlier attempt's, or this one's before its reporter was killed."""
+    if not isinstance(run, dict):
+        return
+    metrics, events = run.get("metrics"), run.get("events") or {}
+    report.metrics = dict(metrics) if isinstance(metrics, dict) else {}
+    report.event_count = plain.count_of(events.get("count")) or 0
+    report.events.extend(event for event in events.get("last") or [] if isinstance(event, dict))
+    if run.get("attempt") != report.attempt:
+        report.earlier_usage = read_usage(run.get("usage"))
+
+
+def _small_metrics(metrics: JsonObject) -> JsonObject:
+    """Figures and short texts, the newest names where there are too many."""
+    kept: JsonObject = {}
+    room = MAX_METRICS_BYTES
+    for name, value in reversed(metrics.items()):
+        size = plain.size_of({name: value})
+        if size <= MAX_METRIC_BYTES and size <= room:
+            kept[name] = value
+            room -= size
+    return dict(reversed(kept.items()))
+
+
+def _small_event(event: JsonObject) -> JsonObject:
+    metrics = event.get("metrics")
+    return event | {"metrics": _small_metrics(metrics if isinstance(metrics, dict) else {})}
+
+
+def _small_tail(entries: list[JsonObject]) -> list[JsonObject]:
+    kept: list[JsonObject] = []
+    room = MAX_TAIL_BYTES
+    for entry in reversed(entries):
+        small = entry | {"message": plain.cut(entry["message"], _MAX_LOG_MESSAGE)}
+        room -= plain.size_of(small)
+        if room < 0:
+            break
+        kept.append(small)
+    return kept[::-1]

@@ -1,0 +1,81 @@
+"""When to look, flush, patch and try again: pure, so that it can be tested without waiting."""
+
+import random
+from dataclasses import dataclass, field
+
+SHORTEST_LOOK = 0.01
+LONGEST_LOOK = 0.2
+QUIET_SHARE = 0.1
+FIRST_PATCH_AFTER = 0.5
+"""A short run's first stage change comes sooner and makes this patch needless."""
+
+
+@dataclass(slots=True)
+class Looks:
+    """How long to sleep between looks at the files: a tenth of how long they have been quiet.
+
+    So what ends a long quiet is seen late by a tenth at most, and an idle reporter looks five times a second.
+    """
+
+    last_change: float
+
+    def note(self, now: float, changed: bool) -> None:
+        if changed:
+            self.last_change = now
+
+    def pause(self, now: float) -> float:
+        return min(max((now - self.last_change) * QUIET_SHARE, SHORTEST_LOOK), LONGEST_LOOK)
+
+
+@dataclass(slots=True)
+class Backoff:
+    """Pauses that double from `first` to `longest`, spread so that many reporters do not come back at once."""
+
+    first: float = 0.2
+    longest: float = 5.0
+    until: float = 0.0
+    _pause: float = field(init=False, default=0.0)
+
+    def failed(self, now: float) -> float:
+        """The pause."""
+        self._pause = min(max(self._pause * 2, self.first), self.longest)
+        pause = self._pause * random.uniform(0.5, 1.0)
+        self.until = now + pause
+        return pause
+
+    def succeeded(self) -> None:
+        self._pause = self.until = 0.0
+
+
+@dataclass(slots=True)
+class Timetable:
+    """Patches: what is important at once, what changed after the progress interval, a heartbeat in any case."""
+
+    progress_interval: float
+    flush_interval: float
+    heartbeat_interval: float
+    started: float
+    changed: bool = True
+    urgent: bool = False
+    last_flush: float = field(init=False)
+    last_patch: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.last_flush = self.started
+        self.last_patch = self.started - self.progress_interval + FIRST_PATCH_AFTER
+
+    def patch_due(self, now: float) -> bool:
+        if self.urgent:
+            return True
+        interval = min(self.progress_interval if self.changed else self.heartbeat_interval, self.heartbeat_interval)
+        return now - self.last_patch >= interval
+
+    def flush_due(self, now: float) -> bool:
+        return now - self.last_flush >= self.flush_interval
+
+    def patched(self, now: float) -> None:
+        self.last_patch = now
+        self.changed = self.urgent = False
+
+    def flushed(self, now: float) -> None:
+        self.last_flush = now
