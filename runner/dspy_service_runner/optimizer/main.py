@@ -6,6 +6,7 @@ it, forks, and calls `main`. The process ends with `os._exit`: user code's threa
 
 import argparse
 import contextlib
+import importlib
 import logging
 import os
 import time
@@ -28,7 +29,7 @@ from dspy_service_runner.optimizer.log_entries import LogEntries, Relay
 from dspy_service_runner.optimizer.models import build, take_credentials
 from dspy_service_runner.optimizer.outbox import AppendFile, Outbox
 from dspy_service_runner.optimizer.progress import Progress
-from dspy_service_runner.optimizer.resolve import read_registry
+from dspy_service_runner.optimizer.resolve import load_registry
 from dspy_service_runner.optimizer.result import Record
 from dspy_service_runner.optimizer.settings import Settings
 from dspy_service_runner.optimizer.stages import Kit, Run, failure_of
@@ -39,6 +40,12 @@ logger = logging.getLogger("dspy_service")
 
 EXIT_NO_RESULT = 70
 """Not even a result could be written."""
+
+
+def preload() -> None:
+    """For whoever prewarms a process: what only some optimizers need, and a cold start had better not pay for."""
+    for name in ("numpy.random", "gepa.lm", "gepa.visualization"):
+        importlib.import_module(name)
 
 
 @dataclass(frozen=True)
@@ -122,7 +129,7 @@ def _execute(record: Record, kit: Kit) -> None:
     kit.progress.stage("Validating")
     credentials = take_credentials(os.environ)
     models = build(record.job.spec.models, credentials, kit.usage)
-    registry = read_registry(os.environ.get("DSPY_SERVICE_REGISTRY", ""))
+    registry = load_registry(os.environ.get("DSPY_SERVICE_REGISTRY", ""))
     prepared = prepare(record.job, read_rows(kit.inputs), models, registry, kit.settings, kit.outbox.checkpoint)
     record.signature_name, record.metric_name = prepared.signature.__name__, prepared.metric.name
     record.splits = prepared.splits.counts

@@ -9,19 +9,19 @@ import logging
 from collections.abc import Iterable, MutableMapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
 import dspy
 from dspy.utils import exceptions as lm_errors
 
 from dspy_service_core import names
+from dspy_service_core.credentials import merge, public_url
 from dspy_service_core.job import Model, Models
+from dspy_service_core.model_rules import temperature
 from dspy_service_runner.optimizer.failures import JobFailed, first_line
 from dspy_service_runner.optimizer.usage import Usage
 
 logger = logging.getLogger(__name__)
 
-DEFAULT_TEMPERATURE = 0.1
 NO_KEY = "no-key"
 """Sent to a base URL for which no key came: servers on loopback ask for none; others fail, and `explain` says why."""
 
@@ -105,20 +105,11 @@ def build(models: Models, credentials: dict[str, Credentials], usage: Usage) -> 
 def _build(role: str, model: Model, credentials: Credentials, usage: Usage) -> dspy.LM:
     kwargs = _kwargs(model, credentials)
     try:
-        lm = _construct(model.name, kwargs)
+        lm = CountedLM(model.name, **kwargs)
     except Exception as error:
         raise JobFailed("InvalidModel", f"The {role} model {model.name!r}: {first_line(error)}") from error
     lm.usage = usage
     return lm
-
-
-def _construct(name: str, kwargs: dict[str, Any]) -> CountedLM:
-    if "temperature" in kwargs:
-        return CountedLM(name, **kwargs)
-    try:
-        return CountedLM(name, **kwargs, temperature=DEFAULT_TEMPERATURE)
-    except lm_errors.LMConfigurationError:  # reasoning models take their own temperature alone
-        return CountedLM(name, **kwargs)
 
 
 def _kwargs(model: Model, credentials: Credentials) -> dict[str, Any]:
@@ -126,26 +117,21 @@ def _kwargs(model: Model, credentials: Credentials) -> dict[str, Any]:
     base_url = credentials.base_url or model.base_url
     given = {
         "api_base": base_url or None,
-        "api_key": credentials.api_key or None,
         "model_type": model.model_type,
-        "temperature": None if model.temperature is None else float(model.temperature),
+        "temperature": _temperature(model),
         "max_tokens": model.max_tokens,
         "top_p": None if model.top_p is None else float(model.top_p),
     }
     kwargs |= {name: value for name, value in given.items() if value is not None}
-    if base_url:
-        kwargs.setdefault("api_key", NO_KEY)
+    if credentials.api_key or base_url:
+        kwargs.setdefault("api_key", credentials.api_key or NO_KEY)
     return kwargs
 
 
-def merge(onto: Any, withheld: Any) -> Any:
-    """Withheld leaves back in their places."""
-    if isinstance(onto, dict) and isinstance(withheld, dict):
-        return onto | {name: merge(onto.get(name), value) for name, value in withheld.items()}
-    if isinstance(onto, list) and isinstance(withheld, list):
-        longer = [*onto, *withheld[len(onto) :]]
-        return [merge(old, withheld[i]) if i < len(withheld) else old for i, old in enumerate(longer)]
-    return onto if withheld is None else withheld
+def _temperature(model: Model) -> float:
+    """`extra` may name one as well: what DSPy is given by name goes first."""
+    given = model.extra.get("temperature") if model.temperature is None else model.temperature
+    return temperature(model.name, float(given) if isinstance(given, str | int | float) else None)
 
 
 def is_dead(error: BaseException) -> bool:
@@ -157,7 +143,7 @@ def explain(role: str, lm: dspy.LM, error: BaseException) -> JobFailed:
     """A model's error as the job's end; the first line is the cause."""
     reason = next((reason for kind, reason in _REASONS if isinstance(error, kind)), "ModelFailed")
     reason = "ModelUnknown" if getattr(error, "status", None) == _NOT_FOUND else reason
-    base = _without_credentials(lm.kwargs.get("api_base") or "")
+    base = public_url(lm.kwargs.get("api_base") or "")
     message = f"The {role} model {lm.model}{f' at {base}' if base else ''} failed: {first_line(error)}"
     if reason == "ModelAuthFailed" and lm.kwargs.get("api_key", NO_KEY) == NO_KEY:
         message += (
@@ -166,8 +152,3 @@ def explain(role: str, lm: dspy.LM, error: BaseException) -> JobFailed:
             "or keyFrom in a resource)."
         )
     return JobFailed(reason, message)
-
-
-def _without_credentials(url: str) -> str:
-    parts = urlsplit(url)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))

@@ -8,6 +8,7 @@ from typing import Any
 import dspy
 
 from dspy_service_core.job import Columns, Split
+from dspy_service_core.splits import Fractions, counts
 from dspy_service_runner.optimizer.failures import JobFailed
 
 
@@ -26,9 +27,10 @@ def split_rows(rows: Sequence[Mapping[str, Any]], columns: Columns, split: Split
     examples = [_example(row, columns, number) for number, row in enumerate(rows)]
     if split.shuffle:
         random.Random(seed).shuffle(examples)
-    train = int(len(examples) * float(split.train))
-    val = train + int(len(examples) * float(split.val))
-    splits = Splits(examples[:train], examples[train:val], examples[val:])
+    fractions = Fractions(float(split.train), float(split.val), float(split.test))
+    wanted = counts(len(examples), fractions)
+    until_val = wanted.train + wanted.val
+    splits = Splits(examples[: wanted.train], examples[wanted.train : until_val], examples[until_val:])
     if not splits.test:
         raise JobFailed("InvalidSplit", f"The test split of {len(examples)} rows is empty: give it a larger share.")
     return splits

@@ -42,7 +42,7 @@ REFUSED: list[tuple[str, dict[str, Any], str, str]] = [
     ),
     ("no module", {"module": {"name": "dspy.Nope"}}, "InvalidModule", "'dspy.Nope' cannot be loaded"),
     ("bad module kwarg", {"module": {"name": "dspy.ReAct"}}, "InvalidModule", "ReAct refuses its arguments"),
-    ("no optimizer", {"optimizer": {"name": "nope"}}, "InvalidOptimizer", "'nope' cannot be loaded"),
+    ("no optimizer", {"optimizer": {"name": "nope"}}, "InvalidOptimizer", "Unknown optimizer 'nope'"),
     (
         "bad kwarg",
         {"optimizer": {"name": "dspy.BootstrapFewShot", "kwargs": {"x": 1}}},

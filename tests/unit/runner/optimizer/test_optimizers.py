@@ -11,7 +11,7 @@ from scripted_lm import ScriptedServer
 OPTIMIZERS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("dspy.LabeledFewShot", {"k": 3}, {}),
     ("dspy.BootstrapFewShot", {}, {}),
-    ("bootstrap_few_shot", {"max_bootstrapped_demos": 2}, {}),
+    ("bootstrapfewshot", {"max_bootstrapped_demos": 2}, {}),
     ("dspy.BootstrapRS", {"num_candidate_programs": 2}, {}),
     ("dspy.teleprompt.random_search.BootstrapFewShotWithRandomSearch", {"num_candidate_programs": 2}, {}),
     ("dspy.teleprompt.BootstrapFewShotWithOptuna", {"num_candidate_programs": 2}, {"max_demos": 2}),
@@ -23,7 +23,7 @@ OPTIMIZERS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("simba", {"bsize": 8, "num_candidates": 2, "max_steps": 2}, {}),
     ("dspy.teleprompt.InferRules", {"num_candidates": 2}, {}),
 ]
-UNUSED_VALIDATION = {"LabeledFewShot", "BootstrapFewShot", "bootstrap_few_shot", "COPRO", "simba"}
+UNUSED_VALIDATION = {"LabeledFewShot", "BootstrapFewShot", "bootstrapfewshot", "COPRO", "simba"}
 
 
 @pytest.mark.parametrize(("name", "kwargs", "compile_kwargs"), OPTIMIZERS, ids=[name for name, *_ in OPTIMIZERS])

@@ -1,0 +1,240 @@
+"""The optimizer's pure rules, as tables: splits, scores, credentials, temperatures, names, totals."""
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import dspy
+import pytest
+
+from dspy_service_core import registry
+from dspy_service_core.job import Columns, Models, Split
+from dspy_service_runner.optimizer.failures import Gate, Interrupt, JobFailed
+from dspy_service_runner.optimizer.inputs import wait_until_ready
+from dspy_service_runner.optimizer.metric import Metric, Score, UnusableScore, as_score
+from dspy_service_runner.optimizer.models import NO_KEY, build, take_credentials
+from dspy_service_runner.optimizer.outbox import Outbox
+from dspy_service_runner.optimizer.progress import Progress
+from dspy_service_runner.optimizer.resolve import find_module, find_optimizer, load_registry
+from dspy_service_runner.optimizer.settings import Settings
+from dspy_service_runner.optimizer.settings import load as load_settings
+from dspy_service_runner.optimizer.splits import split_rows
+from dspy_service_runner.optimizer.usage import Usage
+
+COLUMNS = Columns(inputs={"text": "body"}, outputs={"label": "class"})
+
+
+def rows(count: int) -> list[dict[str, Any]]:
+    return [{"body": str(i), "class": "x", "more": i} for i in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("count", "fractions", "expected"),
+    [
+        (10, ("0.7", "0.15", "0.15"), (7, 1, 2)),
+        (30, ("0.5", "0.3", "0.2"), (15, 9, 6)),
+        (3, ("0.7", "0.15", "0.15"), (2, 0, 1)),
+        (1, ("0", "0", "1"), (0, 0, 1)),
+        (100, ("0.29", "0.29", "0.42"), (28, 28, 44)),
+    ],
+)
+def test_splits_take_whole_rows(count: int, fractions: tuple[str, str, str], expected: tuple[int, int, int]) -> None:
+    train, val, test = fractions
+    splits = split_rows(rows(count), COLUMNS, Split(train=train, val=val, test=test, shuffle=False), 0)
+    assert (len(splits.train), len(splits.val), len(splits.test)) == expected
+    together = splits.train + splits.val + splits.test
+    assert [example.text for example in together] == [str(i) for i in range(count)]
+
+
+def test_rows_are_shuffled_by_the_seed_and_nothing_else() -> None:
+    expected = [str(i) for i in range(20)]
+    random.Random(0).shuffle(expected)
+    splits = split_rows(rows(20), COLUMNS, Split(train="0.5", val="0.25", test="0.25"), 0)
+    assert [example.text for example in splits.train + splits.val + splits.test] == expected
+    assert set(splits.train[0].inputs().keys()) == {"text"}
+    assert "more" not in splits.train[0]
+
+
+@pytest.mark.parametrize(
+    ("returned", "expected"),
+    [
+        (True, Score(1.0)),
+        (0, Score(0.0)),
+        (0.25, Score(0.25)),
+        (dspy.Prediction(score=0.5), Score(0.5)),
+        (dspy.Prediction(score=False, feedback="no"), Score(0.0, "no")),
+        ({"score": 1, "feedback": None}, Score(1.0)),
+        ({"score": 0.3, "feedback": "so so"}, Score(0.3, "so so")),
+    ],
+)
+def test_scores_of_every_kind(returned: Any, expected: Score) -> None:
+    assert as_score(returned) == expected
+
+
+@pytest.mark.parametrize(
+    "returned", [None, "0.5", [1], (1, "x"), {}, {"feedback": "x"}, float("nan"), float("inf"), object()]
+)
+def test_what_is_no_score_is_named(returned: Any) -> None:
+    with pytest.raises(UnusableScore, match="the metric returned"):
+        as_score(returned)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda gold, pred: 1,
+        lambda gold, pred, trace: 1,
+        lambda gold, pred, trace=None, pred_name=None, pred_trace=None: 1,
+        lambda *given: len(given) == 5,
+        lambda gold, pred, *, strict=True: 1,
+    ],
+)
+def test_metrics_of_two_to_five_arguments_serve_all_optimizers(function: Any) -> None:
+    heard: list[bool] = []
+    metric = Metric(function, Settings())
+    for_gepa = metric.bound(Gate(), heard.append, feedback=True)
+    plain = metric.bound(Gate(), heard.append)
+
+    assert for_gepa("gold", "pred", None, "predictor", []).feedback == "This trajectory got a score of 1.0."
+    assert [plain("gold", "pred"), plain("gold", "pred", [])] == [1.0, 1.0]
+    assert heard == [False, True], "a predictor's feedback is no call of the program"
+
+
+def test_a_metric_that_never_works_shuts_the_gate() -> None:
+    def broken(gold: Any, pred: Any) -> float:
+        raise ValueError("no")
+
+    gate, metric = Gate(), Metric(broken, Settings(failing_metric_failures=3))
+    bound = metric.bound(gate, lambda _: None)
+    assert [bound(1, 2), bound(1, 2)] == [0.0, 0.0]
+    with pytest.raises(Interrupt, match="ValueError: no"):
+        bound(1, 2)
+
+
+def test_a_program_that_failed_is_no_fault_of_the_metric() -> None:
+    metric = Metric(lambda gold, pred: pred.label, Settings())
+    assert metric.bound(Gate(), lambda _: None)("gold", None) == 0.0
+    assert metric.errors == 0
+
+
+def models_of(default: dict[str, Any], environment: dict[str, str] | None = None) -> Any:
+    variables = dict(environment or {})
+    built = build(Models.model_validate({"default": default}), take_credentials(variables), Usage())
+    assert not variables
+    return built.default
+
+
+@pytest.mark.parametrize(
+    ("model", "environment", "expected"),
+    [
+        ({"name": "openai/gpt-4o-mini"}, {}, {"temperature": 0.1}),
+        ({"name": "openai/gpt-4o-mini", "temperature": "0"}, {}, {"temperature": 0.0}),
+        ({"name": "openai/gpt-5-mini"}, {}, {"temperature": 1.0}),
+        ({"name": "openai/o3"}, {}, {"temperature": 1.0}),
+        ({"name": "openai/x", "extra": {"temperature": 0.7, "seed": 3}}, {}, {"temperature": 0.7, "seed": 3}),
+        ({"name": "openai/x", "baseUrl": "http://h/v1"}, {}, {"api_base": "http://h/v1", "api_key": NO_KEY}),
+        ({"name": "openai/x"}, {"DSPY_SERVICE_KEY_DEFAULT": "k\n"}, {"api_key": "k"}),
+        (
+            {"name": "openai/x", "extra": {"a": [{"n": 1, "token": None}]}},
+            {"DSPY_SERVICE_CREDENTIALS_DEFAULT": json.dumps({"extra": {"api_key": "k", "a": [{"token": "t"}]}})},
+            {"api_key": "k", "a": [{"n": 1, "token": "t"}]},
+        ),
+        (
+            {"name": "openai/x", "baseUrl": "http://h/v1"},
+            {"DSPY_SERVICE_CREDENTIALS_DEFAULT": '{"base_url": "http://u:p@h/v1?q=s"}'},
+            {"api_base": "http://u:p@h/v1?q=s"},
+        ),
+    ],
+)
+def test_models_are_built_as_asked(
+    model: dict[str, Any], environment: dict[str, str], expected: dict[str, Any]
+) -> None:
+    kwargs = models_of(model, environment).kwargs
+    assert {name: kwargs.get(name) for name in expected} == expected
+
+
+def test_a_temperature_that_dspy_refuses_is_the_model_s_fault() -> None:
+    with pytest.raises(JobFailed, match="The default model 'openai/o3'") as raised:
+        models_of({"name": "openai/o3", "temperature": "0.2"})
+    assert raised.value.reason == "InvalidModel"
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("predict", dspy.Predict),
+        ("cot", dspy.ChainOfThought),
+        ("dspy.modules.ChainOfThought", dspy.ChainOfThought),
+        ("dspy.predict.chain_of_thought.ChainOfThought", dspy.ChainOfThought),
+    ],
+)
+def test_modules_by_every_name(name: str, expected: type) -> None:
+    assert find_module(name, registry.default()).target is expected
+
+
+def test_what_the_operator_registered_comes_with_its_defaults(tmp_path: Path) -> None:
+    path = tmp_path / "registry.yaml"
+    path.write_text(
+        "optimizers:\n  quick: {path: dspy.MIPROv2, kwargs: {auto: light}, compile_kwargs: {minibatch: false}}"
+    )
+    found = find_optimizer("quick", load_registry(str(path)))
+    assert (found.target, found.kwargs, found.compile_kwargs) == (dspy.MIPROv2, {"auto": "light"}, {"minibatch": False})
+
+
+def test_an_allowed_path_needs_no_registry_in_the_pod() -> None:
+    assert find_optimizer("fractions.Fraction", registry.default()).target.__name__ == "Fraction"
+
+
+def test_progress_knows_what_is_left(tmp_path: Path) -> None:
+    now = [0.0]
+    progress = Progress(Outbox(tmp_path), Usage(), 10, lambda: now[0])
+    progress.expect_around(20)
+    for _ in range(10):
+        progress.called_around(False)
+    progress.begin_optimizer("MIPROv2", 100, counts_demos=True)
+    for call in range(30):
+        now[0] += 1
+        progress.called(for_demo=call < 5)
+
+    events = [json.loads(line)["metrics"] for line in (tmp_path / "events.jsonl").read_text().splitlines()]
+    assert [event["tqdm_n"] for event in events] == [10, 20, 30]
+    assert events[-1] == {
+        "tqdm_total": 105,
+        "tqdm_n": 30,
+        "tqdm_elapsed": 30.0,
+        "tqdm_rate": 1.0,
+        "tqdm_remaining": 75.0,
+        "tqdm_percent": 28.57,
+        "tqdm_desc": "MIPROv2",
+    }
+    document = json.loads((tmp_path / "progress.json").read_text())
+    assert (document["calls"], document["total"], document["etaSeconds"]) == (40, 125, 85.0)
+
+
+def test_an_unknown_total_is_said_to_be_unknown(tmp_path: Path) -> None:
+    progress = Progress(Outbox(tmp_path), Usage(), 0)
+    progress.begin_optimizer("Own", None, counts_demos=True)
+    progress.called(for_demo=False)
+    event = json.loads((tmp_path / "events.jsonl").read_text())["metrics"]
+    assert (event["tqdm_total"], event["tqdm_percent"], event["tqdm_remaining"]) == (None, None, None)
+
+
+def test_settings_come_from_the_environment() -> None:
+    assert load_settings({"DSPY_SERVICE_OPTIMIZER_THREADS": "3"}).threads == 3
+    assert load_settings({}).threads == 8
+    assert all(field.description for field in Settings.model_fields.values())
+
+
+def test_waiting_for_ready_polls_shortly_then_patiently(tmp_path: Path) -> None:
+    now, naps = [0.0], []
+
+    def sleep(seconds: float) -> None:
+        naps.append(seconds)
+        now[0] += seconds
+
+    assert wait_until_ready(tmp_path, 20, lambda: now[0], sleep) is False
+    assert max(naps[:1000]) <= 0.01
+    assert naps[-1] > naps[0]
+    (tmp_path / "ready").touch()
+    assert wait_until_ready(tmp_path, 20, lambda: now[0], sleep) is True
