@@ -4,7 +4,6 @@ Last step of admission, run only on values that fit their schema. What the CEL l
 functions (quantities, URLs, IPs, optional syntax) makes a definition that uses it fail at creation, not in silence.
 """
 
-import re
 import sys
 import types
 from collections.abc import Mapping, Sequence
@@ -16,6 +15,7 @@ import cel  # noqa: E402  (after the line above, for its sake)
 from cel.stdlib import add_stdlib_to_context  # noqa: E402
 
 from dspy_service_core.kube.protocol import Object  # noqa: E402
+from dspy_service_local.apiserver.projection import Reads, escaped, projected, reads  # noqa: E402
 from dspy_service_local.apiserver.refusals import Problem  # noqa: E402
 
 if TYPE_CHECKING:
@@ -27,33 +27,6 @@ _REASONS = {
     "FieldValueRequired": "Required value",
     "FieldValueDuplicate": "Duplicate value",
 }
-_KEYWORDS = frozenset(
-    {
-        "true",
-        "false",
-        "null",
-        "in",
-        "as",
-        "break",
-        "const",
-        "continue",
-        "else",
-        "for",
-        "function",
-        "if",
-        "import",
-        "let",
-        "loop",
-        "package",
-        "namespace",
-        "return",
-        "var",
-        "void",
-        "while",
-    }
-)
-_SPECIAL = {"__": "__underscores__", ".": "__dot__", "-": "__dash__", "/": "__slash__"}
-_ESCAPED = re.compile(r"__|\.|-|/")
 
 
 class RuleError(ValueError):
@@ -70,6 +43,8 @@ class Rule:
     field_path: str
     transition: bool
     optional_old: bool
+    reads_self: Reads
+    reads_old: Reads
 
 
 def compile_rules(rules: Sequence[Mapping[str, Any]]) -> tuple[Rule, ...]:
@@ -80,6 +55,7 @@ def _compiled(rule: Mapping[str, Any]) -> Rule:
     source = rule["rule"]
     program = _program(source)
     expression = rule.get("messageExpression")
+    read = f"{source} {expression or ''}"
     return Rule(
         program=program,
         source=source,
@@ -89,6 +65,8 @@ def _compiled(rule: Mapping[str, Any]) -> Rule:
         field_path=rule.get("fieldPath") or "",
         transition="oldSelf" in program.variables(),
         optional_old=bool(rule.get("optionalOldSelf")),
+        reads_self=reads(read, "self"),
+        reads_old=reads(read, "oldSelf"),
     )
 
 
@@ -197,7 +175,7 @@ def _run(node: "Node", value: Any, old: Any, path: str) -> list[Problem]:
     for rule in node.rules:
         if rule.transition and old is None and not rule.optional_old:
             continue
-        _CONTEXT.add_variable("self", converted(node, value))
+        _CONTEXT.add_variable("self", converted(node, projected(rule.reads_self, value)))
         if rule.transition:
             _CONTEXT.add_variable("oldSelf", _old_self(node, rule, old))
         problem = _broken(rule, value, path)
@@ -207,9 +185,10 @@ def _run(node: "Node", value: Any, old: Any, path: str) -> list[Problem]:
 
 
 def _old_self(node: "Node", rule: Rule, old: Any) -> Any:
+    shown = converted(node, projected(rule.reads_old, old))
     if not rule.optional_old:
-        return converted(node, old)
-    return cel.OptionalValue.none() if old is None else cel.OptionalValue.of(converted(node, old))
+        return shown
+    return cel.OptionalValue.none() if old is None else cel.OptionalValue.of(shown)
 
 
 def _broken(rule: Rule, value: Any, path: str) -> Problem | None:
@@ -251,10 +230,6 @@ def _shown(value: Any) -> str:
 def needs_conversion(schema: Mapping[str, Any]) -> bool:
     """Numbers must be doubles, and names that are no CEL identifiers are escaped."""
     return schema.get("type") == "number" or any(escaped(key) != key for key in schema.get("properties") or ())
-
-
-def escaped(name: str) -> str:
-    return f"__{name}__" if name in _KEYWORDS else _ESCAPED.sub(lambda match: _SPECIAL[match[0]], name)
 
 
 def converted(node: "Node", value: Any) -> Any:

@@ -53,6 +53,7 @@ class Node:
     rules_below: bool = False
     lists_below: bool = False
     converts_below: bool = False
+    fills_below: bool = False
 
     def child(self, key: str) -> "Node | None":
         return self.properties.get(key) or self.additional
@@ -73,6 +74,7 @@ def compile_node(schema: Mapping[str, Any]) -> Node:
         rules=compile_rules(schema.get("x-kubernetes-validations") or ()),
     )
     below = [child for child in (*node.properties.values(), node.additional, node.items) if child is not None]
+    node.fills_below = bool(node.properties) or any(child.fills_below for child in below)
     node.rules_below = bool(node.rules) or any(child.rules_below for child in below)
     node.lists_below = node.list_type in ("map", "set") or any(child.lists_below for child in below)
     node.converts_below = needs_conversion(schema) or any(child.converts_below for child in below)
@@ -142,6 +144,8 @@ def prune(node: Node, value: Any, path: str, unknown: list[str]) -> None:
 
 
 def default(node: Node, value: Any) -> None:
+    if not node.fills_below:
+        return
     if isinstance(value, dict):
         fill(node, value)
         for key, item in value.items():

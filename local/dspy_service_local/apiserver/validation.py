@@ -45,12 +45,12 @@ class Validation:
         self._properties = {
             key: jsonschema_rs.Draft4Validator(json_schema(value), validate_formats=True)
             for key, value in (schema.get("properties") or {}).items()
-            if key not in ("apiVersion", "kind", "metadata")
+            if key not in ("apiVersion", "kind")
         }
 
     def problems(self, obj: Object, changed: Sequence[str]) -> list[Problem]:
         found = [required(key) for key in self._required if key not in obj]
-        for key in changed:
+        for key in ("metadata", *changed) if "metadata" in self._properties else changed:
             validator = self._properties.get(key)
             if validator is None or validator.is_valid(obj[key]):
                 continue
