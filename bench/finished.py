@@ -16,7 +16,7 @@ from dspy_service_core.kube.client import HttpKubeClient
 from dspy_service_core.kube.config import from_kubeconfig
 from dspy_service_core.kube.resources import OPTIMIZATION_JOBS
 from dspy_service_core.segment_writer import SegmentWriter
-from dspy_service_core.store import Store, artifact_folder, job_folder
+from dspy_service_core.store import Store, artifact_folder, job_folder, open_store
 from payloads import METRIC, rows, signature
 
 NAMESPACE = "default"
@@ -26,7 +26,7 @@ WHEN = "2026-01-01T00:00:00.000Z"
 
 def seed(kubeconfig: Path, store_folder: Path, count: int) -> list[str]:
     """Makes `count` finished jobs; gives their job ids."""
-    return asyncio.run(_seed(kubeconfig, Store.open(f"file://{store_folder}"), count))
+    return asyncio.run(_seed(kubeconfig, open_store(f"file://{store_folder}"), count))
 
 
 async def _seed(kubeconfig: Path, store: Store, count: int) -> list[str]:

@@ -1,4 +1,5 @@
-"""Writes the reference pages of `docs/` from the code: settings from their declarations, the resource from its CRD.
+"""Writes the reference pages of `docs/` from the code: settings from their declarations, the
+resource from its CRD, the API from its OpenAPI document.
 
 `--check` fails when a page is stale, so a setting or a field cannot be added without its documentation.
 """
@@ -14,6 +15,7 @@ from pydantic.fields import FieldInfo
 
 from dspy_service_api import settings as api
 from dspy_service_core import names
+from dspy_service_local import reference_api
 from dspy_service_local import settings as local
 from dspy_service_operator import settings as operator
 from dspy_service_runner.optimizer import settings as optimizer
@@ -104,7 +106,8 @@ def _cell(text: str) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    pages = {ROOT / "docs" / "configuration.md": configuration(), ROOT / "docs" / "resource.md": resource()}
+    texts = {"api.md": reference_api.page(), "configuration.md": configuration(), "resource.md": resource()}
+    pages = {ROOT / "docs" / name: text for name, text in texts.items()}
     if "--write" in arguments:
         for path, text in pages.items():
             path.write_text(text)
