@@ -65,7 +65,7 @@ def command(
     if chosen["dataset"] is None and (inputs, outputs) != ("text", "team"):
         raise click.UsageError("--inputs and --outputs speak of the columns of --dataset.")
     task = Task(inputs=_columns(inputs), outputs=_columns(outputs), **chosen)
-    signal.signal(signal.SIGTERM, _terminated)
+    leave_in_order()
     try:
         with _model(model, base_url, os.environ) as config:
             ctx.exit(run(task, config, data_dir.resolve(), port, Console()))
@@ -76,9 +76,14 @@ def command(
         ctx.exit(exits.INTERRUPTED)
 
 
-def _terminated(_signal: int, _frame: FrameType | None) -> NoReturn:
-    """As an exception, so that the service is stopped on the way out."""
-    sys.exit(128 + signal.SIGTERM)
+def leave_in_order() -> None:
+    """SIGTERM and a closed terminal end the demo as an exception does: the service is stopped on the way out."""
+
+    def leave(number: int, _frame: FrameType | None) -> NoReturn:
+        sys.exit(128 + number)
+
+    signal.signal(signal.SIGTERM, leave)
+    signal.signal(signal.SIGHUP, leave)
 
 
 def _columns(names: str) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ MAX_WORDS = 30
 _PURITY = 0.4
 """Share of a word's uses that must be the label's own: below it the word speaks for several labels."""
 
-_SENTENCE = re.compile(r"(?<=[.!?;])\s*(?=[A-Z\"'`*-])|\n+")
+_SENTENCE = re.compile(r"(?<=[.!?])\s+|\n+")
 _WRITTEN = re.compile(r"For [\"'`]?([^\"'`\n]{1,60}?)[\"'`]? look for: ([^.\n]+)")
 
 

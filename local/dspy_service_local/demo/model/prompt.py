@@ -53,7 +53,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    task: Task
+    task: Task = Task()
     inputs: Mapping[str, str] = field(default_factory=dict)
     examples: tuple[Example, ...] = ()
     text: str = ""

@@ -5,17 +5,19 @@ answer whose description is nearest to the question wins. With nothing to go by,
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import orjson
 
-from .arithmetic import answer_by_numbers
+from .arithmetic import answer_by_numbers, numbers_in
 from .hints import hint_texts
 from .prompt import Example, OutputField, Prompt
 from .text import similarities, words
 
 _NUMBERS = ("int", "float")
+_NUMERIC = re.compile(r"(?:^|#### ) *-?\$?[\d,.]+$")
 _REASONING = ("reasoning", "rationale", "thought", "next_thought")
 _LONGEST_QUOTE = 80
 _LIKELY = 3
@@ -64,7 +66,11 @@ def nearest_answer(
 
 
 def _number(kind: str, question: str, given: Sequence[tuple[str, str]]) -> float:
-    value = answer_by_numbers(question, given)
+    if given and len(numbers_in(question)) < 2:
+        answers = tuple(dict.fromkeys(answer for _, answer in given))
+        value = float(nearest_answer(question, answers, given, ""))
+    else:
+        value = answer_by_numbers(question, given)
     return int(value) if kind == "int" else value
 
 

@@ -14,6 +14,8 @@ from importlib import resources
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)?")
 _TRIGRAM_WEIGHT = 0.15
 """A shared trigram says less than a shared word, and there are more of them."""
+_FUNCTION_WORD_WEIGHT = 0.05
+"""Next to nothing, but not nothing: a question may have no other words."""
 _ENDINGS = ("ations", "ation", "ings", "ing", "ies", "ied", "ers", "ed", "es", "er", "ly", "s", "e", "y")
 _SHORTEST_STEM = 3
 
@@ -45,16 +47,18 @@ def stem(word: str) -> str:
 @lru_cache(maxsize=16384)
 def features(text: str) -> Vector:
     """Stems of the telling words, and letter trigrams, which survive typos and other endings."""
-    counts: Counter[str] = Counter()
-    for word in words(text):
-        if _tells(word):
-            counts[stem(word)] += 1
-            padded = f"<{word}>"
-            counts.update({f"#{padded[i : i + 3]}": 1 for i in range(len(padded) - 2)})
+    all_words = words(text)
+    telling = [word for word in all_words if _tells(word)]
+    trigrams = [f"#{padded[i : i + 3]}" for padded in (f"<{w}>" for w in telling) for i in range(len(padded) - 2)]
     return {
-        name: (1 + math.log(count)) * (_TRIGRAM_WEIGHT if name.startswith("#") else 1.0)
-        for name, count in counts.items()
+        **_weighted((word for word in all_words if not _tells(word)), _FUNCTION_WORD_WEIGHT),
+        **_weighted(trigrams, _TRIGRAM_WEIGHT),
+        **_weighted(map(stem, telling), 1.0),
     }
+
+
+def _weighted(names: Iterable[str], weight: float) -> Vector:
+    return {name: weight * (1 + math.log(count)) for name, count in Counter(names).items()}
 
 
 def similarities(query: str, texts: Sequence[str]) -> list[float]:

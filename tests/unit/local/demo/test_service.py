@@ -1,0 +1,84 @@
+"""The child process: awaited, and gone whatever happens. Stands in for `dspy-service up`: a script of a few lines."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from dspy_service_local.demo.service import ServiceDidNotStart, running_service
+from waiting import wait_for
+
+GOOD = """
+import signal, subprocess, sys, time
+open(sys.argv[2] + "/arguments", "w").write(" ".join(sys.argv[1:]))
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+def stop(*_):
+    child.terminate()
+    sys.exit(0)
+signal.signal(signal.SIGTERM, stop)
+print("starting", flush=True)
+print("dspy-service ready at http://127.0.0.1:4711 (kubeconfig x)", flush=True)
+print("x" * 300_000, flush=True)
+open(sys.argv[2] + "/wrote", "w").close()
+time.sleep(600)
+"""
+BAD = "import sys; print('port 8000 is taken'); sys.exit(1)"
+
+
+def descendants() -> set[int]:
+    return {process.pid for process in psutil.Process().children(recursive=True)}
+
+
+def command(script: str) -> tuple[str, ...]:
+    return (sys.executable, "-c", script)
+
+
+def test_it_waits_for_the_address_and_stops_all_of_it(tmp_path: Path) -> None:
+    before = descendants()
+    with running_service(tmp_path, 4711, command(GOOD)) as url:
+        assert url == "http://127.0.0.1:4711"
+        assert (tmp_path / "arguments").read_text() == f"--data-dir {tmp_path} --port 4711"
+        wait_for((tmp_path / "wrote").exists, what="its output is read to the end")
+        assert len(descendants() - before) == 2
+    wait_for(lambda: not descendants() - before)
+
+
+def test_it_stops_when_the_demo_fails(tmp_path: Path) -> None:
+    before = descendants()
+    with pytest.raises(RuntimeError), running_service(tmp_path, 0, command(GOOD)):
+        raise RuntimeError
+    wait_for(lambda: not descendants() - before)
+
+
+def test_a_service_that_does_not_start_says_why(tmp_path: Path) -> None:
+    with pytest.raises(ServiceDidNotStart, match="port 8000 is taken"), running_service(tmp_path, 0, command(BAD)):
+        pass
+
+
+DEMO = """
+import sys
+from pathlib import Path
+from dspy_service_local.demo.command import leave_in_order
+from dspy_service_local.demo.service import running_service
+leave_in_order()
+with running_service(Path(sys.argv[1]), 0, (sys.executable, "-c", sys.argv[2])):
+    print("up", flush=True)
+    import time
+    time.sleep(600)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_an_interrupted_demo_leaves_no_process(tmp_path: Path, number: signal.Signals) -> None:
+    demo = subprocess.Popen([sys.executable, "-c", DEMO, str(tmp_path), GOOD], stdout=subprocess.PIPE, text=True)
+    assert demo.stdout is not None
+    assert demo.stdout.readline() == "up\n"
+    below = psutil.Process(demo.pid).children(recursive=True)
+    assert len(below) == 2
+    os.kill(demo.pid, number)
+    assert demo.wait(30) != 0
+    wait_for(lambda: not any(process.is_running() for process in below))
