@@ -1,8 +1,6 @@
 """A scripted, OpenAI-compatible model server on loopback: every test and bench that needs a model uses this one.
 
-Its answers are deterministic: for a classification task it knows the right label of every row and gets harder rows
-right the better it is instructed (rubric sentences in the instruction, demos in the messages), so that optimizers
-have something to find. Faults are chosen by the path (`/err401/v1`), for everybody (`server.fault = "401"`), or from
+Faults are chosen by the path (`/err401/v1`), for everybody (`server.fault = "401"`), or from
 a certain call on (`server.fail_from(20, "refuse")`).
 
     with ScriptedServer(rows) as server: ... server.url ... server.stats.calls ...
@@ -12,12 +10,10 @@ a certain call on (`server.fail_from(20, "refuse")`).
 import argparse
 import asyncio
 import contextlib
-import hashlib
 import json
-import re
 import threading
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -25,30 +21,7 @@ from typing import Any, Self
 import httptools
 import orjson
 
-FIELD = re.compile(r"^\[\[ ## (\w+) ## \]\]\s*$", re.MULTILINE)
-OUTPUT_FIELDS = re.compile(r"Your output fields are:\n(.*?)\nAll interactions", re.DOTALL)
-NUMBERED_FIELD = re.compile(r"^\d+\. `(\w+)` \((.*?)\)", re.MULTILINE)
-MODULE_NAMES = re.compile(r'"([\w.\[\]]+)"')
-INSTRUCTION_FIELDS = ("proposed_instruction", "new_instruction", "improved_instruction")
-
-TICKETS = [
-    {"text": f"Ticket {i}: {text}", "label": label}
-    for i, (text, label) in enumerate(
-        [
-            ("I was charged twice this month", "billing"),
-            ("the app crashes when I open it", "technical"),
-            ("I cannot log in with my password", "account"),
-            ("my parcel has not arrived", "shipping"),
-        ]
-        * 10
-    )
-]
-"""A data set for whoever needs just any: 40 rows of four labels."""
-
-
-def share(text: str) -> float:
-    """A stable number in [0, 1] for a text."""
-    return int(hashlib.sha256(text.encode()).hexdigest()[:8], 16) / 0xFFFFFFFF
+from scripted_model import TICKETS, ScriptedModel
 
 
 @dataclass
@@ -63,76 +36,6 @@ class Stats:
     max_in_flight: int = 0
     by_kind: Counter[str] = field(default_factory=Counter)
     by_auth: Counter[str] = field(default_factory=Counter)
-
-
-class ScriptedModel:
-    """Messages to text. `kind` says what was asked: task, propose, advice, rules or other."""
-
-    def __init__(self, rows: Iterable[Mapping[str, Any]], text: str = "text", label: str = "label") -> None:
-        rows = list(rows)
-        self._text, self._label = text, label
-        self.labels = sorted({str(row[label]) for row in rows}) or ["yes", "no"]
-        self.rubric = {name: f"Use {name} for whatever is about {name}." for name in self.labels}
-        ranked = sorted((str(row[text]).strip() for row in rows), key=share)
-        difficulty = {name: (rank + 0.5) / len(ranked) for rank, name in enumerate(ranked)}
-        self._key = {str(row[text]).strip(): (str(row[label]), difficulty[str(row[text]).strip()]) for row in rows}
-        self._seen: Counter[str] = Counter()
-
-    def answer(self, messages: Sequence[Mapping[str, str]], auth: str = "") -> tuple[str, str]:
-        system = next((m["content"] for m in messages if m["role"] in ("system", "developer")), "")
-        users = [m["content"] for m in messages if m["role"] == "user"]
-        asked = OUTPUT_FIELDS.search(system)
-        fields = NUMBERED_FIELD.findall(asked[1]) if asked else []
-        if not fields:
-            return "OK", "other"
-        last = users[-1] if users else ""
-        values, kind = self._values([name for name, _ in fields], system, last, len(users) - 1, auth)
-        answer = {name: values.get(name, f"some {name}") for name, _ in fields}
-        if "Outputs will be a JSON object" in system:
-            return json.dumps(answer), kind
-        body = "\n\n".join(f"[[ ## {name} ## ]]\n{_plain(value)}" for name, value in answer.items())
-        return f"{body}\n\n[[ ## completed ## ]]", kind
-
-    def _values(self, names: list[str], system: str, last: str, demos: int, auth: str) -> tuple[dict[str, Any], str]:
-        inputs = _fields(last.split("\n\nRespond with")[0])
-        if self._label in names:
-            return {self._label: self._classify(inputs.get(self._text, ""), system, demos)}, "task"
-        if any(name in names for name in INSTRUCTION_FIELDS):
-            return self._propose(names, inputs, auth + system + last), "propose"
-        if "module_advice" in names:
-            modules = MODULE_NAMES.findall(inputs.get("module_names", "")) or ["self"]
-            advice = list(self.rubric.values())[int(share(last) * len(self.labels)) % len(self.labels)]
-            return {"module_advice": dict.fromkeys(modules, advice)}, "advice"
-        if "natural_language_rules" in names:
-            return {"natural_language_rules": " ".join(self.rubric.values())}, "rules"
-        return ({"observations": "COMPLETE"} if "prior_observations" in inputs else {}), "other"
-
-    def _classify(self, text: str, system: str, demos: int) -> str:
-        objective = system.split("your objective is:")[-1]
-        known = sum(sentence in objective for sentence in self.rubric.values()) / len(self.rubric)
-        skill = 0.4 + 0.05 * min(demos, 4) + 0.4 * known
-        gold, difficulty = self._key.get(text.strip(), (self.labels[0], share(text)))
-        if difficulty < skill:
-            return gold
-        return self.labels[(self.labels.index(gold) + 1) % len(self.labels)]
-
-    def _propose(self, names: list[str], inputs: dict[str, str], prompt: str) -> dict[str, Any]:
-        current = inputs.get("current_instruction") or inputs.get("basic_instruction") or "Classify the text."
-        current = current.strip().strip('"')
-        missing = [sentence for sentence in self.rubric.values() if sentence not in current]
-        self._seen[prompt] += 1
-        more = 1 if "new_instruction" in names else self._seen[prompt] % (len(self.rubric) + 1)
-        proposal = " ".join([current, *missing[:more]])
-        return dict.fromkeys(INSTRUCTION_FIELDS, proposal) | {"proposed_prefix_for_output_field": "Label:"}
-
-
-def _fields(text: str) -> dict[str, str]:
-    parts = FIELD.split(text)
-    return {name: value.strip() for name, value in zip(parts[1::2], parts[2::2], strict=True)}
-
-
-def _plain(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
 
 
 class _Connection(asyncio.Protocol):
@@ -208,6 +111,7 @@ class ScriptedServer:
         self.keep_requests = False
         self.connections: set[asyncio.Transport] = set()
         self._faults_from: tuple[int, str] | None = None
+        self._faults_every: tuple[int, str] | None = None
         self._log = log.open("ab") if log else None
         self._port = port
         self._loop = asyncio.new_event_loop()
@@ -226,8 +130,12 @@ class ScriptedServer:
         """From the call of this number on (counted from 1), everybody meets the fault."""
         self._faults_from = (call, fault)
 
+    def fail_every(self, nth: int, fault: str) -> None:
+        """Every nth call meets the fault."""
+        self._faults_every = (nth, fault)
+
     def reset(self) -> None:
-        self.stats, self.fault, self._faults_from = Stats(), "", None
+        self.stats, self.fault, self._faults_from, self._faults_every = Stats(), "", None, None
         self.requests.clear()
 
     async def listen(self) -> None:
@@ -270,10 +178,7 @@ class ScriptedServer:
         if path == "/reset":
             self.reset()
             return connection.send(200, {})
-        first = path.split("/")[1]
-        fault = first.removeprefix("err") if first.startswith("err") else self.fault
-        if self._faults_from is not None and self.stats.calls + self.stats.failed + 1 >= self._faults_from[0]:
-            fault = fault or self._faults_from[1]
+        fault = self._fault_of(path.split("/")[1])
         if fault:
             self.stats.failed += 1
             return self._fail(connection, fault)
@@ -284,6 +189,16 @@ class ScriptedServer:
             self._loop.call_later(self.latency, self._complete, connection, request, auth)
             return None
         return self._complete(connection, request, auth)
+
+    def _fault_of(self, root: str) -> str:
+        if root.startswith("err"):
+            return root.removeprefix("err")
+        number = self.stats.calls + self.stats.failed + 1
+        if self._faults_from is not None and number >= self._faults_from[0]:
+            return self._faults_from[1]
+        if self._faults_every is not None and number % self._faults_every[0] == 0:
+            return self._faults_every[1]
+        return self.fault
 
     def _fail(self, connection: _Connection, fault: str) -> None:
         if fault == "hang":

@@ -34,7 +34,10 @@ class Part:
 
     @property
     def expected(self) -> int | None:
-        return None if self.total is None else self.total + (self.demo_calls if self.counts_demos else 0)
+        """Never less than is done: dspy repeats what takes longer than two minutes."""
+        if self.total is None:
+            return None
+        return max(self.total + (self.demo_calls if self.counts_demos else 0), self.calls)
 
 
 class Progress:

@@ -1,5 +1,6 @@
 """The run itself: preflight, baseline, optimizer, final score, artifact; and how each of them may end."""
 
+import errno
 import logging
 from dataclasses import dataclass
 from pathlib import Path
@@ -152,7 +153,9 @@ class Run:
                 self._record.artifact_metadata(),
             )
         except OSError as error:
-            raise JobFailed("ArtifactFailed", f"The program cannot be written: {first_line(error)}") from error
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            reason = "DiskFull" if full else "ArtifactFailed"
+            raise JobFailed(reason, f"The program cannot be written: {first_line(error)}") from error
 
     def _note(self) -> None:
         record, candidates = self._record, self._kit.candidates
