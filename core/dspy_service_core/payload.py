@@ -129,6 +129,10 @@ class RunRequest(BaseModel):
         return tuple(sorted(self.model_extra or ()))
 
 
+_MESSAGES = {"too_short": "Should have at least one entry"}
+"""Where pydantic's own words speak of its insides."""
+
+
 def parse_run_request(body: bytes) -> RunRequest:
     """Raises `InvalidRequest` with every problem of the shape."""
     document = payload_json.parse_object(body)
@@ -144,7 +148,10 @@ def parse_run_request(body: bytes) -> RunRequest:
 
 def _problems(exc: ValidationError) -> list[FieldProblem]:
     found = exc.errors(include_url=False, include_context=False, include_input=False)
-    return [FieldProblem(_path(e["loc"]), e["msg"], e["type"]) for e in found[: payload_json.MOST_PROBLEMS]]
+    return [
+        FieldProblem(_path(e["loc"]), _MESSAGES.get(e["type"], e["msg"]), e["type"])
+        for e in found[: payload_json.MOST_PROBLEMS]
+    ]
 
 
 def _path(loc: tuple[int | str, ...]) -> str:

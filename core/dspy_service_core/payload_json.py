@@ -67,7 +67,7 @@ def _level(containers: list[Any]) -> tuple[list[Any], bool]:
                 continue
             if kind is dict or kind is list:
                 below.append(value)
-            elif (kind is int or kind is float) and not -_LIMIT <= value < _LIMIT:
+            elif (kind is int or kind is float) and not -_LIMIT < value < _LIMIT:
                 large = True
     return below, large
 

@@ -5,7 +5,7 @@ import warnings
 
 from dspy_service_core.errors import UnusableRequest
 
-MAX_SOURCE_CHARACTERS = 1024 * 1024
+MAX_SOURCE_CHARACTERS = 256 * 1024
 """Parsing is quick but not free, and happens in the API's process: a longer text is no signature and no metric."""
 
 
