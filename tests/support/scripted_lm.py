@@ -1,7 +1,7 @@
 """A scripted, OpenAI-compatible model server on loopback: every test and bench that needs a model uses this one.
 
-Faults are chosen by the path (`/err401/v1`), for everybody (`server.fault = "401"`), or from
-a certain call on (`server.fail_from(20, "refuse")`).
+Faults (401, 429, 500, hang, refuse, garbage) are chosen by the path (`/err401/v1`), for everybody (`server.fault`),
+from a certain call on (`server.fail_from(20, "refuse")`), or for every nth (`server.fail_every(3, "429")`).
 
     with ScriptedServer(rows) as server: ... server.url ... server.stats.calls ...
     python tests/support/scripted_lm.py --port 8911 --dataset rows.jsonl [--latency-ms 20] [--log requests.jsonl]

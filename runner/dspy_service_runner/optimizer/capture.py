@@ -133,7 +133,7 @@ class Pump:
     def take(self, descriptor: int) -> None:
         """`descriptor` becomes a pipe's write end."""
         read, write = os.pipe()
-        with contextlib.suppress(OSError):  # more room is only an ease
+        with contextlib.suppress(OSError, AttributeError):  # more room is only an ease, and Linux alone gives it
             fcntl.fcntl(write, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
         os.set_blocking(read, False)
         os.dup2(write, descriptor)

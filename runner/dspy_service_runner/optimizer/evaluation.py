@@ -20,11 +20,11 @@ def watched(watch: ModelWatch, observers: Sequence[BaseCallback] = ()) -> Iterat
             yield
         except JobFailed:
             raise
-        except Exception as error:
+        except Exception:
             verdict = watch.verdict()
             if verdict is None:
                 raise
-            raise verdict from error
+            raise verdict from verdict.__cause__
     verdict = watch.verdict()
     if verdict is not None:
         raise verdict

@@ -82,7 +82,9 @@ class Metric:
     def failure(self) -> JobFailed:
         error = self.first_error or UnusableScore("the metric failed")
         said = str(error) if isinstance(error, UnusableScore) else f"the metric raised {first_line(error)}"
-        return JobFailed("MetricFailed", f"{said[:1].upper()}{said[1:]}{user_line(error)}.")
+        failure = JobFailed("MetricFailed", f"{said[:1].upper()}{said[1:]}{user_line(error)}.")
+        failure.__cause__ = error
+        return failure
 
     def bound(
         self,

@@ -151,4 +151,6 @@ def explain(role: str, lm: dspy.LM, error: BaseException) -> JobFailed:
             "own endpoint and to base URLs that its operator listed: name a key in the model config (extra.api_key, "
             "or keyFrom in a resource)."
         )
-    return JobFailed(reason, message)
+    failure = JobFailed(reason, message)
+    failure.__cause__ = error
+    return failure

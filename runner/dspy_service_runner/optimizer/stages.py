@@ -71,8 +71,6 @@ class Run:
                 self._baseline()
                 program = self._optimize(optimizer)
         except Interrupt as interrupt:
-            if interrupt.failure is not None:
-                raise interrupt.failure from interrupt
             program = self._best_so_far(interrupt)
         self._kit.progress.end_optimizer()
         return program
@@ -118,10 +116,15 @@ class Run:
                 logger.info("%s raised %s", plan.optimizer.__name__, first_line(error))
                 raise
             self._gate.check()
+        if not isinstance(program, dspy.Module):
+            raise JobFailed("OptimizerFailed", f"{plan.optimizer.__name__} returned no program.")
         return program
 
     def _best_so_far(self, interrupt: Interrupt) -> dspy.Module:
+        """What a stop leaves to keep; any other end is raised again."""
         best = self._kit.candidates.best
+        if interrupt.failure is not None:
+            raise interrupt.failure
         if best is None:
             raise interrupt
         self._record.stopped_early = True

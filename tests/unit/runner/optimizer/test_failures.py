@@ -165,6 +165,7 @@ def test_a_model_that_dies_during_the_optimizer_is_no_success(
 
     assert (result["outcome"], result["reason"]) == ("Failed", "ModelAuthFailed")
     assert "injected 401" in result["message"]
+    assert "LMAuthError" in folders.messages("dspy_service")[-1], "the model's own stack"
     assert result["baselineScore"] is not None
     assert not (folders.out / "artifact").exists()
     assert server.stats.failed < 60, "it went on asking a dead model"

@@ -117,8 +117,10 @@ def test_a_killed_run_goes_on_without_paying_again(
     paid = len(folders.lines("calls.jsonl"))
     in_flight = 8 + (server.stats.by_kind["propose"] if name == "dspy.COPRO" else 0)  # its candidates are one call
     assert paid >= server.stats.calls - in_flight, "more than the calls in flight were lost"
-    (folders.out / "calls.jsonl").open("ab").write(b'{"key":"cut in t')
+    with (folders.out / "calls.jsonl").open("ab") as journal:
+        journal.write(b'{"key":"cut in t')
 
+    wait_for(lambda: server.stats.in_flight == 0, what="the killed run's calls to end")
     server.reset()
     second = next_attempt(folders, tmp_path / "second")
     result = forge.run(second)
