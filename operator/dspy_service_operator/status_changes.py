@@ -156,10 +156,11 @@ class Draft:
 
 
 def patch_between(old: OptimizationJobStatus, new: OptimizationJobStatus) -> dict[str, Any]:
-    """A merge patch of the operator's fields that differ; empty when none does."""
+    """A merge patch of the operator's fields that differ; empty when none does. A phase is written from the start."""
     changed = {name for name in OPERATOR_FIELDS if getattr(old, name) != getattr(new, name)}
     if not changed:
         return {}
+    changed |= {"phase"} - old.model_fields_set
     return new.model_dump(mode="json", by_alias=True, include=changed)
 
 
