@@ -127,7 +127,8 @@ class FakeKube:
         position = int(resource_version)
         while True:
             async with self._news:
-                await self._news.wait_for(lambda: len(self._log) > position)
+                while len(self._log) <= position:
+                    await self._news.wait()
             while position < len(self._log):
                 plural, event = self._log[position]
                 position += 1

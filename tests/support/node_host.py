@@ -11,13 +11,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from fake_kube import FakeKube
-from waiting import until
-
 from dspy_service_core.kube.resources import JOBS, PODS
 from dspy_service_local.node.context import Folders, NodeContext, PodLimits
 from dspy_service_local.node.job_controller import JobController
-from dspy_service_local.node.logs import read_log
+from dspy_service_local.node.logs import read_lines
 from dspy_service_local.node.model import Pod
 from dspy_service_local.node.node import Node
 from dspy_service_local.node.processes import Launcher, PlainLauncher, SandboxLauncher
@@ -25,6 +22,8 @@ from dspy_service_local.node.sandbox import Sandbox, find_sandbox
 from dspy_service_local.node.usage import UsageWatch
 from dspy_service_local.node.warm_pool import WarmPool
 from dspy_service_local.node.warm_shape import Shape
+from fake_kube import FakeKube
+from waiting import until
 
 Object = dict[str, Any]
 BASE_ENV = {"PATH": f"{sys.prefix}/bin:{os.environ['PATH']}", "LANG": "C.UTF-8"}
@@ -80,7 +79,8 @@ class Host:
         return next((s for s in known if s["name"] == container), {})
 
     def log(self, name: str, container: str = "main") -> str:
-        return read_log(self.folders.log(self.pod(name)["metadata"]["uid"], container)).decode()
+        path = self.folders.log(self.pod(name)["metadata"]["uid"], container)
+        return b"".join(line.split(b" ", 1)[1] for line in read_lines(path)).decode()
 
     def volume(self, name: str, volume: str) -> Path:
         return self.folders.pod(self.pod(name)["metadata"]["uid"]) / "volumes" / volume

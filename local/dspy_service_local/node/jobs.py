@@ -151,7 +151,7 @@ def _backoff(pods: _Pods, failed: int, now: datetime) -> float:
     if not pods.failed or not failed:
         return 0.0
     last = max(_ended_at(pod, now) for pod in pods.failed)
-    pause = min(_BACKOFF_SECONDS * 2 ** (failed - 1), _LONGEST_BACKOFF_SECONDS)
+    pause: float = min(_BACKOFF_SECONDS * 2 ** (failed - 1), _LONGEST_BACKOFF_SECONDS)
     return max(0.0, pause - (now - last).total_seconds())
 
 
@@ -162,11 +162,11 @@ def _again(spec: Object, status: Object, waiting: float, now: datetime) -> float
 
 
 def _deadline_left(spec: Object, status: Object, now: datetime) -> float | None:
-    deadline: float | None = spec.get("activeDeadlineSeconds")
-    start = status.get("startTime")
+    deadline, start = spec.get("activeDeadlineSeconds"), status.get("startTime")
     if deadline is None or not start or spec.get("suspend"):
         return None
-    return deadline - (now - _time(start)).total_seconds()
+    left: float = deadline - _seconds_since(start, now)
+    return left
 
 
 def _ended_at(pod: Object, now: datetime) -> datetime:
@@ -177,6 +177,10 @@ def _ended_at(pod: Object, now: datetime) -> datetime:
 
 def _is_ready(pod: Object) -> bool:
     return holds(pod.get("status") or {}, "Ready")
+
+
+def _seconds_since(start: str, now: datetime) -> float:
+    return (now - _time(start)).total_seconds()
 
 
 def _time(text: str) -> datetime:

@@ -126,12 +126,9 @@ def older(path: Path) -> Path:
     return path.with_name(path.name + ".1")
 
 
-def read_log(path: Path, tail_lines: int | None = None, timestamps: bool = False) -> bytes:
-    """The log as `kubectl logs` shows it; `tail_lines` counts from the end."""
-    lines: Iterator[bytes] = _lines(path)
-    if tail_lines is not None:
-        lines = iter(deque(lines, maxlen=tail_lines))
-    return b"".join(line if timestamps else line.split(b" ", 1)[1] for line in lines)
+def read_lines(path: Path, tail_lines: int | None = None) -> Iterator[bytes]:
+    """Lines with their times, the oldest first; `tail_lines` counts from the end."""
+    return _lines(path) if tail_lines is None else iter(deque(_lines(path), maxlen=tail_lines))
 
 
 def _lines(path: Path) -> Iterator[bytes]:

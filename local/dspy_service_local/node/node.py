@@ -53,6 +53,9 @@ class Node:
         if self._tasks:
             await asyncio.wait(self._tasks)
 
+    def runs(self, pod_uid: str) -> bool:
+        return pod_uid in self._runs
+
     # -- what the reflector sees --
 
     def upsert(self, obj: Object) -> None:

@@ -62,7 +62,7 @@ class PodRun:
     # -- what others ask of a pod --
 
     def stop(self, stop: Stop) -> None:
-        """The first verdict stays, a later stop only shortens the time; a pod that merely drains has ended by itself."""
+        """The first verdict stays, a later stop only shortens the time; a pod that drains has ended by itself."""
         now = asyncio.get_running_loop().time()
         if all(isinstance(self._statuses[c.name].state, Terminated) for c in self.pod.main):
             stop = replace(stop, verdict=None)

@@ -68,31 +68,41 @@ class SandboxLauncher:
             raise
         finally:
             _close(info_write, block_read)
+        starting = asyncio.ensure_future(self._release(child, launch.limits, info_read, block_write))
+        try:
+            return await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            starting.add_done_callback(_kill_started)
+            raise
+
+    async def _release(self, child: subprocess.Popen[bytes], limits: Limits, info: int, block: int) -> Process:
+        """Never cut short: killed half-way, bubblewrap would leave its own child waiting for ever."""
         exited = watch_exit(child)
         try:
-            root = await _first_process(info_read)
-            _restrict(root, launch.limits)
+            root = await _first_process(info)
             process = SandboxedProcess(root, exited)
-            os.write(block_write, b"1")
-        except (OSError, ProcessLookupError) as exc:
+            _restrict(root, limits)
+            os.write(block, b"1")
+        except (OSError, StartError) as exc:
             child.kill()
             raise StartError(f"the sandbox did not start: {exc}") from exc
-        except BaseException:
-            child.kill()
-            raise
         finally:
-            _close(info_read, block_write)
+            _close(info, block)
         return process
 
 
 class SandboxedProcess:
-    """`root` is the first process of the container's pid namespace: the kernel ends all others with it."""
+    """`root` is the first process of the container's pid namespace: the kernel ends all others with it.
 
-    def __init__(self, root: int, exited: asyncio.Future[int]) -> None:
+    bubblewrap's own process ends with the command; the container has ended when the namespace's last process has.
+    """
+
+    def __init__(self, root: int, command_exited: asyncio.Future[int]) -> None:
         self.root = root
-        self.exited = exited
+        self._loop = asyncio.get_running_loop()
+        self.exited: asyncio.Future[int] = self._loop.create_future()
         self._pidfd = os.pidfd_open(root)
-        exited.add_done_callback(lambda _: os.close(self._pidfd))
+        command_exited.add_done_callback(self._command_exited)
 
     def command(self) -> int | None:
         """The first child of the namespace's init; None before bubblewrap has forked it."""
@@ -109,6 +119,15 @@ class SandboxedProcess:
         if not self.exited.done():
             with suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+
+    def _command_exited(self, command: asyncio.Future[int]) -> None:
+        self.kill()
+        self._loop.add_reader(self._pidfd, self._all_exited, command.result())
+
+    def _all_exited(self, code: int) -> None:
+        self._loop.remove_reader(self._pidfd)
+        os.close(self._pidfd)
+        self.exited.set_result(code)
 
 
 class PlainLauncher:
@@ -211,6 +230,11 @@ def _spawn(
         )
     except (OSError, ValueError) as exc:
         raise StartError(str(exc)) from exc
+
+
+def _kill_started(starting: asyncio.Future[Process]) -> None:
+    if not starting.exception():
+        starting.result().kill()
 
 
 async def _first_process(info: int) -> int:

@@ -117,8 +117,11 @@ def _binds(binds: Sequence[Bind]) -> list[str]:
 
 
 def _late(binds: Sequence[Bind]) -> list[str]:
-    """Mounting needs this one capability; the process gives it up together with the hidden folders."""
-    arguments = ["--cap-add", "CAP_SYS_ADMIN"]
+    """Mounting needs this one capability; the process gives it up together with the hidden folders.
+
+    As root of its user namespace: for any other user bubblewrap makes a second one, which may not mount in the first.
+    """
+    arguments = ["--cap-add", "CAP_SYS_ADMIN", *(("--uid", "0", "--gid", "0") if os.geteuid() else ())]
     for bind in binds:
         arguments += ("--bind", str(bind.source), f"{HIDDEN}{bind.target}")
     return arguments

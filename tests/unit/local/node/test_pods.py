@@ -4,10 +4,10 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import pytest
-from node_host import Host, launchers, node_host, script, sidecar
-from waiting import until
 
 from dspy_service_core.kube.resources import PODS, SECRETS
+from node_host import Host, launchers, node_host, script, sidecar
+from waiting import until
 
 SHARED = [{"name": "shared", "emptyDir": {}}]
 MOUNT = [{"name": "shared", "mountPath": "/shared"}]

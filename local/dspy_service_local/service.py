@@ -1,0 +1,178 @@
+"""The whole service in one place: API server, Job controller and node in this process, API and operator as children.
+
+Start: cluster -> its HTTP face -> objects -> node -> children -> health. Stop is the way back: first the operator,
+which would answer ended pods with new ones, and the pods, which need the API server to report, then the rest.
+"""
+
+import asyncio
+import http.client
+import logging
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from dspy_service_core import names
+from dspy_service_local import bytecode
+from dspy_service_local.apiserver.cluster import Cluster
+from dspy_service_local.apiserver.serve import ApiServer
+from dspy_service_local.bootstrap import NAMESPACE, prepare_cluster
+from dspy_service_local.children import Child, ChildCommand
+from dspy_service_local.environments import child_environment, container_environment, model_keys, store_folder
+from dspy_service_local.node.context import Folders, NodeContext, PodLimits
+from dspy_service_local.node.job_controller import JobController
+from dspy_service_local.node.node import Node
+from dspy_service_local.node.pod_logs import NodeLogs
+from dspy_service_local.node.processes import Launcher, PlainLauncher, SandboxLauncher
+from dspy_service_local.node.sandbox import Sandbox, find_sandbox
+from dspy_service_local.node.usage import UsageWatch
+from dspy_service_local.node.warm_pool import WarmPool
+from dspy_service_local.node.warm_shape import default_shape
+from dspy_service_local.pod_tokens import PodTokens
+from dspy_service_local.settings import LocalSettings
+
+log = logging.getLogger(__name__)
+
+_STOP_SECONDS = 9.5
+_HEALTH_SECONDS = 0.05
+_COMMANDS = {"api": "dspy_service_api.main:main", "operator": "dspy_service_operator.main:main"}
+
+
+class CannotStart(Exception):
+    """For the user, in one line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    url: str
+    kubeconfig: str
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+async def serve(
+    settings: LocalSettings,
+    environment: Mapping[str, str],
+    stop: asyncio.Event,
+    say: Callable[[str], None],
+    ready: Callable[[Started], None],
+) -> None:
+    """Until `stop`; `say` is for what the user should know, `ready` is called once."""
+    cluster = await Cluster.open(settings.folder)
+    server = await ApiServer.start(cluster, port=settings.cluster_port)
+    node, background = await _start_node(settings, environment, cluster, server, say)
+    children = _children(settings, environment, server)
+    background += [asyncio.create_task(child.run(), name="child") for child in children]
+    try:
+        started = Started(_url(settings), str(server.kubeconfig))
+        await _first_of(background, stop, _healthy(settings))
+        if not stop.is_set():
+            ready(started)
+            await _first_of(background, stop, asyncio.Event().wait())
+    finally:
+        asyncio.get_running_loop().call_later(_STOP_SECONDS, os._exit, 1)
+        await asyncio.gather(node.stop(), *(child.stop() for child in children))
+        for task in background:
+            task.cancel()
+        await asyncio.gather(*background, return_exceptions=True)
+        await server.stop()
+        await cluster.close()
+
+
+async def _first_of(background: list[asyncio.Task[None]], stop: asyncio.Event, work: Awaitable[object]) -> None:
+    """Until the work is done or a stop was asked for; raises what ended a background task, none of which may end."""
+    awaited = asyncio.ensure_future(work)
+    stopped = asyncio.create_task(stop.wait())
+    try:
+        done, _ = await asyncio.wait([awaited, stopped, *background], return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+    finally:
+        awaited.cancel()
+        stopped.cancel()
+
+
+async def _start_node(
+    settings: LocalSettings,
+    environment: Mapping[str, str],
+    cluster: Cluster,
+    server: ApiServer,
+    say: Callable[[str], None],
+) -> tuple[Node, list[asyncio.Task[None]]]:
+    store_folder(settings).mkdir(parents=True, exist_ok=True)
+    await prepare_cluster(cluster.client, model_keys(settings, environment))
+    folders = Folders(settings.folder)
+    base_env = container_environment(settings, environment, server.url)
+    launcher = _launcher(settings, base_env, say)
+    shape = default_shape(NAMESPACE, names.STORE_CLAIM)
+    pool = WarmPool(settings.prewarmed, shape, launcher, folders.slots, folders.claims, base_env)
+    context = NodeContext(
+        client=cluster.client,
+        launcher=launcher,
+        folders=folders,
+        tokens=PodTokens(cluster.tokens),
+        base_env=base_env,
+        limits=PodLimits(settings.pod_processes, settings.pod_open_files, settings.pod_nice),
+        usage=UsageWatch(),
+        pool=pool,
+        now=now,
+    )
+    node = Node(context)
+    cluster.set_logs(NodeLogs(folders, node.runs, now))
+    if bytecode.is_missing():
+        await bytecode.compile_runner(base_env)
+    controller = JobController(cluster.client, now)
+    return node, [asyncio.create_task(node.run(), name="node"), asyncio.create_task(controller.run(), name="jobs")]
+
+
+def _launcher(settings: LocalSettings, base_env: Mapping[str, str], say: Callable[[str], None]) -> Launcher:
+    found: Sandbox | str = "DSPY_SERVICE_SANDBOX is off"
+    if settings.sandbox != "off":
+        found = find_sandbox(base_env, settings.folder)
+    if isinstance(found, Sandbox):
+        return SandboxLauncher(found)
+    if settings.sandbox == "require":
+        raise CannotStart(f"no sandbox: {found}")
+    say(f"no sandbox ({found}): the code of jobs runs as you and can read what you can read")
+    return PlainLauncher()
+
+
+def _children(settings: LocalSettings, environment: Mapping[str, str], server: ApiServer) -> list[Child]:
+    env = child_environment(settings, environment, server.kubeconfig)
+    logs = settings.folder / "logs"
+    return [
+        Child(ChildCommand(f"dspy-service-{name}", entry, env, logs / f"{name}.log"))
+        for name, entry in _COMMANDS.items()
+    ]
+
+
+async def _healthy(settings: LocalSettings) -> None:
+    deadline = asyncio.get_running_loop().time() + settings.start_timeout_seconds
+    while not await asyncio.to_thread(_answers, settings):
+        if asyncio.get_running_loop().time() > deadline:
+            raise CannotStart(
+                f"the API did not answer within {settings.start_timeout_seconds:g} s; see {settings.folder / 'logs'}"
+            )
+        await asyncio.sleep(_HEALTH_SECONDS)
+
+
+def _answers(settings: LocalSettings) -> bool:
+    connection = http.client.HTTPConnection(_reachable(settings.host), settings.port, timeout=2)
+    token = settings.token.get_secret_value()
+    with suppress(OSError, http.client.HTTPException):
+        connection.request("GET", "/health", headers={"Authorization": f"Bearer {token}"} if token else {})
+        return connection.getresponse().status == http.HTTPStatus.OK
+    connection.close()
+    return False
+
+
+def _reachable(host: str) -> str:
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+
+
+def _url(settings: LocalSettings) -> str:
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    return f"http://{host}:{settings.port}"

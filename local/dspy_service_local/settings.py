@@ -1,0 +1,87 @@
+"""Every setting of `dspy-service up`: options of the command, or environment variables `DSPY_SERVICE_<NAME>`.
+
+Settings of the API and the operator may be given to `up` as well, by the same variables: it passes them on.
+"""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, SecretStr
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+
+def _words(value: object) -> object:
+    """Lists are written with commas: `a,b`."""
+    return [word.strip() for word in value.split(",") if word.strip()] if isinstance(value, str) else value
+
+
+Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
+
+
+class LocalSettings(BaseSettings):
+    model_config = SettingsConfigDict(env_prefix="DSPY_SERVICE_", frozen=True, extra="ignore")
+
+    host: str = Field(
+        default="127.0.0.1",
+        description="Address that the HTTP API listens on. Any other than a loopback address needs a token.",
+    )
+    port: int = Field(
+        default=8000, ge=0, le=65535, description="Port that the HTTP API listens on; 0 takes a free one."
+    )
+    token: SecretStr = Field(
+        default=SecretStr(""), description="What clients of the HTTP API must send; empty: nothing."
+    )
+    data_dir: Path = Field(
+        default=Path("~/.dspy-service"), description="Folder of all state: resources, store, logs, kubeconfig."
+    )
+    concurrency: int = Field(default=4, ge=0, description="Jobs that run at the same time; 0 holds all in the queue.")
+    prewarmed: int = Field(
+        default=1,
+        ge=0,
+        le=16,
+        description="Pods whose processes wait with dspy imported, so that a job starts at once; 0: none. "
+        "Each takes about 100 MB.",
+    )
+    sandbox: Literal["auto", "require", "off"] = Field(
+        default="auto", description="Whether jobs run inside bubblewrap: where it works, always, or never."
+    )
+    flush_interval_seconds: float = Field(
+        default=1, gt=0, description="Logs, events and answered model calls reach the store at least so often."
+    )
+    progress_interval_seconds: float = Field(
+        default=0.5, gt=0, description="Least pause between two progress reports of a job."
+    )
+    key_hosts: Words = Field(
+        default=("127.0.0.1", "localhost", "::1"),
+        description="Hosts of a model's base_url that get the service's own keys, separated by commas.",
+    )
+    model_key_variables: Words = Field(
+        default=(
+            *("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "AZURE_API_KEY", "COHERE_API_KEY", "DEEPSEEK_API_KEY"),
+            *("FIREWORKS_AI_API_KEY", "GEMINI_API_KEY", "GOOGLE_API_KEY", "GROQ_API_KEY", "HF_TOKEN"),
+            *("MISTRAL_API_KEY", "MOONSHOT_API_KEY", "OPENROUTER_API_KEY", "PERPLEXITYAI_API_KEY"),
+            *("TOGETHERAI_API_KEY", "XAI_API_KEY"),
+        ),
+        description="Variables of `up`'s own environment that hold model keys of the service, separated by commas. "
+        "They go into a Secret, from which a job gets the one that its model needs; nothing else sees them.",
+    )
+    pod_environment: Words = Field(
+        default=(
+            *("PATH", "LANG", "LC_ALL", "TZ"),
+            *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
+        ),
+        description="Variables of `up`'s own environment that every job sees, separated by commas. "
+        "Behind a proxy add HTTPS_PROXY and NO_PROXY (the latter with 127.0.0.1).",
+    )
+    pod_processes: int = Field(default=512, ge=16, description="A container with more processes is evicted.")
+    pod_open_files: int = Field(default=4096, ge=64, description="Files that one process of a job may have open.")
+    pod_nice: int = Field(default=5, ge=0, le=19, description="Jobs' scheduling priority behind the server's own.")
+    cluster_port: int = Field(
+        default=0, ge=0, le=65535, description="Port of the embedded cluster's API, on loopback; 0 takes a free one."
+    )
+    start_timeout_seconds: float = Field(default=60, gt=0, description="Patience with the API and the operator.")
+    log_level: str = Field(default="INFO", description="Level of the logs in the data folder.")
+
+    @property
+    def folder(self) -> Path:
+        return self.data_dir.expanduser().absolute()

@@ -1,0 +1,102 @@
+"""`dspy-service up`: the whole service on this machine, in one command. Options -> settings -> `service.serve`."""
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import sys
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+
+import click
+import uvloop
+from pydantic import ValidationError
+
+from dspy_service_local.apiserver.cluster import ClusterInUse
+from dspy_service_local.service import CannotStart, Started, serve
+from dspy_service_local.settings import LocalSettings
+
+_ENDED_AT_ONCE = 130
+
+
+@click.command("up", short_help="Run the whole service on this machine.")
+@click.option("--host", help="Address to listen on; any other than loopback needs a token.  [default: 127.0.0.1]")
+@click.option("--port", type=int, help="Port to listen on.  [default: 8000]")
+@click.option("--data-dir", type=click.Path(path_type=Path), help="Folder of all state.  [default: ~/.dspy-service]")
+@click.option("--token", help="What clients must send; better given as DSPY_SERVICE_TOKEN, which nobody else sees.")
+@click.option("--concurrency", type=int, help="Jobs that run at the same time.  [default: 4]")
+@click.option("--prewarmed", type=int, help="Pods that wait with dspy imported; 0: none.  [default: 1]")
+@click.option("--sandbox", type=click.Choice(["auto", "require", "off"]), help="Use bubblewrap.  [default: auto]")
+def command(**options: Any) -> None:
+    """Run API, operator and an embedded cluster until SIGTERM or Ctrl-C.
+
+    Every other setting is an environment variable DSPY_SERVICE_<NAME>.
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    try:
+        settings = _with_port(LocalSettings(**given))
+        _refuse_open_door(settings)
+        settings.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _log_to_file(settings)
+        uvloop.run(_run(settings))
+    except ValidationError as exc:
+        raise click.UsageError("; ".join(f"{e['loc'][0]}: {e['msg']}" for e in exc.errors())) from exc
+    except (CannotStart, ClusterInUse, OSError) as exc:
+        raise click.ClickException(str(exc)) from exc
+
+
+async def _run(settings: LocalSettings) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, _stop_or_end, stop)
+    await serve(settings, os.environ, stop, _say, _ready)
+
+
+def _stop_or_end(stop: asyncio.Event) -> None:
+    """Asked a second time: at once. Whatever runs dies with this process."""
+    if stop.is_set():
+        os._exit(_ENDED_AT_ONCE)
+    stop.set()
+
+
+def _say(line: str) -> None:
+    print(f"dspy-service: {line}", flush=True)
+
+
+def _ready(started: Started) -> None:
+    print(f"dspy-service ready at {started.url} (kubeconfig {started.kubeconfig})", flush=True)
+
+
+def _with_port(settings: LocalSettings) -> LocalSettings:
+    """Looks before anything is started whether the port can be had; 0 is replaced by a free one."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        with socket.create_server((settings.host, settings.port), family=family) as probe:
+            return settings.model_copy(update={"port": probe.getsockname()[1]})
+    except OSError as exc:
+        raise CannotStart(f"cannot listen on {settings.host} port {settings.port}: {exc.strerror}") from exc
+
+
+def _refuse_open_door(settings: LocalSettings) -> None:
+    try:
+        loopback = ip_address(settings.host).is_loopback
+    except ValueError:
+        loopback = settings.host == "localhost"
+    if not loopback and not settings.token.get_secret_value():
+        raise CannotStart(f"{settings.host} is no loopback address: set DSPY_SERVICE_TOKEN (or --token) as well")
+
+
+def _log_to_file(settings: LocalSettings) -> None:
+    """What concerns the user is printed; everything else goes where the children's logs are."""
+    folder = settings.folder / "logs"
+    folder.mkdir(exist_ok=True)
+    handler = logging.FileHandler(folder / "up.log")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=settings.log_level.upper(), handlers=[handler])
+
+
+if __name__ == "__main__":
+    sys.exit(command())
