@@ -17,7 +17,7 @@ HEADER = "Idempotency-Key"
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _WHOLE_FLOAT = re.compile(rb"\.0|[eE]")
 _EXACT = 2**53
-_SCRYPT_COST, _SCRYPT_BLOCK, _SCRYPT_PARALLEL = 2**14, 8, 1
+_SCRYPT_COST, _SCRYPT_BLOCK, _SCRYPT_PARALLEL = 2**13, 8, 1
 
 
 def checked_key(given: str | None) -> str | None:

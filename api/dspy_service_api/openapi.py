@@ -1,9 +1,11 @@
 """The OpenAPI document: FastAPI's own, plus the request's schema, whose body the service parses itself for speed."""
 
+from collections.abc import Sequence
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
 
 DESCRIPTION = """\
 Submit a program, a metric and a dataset; a DSPy optimizer makes the program's prompts better; take the program away.
@@ -12,17 +14,38 @@ Metrics are on DSPy's own scale, 0 to 100. Timestamps are RFC 3339 in UTC.
 """
 
 
-def install(app: FastAPI, request_schemas: dict[str, Any]) -> None:
+def install(app: FastAPI, routers: Sequence[APIRouter], request_schemas: dict[str, Any]) -> None:
     """`request_schemas` holds `RunRequest` and what it refers to."""
-    app.openapi = lambda: app.openapi_schema or _made(app, request_schemas)  # type: ignore[method-assign]  # FastAPI's documented way
+
+    def made() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            app.openapi_schema = _document(app, routers, request_schemas)
+        return app.openapi_schema
+
+    app.openapi = made  # type: ignore[method-assign]  # FastAPI's documented way
 
 
-def _made(app: FastAPI, request_schemas: dict[str, Any]) -> dict[str, Any]:
+def _document(app: FastAPI, routers: Sequence[APIRouter], request_schemas: dict[str, Any]) -> dict[str, Any]:
     document = get_openapi(title=app.title, version=app.version, description=DESCRIPTION, routes=app.routes)
-    document["components"]["schemas"] |= request_schemas
+    schemas = document["components"]["schemas"]
+    schemas |= request_schemas
+    for unused in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(unused, None)
     document["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
     document["security"] = [{"token": []}, {}]
-    for unused in ("HTTPValidationError", "ValidationError"):
-        document["components"]["schemas"].pop(unused, None)
-    app.openapi_schema = document
+    for router in routers:
+        for route in router.routes:
+            if isinstance(route, APIRoute) and route.include_in_schema:
+                for method in route.methods or ():
+                    _as_declared(document["paths"][route.path][method.lower()]["responses"], route)
     return document
+
+
+def _as_declared(responses: dict[str, Any], route: APIRoute) -> None:
+    """FastAPI adds a 422 of its own, and leaves out every null, also those of examples, where null is the answer."""
+    for undeclared in [code for code in responses if int(code) not in route.responses]:
+        del responses[undeclared]
+    for code, response in route.responses.items():
+        if "content" in response:
+            examples = response["content"]["application/json"]["examples"]
+            responses[str(code)]["content"]["application/json"]["examples"] = examples

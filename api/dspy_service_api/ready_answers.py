@@ -69,6 +69,7 @@ class ReadyAnswers:
     def put(self, key: Key, answer: bytes) -> None:
         if len(answer) > self._largest:
             return
-        for fallen, value in self._hot.put(key, answer):
+        # Copied, because what orjson gives keeps a buffer up to twice as large for as long as it lives.
+        for fallen, value in self._hot.put(key, bytes(memoryview(answer))):
             if self._cold.get(fallen) is None:
                 self._cold.put(fallen, zlib.compress(value, _FASTEST))

@@ -242,4 +242,5 @@ def _number(value: str | float | None) -> float | None:
 
 
 def _json(value: Mapping[str, Any] | None) -> Json:
-    return orjson.dumps(value) if value else b"{}"
+    """Copied, because what orjson gives keeps its 4 KiB buffer for as long as it lives."""
+    return bytes(memoryview(orjson.dumps(value))) if value else b"{}"

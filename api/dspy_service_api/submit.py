@@ -74,7 +74,9 @@ class Submits:
         return Identity(job_id, self.namespace, submitted_at, digest)
 
     async def _once(self, body: bytes, accepted: Accepted, job_id: str, key: str) -> None:
-        digest = await asyncio.to_thread(idempotency.digest, body, job_id, holds_credentials=bool(accepted.withheld))
+        digest = await asyncio.to_thread(
+            idempotency.digest, body, job_id, holds_credentials=bool(accepted.withheld or accepted.unknown_keys)
+        )
         if (known := await self._digest_of(names.api_job(job_id))) is None:
             try:
                 await self._write(draft(accepted, self._identity(job_id, digest)))
