@@ -17,6 +17,8 @@ from dspy_service.watching import Update
 
 LOG_LINES = 6
 _BAR_WIDTH = 40
+_PROGRESS_BAR = "%|"
+"""In every line that tqdm prints: there is a bar of ours already."""
 _TRAIL_WIDTH = 32
 _STYLES = {"success": "bold green", "failed": "bold red", "cancelled": "yellow"}
 
@@ -29,7 +31,7 @@ def show_live(updates: Iterable[Update], console: Console) -> Summary:
     with Live(console=console, refresh_per_second=10) as live:
         for update in updates:
             trail.add(update.events)
-            lines.extend(update.logs)
+            lines.extend(entry for entry in update.logs if _PROGRESS_BAR not in entry.message)
             last = update.summary
             live.update(_picture(last, trail, () if last.finished else lines, spinner), refresh=True)
     assert last is not None, "a watch yields at least once"
@@ -43,9 +45,9 @@ def _picture(summary: Summary, trail: ScoreTrail, lines: Iterable[LogEntry], spi
 def _head(summary: Summary, spinner: Spinner) -> RenderableType:
     head = Table.grid(padding=(0, 1))
     status = Text(summary.status, style=_STYLES.get(summary.status, "bold cyan"))
-    what = Text(f"{summary.optimizer_name} on {summary.module_name}, job {summary.job_id}", style="dim")
-    head.add_row(Text(" ") if summary.finished else spinner, status, Text(words.stage(summary)), what)
-    return head
+    head.add_row(Text(" ") if summary.finished else spinner, status, Text(words.stage(summary)))
+    what = f"  {summary.optimizer_name} on {summary.module_name}, job {summary.job_id}"
+    return Group(head, Text(what, style="dim", no_wrap=True, overflow="ellipsis"))
 
 
 def _progress(summary: Summary) -> RenderableType:
@@ -63,7 +65,5 @@ def _scores(trail: ScoreTrail) -> list[RenderableType]:
 
 def _log_line(entry: LogEntry) -> RenderableType:
     first = entry.message.strip().splitlines()[0] if entry.message.strip() else ""
-    text = Text(f"{entry.timestamp:%H:%M:%S} {first}", style="red" if entry.level == "ERROR" else "dim")
-    text.truncate(200)
-    text.no_wrap, text.overflow = True, "ellipsis"
-    return text
+    style = "red" if entry.level == "ERROR" else "dim"
+    return Text(f"  {entry.timestamp.astimezone():%H:%M:%S} {first}", style=style, no_wrap=True, overflow="ellipsis")

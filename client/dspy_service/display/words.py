@@ -43,4 +43,5 @@ def scores(trail: ScoreTrail) -> list[str]:
 
 def stage(summary: Summary) -> str:
     """While it runs, `message` is the name of the last event, which the figures beside it say better."""
-    return "" if summary.status == "running" else summary.message.splitlines()[0] if summary.message else ""
+    said = "" if summary.status == "running" else summary.message.partition("\n")[0]
+    return said.removesuffix(".")

@@ -141,6 +141,7 @@ class Progress:
             "tqdm_remaining": 0.0 if left == 0 else None if left is None or not rate else round(left / rate, 3),
             "tqdm_percent": _percent(part.calls, total),
             "tqdm_desc": part.description,
+            "best_score": self.best_score,
         }
 
     def _rate(self) -> float | None:

@@ -79,6 +79,7 @@ def _check_progress(events: list[dict[str, Any]], progress: dict[str, Any]) -> N
         "tqdm_remaining",
         "tqdm_percent",
         "tqdm_desc",
+        "best_score",
     }
     assert [f["tqdm_n"] for f in figures] == sorted(f["tqdm_n"] for f in figures)
     assert all(f["tqdm_n"] <= f["tqdm_total"] for f in figures), "a total was too small"

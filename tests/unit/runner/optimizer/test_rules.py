@@ -207,6 +207,7 @@ def test_progress_knows_what_is_left(tmp_path: Path) -> None:
         "tqdm_remaining": 75.0,
         "tqdm_percent": 28.57,
         "tqdm_desc": "MIPROv2",
+        "best_score": None,
     }
     document = json.loads((tmp_path / "progress.json").read_text())
     assert (document["calls"], document["total"], document["etaSeconds"]) == (40, 125, 85.0)
