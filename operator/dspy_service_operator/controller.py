@@ -70,7 +70,7 @@ class Controller:
             settings,
             clock,
         )
-        self.work: WorkQueue[Key] = WorkQueue(self._reconcile)
+        self.work: WorkQueue[Key] = WorkQueue(self.reconcile)
         self._reconciler.enqueue = self.work.add
         self._reports = QueueReports(self.queue, self._report, settings)
 
@@ -101,7 +101,13 @@ class Controller:
     async def running(self) -> AsyncIterator[None]:
         """Everything in the background; Events that are still to be sent go out before the end."""
         async with asyncio.TaskGroup() as group:
-            work = [self._resyncs(), self.work.run(self.settings.workers), self._queue_reports(), self.expiry.run(), self._sweeps()]
+            work = [
+                self._resyncs(),
+                self.work.run(self.settings.workers),
+                self._queue_reports(),
+                self.expiry.run(),
+                self._sweeps(),
+            ]
             tasks = [group.create_task(coroutine) for coroutine in work]
             sender = group.create_task(self.recorder.run())
             await asyncio.sleep(0)  # so that they exist before kopf starts: it ends what began after it
@@ -112,7 +118,7 @@ class Controller:
                 for task in (*tasks, sender):
                     task.cancel()
 
-    async def _reconcile(self, key: Key) -> float | None:
+    async def reconcile(self, key: Key) -> float | None:
         """Nothing is started before all that runs is known."""
         await self.synced.wait()
         return await self._reconciler.reconcile(key)

@@ -283,7 +283,8 @@ def _starting(case: Case, draft: Draft) -> Decision:
         return Decision(status=draft.status, requeue_after=LOOK_AGAIN_SECONDS)
     began = pod.created_at if pod else child.created_at
     age = case.age(began)
-    if case.seen.words is None and not child.suspended and worth_a_look(pod, age):
+    recorded = case.recorded is not None or pod is None  # recording it comes before looking for words
+    if case.seen.words is None and recorded and not child.suspended and worth_a_look(pod, age):
         return Decision(wants="words")
     trouble = find_trouble(child, pod, case.seen.words, case.settings)
     if trouble is None:

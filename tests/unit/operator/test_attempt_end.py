@@ -1,0 +1,110 @@
+import pytest
+
+from dspy_service_operator.attempt_end import Limits, classify
+from dspy_service_operator.observed import ContainerState
+from operator_objects import exited, make_child, make_pod
+
+LIMITS = Limits(deadline_seconds=3600, memory="2Gi")
+REPORTER_BROKE = ContainerState("terminated", "Error", "cannot write to the store: no space left", exit_code=1)
+UNKNOWN = ContainerState("terminated", "ContainerStatusUnknown", exit_code=137, started=True)
+DRAIN = "EvictionByEvictionAPI: Eviction API: evicting"
+
+CASES = [
+    # the user's own faults: final
+    ("exit 1", make_child(), exited(1), "failed", "ProcessEnded", "exit code 1"),
+    ("os._exit(0)", make_child(), exited(0, reason="Completed", phase="Succeeded"), "failed", "ProcessEnded", "code 0"),
+    ("sys.exit(200)", make_child(), exited(200), "failed", "ProcessEnded", "exit code 200"),
+    ("exit 1 while drained", make_child(), exited(1, disruption=DRAIN), "failed", "ProcessEnded", "exit code 1"),
+    ("out of memory", make_child(), exited(137, reason="OOMKilled"), "failed", "OutOfMemory", "the limit is 2Gi"),
+    (
+        "own disk limit",
+        make_child(),
+        make_pod(phase="Failed", reason="Evicted", message='Usage of EmptyDir volume "out" exceeds the limit "2Gi".'),
+        "failed",
+        "DiskLimitExceeded",
+        'volume "out" exceeds the limit',
+    ),
+    (
+        "own disk limit, announced as a disruption",
+        make_child(),
+        exited(
+            137,
+            reason="Error",
+            disruption="TerminationByKubelet: evicted",
+        ),
+        "disrupted",
+        "Disrupted",
+        "TerminationByKubelet",
+    ),
+    ("deadline by the Job", make_child(failure="DeadlineExceeded"), None, "failed", "DeadlineExceeded", "3600 s"),
+    (
+        "deadline by the pod",
+        make_child(),
+        exited(143, reason="Error"),
+        "retry",
+        "Killed",
+        "SIGTERM",
+    ),
+    # the infrastructure's: a retry is used up
+    ("SIGKILL", make_child(), exited(137), "retry", "Killed", "killed by SIGKILL (exit code 137)"),
+    ("SIGSEGV by field", make_child(), exited(139, signal=11), "retry", "Killed", "SIGSEGV"),
+    ("an unnamed signal", make_child(), exited(128 + 63), "retry", "Killed", "signal 63"),
+    ("no data in time", make_child(), exited(64), "retry", "NotReady", "did not arrive"),
+    (
+        "report lost",
+        make_child(),
+        exited(0, reason="Completed", reporter=REPORTER_BROKE),
+        "retry",
+        "ReportLost",
+        "no space left",
+    ),
+    (
+        "unknown to the node",
+        make_child(),
+        make_pod(phase="Failed", optimizer=UNKNOWN),
+        "retry",
+        "PodLost",
+        "not say how",
+    ),
+    ("Job deleted", None, None, "retry", "JobDeleted", "Job was deleted"),
+    ("pod gone", make_child(failure="BackoffLimitExceeded"), None, "retry", "PodLost", "is gone"),
+    # disruptions: free
+    ("drained", make_child(), exited(143, disruption=DRAIN), "disrupted", "Disrupted", "evicting"),
+    ("drained before it could say", make_child(), exited(64, disruption=DRAIN), "disrupted", "Disrupted", "evicting"),
+    (
+        "the node ran full",
+        make_child(),
+        make_pod(phase="Failed", reason="Evicted", message="The node was low on resource: memory."),
+        "disrupted",
+        "Evicted",
+        "low on resource",
+    ),
+    (
+        "refused by the kubelet",
+        make_child(),
+        make_pod(phase="Failed", reason="OutOfcpu", message="Node didn't have enough resource: cpu"),
+        "disrupted",
+        "OutOfcpu",
+        "enough resource",
+    ),
+    ("preempted by Kueue", make_child(suspended=True), None, "disrupted", "Preempted", "Kueue"),
+]
+
+
+@pytest.mark.parametrize(
+    ("child", "pod", "verdict", "reason", "words"), [c[1:] for c in CASES], ids=[c[0] for c in CASES]
+)
+def test_an_attempt_without_a_result_is_judged_by_how_it_ended(child, pod, verdict, reason, words):
+    end = classify(child, pod, LIMITS)
+    assert (end.verdict, end.reason) == (verdict, reason)
+    assert words in end.message
+
+
+def test_the_pods_own_word_of_a_deadline_counts():
+    pod = make_pod(phase="Failed", reason="DeadlineExceeded")
+    assert classify(make_child(), pod, LIMITS).message == "deadline of 3600 s exceeded"
+
+
+def test_a_deleted_pod_says_so():
+    pod = exited(143, deleted_at=make_pod().created_at)
+    assert classify(make_child(), pod, LIMITS).message.startswith("the pod was deleted: killed by SIGTERM")
