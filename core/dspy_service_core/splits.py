@@ -28,12 +28,17 @@ def counts(rows: int, fractions: Fractions) -> Counts:
     return Counts(train, val, rows - train - val)
 
 
+_NEXT_TO_NOTHING = 1e-5
+"""Below it a share is a rounding error of the three that sum to 1, and no number of rows is the cure."""
+
+
 def fewest_rows(split: str, wanted: int, fractions: Fractions) -> int | None:
-    """The smallest dataset whose `split` has `wanted` rows; None where its fraction gives it none."""
+    """The smallest dataset whose `split` has `wanted` rows; None where its share gives it none."""
     fraction: float = getattr(fractions, split)
-    if fraction <= 0:
+    if fraction < _NEXT_TO_NOTHING:
         return None
-    rows = max(wanted, int(wanted / fraction) - 2)  # close below; floats decide the rest
+    # Close below it; floats decide the rest. The test split gets the rests of the others, so often more than its share.
+    rows = wanted if split == "test" else max(wanted, int(wanted / fraction) - 2)
     while getattr(counts(rows, fractions), split) < wanted:
         rows += 1
     return rows
