@@ -38,9 +38,8 @@ class Ending:
 
     def hand_over(self, result: Result) -> None:
         """Ends with the status that tells the result."""
-        self._repeat(self.outbox.take_all)
-        self.outbox.finish()
-        self._repeat(self.outbox.flush)
+        self.outbox.look_at_progress()
+        self._ship_streams()
         summary = self._repeat(lambda: self._store_result(result))
         report = self.outbox.report
         report.result, report.stage, report.trouble = summary, "Ended", ""
@@ -51,8 +50,8 @@ class Ending:
         """Waits for the end of the pod, and ships what the optimizer still said in its last moments."""
         while not self.patience.termination.wait(_IDLE):
             pass
-        if self.outbox.look():
-            self._ship_rest()
+        if self._ship_streams():
+            self._repeat(self.outbox.patch_streams)
 
     def drain(self) -> None:
         """The attempt ends without a result, unless it came in its last moment."""
@@ -60,16 +59,20 @@ class Ending:
         if result := self.outbox.result():
             self.hand_over(result)
             return
-        self._ship_rest()
+        self.outbox.look_at_progress()
+        self._ship_streams()
+        self.outbox.trouble(None)
+        self._repeat(self.outbox.patch)
         self.checkpoint.settle()
         self._repeat(self.checkpoint.sync)
 
-    def _ship_rest(self) -> None:
+    def _ship_streams(self) -> bool:
+        """Everything written by now; whether there was anything that the store did not hold."""
+        before = [stream.writer.stored for stream in self.outbox.streams]
         self._repeat(self.outbox.take_all)
         self.outbox.finish()
         self._repeat(self.outbox.flush)
-        self.outbox.trouble(None)
-        self._repeat(self.outbox.patch)
+        return before != [stream.writer.stored for stream in self.outbox.streams]
 
     def _store_result(self, result: Result) -> dict[str, Any]:
         """What the status will say: the result as it stands once its artifact was looked at."""

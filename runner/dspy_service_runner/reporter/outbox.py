@@ -61,7 +61,22 @@ class Outbox:
             if problem not in self._said:
                 self._said.add(problem)
                 self.logs.say(problem)
-        return self._look_at_progress() or any(taken)
+        return self.look_at_progress() or any(taken)
+
+    def look_at_progress(self) -> bool:
+        seen = self.out.look(pod_files.PROGRESS)
+        if seen is None or seen == self._progress_seen:
+            return False
+        self._progress_seen = seen
+        try:
+            content = self.out.read(pod_files.PROGRESS, MAX_PROGRESS_BYTES)
+        except TooLarge:
+            return False
+        progress = read_progress(content or b"", timestamp())
+        if progress is None:
+            return False
+        self.report.progress, self.report.stage = progress, progress.stage
+        return True
 
     def result(self) -> Result | None:
         """What the run ended with; None as long as there is no such file."""
@@ -78,7 +93,6 @@ class Outbox:
             while seen and stream.tail.offset < seen.size and stream.take():
                 if stream.writer.backlog > MAX_BACKLOG // 2:
                     flush(stream, self.store)
-        self._look_at_progress()
 
     def finish(self) -> None:
         for stream in self.streams:
@@ -104,32 +118,21 @@ class Outbox:
 
     def patch(self) -> None:
         """Raises what `OwnResource.patch_run` does, but for a refusal: then the next one holds only our own words."""
-        run = bare(self.report.run()) if self._bare else self.report.run()
+        self._send(self.report.run())
+
+    def patch_streams(self) -> None:
+        """Events and logs alone: a result that was told stays as it is."""
+        run = self.report.run()
+        self._send({part: run[part] for part in ("attempt", "podUID", "metrics", "events", "logs")})
+
+    def _send(self, run: dict[str, Any]) -> None:
+        known = (self.known.get("status") or {}).get("run")
         try:
-            self.known = self.own_resource.patch_run(with_removals(run, self._known_run()))
+            self.known = self.own_resource.patch_run(with_removals(bare(run) if self._bare else run, known))
         except Refused as refusal:
             logger.error("the status was refused: %s", refusal)
-            if self._bare:
-                return
-            self._bare = True
-            self.patch()
+            if not self._bare:
+                self._bare = True
+                self._send(run)
             return
         self.heed(self.known)
-
-    def _known_run(self) -> Any:
-        return (self.known.get("status") or {}).get("run")
-
-    def _look_at_progress(self) -> bool:
-        seen = self.out.look(pod_files.PROGRESS)
-        if seen is None or seen == self._progress_seen:
-            return False
-        self._progress_seen = seen
-        try:
-            content = self.out.read(pod_files.PROGRESS, MAX_PROGRESS_BYTES)
-        except TooLarge:
-            return False
-        progress = read_progress(content or b"", timestamp())
-        if progress is None:
-            return False
-        self.report.progress, self.report.stage = progress, progress.stage
-        return True

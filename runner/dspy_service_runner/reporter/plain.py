@@ -70,7 +70,7 @@ def text_of(value: Any, limit: int) -> str:
 
 def count_of(value: Any) -> int | None:
     """A count: a whole number from 0 on."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return int(value) if 0 <= value <= MAX_INTEGER else None
 

@@ -18,7 +18,7 @@ from dspy_service_runner.reporter.entries import EntryMaker, own_log
 from dspy_service_runner.reporter.status import Report
 from dspy_service_runner.reporter.tail import Line, Tail
 
-MAX_BACKLOG = 4 * 1024 * 1024
+MAX_BACKLOG = 1024 * 1024
 LAST_LINES = 100
 """So many of the newest lines are kept though the quota is used up: a failure's stack trace stands at the end."""
 

@@ -1,0 +1,549 @@
+"""One attempt from its turn to its end, the reporter in a thread beside a test that plays the optimizer."""
+
+import hashlib
+import os
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from attempt_api import POD_UID, Answer, AttemptApi, refusal
+from reporter_pod import JOB_ID, ROWS, ReporterPod, make_resource
+from waiting import wait_for
+
+
+@pytest.fixture
+def api() -> AttemptApi:
+    return AttemptApi(make_resource())
+
+
+@pytest.fixture
+def pod(tmp_path: Path, api: AttemptApi) -> ReporterPod:
+    return ReporterPod(tmp_path / "pod", api)
+
+
+def follow_to_running(pod: ReporterPod) -> None:
+    pod.wait_ready()
+    pod.progress()
+    wait_for(lambda: pod.api.run.get("stage") == "Running", what="stage Running")
+
+
+def test_a_whole_attempt(pod: ReporterPod, api: AttemptApi) -> None:
+    with pod.running() as reporter:
+        pod.wait_ready()
+        assert pod.job()["spec"]["signature"] == {"code": "class S: ..."}
+        assert "dataset" not in pod.job()["spec"]
+        assert [orjson.loads(line) for line in (pod.inputs / "rows.jsonl").read_bytes().splitlines()] == ROWS
+        assert (pod.inputs / "calls.jsonl").read_bytes() == b""
+        pod.log("one", "two")
+        pod.event("dataset_splits_ready", train=2)
+        pod.call("k")
+        pod.progress(percent=50.0, calls=3, usage={"calls": 7})
+        wait_for(lambda: api.run.get("stage") == "Running", what="Running")
+        assert api.run["progress"] == {"percent": "50", "calls": 3}
+        pod.event("baseline_evaluated", baseline_test_metric=50.0)
+        wait_for(lambda: api.run["events"]["count"] == 2, what="a second event")
+        pod.program()
+        pod.log("last words")
+        pod.result(optimizedScore=75.5, details={"a": [1]}, usage={"calls": 9})
+        result = pod.wait_result()
+        assert reporter.end() == "done"
+    assert result["outcome"] == "Succeeded"
+    assert result["optimizedScore"] == "75.5"
+    assert result["artifact"]["path"] == f"ns/artifacts/{JOB_ID}"
+    run = api.run
+    assert (run["stage"], run["attempt"], run["podUID"]) == ("Ended", 1, POD_UID)
+    assert run["metrics"] == {"train": 2, "baseline_test_metric": 50}
+    assert run["usage"]["calls"] == 9
+    assert run["logs"]["count"] == 3
+    assert pod.messages() == ["one", "two", "last words"]
+    assert [entry["event"] for entry in pod.entries("events")] == ["dataset_splits_ready", "baseline_evaluated"]
+    assert [entry["key"] for entry in pod.entries("calls")] == ["k"]
+    record = orjson.loads(pod.store.get("result.json"))
+    assert (record["details"], record["usage"]["calls"]) == ({"a": [1]}, 9)
+    assert pod.artifact.get("program.pkl") == b"\x80\x04pickle"
+
+
+def test_the_result_is_told_after_everything_is_stored(pod: ReporterPod, api: AttemptApi) -> None:
+    stored: list[tuple[bool, bool, list[str]]] = []
+
+    def look(method: str) -> Answer | None:
+        if method == "PATCH" and pod.store.exists("result.json"):
+            stored.append((pod.artifact.exists("manifest.json"), pod.store.exists("result.json"), pod.messages()))
+        return None
+
+    api.fault = look
+    with pod.running():
+        follow_to_running(pod)
+        pod.program()
+        pod.log("last words")
+        pod.result()
+        pod.wait_result()
+    assert stored[0] == (True, True, ["last words"])
+
+
+def test_nothing_begins_before_the_turn(pod: ReporterPod, api: AttemptApi) -> None:
+    api.record("another pod")
+    with pod.running():
+        wait_for(lambda: api.gets > 5, what="some asking")
+        assert not pod.ready()
+        assert not (pod.inputs / "job.json").exists()
+        api.record(POD_UID)
+        pod.wait_ready()
+
+
+FAULTS: list[Answer] = [refusal(404), refusal(403), refusal(401), refusal(500), refusal(503), refusal(429)]
+
+
+@pytest.mark.parametrize("answer", FAULTS, ids=lambda answer: str(answer[0]))
+def test_a_server_that_is_not_ready_is_waited_for(pod: ReporterPod, api: AttemptApi, answer: Answer) -> None:
+    asked: list[str] = []
+
+    def fault(method: str) -> Answer | None:
+        asked.append(method)
+        return answer if len(asked) < 6 else None
+
+    api.fault = fault
+    with pod.running():
+        pod.wait_ready()
+
+
+def test_a_token_is_read_anew(pod: ReporterPod, api: AttemptApi) -> None:
+    api.token = "the next one"
+    with pod.running():
+        wait_for(lambda: pod.token.exists() and not pod.ready())
+        (pod.token / "token").write_text("the next one\n")
+        pod.wait_ready()
+
+
+def test_a_later_attempt_ends_it(pod: ReporterPod, api: AttemptApi) -> None:
+    api.record("pod-2", attempt=2)
+    with pod.running() as reporter:
+        wait_for(reporter.ended, what="the reporter to end")
+    assert reporter.ending == "fenced"
+    assert not pod.ready()
+
+
+@pytest.mark.parametrize("fenced", [True, False], ids=["refused by policy", "told by the answer"])
+def test_a_superseded_attempt_stops_writing(pod: ReporterPod, api: AttemptApi, fenced: bool) -> None:
+    api.fenced = fenced
+    with pod.running() as reporter:
+        follow_to_running(pod)
+        pod.log("before")
+        wait_for(lambda: api.run["logs"]["count"] == 1, what="the line")
+        api.record("pod-2", attempt=2)
+        pod.result()
+        wait_for(reporter.ended, what="the reporter to end")
+    assert reporter.ending == "fenced"
+    assert api.result is None or not fenced
+
+
+def test_a_deleted_job_gets_no_folder_back(pod: ReporterPod, api: AttemptApi) -> None:
+    with pod.running() as reporter:
+        follow_to_running(pod)
+        api.gone = True
+        pod.store.delete_folder("logs")
+        reporter.termination.ask()
+        pod.log("late")
+        wait_for(reporter.ended, what="the reporter to end")
+    assert reporter.ending == "fenced"
+
+
+def test_stop_is_passed_on(pod: ReporterPod, api: AttemptApi) -> None:
+    with pod.running():
+        follow_to_running(pod)
+        assert not (pod.inputs / "stop").exists()
+        api.change({"spec": {"stop": "KeepBest"}})
+        pod.log("something to tell")
+        wait_for(lambda: (pod.inputs / "stop").exists(), what="the stop file")
+    assert (pod.inputs / "stop").read_text() == "KeepBest"
+
+
+def test_a_stop_from_before_the_start(pod: ReporterPod, api: AttemptApi) -> None:
+    api.change({"spec": {"stop": "KeepBest"}})
+    with pod.running():
+        pod.wait_ready()
+        assert (pod.inputs / "stop").exists()
+
+
+def test_cancel_is_not_the_optimizers_business(pod: ReporterPod, api: AttemptApi) -> None:
+    api.change({"spec": {"stop": "Cancel"}})
+    with pod.running():
+        follow_to_running(pod)
+    assert not (pod.inputs / "stop").exists()
+
+
+def test_heartbeats(pod: ReporterPod, api: AttemptApi) -> None:
+    pod.options = ["--heartbeat-interval", "0.05"]
+    with pod.running():
+        pod.wait_ready()
+        wait_for(lambda: len(api.patches) > 3, what="heartbeats")
+
+
+def test_sigterm_without_a_result_drains_all(pod: ReporterPod, api: AttemptApi) -> None:
+    pod.options = ["--progress-interval", "60", "--flush-interval", "60"]
+    with pod.running() as reporter:
+        pod.wait_ready()
+        pod.log(*(f"line {n}" for n in range(5000)))
+        pod.event("e", a=1)
+        pod.call("k")
+        (pod.out / "checkpoint").mkdir()
+        (pod.out / "checkpoint" / "state").write_bytes(b"s")
+        assert reporter.end() == "done"
+    assert pod.messages() == [f"line {n}" for n in range(5000)]
+    assert pod.store.get("checkpoint/state") == b"s"
+    assert api.run["logs"]["count"] == 5000
+    assert api.result is None
+
+
+def test_a_result_in_the_last_moment_is_handed_over(pod: ReporterPod, api: AttemptApi) -> None:
+    with pod.running() as reporter:
+        pod.wait_ready()
+        reporter.termination.ask()
+        pod.program()
+        pod.result()
+        wait_for(reporter.ended, what="the end")
+    # The result came before or after the last look, but never half.
+    assert api.result is None or pod.artifact.exists("manifest.json")
+
+
+def test_words_after_the_result_are_kept(pod: ReporterPod, api: AttemptApi) -> None:
+    with pod.running() as reporter:
+        follow_to_running(pod)
+        pod.result("Failed", message="boom")
+        pod.wait_result()
+        pod.log("atexit")
+        assert reporter.end() == "done"
+    assert pod.messages() == ["atexit"]
+    assert api.run["logs"]["count"] == 1
+    assert api.run["result"]["message"] == "boom"
+
+
+# -- the next attempt
+
+
+def test_the_next_attempt_goes_on(pod: ReporterPod, api: AttemptApi) -> None:
+    with pod.running() as reporter:
+        follow_to_running(pod)
+        pod.log("first 1", "first 2")
+        pod.event("e", a=1)
+        pod.call("k1")
+        pod.progress(usage={"calls": 5})
+        (pod.out / "checkpoint").mkdir()
+        (pod.out / "checkpoint" / "state").write_bytes(b"s1")
+        reporter.end()
+    api.change({"status": {"attempts": [{"number": 1, "reason": "NodeLost", "message": "gone"}]}})
+    api.record("pod-2", attempt=2)
+    second = pod.next_attempt("pod-2")
+    with second.running():
+        second.wait_ready()
+        assert [orjson.loads(line)["key"] for line in (second.inputs / "calls.jsonl").read_bytes().splitlines()] == [
+            "k1"
+        ]
+        assert (second.inputs / "checkpoint" / "state").read_bytes() == b"s1"
+        second.log("second 1")
+        second.event("e", b=2)
+        second.progress(usage={"calls": 2, "cachedCalls": 5})
+        wait_for(lambda: api.run["attempt"] == 2 and api.run["stage"] == "Running", what="the second attempt")
+        second.program()
+        second.result()
+        second.wait_result()
+    begins = "Attempt 2 begins, after attempt 1 ended: NodeLost: gone"
+    assert second.messages() == ["first 1", "first 2", begins, "second 1"]
+    assert [entry["metrics"] for entry in second.entries("events")] == [{"a": 1}, {"b": 2}]
+    assert api.run["metrics"] == {"a": 1, "b": 2}
+    assert (api.run["usage"]["calls"], api.run["usage"]["cachedCalls"]) == (7, 5)
+    assert not second.store.exists("checkpoint/state")
+
+
+def test_a_reporter_that_starts_again_in_its_pod(pod: ReporterPod, api: AttemptApi) -> None:
+    api.change({"status": {"run": {"attempt": 0, "usage": {"calls": 100}}}})
+    for n in range(3):
+        with pod.running():
+            pod.wait_ready()
+            pod.log(f"line {n}")
+            pod.progress(usage={"calls": n})
+            wait_for(lambda n=n: api.run.get("logs", {}).get("count") == n + 1, what="the line")
+    with pod.running():
+        pod.result()
+        pod.wait_result()
+    assert pod.messages() == ["line 0", "line 1", "line 2"]
+    assert api.run["usage"]["calls"] == 102
+    patches = len(api.patches)
+    with pod.running() as reporter:
+        assert reporter.end() == "done"
+    assert len(api.patches) == patches
+    with pod.running() as reporter:
+        pod.log("late")
+        assert reporter.end() == "done"
+    assert pod.messages()[-1] == "late"
+    assert (api.run["logs"]["count"], api.run["stage"], api.run["result"]["outcome"]) == (4, "Ended", "Succeeded")
+
+
+# -- what is the user's to mend
+
+
+def digest(content: bytes) -> str:
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
+
+
+PAYLOAD = orjson.dumps({"rows": ROWS, "signature": "class P: ...", "metric": "def p(): ..."})
+
+
+def test_a_payload(pod: ReporterPod, api: AttemptApi) -> None:
+    pod.store.put("payload.json", PAYLOAD)
+    source = {"payload": {"digest": digest(PAYLOAD)}}
+    api.change(
+        {"spec": {"signature": {"code": None, **source}, "metric": {"code": None, **source}}}
+        | {"spec": {"dataset": {"rows": None, "payload": {"digest": digest(PAYLOAD), "rows": 4, "bytes": 1}}}}
+    )
+    api.resource["spec"]["signature"] = source
+    with pod.running():
+        pod.wait_ready()
+    assert pod.job()["spec"]["signature"] == {"code": "class P: ..."}
+    assert len((pod.inputs / "rows.jsonl").read_bytes().splitlines()) == 4
+
+
+def test_config_maps(pod: ReporterPod, api: AttemptApi) -> None:
+    for part, content in {"signature": b"class C", "metric": b"def m", "dataset": b"text,label\nx,y\n"}.items():
+        (pod.refs / part).mkdir()
+        (pod.refs / part / "value").write_bytes(content)
+    reference = {"configMapKeyRef": {"name": "tickets", "key": "rows.csv"}}
+    api.resource["spec"] |= {"signature": reference, "metric": reference, "dataset": reference}
+    with pod.running():
+        pod.wait_ready()
+    assert pod.job()["spec"]["metric"] == {"code": "def m"}
+    assert orjson.loads((pod.inputs / "rows.jsonl").read_bytes()) == {"text": "x", "label": "y"}
+
+
+def test_a_dataset_behind_a_uri(pod: ReporterPod, api: AttemptApi, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "x.jsonl").write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in ROWS))
+    pod.environ = {"DSPY_SERVICE_URI_PREFIXES": f"s3://bucket, file://{tmp_path}/data"}
+    api.resource["spec"]["dataset"] = {"uri": f"file://{tmp_path}/data/x.jsonl"}
+    with pod.running():
+        pod.wait_ready()
+    assert len((pod.inputs / "rows.jsonl").read_bytes().splitlines()) == 4
+    assert not (pod.inputs / ".dataset").exists()
+
+
+REFERENCE = {"configMapKeyRef": {"name": "tickets", "key": "rows.csv"}}
+USERS_FAULTS: list[tuple[dict[str, Any], str, str]] = [
+    ({"dataset": {"rows": [*ROWS, {"text": "x"}]}}, "InvalidDataset", "Row 5 of the dataset has no column 'label'"),
+    ({"dataset": REFERENCE}, "ConfigMapKeyNotFound", "The ConfigMap 'tickets' has no key 'rows.csv'."),
+    ({"metric": REFERENCE}, "ConfigMapKeyNotFound", "The ConfigMap 'tickets' has no key 'rows.csv'."),
+    ({"dataset": {"uri": "file:///etc/passwd"}}, "UriNotAllowed", "not below an allowed prefix"),
+    ({"signature": {"payload": {"digest": digest(b"other")}}}, "DigestMismatch", "digest sha256:"),
+]
+
+
+@pytest.mark.parametrize(("spec", "reason", "message"), USERS_FAULTS, ids=lambda value: str(value)[:20])
+def test_what_is_the_users_to_mend_ends_the_job(
+    pod: ReporterPod, api: AttemptApi, spec: dict[str, Any], reason: str, message: str
+) -> None:
+    pod.store.put("payload.json", PAYLOAD)
+    api.resource["spec"] |= spec
+    with pod.running() as reporter:
+        result = pod.wait_result()
+        assert reporter.end() == "done"
+    assert (result["outcome"], result["reason"]) == ("Failed", reason)
+    assert message in result["message"]
+    assert message in pod.messages()[0]
+    assert orjson.loads(pod.store.get("result.json"))["reason"] == reason
+    assert not pod.ready()
+
+
+# -- what passes
+
+
+def test_a_payload_that_is_not_there_yet_is_waited_for(pod: ReporterPod, api: AttemptApi) -> None:
+    api.resource["spec"]["signature"] = {"payload": {"digest": digest(PAYLOAD)}}
+    with pod.running():
+        wait_for(lambda: "payload.json" in api.run.get("message", ""), what="the trouble in the status")
+        assert api.run["stage"] == "Restoring"
+        pod.store.put("payload.json", PAYLOAD)
+        pod.wait_ready()
+        wait_for(lambda: api.run["message"] == "", what="the trouble to go")
+
+
+def block(pod: ReporterPod, name: str) -> Path:
+    """Makes puts below a folder of the store fail: where it should be, a file is."""
+    path = pod.stores / "ns" / "jobs" / JOB_ID / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"")
+    return path
+
+
+def test_a_store_that_is_away_is_said_and_nothing_is_lost(pod: ReporterPod, api: AttemptApi) -> None:
+    with pod.running():
+        follow_to_running(pod)
+        blocked = block(pod, "logs")
+        pod.log("one", "two")
+        wait_for(lambda: "trying again" in api.run.get("message", ""), what="the trouble in the status")
+        assert api.run["logs"]["count"] == 0
+        blocked.unlink()
+        wait_for(lambda: api.run["logs"]["count"] == 2, what="the lines")
+        wait_for(lambda: api.run["message"] == "", what="the trouble to go")
+    assert pod.messages() == ["one", "two"]
+
+
+def test_a_store_that_is_away_at_the_end_is_waited_for(pod: ReporterPod, api: AttemptApi) -> None:
+    with pod.running():
+        follow_to_running(pod)
+        blocked = block(pod, "logs")
+        pod.log("one")
+        pod.program()
+        pod.result()
+        wait_for(lambda: "trying again" in api.run.get("message", ""), what="the trouble in the status")
+        assert api.result is None
+        blocked.unlink()
+        assert pod.wait_result()["outcome"] == "Succeeded"
+    assert pod.messages() == ["one"]
+    assert api.run["message"] == ""
+
+
+def test_a_store_that_never_comes_back(pod: ReporterPod, api: AttemptApi) -> None:
+    pod.options = ["--grace-period", "0.3"]
+    with pod.running() as reporter:
+        follow_to_running(pod)
+        block(pod, "logs")
+        pod.log("one")
+        pod.result()
+        wait_for(lambda: "trying again" in api.run.get("message", ""), what="the trouble in the status")
+        assert reporter.end() == "gave up"
+    assert api.result is None
+
+
+def test_an_api_server_that_is_away_delays_the_status_alone(pod: ReporterPod, api: AttemptApi) -> None:
+    with pod.running():
+        follow_to_running(pod)
+        api.down = True
+        pod.log("one")
+        wait_for(lambda: pod.messages() == ["one"], what="the line in the store")
+        pod.program()
+        pod.result()
+        wait_for(lambda: pod.store.exists("result.json"), what="the result in the store")
+        api.down = False
+        assert pod.wait_result()["outcome"] == "Succeeded"
+
+
+def test_a_patch_whose_answer_is_lost_is_made_again(pod: ReporterPod, api: AttemptApi) -> None:
+    lost: list[int] = []
+
+    def lose(method: str) -> Answer | None:
+        if method == "PATCH" and pod.store.exists("result.json") and len(lost) < 3:
+            lost.append(1)
+            return refusal(504)
+        return None
+
+    api.fault = lose
+    with pod.running():
+        follow_to_running(pod)
+        pod.result()
+        pod.wait_result()
+    assert len(lost) == 3
+
+
+@pytest.mark.parametrize("code", [403, 422])
+def test_a_server_that_refuses_what_user_code_chose_gets_our_own_words(
+    pod: ReporterPod, api: AttemptApi, code: int
+) -> None:
+    handled = api._patch
+    refused: list[int] = []
+
+    def picky(body: dict[str, Any]) -> Answer:
+        if body["status"]["run"]["metrics"].get("odd"):
+            refused.append(1)
+            return refusal(code, "odd metrics")
+        return handled(body)
+
+    api._patch = picky  # type: ignore[method-assign]  # a server of another schema
+    with pod.running():
+        follow_to_running(pod)
+        pod.event("e", odd=1)
+        wait_for(lambda: api.run["events"]["count"] == 1, what="the count")
+        pod.result()
+        pod.wait_result()
+    assert len(refused) == 1
+    assert api.run["metrics"] == {}
+
+
+# -- what user code may do
+
+KEY = "sk-canary-0123456789"
+
+
+def test_keys_are_nowhere(pod: ReporterPod, api: AttemptApi, tmp_path: Path) -> None:
+    pod.environ = {"DSPY_SERVICE_KEY_DEFAULT": KEY}
+    with pod.running():
+        follow_to_running(pod)
+        pod.log(f"key {KEY}")
+        pod.event(KEY, **{KEY: KEY})
+        pod.call(KEY)
+        (pod.out / "checkpoint").mkdir()
+        (pod.out / "checkpoint" / "state").write_bytes(KEY.encode())
+        pod.append("logs.jsonl", KEY.encode())
+        pod.program(prompt__md=KEY.encode(), program__json=orjson.dumps({KEY: KEY}))
+        pod.result(message=KEY, details={KEY: KEY}, modelIdentifier=KEY)
+        pod.wait_result()
+    stored = [path.read_bytes() for path in pod.stores.rglob("*") if path.is_file()]
+    assert len(stored) > 8
+    assert not any(KEY.encode() in content for content in stored)
+    assert KEY not in str(api.patches)
+    assert pod.messages() == ["key [redacted]", "[redacted]"]
+
+
+def test_a_program_that_holds_a_key_is_withheld(pod: ReporterPod, api: AttemptApi) -> None:
+    pod.environ = {"DSPY_SERVICE_KEY_DEFAULT": KEY}
+    with pod.running():
+        follow_to_running(pod)
+        pod.program(program__pkl=b"\x80\x04" + KEY.encode())
+        pod.result(optimizedScore=80)
+        result = pod.wait_result()
+    assert (result["outcome"], result["reason"]) == ("Failed", "ArtifactHoldsKey")
+    assert result["optimizedScore"] == "80"
+    assert "artifact" not in result
+    assert not pod.artifact.exists("manifest.json")
+
+
+def test_a_hostile_folder_gains_nothing(pod: ReporterPod, api: AttemptApi, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_bytes(orjson.dumps({"outcome": "Succeeded", "message": "stolen"}))
+    with pod.running() as reporter:
+        follow_to_running(pod)
+        (pod.out / "result.json").symlink_to(tmp_path / "secret")
+        os.mkfifo(pod.out / "logs.jsonl")
+        (pod.out / "events.jsonl").mkdir()
+        (pod.out / "calls.jsonl").symlink_to("/dev/zero")
+        (pod.out / "artifact").symlink_to(tmp_path)
+        (pod.out / "checkpoint").symlink_to("/")
+        pod.progress(stage="Finishing")
+        wait_for(lambda: api.run["stage"] == "Finishing", what="progress beside it all")
+        (pod.out / "result.json").unlink()
+        pod.result(message="honest")
+        assert pod.wait_result()["message"] == "honest"
+        assert reporter.end() == "done"
+    assert [entry.key for entry in pod.store.files()] == ["result.json"]
+    assert pod.artifact.files() == []
+
+
+def test_a_huge_result_is_a_failure(pod: ReporterPod) -> None:
+    with pod.running():
+        follow_to_running(pod)
+        with (pod.out / ".x").open("wb") as file:
+            file.truncate(1 << 40)
+        (pod.out / ".x").rename(pod.out / "result.json")
+        assert pod.wait_result()["reason"] == "UnreadableResult"
+
+
+def test_a_flood_of_lines_is_kept_to_the_quota(pod: ReporterPod, api: AttemptApi) -> None:
+    with pod.running():
+        follow_to_running(pod)
+        for _ in range(20):
+            pod.log(*("x" * 200 for _ in range(500)))
+        pod.log("the stack trace")
+        pod.result("Failed", message="boom")
+        pod.wait_result()
+    assert sum(entry.size for entry in pod.store.files("logs")) < 1_200_000
+    assert pod.messages()[-1] == "the stack trace"
+    assert sum("quota" in message for message in pod.messages()) == 2

@@ -1,0 +1,139 @@
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dspy_service_runner.reporter import plain
+from dspy_service_runner.reporter.documents import MAX_MESSAGE, Progress, Usage, read_progress, read_result, read_usage
+from dspy_service_runner.reporter.redaction import MARK, Redactor
+
+NOW = "2026-02-02T00:00:00.000Z"
+THEN = "2026-01-01T00:00:00.000Z"
+KEY = "sk-canary-0123456789"
+REDACTOR = Redactor([KEY])
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+)
+
+
+def test_a_progress_document() -> None:
+    document = {
+        "stage": "Running",
+        "startedAt": THEN,
+        "percent": 12.5,
+        "calls": 3,
+        "total": None,
+        "bestScore": 75.0,
+        "etaSeconds": 1e-7,
+        "usage": {"calls": 2, "promptTokens": 7, "cost": 0.25},
+        "more": KEY,
+    }
+    assert read_progress(orjson.dumps(document), NOW) == Progress(
+        "Running",
+        THEN,
+        {"percent": "12.5", "calls": 3, "total": None, "bestScore": "75", "etaSeconds": "1e-07"},
+        Usage(calls=2, prompt_tokens=7, cost=0.25),
+    )
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"[]", b'{"stage": "Ended"}', b'{"stage": 5}', b"\xff", b'{"stage"'])
+def test_what_is_no_progress_is_none(content: bytes) -> None:
+    assert read_progress(content, NOW) is None
+
+
+@pytest.mark.parametrize("value", [True, "7", -1, [], float("inf"), 10**400])
+def test_a_figure_of_the_wrong_kind_is_left_out(value: Any) -> None:
+    text = repr(value).replace("True", "true").replace("inf", "Infinity").replace("'", '"')
+    progress = read_progress(b'{"stage": "Running", "calls": %b}' % text.encode(), NOW)
+    assert progress is not None
+    assert progress.figures["calls"] is None
+
+
+def make_result(**fields: Any) -> bytes:
+    document = {"outcome": "Succeeded", "reason": "Done", "message": "fine", "details": {"a": 1}}
+    return orjson.dumps(document | fields)
+
+
+def test_a_result() -> None:
+    fields = {
+        "splitCounts": {"train": 1, "val": 0, "test": 2},
+        "baselineScore": 50,
+        "optimizedScore": 75.5,
+        "runtimeSeconds": 1.25,
+        "stoppedEarly": True,
+        "metadata": {"optimizer": "x"},
+        "modelIdentifier": "openai/x",
+        "usage": {"calls": 9},
+    }
+    result = read_result(make_result(**fields), REDACTOR)
+    assert result.usage == Usage(calls=9)
+    assert result.summary() == {
+        "outcome": "Succeeded",
+        "reason": "Done",
+        "message": "fine",
+        "stoppedEarly": True,
+        "splitCounts": {"train": 1, "val": 0, "test": 2},
+        "baselineScore": "50",
+        "optimizedScore": "75.5",
+        "runtimeSeconds": "1.25",
+    }
+    assert result.record["details"] == {"a": 1}
+    assert result.record["modelIdentifier"] == "openai/x"
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"[]", b"{", b'{"outcome": "Won"}', b"\xff", b'{"a":' * 9999, b'{"outcome": ["Failed"]}']
+)
+def test_a_result_that_cannot_be_read_is_a_failure(content: bytes) -> None:
+    result = read_result(content, REDACTOR)
+    assert (result.outcome, result.reason) == ("Failed", "UnreadableResult")
+
+
+def test_keys_are_taken_out_of_a_result() -> None:
+    result = read_result(make_result(message=f"401 for {KEY}", details={KEY: [KEY]}, modelIdentifier=KEY), REDACTOR)
+    assert result.message == f"401 for {MARK}"
+    assert "canary" not in orjson.dumps(result.record).decode()
+
+
+def test_a_long_message_is_whole_in_the_store_and_cut_in_the_status() -> None:
+    result = read_result(make_result(message="ü" * 10_000), REDACTOR)
+    assert len(result.message) == 10_000
+    assert len(result.summary()["message"].encode()) <= MAX_MESSAGE
+
+
+@pytest.mark.parametrize("counts", [None, [], {}, {"train": 1}, {"train": 1, "val": -1, "test": 1}])
+def test_split_counts_are_whole_or_absent(counts: Any) -> None:
+    assert read_result(make_result(splitCounts=counts), REDACTOR).summary()["splitCounts"] is None
+
+
+@given(JSON, JSON, JSON)
+def test_whatever_the_optimizer_says_can_be_passed_on(one: Any, two: Any, three: Any) -> None:
+    names = ("reason", "message", "splitCounts", "baselineScore", "details", "metadata", "usage", "stoppedEarly")
+    for name in names:
+        document = {"outcome": "Failed", name: plain.clean(one), "metricName": plain.clean(two)}
+        result = read_result(orjson.dumps(document), REDACTOR)
+        orjson.dumps([result.record, result.summary()])
+    read_progress(orjson.dumps({"stage": "Running", "usage": plain.clean(three), "startedAt": plain.clean(one)}), NOW)
+
+
+@given(JSON)
+def test_clean_values_are_json(value: Any) -> None:
+    orjson.dumps(plain.clean(value))
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(75.0, "75"), (0.1, "0.1"), (-1, "-1"), (1e30, "1e+30"), (10**400, None), (float("nan"), None), (True, None)],
+)
+def test_decimals(value: Any, expected: str | None) -> None:
+    assert plain.decimal_of(value) == expected
+
+
+def test_usage_adds_up() -> None:
+    total = read_usage({"calls": 1, "cost": "0.5"}) + read_usage({"calls": 2, "cachedCalls": 3})
+    assert total == Usage(calls=3, cached_calls=3, cost=0.5)
+    assert read_usage(Usage(1, 2, 3, 4, 0.5).wire()) == Usage(1, 2, 3, 4, 0.5)
+    assert read_usage({"cost": "no"}) == read_usage(None) == Usage()

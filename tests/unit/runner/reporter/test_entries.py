@@ -1,0 +1,115 @@
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dspy_service_runner.reporter.entries import MAX_MESSAGE, MAX_METRICS, EntryMaker
+from dspy_service_runner.reporter.redaction import MARK, Redactor
+from dspy_service_runner.reporter.tail import Line
+
+NOW = "2026-02-02T00:00:00.000Z"
+THEN = "2026-01-01T00:00:00.000Z"
+KEY = "sk-canary-0123456789"
+MAKER = EntryMaker(Redactor([KEY]))
+DEEP = b'{"a":' * 5000 + b"1" + b"}" * 5000
+
+
+def line(content: bytes | None) -> Line:
+    return Line(content, 5, 6)
+
+
+def entry(**fields: object) -> bytes:
+    return orjson.dumps({"timestamp": THEN, "level": "INFO", "logger": "dspy", "message": "m"} | fields)
+
+
+LOGS: list[tuple[bytes, dict[str, str]]] = [
+    (entry(), {}),
+    (entry(extra=1), {}),
+    (entry(message=f"key {KEY}!"), {"message": f"key {MARK}!"}),
+    (entry(logger=KEY, level=KEY), {"logger": MARK, "level": MARK}),
+    (entry(message=None), {"message": ""}),
+    (entry(message=["a"]), {"message": ""}),
+    (entry(timestamp="yesterday"), {"timestamp": NOW}),
+    (entry(timestamp=5), {"timestamp": NOW}),
+    (entry(level=7, logger={}), {"level": "INFO", "logger": ""}),
+    (b"plain print", {"timestamp": NOW, "logger": "", "message": "plain print"}),
+    (b"[1]", {"timestamp": NOW, "logger": "", "message": "[1]"}),
+    (b"\xff\xfe", {"timestamp": NOW, "logger": "", "message": "\ufffd\ufffd"}),
+    (b'{"message": "\\ud800"}', {"timestamp": NOW, "logger": "", "message": "?"}),
+    (b'{"message": "a", "x": NaN}', {"timestamp": NOW, "logger": "", "message": "a"}),
+]
+
+
+@pytest.mark.parametrize(("content", "differs"), LOGS)
+def test_log_lines(content: bytes, differs: dict[str, str]) -> None:
+    expected = {"timestamp": THEN, "level": "INFO", "logger": "dspy", "message": "m"} | differs
+    assert MAKER.log(line(content), NOW) == expected
+
+
+def test_a_long_message_is_cut_and_says_so_and_keeps_no_half_of_a_key() -> None:
+    message = "x" * (MAX_MESSAGE - 60) + KEY * 10
+    found = MAKER.log(line(entry(message=message)), NOW)["message"]
+    assert len(found.encode()) <= MAX_MESSAGE
+    assert "bytes cut]" in found
+    assert "canary" not in found
+
+
+def test_a_line_beyond_all_measure_leaves_a_word() -> None:
+    assert "5 bytes was dropped" in MAKER.log(line(None), NOW)["message"]
+
+
+def event(**fields: object) -> bytes:
+    return orjson.dumps({"timestamp": THEN, "event": "e", "metrics": {"a": 1}} | fields)
+
+
+EVENTS: list[tuple[bytes | None, dict[str, object] | None]] = [
+    (event(), {}),
+    (event(metrics={"a": KEY, KEY: 1}), {"metrics": {"a": MARK, MARK: 1}}),
+    (event(metrics=None), {"metrics": {}}),
+    (event(metrics=[1]), {"metrics": {}}),
+    (event(metrics={"a": "x" * MAX_METRICS}), {"metrics": {}}),
+    (event(event=KEY), {"event": MARK}),
+    (event(timestamp=None), {"timestamp": NOW}),
+    (b'{"event": "e", "metrics": {"a": NaN, "b": Infinity}}', {"timestamp": NOW, "metrics": {"a": None, "b": None}}),
+    (b'{"event": "e", "metrics": {"a": 1%b}}' % (b"0" * 400), {"timestamp": NOW, "metrics": {"a": None}}),
+    (event(event=5), None),
+    (b"not json", None),
+    (b"[]", None),
+    (b"\xff", None),
+    (DEEP, None),
+    (None, None),
+]
+
+
+@pytest.mark.parametrize(("content", "differs"), EVENTS)
+def test_event_lines(content: bytes | None, differs: dict[str, object] | None) -> None:
+    found = MAKER.event(line(content), NOW)
+    if differs is None:
+        assert found is None
+    else:
+        assert found is not None
+        assert orjson.loads(found) == {"timestamp": THEN, "event": "e", "metrics": {"a": 1}} | differs
+
+
+CALLS: list[tuple[bytes | None, bytes | None]] = [
+    (b'{"key":"k", "value": 1.50}', b'{"key":"k", "value": 1.50}'),
+    (b'{"key":"k","value":"%b"}' % KEY.encode(), b'{"key":"k","value":"[redacted]"}'),
+    (b'{"key":"k","value":"\\u0073k-canary-0123456789"}', b'{"key":"k","value":"[redacted]"}'),
+    (b'{"key":"k"', None),
+    (b"[]", None),
+    (b'{"a": NaN}', None),
+    (None, None),
+]
+
+
+@pytest.mark.parametrize(("content", "expected"), CALLS)
+def test_call_lines_stay_as_they_are_but_for_keys(content: bytes | None, expected: bytes | None) -> None:
+    assert MAKER.call(line(content)) == expected
+
+
+@given(st.binary(max_size=200))
+def test_no_line_breaks_anything(content: bytes) -> None:
+    content = content.replace(b"\n", b"")
+    orjson.dumps(MAKER.log(line(content), NOW))
+    MAKER.event(line(content), NOW)
+    MAKER.call(line(content))
