@@ -25,6 +25,7 @@ def watched(watch: ModelWatch, observers: Sequence[BaseCallback] = ()) -> Iterat
             if verdict is None:
                 raise
             raise verdict from verdict.__cause__
+    watch.check()
     verdict = watch.verdict()
     if verdict is not None:
         raise verdict

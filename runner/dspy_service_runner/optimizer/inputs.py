@@ -1,6 +1,5 @@
 """`/job/in`: what the job is, read once the reporter says that all of it is there."""
 
-import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from dspy_service_core import pod_files
+from dspy_service_core import names, pod_files
 from dspy_service_core.job import OptimizationJobSpec
 from dspy_service_runner.optimizer.failures import JobFailed
 
@@ -33,8 +32,7 @@ class Job:
         """The one given or drawn; else the same at every attempt."""
         if self.spec.split.seed is not None:
             return self.spec.split.seed
-        digest = hashlib.sha256(f"{self.namespace}/{self.job_id}".encode()).digest()
-        return int.from_bytes(digest[:4], "big")
+        return names.derived_seed(self.namespace, self.job_id)
 
 
 def wait_until_ready(

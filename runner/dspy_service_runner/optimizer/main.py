@@ -43,8 +43,11 @@ EXIT_NO_RESULT = 70
 
 
 def preload() -> None:
-    """For whoever prewarms a process: what only some optimizers need, and a cold start had better not pay for."""
-    for name in ("numpy.random", "gepa.lm", "gepa.visualization"):
+    """For whoever prewarms a process: what only some optimizers need, and a cold start had better not pay for.
+
+    Not numpy: it starts threads.
+    """
+    for name in ("gepa.lm", "gepa.visualization"):
         importlib.import_module(name)
 
 

@@ -37,6 +37,10 @@ class ModelWatch(BaseCallback):  # type: ignore[misc]  # dspy is untyped
     def failures(self) -> int:
         return self._failed.total()
 
+    def check(self) -> None:
+        """A model that died with the stage's last calls ends it too."""
+        self._gate.check()
+
     def verdict(self) -> JobFailed | None:
         """The cause, when one of the job's models was asked anew in this stage and never answered."""
         with self._lock:

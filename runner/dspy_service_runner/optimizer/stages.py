@@ -65,28 +65,31 @@ class Run:
             self._note()
 
     def _optimized_program(self) -> dspy.Module:
+        optimizer = self._construct()
         try:
             with self._kit.control.armed(self._gate):
-                optimizer = self._preflight()
-                self._baseline()
+                self._preflight()
+                self._baseline(self._gate)
                 program = self._optimize(optimizer)
         except Interrupt as interrupt:
             program = self._best_so_far(interrupt)
         self._kit.progress.end_optimizer()
         return program
 
-    def _preflight(self) -> Any:
-        """Ends with the optimizer constructed, which costs nothing and may refuse its arguments."""
+    def _construct(self) -> Any:
+        """The optimizer, which may refuse its arguments, and what an earlier attempt left: neither asks a model."""
         plan, candidates = self._plan, self._kit.candidates
         earlier = self._kit.inputs / pod_files.CHECKPOINT
         restore(earlier, self._kit.outbox.checkpoint)
         candidates.begin(plan.program, earlier / BEST_FILE)
         self._observers = self._strategy.observers(plan, candidates)
-        optimizer = self._strategy.build(plan, self._optimizer_metric(), self._kit.progress, candidates)
+        return self._strategy.build(plan, self._optimizer_metric(), self._kit.progress, candidates)
+
+    def _preflight(self) -> None:
+        plan = self._plan
         with watched(self._watch(self._gate)):
             check_models(plan.models)
             check_metric(self._metric, plan.program, plan.splits.train[0])
-        return optimizer
 
     def _optimizer_metric(self) -> Any:
         listeners = [observer.on_score for observer in self._observers if hasattr(observer, "on_score")]
@@ -97,12 +100,12 @@ class Run:
             feedback=self._strategy.feedback,
         )
 
-    def _baseline(self) -> None:
+    def _baseline(self, gate: Gate) -> None:
         counts = self._prepared.splits.counts
         self._kit.progress.expect_around(2 * counts["test"])
         self._kit.progress.stage("Running")
         self._event(pod_files.EVENT_SPLITS, dict(counts))
-        self._record.baseline = self._evaluate(self._prepared.program, self._gate)
+        self._record.baseline = self._evaluate(self._prepared.program, gate)
         self._event(pod_files.EVENT_BASELINE, {"baseline_test_metric": self._record.baseline})
 
     def _optimize(self, optimizer: Any) -> dspy.Module:
@@ -128,6 +131,8 @@ class Run:
         if best is None:
             raise interrupt
         self._record.stopped_early = True
+        if self._record.baseline is None:  # stopped at once, with an earlier attempt's best at hand
+            self._baseline(Gate())
         program = self._prepared.program.deepcopy()
         program.load_state(best.state)
         return program

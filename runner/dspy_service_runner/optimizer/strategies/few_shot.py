@@ -1,6 +1,7 @@
 """Optimizers that only choose demos: labelled rows, bootstrapped traces, and searches over sets of them."""
 
 from dspy_service_runner.optimizer.strategies.strategy import Plan, Strategy
+from dspy_service_runner.optimizer.strategies.with_optuna import OptunaStrategy
 
 
 class LabeledFewShot(Strategy):
@@ -27,6 +28,6 @@ class RandomSearch(Strategy):
         return sets * plan.scoring_rows
 
 
-class OptunaSearch(Strategy):
+class OptunaSearch(OptunaStrategy):
     def total(self, plan: Plan) -> int:
         return int(plan.option("num_candidate_programs")) * plan.scoring_rows

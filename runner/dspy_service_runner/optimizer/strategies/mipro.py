@@ -1,20 +1,15 @@
 """MIPROv2: demos and instructions, searched together by optuna."""
 
-import logging
 import math
 
-import optuna
 from dspy.teleprompt.mipro_optimizer_v2 import AUTO_RUN_SETTINGS, MIN_MINIBATCH_SIZE
 
 from dspy_service_runner.optimizer.failures import JobFailed
-from dspy_service_runner.optimizer.strategies.strategy import Plan, Strategy
-
-optuna.logging.disable_default_handler()
-optuna.logging.enable_propagation()
-logging.getLogger("optuna").setLevel(logging.WARNING)
+from dspy_service_runner.optimizer.strategies.strategy import Plan
+from dspy_service_runner.optimizer.strategies.with_optuna import OptunaStrategy
 
 
-class Mipro(Strategy):
+class Mipro(OptunaStrategy):
     def check(self, plan: Plan) -> None:
         auto, candidates, trials = plan.option("auto"), plan.option("num_candidates"), plan.compile_option("num_trials")
         if auto is not None and (candidates is not None or trials is not None):

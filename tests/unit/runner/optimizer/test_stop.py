@@ -132,6 +132,25 @@ def test_a_killed_run_goes_on_without_paying_again(
     assert not asked_first & asked_again
 
 
+def test_an_earlier_attempt_s_best_is_kept_too(forge: OptimizerForge, server: ScriptedServer, tmp_path: Path) -> None:
+    server.latency = 0.005
+    first = job(server, tmp_path / "first", "dspy.BootstrapRS", {"num_candidate_programs": 12})
+    process = forge.start(first)
+    wait_for(lambda: has_best(first), what="a scored candidate")
+    process.send(signal.SIGKILL)
+    process.wait()
+    best = json.loads((first.out / "checkpoint" / "best.json").read_text())
+    second = next_attempt(first, tmp_path / "second")
+    (second.inputs / "stop").write_text("KeepBest")
+
+    result = forge.run(second)
+
+    assert (result["outcome"], result["stoppedEarly"]) == ("Succeeded", True)
+    assert f"it scored {best['score']}" in result["message"]
+    assert result["baselineScore"] is not None
+    assert second.progress()["startedAt"] is not None
+
+
 @pytest.mark.parametrize(("name", "kwargs"), [*SEARCHES[:1], *SEARCHES[2:]], ids=[IDS[0], *IDS[2:]])
 def test_a_finished_journal_replays_for_nothing(
     name: str, kwargs: dict[str, Any], forge: OptimizerForge, server: ScriptedServer, tmp_path: Path
