@@ -53,7 +53,7 @@ def applied(
     others = [each for each in managers if not each.is_same(mine)]
     merged = _merge(typed_root(kind), live, config)
     others = _settle(kind, live, merged, mine, others, force)
-    for path in sorted(former - mine.fields, key=len, reverse=True):
+    for path in sorted(former - mine.fields, key=len):
         if not any(_owns(other, path) for other in others):
             merged = dropped(typed_root(kind), merged, path)
     return _with_managers(merged, live, [*others, mine])

@@ -57,7 +57,12 @@ class Selection(NamedTuple):
             return False
         if self.name is not None and self.name != name:
             return False
-        return all(r.matches(facets.labels) for r in self.labels) and all(r.matches(facets.fields) for r in self.fields)
+        if not all(requirement.matches(facets.labels) for requirement in self.labels):
+            return False
+        if not self.fields:
+            return True
+        fields = {**facets.fields, "metadata.name": name, "metadata.namespace": namespace}
+        return all(requirement.matches(fields) for requirement in self.fields)
 
 
 def select(namespace: str | None, label_selector: str, field_selector: str, known_fields: frozenset[str]) -> Selection:

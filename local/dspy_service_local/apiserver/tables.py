@@ -32,7 +32,7 @@ def table(
 ) -> bytes:
     columns = (_NAME, *kind.columns)
     made: dict[str, Any] = {"kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": metadata or {}}
-    made["columnDefinitions"] = [_definition(column) for column in columns] if with_columns else []
+    made["columnDefinitions"] = [_definition(column, kind.custom) for column in columns] if with_columns else []
     made["rows"] = [_row(columns, orjson.loads(body), query, now) for body in bodies]
     return orjson.dumps(made)
 
@@ -51,10 +51,11 @@ def watch_encoder(kind: Kind, query: Mapping[str, str], clock: Callable[[], date
     return encode
 
 
-def _definition(column: Column) -> dict[str, object]:
+def _definition(column: Column, custom: bool) -> dict[str, object]:
+    """Built-in kinds call their ages strings, which all cells of this type are."""
     return {
         "name": column.name,
-        "type": "string" if column.type == "date" else column.type,
+        "type": "string" if column.type == "date" and not custom else column.type,
         "format": column.format,
         "description": column.description,
         "priority": column.priority,

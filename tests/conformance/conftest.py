@@ -1,0 +1,134 @@
+"""What our code relies on of a Kubernetes API server, held to any server.
+
+`pytest tests/conformance --kubeconfig PATH` (or KUBECONFIG_UNDER_TEST) runs it on that cluster, in namespaces of its
+own; without one it starts the embedded API server. Cases that need controllers (garbage collection, namespaces' ends)
+are skipped, with the reason, on a bare API server.
+"""
+
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from kubernetes import client, config
+
+from embedded_cluster import CRDS, cluster_in_thread
+from kube_http import KubeHttp, ok
+from kubectl import Followed, Kubectl
+from waiting import wait_for
+from widgets import DEFINITION, DEFINITION_NAME
+
+_DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+_NAMESPACES = "/api/v1/namespaces"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--kubeconfig", default="", help="the cluster that tests/conformance is run on")
+
+
+@pytest.fixture(scope="session")
+def kubeconfig(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    given = request.config.getoption("--kubeconfig", "") or os.environ.get("KUBECONFIG_UNDER_TEST", "")
+    if given:
+        yield Path(str(given)).expanduser().resolve()
+        return
+    with cluster_in_thread(tmp_path_factory.mktemp("cluster"), crds=False) as running:
+        yield running.kubeconfig
+
+
+@pytest.fixture(scope="session")
+def http(kubeconfig: Path) -> Iterator[KubeHttp]:
+    with KubeHttp(kubeconfig) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def api(kubeconfig: Path) -> Iterator[client.ApiClient]:
+    """The official client."""
+    with config.new_client_from_config(config_file=str(kubeconfig)) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="session")
+def controllers(http: KubeHttp) -> None:
+    """Skips where nothing but an API server runs."""
+    name = f"conformance-{secrets.token_hex(4)}"
+    ok(http.post(_NAMESPACES, {"metadata": {"name": name}}))
+    try:
+        wait_for(lambda: http.get(f"{_NAMESPACES}/{name}/serviceaccounts/default").status_code == 200, timeout=15)
+    except AssertionError:
+        pytest.skip("no controller manager runs in this cluster: nothing collects garbage or ends namespaces")
+    finally:
+        http.delete(f"{_NAMESPACES}/{name}")
+
+
+@pytest.fixture
+def namespace(http: KubeHttp) -> Iterator[str]:
+    name = f"conformance-{secrets.token_hex(4)}"
+    ok(http.post(_NAMESPACES, {"metadata": {"name": name}}))
+    yield name
+    http.delete(f"{_NAMESPACES}/{name}")
+
+
+@pytest.fixture(scope="session")
+def widgets(http: KubeHttp) -> Iterator[None]:
+    """The tests' own definition, established."""
+    with definition(http, DEFINITION):
+        yield
+    wait_for(lambda: http.get(f"{_DEFINITIONS}/{DEFINITION_NAME}").status_code == 404, timeout=60)
+
+
+@pytest.fixture(scope="session")
+def optimization_jobs(http: KubeHttp) -> Iterator[None]:
+    """The project's definition; left alone where the cluster has it already."""
+    path = CRDS / "optimizationjobs.yaml"
+    document = yaml.safe_load(path.read_text())
+    if http.get(f"{_DEFINITIONS}/{document['metadata']['name']}").status_code == 200:
+        yield
+        return
+    with definition(http, document):
+        yield
+
+
+@contextmanager
+def definition(http: KubeHttp, document: dict[str, Any]) -> Iterator[None]:
+    """Creates a definition, waits until it is served, and deletes it at the end."""
+    path = f"{_DEFINITIONS}/{document['metadata']['name']}"
+    spec = document["spec"]
+    served = f"/apis/{spec['group']}/{spec['versions'][0]['name']}/{spec['names']['plural']}"
+
+    def is_served() -> bool:
+        conditions = ok(http.get(path)).get("status", {}).get("conditions", [])
+        established = any(c["type"] == "Established" and c["status"] == "True" for c in conditions)
+        return established and http.get(served).status_code == 200
+
+    ok(http.post(_DEFINITIONS, document))
+    wait_for(is_served, what="the definition is established and served")
+    yield
+    http.delete(path)
+
+
+@pytest.fixture
+def kubectl(kubeconfig: Path, namespace: str, tmp_path: Path) -> Kubectl:
+    if shutil.which("kubectl") is None:
+        pytest.skip("kubectl is not installed")
+    return Kubectl(kubeconfig, namespace, tmp_path)
+
+
+@pytest.fixture
+def follow(kubectl: Kubectl) -> Iterator[Callable[..., Followed]]:
+    """Starts kubectl commands that go on, and ends them with the test."""
+    started: list[Followed] = []
+
+    def start(*arguments: str) -> Followed:
+        started.append(Followed(kubectl, *arguments))
+        return started[-1]
+
+    yield start
+    for each in started:
+        each.end()

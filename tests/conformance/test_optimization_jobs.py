@@ -1,0 +1,119 @@
+"""The project's own resource on a cluster: what its schema lets users, operator and runner do."""
+
+import copy
+from typing import Any
+
+import pytest
+
+from kube_http import TABLE, KubeHttp, ok, refused
+from kubectl import Kubectl
+
+pytestmark = pytest.mark.usefixtures("optimization_jobs")
+
+_API_VERSION = "dspy-service.io/v1alpha1"
+_SPEC: dict[str, Any] = {
+    "module": {"name": "cot"},
+    "optimizer": {"name": "miprov2", "kwargs": {"auto": "light"}},
+    "signature": {"code": "class Ticket(dspy.Signature): ..."},
+    "metric": {"code": "def metric(gold, pred, trace=None): return True"},
+    "dataset": {"rows": [{"text": "a", "label": "b"}]},
+    "columns": {"inputs": {"text": "text"}, "outputs": {"label": "label"}},
+    "models": {"default": {"name": "openai/gpt-4o-mini"}},
+}
+
+
+def _job(name: str = "tickets", **changed: Any) -> dict[str, Any]:
+    spec = copy.deepcopy(_SPEC) | changed
+    return {"apiVersion": _API_VERSION, "kind": "OptimizationJob", "metadata": {"name": name}, "spec": spec}
+
+
+def _path(namespace: str) -> str:
+    return f"/apis/{_API_VERSION}/namespaces/{namespace}/optimizationjobs"
+
+
+def test_kwargs_and_rows_are_kept_as_they_are(http: KubeHttp, namespace: str) -> None:
+    kwargs = {"auto": "light", "deep": {"list": [1, 2.5, None, {"x": True}]}}
+    rows = [{"text": "a", "label": None, "n": 1.0}, {"text": {"deep": [1]}, "label": "b"}]
+    spec = ok(
+        http.post(_path(namespace), _job(optimizer={"name": "miprov2", "kwargs": kwargs}, dataset={"rows": rows}))
+    )["spec"]
+    assert spec["optimizer"]["kwargs"] == kwargs
+    assert spec["dataset"]["rows"] == rows
+
+
+@pytest.mark.parametrize("field", ["module", "optimizer", "signature", "metric", "dataset", "columns", "models"])
+def test_the_spec_stays(http: KubeHttp, namespace: str, field: str) -> None:
+    job = ok(http.post(_path(namespace), _job()))
+    changed = {
+        "module": {"name": "predict"},
+        "optimizer": {"name": "gepa"},
+        "signature": {"code": "class Other(dspy.Signature): ..."},
+        "metric": {"code": "def metric(gold, pred): return False"},
+        "dataset": {"rows": [{"text": "other", "label": "c"}]},
+        "columns": {"inputs": {"text": "other"}, "outputs": {"label": "label"}},
+        "models": {"default": {"name": "openai/gpt-5"}},
+    }
+    refused(http.patch(f"{_path(namespace)}/tickets", {"spec": {field: changed[field]}}), 422, "Invalid")
+    assert ok(http.get(f"{_path(namespace)}/tickets"))["spec"] == job["spec"]
+
+
+def test_the_control_fields_change(http: KubeHttp, namespace: str) -> None:
+    path = f"{_path(namespace)}/tickets"
+    ok(http.post(_path(namespace), _job()))
+    assert ok(http.patch(path, {"spec": {"suspend": True}}))["spec"]["suspend"] is True
+    assert ok(http.patch(path, {"spec": {"stop": "KeepBest"}}))["spec"]["stop"] == "KeepBest"
+    refused(http.patch(path, {"spec": {"stop": "Sometime"}}), 422, "Invalid")
+    ok(http.patch(path, {"spec": {"stop": "Cancel"}}))
+    refused(http.patch(path, {"spec": {"stop": ""}}), 422, "Invalid")
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"dataset": {}},
+        {"dataset": {"rows": [{"a": 1}], "configMapKeyRef": {"name": "x", "key": "y"}}},
+        {"signature": {}},
+        {"models": {}},
+        {"split": {"train": "0.7", "val": "0.7", "test": "0.7"}},
+        {"models": {"default": {"name": "x", "baseUrl": "https://user:secret@host/v1"}}},
+    ],
+)
+def test_specs_that_contradict_themselves_are_refused(http: KubeHttp, namespace: str, changed: dict[str, Any]) -> None:
+    refused(http.post(_path(namespace), _job(**changed)), 422, "Invalid")
+
+
+def test_a_bare_uuid_is_no_name(http: KubeHttp, namespace: str) -> None:
+    refused(http.post(_path(namespace), _job("6b1d5c0e-6f0f-4f5e-9a86-0b0f6f3a6a55")), 422, "Invalid")
+
+
+def test_runner_and_operator_write_their_own_parts(http: KubeHttp, namespace: str) -> None:
+    path = f"{_path(namespace)}/tickets/status"
+    ok(http.post(_path(namespace), _job()))
+    attempt = {"number": 1, "jobName": "tickets-1", "podName": "tickets-1-abcde", "podUID": "uid"}
+    ok(http.patch(path, {"status": {"phase": "Validating", "attempt": attempt}}))
+    run = {"attempt": 1, "podUID": "uid", "stage": "Running", "progress": {"percent": "12.5", "calls": 3}}
+    status = ok(http.patch(path, {"status": {"run": run}}))["status"]
+    assert status["phase"] == "Validating"
+    assert status["attempt"] == attempt
+    assert status["run"]["progress"] == {"percent": "12.5", "calls": 3}
+
+
+def test_finished_jobs_leave_a_watch(http: KubeHttp, namespace: str) -> None:
+    selector = "dspy-service.io/finished!=true"
+    version = ok(http.get(_path(namespace), labelSelector=selector))["metadata"]["resourceVersion"]
+    ok(http.post(_path(namespace), _job()))
+    ok(http.patch(f"{_path(namespace)}/tickets", {"metadata": {"labels": {"dspy-service.io/finished": "true"}}}))
+    with http.watch(_path(namespace), resourceVersion=version, labelSelector=selector) as events:
+        seen = [next(events)["type"] for _ in range(2)]
+    assert seen == ["ADDED", "DELETED"]
+
+
+def test_columns_and_short_name(http: KubeHttp, kubectl: Kubectl, namespace: str) -> None:
+    ok(http.post(_path(namespace), _job()))
+    ok(http.patch(f"{_path(namespace)}/tickets/status", {"status": {"phase": "Running"}}))
+    table = ok(http.get(_path(namespace), accept=TABLE))
+    assert table["columnDefinitions"][0]["name"] == "Name"
+    assert "Running" in table["rows"][0]["cells"]
+    assert "Running" in kubectl.run("get", "oj")
+    assert "tickets" in kubectl.run("describe", "optimizationjob", "tickets")
+    assert "kwargs" in kubectl.run("explain", "optimizationjob.spec.optimizer")

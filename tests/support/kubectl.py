@@ -1,0 +1,58 @@
+"""kubectl as a test's tool."""
+
+import os
+import queue
+import subprocess
+import threading
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Kubectl:
+    """kubectl in one namespace; `run` gives what it printed, and fails with it unless `fails` says so."""
+
+    kubeconfig: Path
+    namespace: str
+    home: Path
+
+    def run(self, *arguments: str, stdin: str = "", fails: bool = False) -> str:
+        done = subprocess.run(
+            self.command(*arguments), input=stdin, capture_output=True, text=True, env=self.environment(), timeout=60
+        )
+        assert (done.returncode != 0) == fails, f"kubectl {arguments}: {done.returncode}\n{done.stdout}{done.stderr}"
+        return done.stdout + done.stderr
+
+    def command(self, *arguments: str) -> list[str]:
+        return ["kubectl", "--namespace", self.namespace, *arguments]
+
+    def environment(self) -> dict[str, str]:
+        return {**os.environ, "KUBECONFIG": str(self.kubeconfig), "HOME": str(self.home)}
+
+
+class Followed:
+    """A kubectl command that goes on, and whose lines are read as they come."""
+
+    def __init__(self, kubectl: Kubectl, *arguments: str) -> None:
+        self._process = subprocess.Popen(
+            kubectl.command(*arguments), stdout=subprocess.PIPE, text=True, env=kubectl.environment()
+        )
+        self._lines: queue.Queue[str] = queue.Queue()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def lines(self, count: int, timeout: float = 20) -> list[str]:
+        return [self._lines.get(timeout=timeout) for _ in range(count)]
+
+    def wait(self, timeout: float) -> int:
+        return self._process.wait(timeout)
+
+    def end(self) -> None:
+        self._process.terminate()
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout=10)
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        for line in self._process.stdout:
+            self._lines.put(line)
