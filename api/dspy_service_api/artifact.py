@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import orjson
@@ -15,14 +16,14 @@ from dspy_service_core.store import NotFound, Store, artifact_folder
 @dataclass(frozen=True, slots=True)
 class Artifact:
     path: str
-    pickle_base64: str
+    pickle_base64: str | None
     metadata: Json
-    prompt: str
+    prompt: str | None
     state: Json
 
 
-_NEEDED = (pod_files.PROGRAM_PICKLE, pod_files.METADATA, pod_files.PROMPT, pod_files.PROGRAM_STATE)
-"""What an answer holds of it."""
+_ANSWERED = (pod_files.PROGRAM_PICKLE, pod_files.METADATA, pod_files.PROMPT, pod_files.PROGRAM_STATE)
+"""What an answer holds of it. Only the state is always there: a program of odd parts may not be picklable."""
 
 
 async def read_artifact(store: Store, record: JobRecord) -> Artifact:
@@ -44,25 +45,29 @@ async def read_artifact(store: Store, record: JobRecord) -> Artifact:
 def _digests(manifest: bytes) -> dict[str, str]:
     try:
         files = orjson.loads(manifest)["files"]
-        return {name: files[name]["sha256"].removeprefix("sha256:") for name in _NEEDED}
+        digests = {name: files[name]["sha256"].removeprefix("sha256:") for name in _ANSWERED if name in files}
     except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
-        raise StoreError("the artifact's manifest is broken") from None
+        digests = {}
+    if pod_files.PROGRAM_STATE not in digests:
+        raise StoreError("the artifact's manifest is broken")
+    return digests
 
 
-def _artifact(path: str, files: dict[str, bytes]) -> Artifact:
+def _artifact(path: str, files: Mapping[str, bytes]) -> Artifact:
+    pickle, prompt = files.get(pod_files.PROGRAM_PICKLE), files.get(pod_files.PROMPT)
     return Artifact(
         path=path,
-        pickle_base64=base64.b64encode(files[pod_files.PROGRAM_PICKLE]).decode(),
-        metadata=_json_or_null(files[pod_files.METADATA]),
-        prompt=files[pod_files.PROMPT].decode(errors="replace"),
+        pickle_base64=None if pickle is None else base64.b64encode(pickle).decode(),
+        metadata=_json_or_null(files.get(pod_files.METADATA)),
+        prompt=None if prompt is None else prompt.decode(errors="replace"),
         state=_json_or_null(files[pod_files.PROGRAM_STATE]),
     )
 
 
-def _json_or_null(content: bytes) -> Json:
+def _json_or_null(content: bytes | None) -> Json:
     """The job's own code can write these files: what is no JSON must not break the answer around it."""
     try:
-        orjson.loads(content)
+        orjson.loads(content or b"null")
     except orjson.JSONDecodeError:
         return b"null"
-    return content
+    return content or b"null"

@@ -43,11 +43,11 @@ class Rules:
 
 
 def rules_of(settings: Settings) -> Rules:
-    hosts = _LOOPBACK_NAMES | {host.strip().lower() for host in settings.trusted_hosts}
+    hosts = _LOOPBACK_NAMES | {host.lower() for host in settings.trusted_hosts}
     return Rules(
         token=settings.token.get_secret_value().encode(),
         hosts=hosts if settings.on_loopback else None,
-        origins=frozenset(origin.strip().lower() for origin in settings.trusted_origins),
+        origins=frozenset(origin.lower() for origin in settings.trusted_origins),
         body_limit=settings.body_limit_bytes,
         retry_after=settings.retry_after_seconds,
     )

@@ -10,7 +10,7 @@ from dspy_service_api.artifact import Artifact
 from dspy_service_api.record import JobRecord, Json
 
 SUCCESS_MESSAGE = "Optimization completed successfully."
-STOPPED_MESSAGE = "Optimization stopped early; the best program so far was kept."
+STOPPED_MESSAGE = f"{SUCCESS_MESSAGE} Stopped early: this is the best program so far."
 SPLITS = ("train", "val", "test")
 
 
@@ -134,9 +134,10 @@ def elapsed_seconds(record: JobRecord) -> float | None:
 
 
 def _waiting(record: JobRecord, position: int) -> str:
-    if record.suspended:
-        return record.message or "Suspended."
-    return record.message if record.message and position <= 1 else f"Waiting to start, at position {position}."
+    """The operator writes a place down rarely, so that its word of one is stale."""
+    if position:
+        return f"Waiting to start, at position {position} of the queue."
+    return record.message or ("Suspended." if record.suspended else "Starting.")
 
 
 def _remaining(record: JobRecord) -> float | None:

@@ -78,7 +78,7 @@ class JobRecord:
     order: tuple[str, str]
     """Sorts by age."""
     queue_order: tuple[int, str, str] | None
-    """Sorts by who starts next; None when the job does not wait."""
+    """Sorts by who starts next; None when the job does not wait for a slot."""
     status: str
     finished: bool
     suspended: bool
@@ -97,7 +97,8 @@ class JobRecord:
     dataset_rows: int | None
     fractions: Fractions
     shuffle: bool
-    seed: int | None
+    seed: int
+    """The one used: given, drawn, or derived."""
     eta_seconds: float | None
     last_event: str
     metrics: Json
@@ -130,7 +131,7 @@ def record_of(obj: Object) -> JobRecord:
         request_digest=(metadata.get("annotations") or {}).get(names.ANNOTATION_REQUEST_DIGEST, ""),
         created_at=metadata["creationTimestamp"],
         order=order,
-        queue_order=_queue_order(phase, suspended, spec, order),
+        queue_order=_queue_order(phase, status, spec, order) if not suspended else None,
         status=STATUS_WORDS.get(phase, "pending"),
         finished=finished,
         suspended=suspended,
@@ -149,7 +150,7 @@ def record_of(obj: Object) -> JobRecord:
             float(split.get("train", "0.7")), float(split.get("val", "0.15")), float(split.get("test", "0.15"))
         ),
         shuffle=split.get("shuffle", True),
-        seed=split.get("seed"),
+        seed=_seed(split.get("seed"), metadata),
         eta_seconds=_number((run.get("progress") or {}).get("etaSeconds")),
         last_event=intern(events["last"][-1]["event"]) if events.get("last") else "",
         metrics=_json(run.get("metrics")),
@@ -166,11 +167,19 @@ def _submitted_at(metadata: Mapping[str, Any]) -> str:
 
 
 def _queue_order(
-    phase: str, suspended: bool, spec: Mapping[str, Any], order: tuple[str, str]
+    phase: str, status: Mapping[str, Any], spec: Mapping[str, Any], order: tuple[str, str]
 ) -> tuple[int, str, str] | None:
-    if phase != "Pending" or suspended:
+    """Waits for a slot, and for nothing else: not for a missing Secret, a pause between attempts, or its pod."""
+    queued = next((c for c in status.get("conditions") or () if c.get("type") == "Queued"), None)
+    if phase != "Pending" or (queued and (queued.get("status") != "True" or queued.get("reason") != "Queued")):
         return None
     return (-int((spec.get("run") or {}).get("priority") or 0), *order)
+
+
+def _seed(given: int | None, metadata: Mapping[str, Any]) -> int:
+    if given is not None:
+        return given
+    return names.derived_seed(metadata.get("namespace", ""), names.job_id(metadata["name"]))
 
 
 def _message(phase: str, status: Mapping[str, Any], run: Mapping[str, Any]) -> str:

@@ -91,7 +91,7 @@ class Settings(BaseSettings):
     def _split_words(cls, given: object) -> object:
         if not isinstance(given, dict):
             return given
-        return {k: v.split(",") if k in _WORDS and isinstance(v, str) else v for k, v in given.items()}
+        return {name: _words(value) if name in _WORDS else value for name, value in given.items()}
 
     @model_validator(mode="after")
     def _no_open_door(self) -> Self:
@@ -105,6 +105,10 @@ class Settings(BaseSettings):
 
 
 _WORDS = frozenset({"trusted_hosts", "trusted_origins"})
+
+
+def _words(value: object) -> object:
+    return [word.strip() for word in value.split(",") if word.strip()] if isinstance(value, str) else value
 
 
 def is_loopback(host: str) -> bool:

@@ -58,9 +58,11 @@ class PagedProgressEvent(ProgressEvent):
 
 class ProgramArtifact(Shape):
     path: str
-    program_pickle_base64: str = Field(description="`pickle.loads(base64.b64decode(...))` is the program.")
+    program_pickle_base64: str | None = Field(
+        description="`pickle.loads(base64.b64decode(...))` is the program; null for one that cannot be pickled."
+    )
     metadata: Any
-    optimized_prompt: str = Field(description="Every predictor's instructions and examples, readable.")
+    optimized_prompt: str | None = Field(description="Every predictor's instructions and examples, readable.")
     program_state: Any = Field(description="As `dspy.Module.load_state` takes it.")
 
 
@@ -129,7 +131,7 @@ class JobSummary(Shape):
     dataset_rows: int | None = Field(description="Null while the rows behind a reference are not counted yet.")
     split_fractions: SplitFractions
     shuffle: bool
-    seed: int | None
+    seed: int = Field(description="The one used: given, or drawn.")
     optimizer_kwargs: dict[str, Any]
     compile_kwargs: dict[str, Any]
     latest_metrics: Metrics

@@ -1,5 +1,6 @@
 """Every name, label and annotation that two parts must agree on. Free of pydantic: the reporter imports it."""
 
+import hashlib
 import re
 import uuid
 from collections.abc import Mapping
@@ -70,6 +71,12 @@ def store_id(metadata: Mapping[str, Any]) -> str:
     """The job's folder in the store: a kubectl user's name can be used again, its uid cannot."""
     match = _API_NAME.fullmatch(metadata["name"])
     return match[1] if match else str(metadata["uid"])
+
+
+def derived_seed(namespace: str, job_id: str) -> int:
+    """The seed of a job whose spec has none: the same at every attempt, and in every answer about it."""
+    digest = hashlib.sha256(f"{namespace}/{job_id}".encode()).digest()
+    return int.from_bytes(digest[:4], "big")
 
 
 def attempt_job(resource: str, attempt: int) -> str:

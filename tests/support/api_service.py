@@ -2,10 +2,11 @@
 
 import base64
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import httpx
@@ -125,19 +126,29 @@ def put_result(store: Store, job: Object, **changes: Any) -> None:
     store.put(f"{folder}/result.json", orjson.dumps(document | changes))
 
 
-def put_artifact(store: Store, job: Object, pickle: bytes = PICKLE, **changes: bytes) -> None:
+def put_artifact(
+    store: Store,
+    job: Object,
+    *,
+    pickle: bytes = PICKLE,
+    contents: Mapping[str, bytes] = MappingProxyType({}),
+    left_out: Sequence[str] = (),
+) -> None:
+    """As the reporter uploads it, with its manifest."""
     files = {
         "program.json": b'{"predict":{"demos":[]}}',
         "program.pkl": pickle,
         "signature.py": b"class Ticket: ...",
         "prompt.md": b"# predict\n",
         "metadata.json": b'{"dspy_version":"3.4.1"}',
+        **contents,
     }
     folder = f"{NAMESPACE}/artifacts/{names.store_id(job['metadata'])}"
+    kept = {name: content for name, content in files.items() if name not in left_out}
     manifest = {
-        name: {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)} for name, content in files.items()
+        name: {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)} for name, content in kept.items()
     }
-    for name, content in (files | changes).items():
+    for name, content in kept.items():
         store.put(f"{folder}/{name}", content)
     store.put(f"{folder}/manifest.json", orjson.dumps({"files": manifest}))
 

@@ -169,9 +169,9 @@ async def test_waiting_jobs_know_their_place(api: Harness) -> None:
     for name, priority in (("low", 0), ("high", 5), ("lower", 0)):
         await api.job(name, run={"priority": priority})
     messages = [(await answer(api, f"/jobs/{name}/summary"))["message"] for name in ("high", "low", "lower")]
-    assert messages == [f"Waiting to start, at position {n}." for n in (1, 2, 3)]
+    assert messages == [f"Waiting to start, at position {n} of the queue." for n in (1, 2, 3)]
     await api.update("high", {"status": {"phase": "Running"}})
-    assert (await answer(api, "/jobs/low/summary"))["message"] == "Waiting to start, at position 1."
+    assert (await answer(api, "/jobs/low/summary"))["message"] == "Waiting to start, at position 1 of the queue."
 
 
 async def test_unfinished_jobs_have_no_artifact_yet(api: Harness) -> None:
