@@ -26,8 +26,8 @@ def measure() -> list[Figure]:
         body = payload(rows, NOWHERE)
         with _bare_app() as url:
             bare = _submit(url, body, rows)
-        # No slot: the jobs wait in the queue, so that what is measured is the submit and not the jobs.
-        with service("--concurrency", "0") as ours:
+        # One slot and a model that answers nobody: what is measured is the submit and not the jobs.
+        with service("--concurrency", "1", "--prewarmed", "0") as ours:
             submitted = _submit(ours.url, body, rows)
         figures += [
             Figure(f"POST /run, {rows} rows", submitted.per_second, "/s", least=LEAST[rows]),

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import psutil
 
+from waiting import wait_for
+
 START_SECONDS = 60
 STOP_SECONDS = 15
 """`up` promises to be gone 10 s after SIGTERM; the rest is this machine's slack."""
@@ -96,10 +98,8 @@ def _await_ready(process: "subprocess.Popen[str]") -> None:
 
 
 def await_port(port: int) -> None:
-    for _ in range(START_SECONDS * 50):
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=0.02).close()
-        except OSError:
-            continue
-        return
-    raise SystemExit(f"nothing listens at 127.0.0.1:{port}")
+    def listening() -> bool:
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+
+    wait_for(listening, timeout=START_SECONDS, what=f"something to listen at 127.0.0.1:{port}")
