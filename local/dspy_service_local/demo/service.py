@@ -1,7 +1,8 @@
 """`dspy-service up` as a child: started, awaited, and stopped whatever happens to the demo.
 
 The child is its own process group, so that Ctrl-C on the terminal reaches the demo alone, which then stops it in
-order; if it does not stop in time, its whole group is killed.
+order; if it does not stop in time, its whole group is killed. Its standard input stays open as long as the demo lives:
+`kept_service.py` takes its end for a sign to stop.
 """
 
 import contextlib
@@ -21,7 +22,7 @@ READY_SECONDS = 90.0
 STOP_SECONDS = 15.0
 _READY = re.compile(r"ready at (https?://\S+)")
 _KEPT_LINES = 40
-_UP = (sys.executable, "-m", "dspy_service", "up")
+_UP = (sys.executable, "-m", "dspy_service_local.demo.kept_service")
 
 
 class ServiceDidNotStart(Exception):
@@ -34,7 +35,7 @@ def running_service(data_dir: Path, port: int, command: tuple[str, ...] = _UP) -
     arguments = [*command, "--data-dir", str(data_dir), "--port", str(port)]
     child = subprocess.Popen(
         arguments,
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -1,25 +1,25 @@
 """Word problems, humbly: the formula over the question's numbers that would have answered the nearest examples.
 
 It does not understand a problem. Of a dozen formulas it takes the one that is right for the examples most like the
-question, so that well-chosen examples help it; without any it multiplies the first two numbers.
+question, so that well-chosen examples help it; without any it multiplies all numbers.
 """
 
 import math
 import re
 from collections.abc import Callable, Sequence
-from itertools import pairwise
 
 from .text import similarities
 
-_NUMBER = re.compile(r"\d+(?:,\d{3})*(?:\.\d+)?|\bhalf\b|\btwice\b|\bdozen\b")
-_WORDS = {"half": 0.5, "twice": 2.0, "dozen": 12.0}
+_COUNTED = "one two three four five six seven eight nine ten eleven twelve"
+_WORDS = {"half": 0.5, "twice": 2.0, "dozen": 12.0} | {word: n + 1.0 for n, word in enumerate(_COUNTED.split())}
+_NUMBER = re.compile(rf"\d+(?:,\d{{3}})*(?:\.\d+)?|\b(?:{'|'.join(_WORDS)})\b")
 _LARGEST = 1e12
 Numbers = Sequence[float]
 
 FORMULAS: tuple[Callable[[Numbers], float], ...] = (
-    lambda n: n[0] * n[1],
-    lambda n: math.fsum(n),
     lambda n: math.prod(n),
+    lambda n: math.fsum(n),
+    lambda n: n[0] * n[1],
     lambda n: n[0] - n[1],
     lambda n: n[0] - math.fsum(n[1:]),
     lambda n: n[0] + n[1],
@@ -30,7 +30,6 @@ FORMULAS: tuple[Callable[[Numbers], float], ...] = (
     lambda n: n[0] * n[1] - n[-1],
     lambda n: (n[0] + n[1]) * n[-1],
     lambda n: (n[0] - n[1]) * n[-1],
-    lambda n: math.fsum(a * b for a, b in pairwise(n)),
     lambda n: n[0] * (1 - n[1] / 100),
     lambda n: n[0] + n[0] * n[1],
 )
@@ -51,7 +50,7 @@ def answer_by_numbers(question: str, given: Sequence[tuple[str, str]]) -> float:
 
 
 def numbers_in(text: str) -> list[float]:
-    found = _NUMBER.findall(text)
+    found = _NUMBER.findall(text.lower())
     return [_WORDS[word] if word in _WORDS else float(word.replace(",", "")) for word in found]
 
 

@@ -175,4 +175,4 @@ def test_arithmetic(question: str, given: list[tuple[str, str]], answer: float) 
 
 
 def test_numbers() -> None:
-    assert numbers_in("$1,250.50 for a dozen, 3%") == [1250.5, 12, 3]
+    assert numbers_in("Two for $1,250.50, a dozen for 3%") == [2, 1250.5, 12, 3]

@@ -82,3 +82,29 @@ def test_an_interrupted_demo_leaves_no_process(tmp_path: Path, number: signal.Si
     os.kill(demo.pid, number)
     assert demo.wait(30) != 0
     wait_for(lambda: not any(process.is_running() for process in below))
+
+
+KEPT = """
+import subprocess, sys
+from pathlib import Path
+from dspy_service_local.demo.service import running_service
+with running_service(Path(sys.argv[1]), 0) as url:
+    print(url, flush=True)
+    subprocess.run(["sleep", "600"])
+"""
+
+
+@pytest.mark.e2e
+def test_a_killed_demo_leaves_no_service(tmp_path: Path) -> None:
+    demo = subprocess.Popen([sys.executable, "-c", KEPT, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+    assert demo.stdout is not None
+    assert demo.stdout.readline().startswith("http://127.0.0.1:")
+    below = psutil.Process(demo.pid).children(recursive=True)
+    service = [process for process in below if process.name() != "sleep"]
+    assert service
+    demo.kill()
+    demo.wait()
+    for process in below:
+        if process not in service:
+            process.kill()
+    wait_for(lambda: not any(process.is_running() for process in service), what="all of the service has ended")
