@@ -20,8 +20,10 @@ from dspy_service_local.apiserver.serve import ApiServer
 from dspy_service_local.bootstrap import NAMESPACE, prepare_cluster
 from dspy_service_local.children import Child, ChildCommand
 from dspy_service_local.environments import child_environment, container_environment, model_keys, store_folder
-from dspy_service_local.node.context import Folders, NodeContext, PodLimits
+from dspy_service_local.node.cgroups import find_cgroups
+from dspy_service_local.node.context import Folders, NodeContext
 from dspy_service_local.node.job_controller import JobController
+from dspy_service_local.node.launch import PodLimits
 from dspy_service_local.node.node import Node
 from dspy_service_local.node.pod_logs import NodeLogs
 from dspy_service_local.node.processes import Launcher, PlainLauncher, SandboxLauncher
@@ -108,14 +110,15 @@ async def _start_node(
     base_env = container_environment(settings, environment, server.url)
     launcher = _launcher(settings, base_env, say)
     shape = default_shape(NAMESPACE, names.STORE_CLAIM)
-    pool = WarmPool(settings.prewarmed, shape, launcher, folders.slots, folders.claims, base_env)
+    limits = PodLimits(settings.pod_processes, settings.pod_open_files, settings.pod_nice)
+    pool = WarmPool(settings.prewarmed, shape, launcher, folders.slots, folders.claims, base_env, limits)
     context = NodeContext(
         client=cluster.client,
         launcher=launcher,
         folders=folders,
         tokens=PodTokens(cluster.tokens),
         base_env=base_env,
-        limits=PodLimits(settings.pod_processes, settings.pod_open_files, settings.pod_nice),
+        limits=limits,
         usage=UsageWatch(),
         pool=pool,
         now=now,
@@ -133,11 +136,11 @@ def _launcher(settings: LocalSettings, base_env: Mapping[str, str], say: Callabl
     if settings.sandbox != "off":
         found = find_sandbox(base_env, settings.folder)
     if isinstance(found, Sandbox):
-        return SandboxLauncher(found)
+        return SandboxLauncher(found, find_cgroups())
     if settings.sandbox == "require":
         raise CannotStart(f"no sandbox: {found}")
     say(f"no sandbox ({found}): the code of jobs runs as you and can read what you can read")
-    return PlainLauncher()
+    return PlainLauncher(find_cgroups())
 
 
 def _children(settings: LocalSettings, environment: Mapping[str, str], server: ApiServer) -> list[Child]:

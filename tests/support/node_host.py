@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from dspy_service_core.kube.resources import JOBS, PODS
-from dspy_service_local.node.context import Folders, NodeContext, PodLimits
+from dspy_service_local.node.cgroups import find_cgroups
+from dspy_service_local.node.context import Folders, NodeContext
 from dspy_service_local.node.job_controller import JobController
+from dspy_service_local.node.launch import PodLimits
 from dspy_service_local.node.logs import read_lines
 from dspy_service_local.node.model import Pod
 from dspy_service_local.node.node import Node
@@ -98,8 +100,9 @@ async def node_host(
     """Everything that it started ends with it; `shape` turns the warm pool on."""
     kube, folders, tokens = kube or FakeKube(), Folders(data), FakeTokens()
     launcher = launcher or PlainLauncher()
-    pool = WarmPool(1 if shape else 0, shape or Shape("", ()), launcher, folders.slots, folders.claims, BASE_ENV)
-    context = NodeContext(kube, launcher, folders, tokens, BASE_ENV, limits or PodLimits(), UsageWatch(), pool, now)
+    limits, wanted = limits or PodLimits(), shape or Shape("", ())
+    pool = WarmPool(1 if shape else 0, wanted, launcher, folders.slots, folders.claims, BASE_ENV, limits)
+    context = NodeContext(kube, launcher, folders, tokens, BASE_ENV, limits, UsageWatch(), pool, now)
     node = Node(context)
     tasks = [asyncio.create_task(work) for work in (node.run(), JobController(kube, now).run())]
     await node.ready.wait()
@@ -120,7 +123,9 @@ def sandbox(data: Path) -> Sandbox:
 
 def launchers(data: Path) -> dict[str, Launcher]:
     found = find_sandbox(BASE_ENV, data)
-    return {"plain": PlainLauncher()} | ({"sandbox": SandboxLauncher(found)} if isinstance(found, Sandbox) else {})
+    cgroups = find_cgroups()
+    plain: dict[str, Launcher] = {"plain": PlainLauncher(cgroups)}
+    return plain | ({"sandbox": SandboxLauncher(found, cgroups)} if isinstance(found, Sandbox) else {})
 
 
 def script(code: str, name: str = "main", **fields: Any) -> Object:

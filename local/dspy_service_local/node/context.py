@@ -6,6 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from dspy_service_core.kube.protocol import KubeClient
+from dspy_service_local.node.launch import PodLimits
 from dspy_service_local.node.processes import Launcher
 from dspy_service_local.node.usage import UsageWatch
 from dspy_service_local.node.volumes import Tokens
@@ -35,15 +36,6 @@ class Folders:
 
     def log(self, uid: str, container: str) -> Path:
         return self.pod(uid) / "logs" / f"{container}.log"
-
-
-@dataclass(frozen=True, slots=True)
-class PodLimits:
-    """What no resource field says, for every container; `nice` keeps the server ahead of user code."""
-
-    processes: int = 1024
-    open_files: int = 4096
-    nice: int = 5
 
 
 @dataclass(frozen=True, slots=True)

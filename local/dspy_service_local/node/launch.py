@@ -1,7 +1,7 @@
 """What a container's process is to be, before anyone decides how it is confined."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 
@@ -15,15 +15,28 @@ class Bind:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """`memory` is watched, not enforced by the kernel: see `usage`. `nice` keeps the server ahead of user code."""
+class PodLimits:
+    """What no field of a pod says, for every container; `nice` keeps the server ahead of user code."""
 
-    file_size: int | None = None
-    memory: int | None = None
-    processes: int = 1024
+    processes: int = 512
     open_files: int = 4096
+    nice: int = 5
+
+    @property
+    def most_processes(self) -> int:
+        """Where the kernel stops it, threads included; `usage` ends a container with more than `processes` before."""
+        return self.processes * 5 // 4
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the kernel is told of one container. Memory is not among it: see `usage`."""
+
+    processes: int
+    open_files: int
+    nice: int
+    file_size: int | None = None
     cpus: int | None = None
-    nice: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +45,8 @@ class Launch:
 
     command: tuple[str, ...]
     env: Mapping[str, str]
+    limits: Limits
     working_dir: str = "/"
     binds: tuple[Bind, ...] = ()
     late_binds: tuple[Bind, ...] = ()
-    limits: Limits = field(default_factory=Limits)
     pass_fds: tuple[int, ...] = ()

@@ -75,12 +75,11 @@ class PodSetup:
 
     def _limits(self, spec: Container) -> Limits:
         return Limits(
-            file_size=self._file_size(spec),
-            memory=spec.memory_limit,
-            processes=self.limits.processes,
+            processes=self.limits.most_processes,
             open_files=self.limits.open_files,
-            cpus=math.ceil(spec.cpu_limit) if spec.cpu_limit else None,
             nice=self.limits.nice,
+            file_size=self._file_size(spec),
+            cpus=math.ceil(spec.cpu_limit) if spec.cpu_limit else None,
         )
 
     def _file_size(self, spec: Container) -> int | None:

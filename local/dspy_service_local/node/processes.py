@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from dspy_service_local.node import shim
+from dspy_service_local.node.cgroups import ProcessCgroups
 from dspy_service_local.node.exits import watch_exit
 from dspy_service_local.node.launch import Bind, Launch, Limits
 from dspy_service_local.node.sandbox import Sandbox
@@ -54,8 +55,9 @@ class Launcher(Protocol):
 
 
 class SandboxLauncher:
-    def __init__(self, sandbox: Sandbox) -> None:
+    def __init__(self, sandbox: Sandbox, cgroups: ProcessCgroups | None = None) -> None:
         self._sandbox = sandbox
+        self._cgroups = cgroups
 
     async def start(self, launch: Launch, output: int) -> Process:
         info_read, info_write = os.pipe()
@@ -82,6 +84,8 @@ class SandboxLauncher:
             root = await _first_process(info)
             process = SandboxedProcess(root, exited)
             _restrict(root, limits)
+            if self._cgroups:
+                self._cgroups.place(root, limits.processes, process.exited)
             os.write(block, b"1")
         except (OSError, StartError) as exc:
             child.kill()
@@ -133,6 +137,9 @@ class SandboxedProcess:
 class PlainLauncher:
     """No sandbox: paths of mounts in arguments and environment are rewritten to the real folders."""
 
+    def __init__(self, cgroups: ProcessCgroups | None = None) -> None:
+        self._cgroups = cgroups
+
     async def start(self, launch: Launch, output: int) -> Process:
         plan = plain_plan(launch)
         control_read, control_write = os.pipe()
@@ -145,8 +152,11 @@ class PlainLauncher:
             )
         finally:
             os.close(control_read)
+        process = PlainProcess(child, watch_exit(child), control_write)
+        if self._cgroups:
+            self._cgroups.place(child.pid, launch.limits.processes, process.exited)
         await _write_all(control_write, json.dumps(plan).encode() + b"\n")
-        return PlainProcess(child, watch_exit(child), control_write)
+        return process
 
 
 class PlainProcess:
@@ -192,7 +202,6 @@ def rewrite(value: str, binds: tuple[Bind, ...]) -> str:
 
 
 def rlimits(limits: Limits) -> dict[int, tuple[int, int]]:
-    """Root is exempt from the limit of processes; `usage` watches that for everybody."""
     wanted = {resource.RLIMIT_CORE: 0, resource.RLIMIT_NOFILE: limits.open_files}
     if limits.file_size is not None:
         wanted[resource.RLIMIT_FSIZE] = limits.file_size
@@ -205,7 +214,12 @@ def rlimits(limits: Limits) -> dict[int, tuple[int, int]]:
 
 
 def _restrict(pid: int, limits: Limits) -> None:
-    """Before the container's command exists: it inherits all of it."""
+    """Before the container's command exists: it inherits all of it.
+
+    The processes are counted in the sandbox's own user namespace; root is exempt, and capped by a cgroup.
+    """
+    if os.geteuid():
+        resource.prlimit(pid, resource.RLIMIT_NPROC, (limits.processes, limits.processes))
     for kind, pair in rlimits(limits).items():
         resource.prlimit(pid, kind, pair)
     if limits.nice:

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from dspy_service_local.node.launch import Bind, Launch
+from dspy_service_local.node.launch import Bind, Launch, Limits
 from dspy_service_local.node.visible import system_links, visible_paths
 
 log = logging.getLogger(__name__)
@@ -82,7 +82,7 @@ def _probe(sandbox: Sandbox) -> str:
     """Runs the interpreter inside once; empty when that worked."""
     null = os.open(os.devnull, os.O_RDWR)
     try:
-        launch = Launch(command=(sys.executable, "-I", "-S", "-c", "pass"), env={})
+        launch = Launch((sys.executable, "-I", "-S", "-c", "pass"), {}, Limits(64, 64, 0))
         done = subprocess.run(
             sandbox.arguments(launch, null, null),
             pass_fds=[null],

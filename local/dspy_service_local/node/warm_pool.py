@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from dspy_service_local.node.containers import ContainerRun
-from dspy_service_local.node.launch import Bind, Launch, Limits
+from dspy_service_local.node.launch import Bind, Launch, Limits, PodLimits
 from dspy_service_local.node.logs import ContainerLog, LogPipe
 from dspy_service_local.node.model import Mount, Pod
 from dspy_service_local.node.priority import may_lower_and_raise, set_nice
@@ -103,8 +103,16 @@ class WarmPool:
     """`size` slots wait at most; 0 turns the pool off. `run` fills it until cancelled."""
 
     def __init__(
-        self, size: int, shape: Shape, launcher: Launcher, slots: Path, claims: Path, base_env: Mapping[str, str]
+        self,
+        size: int,
+        shape: Shape,
+        launcher: Launcher,
+        slots: Path,
+        claims: Path,
+        base_env: Mapping[str, str],
+        limits: PodLimits,
     ) -> None:
+        self._limits = limits
         self._size = size
         self._shape = shape
         self._launcher = launcher
@@ -184,9 +192,14 @@ class WarmPool:
             env={**self._base_env, **dict(container.env)},
             binds=tuple(binds),
             late_binds=tuple(self._claim(slot.shape.namespace, claim) for claim in container.claims),
-            limits=Limits(nice=_BACKGROUND_NICE if may_lower_and_raise() else 0),
+            limits=self._waiting_limits(),
             pass_fds=(channel,),
         )
+
+    def _waiting_limits(self) -> Limits:
+        limits = self._limits
+        nice = _BACKGROUND_NICE if may_lower_and_raise() else limits.nice
+        return Limits(limits.most_processes, limits.open_files, nice)
 
     def _claim(self, namespace: str, claim: str) -> Bind:
         folder = self._claims / namespace / claim

@@ -1,0 +1,106 @@
+"""What a container in the sandbox can see and do; each check is a canary that would print what it found."""
+
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from dspy_service_core.kube.resources import SECRETS
+from node_host import Host, launchers, node_host, script
+
+CANARY = "canary-5f1e"
+SHARED = [{"name": "shared", "emptyDir": {}}]
+
+
+@pytest.fixture
+async def host(tmp_path: Path) -> AsyncIterator[Host]:
+    known = launchers(tmp_path / "data")
+    if "sandbox" not in known:
+        pytest.skip("bubblewrap does not work here")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "kubeconfig").write_text(CANARY)
+    async with node_host(tmp_path / "data", known["sandbox"]) as host:
+        yield host
+
+
+async def said(host: Host, code: str, **fields: object) -> str:
+    name = host.run_pod(containers=[script(code, **fields)])
+    status = await host.ended(name)
+    assert status["phase"] == "Succeeded", host.log(name)
+    return host.log(name).strip()
+
+
+@pytest.mark.parametrize("place", ["data", "pods", "home", "cwd"])
+async def test_folders_of_this_machine_are_not_there(host: Host, place: str) -> None:
+    places = {"data": host.folders.data, "pods": host.folders.pods, "home": Path.home(), "cwd": Path.cwd() / "tests"}
+    target = places[place]
+    code = f"import os; print([f for f in (os.listdir({str(target)!r}) if os.path.isdir({str(target)!r}) else [])])"
+    seen = await said(host, code)
+    assert seen in ("[]", "['.pyenv']", "['.local']"), "only the way down to the interpreter may be there"
+
+
+async def test_the_canary_is_nowhere(host: Host) -> None:
+    code = f"""
+import os
+found = []
+for folder, folders, files in os.walk('/', onerror=lambda e: None):
+    if folder.startswith(('/proc', '/usr', '/dev')) or 'site-packages' in folder: folders.clear(); continue
+    for file in files:
+        try:
+            if {CANARY!r} in open(os.path.join(folder, file), errors='ignore').read(4096): found.append(file)
+        except OSError: pass
+print(found)
+"""
+    assert await said(host, code) == "[]"
+
+
+async def test_it_has_no_capabilities_and_gains_none(host: Host) -> None:
+    code = (
+        "print([l.split()[1] for l in open('/proc/self/status') if l.startswith(('CapEff', 'CapPrm', 'NoNewPrivs'))])"
+    )
+    assert await said(host, code) == "['0000000000000000', '0000000000000000', '1']"
+
+
+@pytest.mark.parametrize("path", ["/x", "/usr/x", "/etc/x", "/dev/x", "/job/x"])
+async def test_only_volumes_and_tmp_can_be_written(host: Host, path: str) -> None:
+    code = f"""
+try: open({path!r}, 'w').write('x'); print('written')
+except OSError: print('refused')
+open('/tmp/x', 'w').write('x')
+"""
+    assert await said(host, code) == "refused"
+
+
+async def test_it_sees_its_own_processes_alone(host: Host) -> None:
+    code = "import os; print(sorted(int(p) for p in os.listdir('/proc') if p.isdigit()), os.getpid())"
+    assert await said(host, code) == "[1, 2] 2"
+
+
+async def test_read_only_mounts(host: Host) -> None:
+    code = "import sys\ntry: open('/shared/x', 'w')\nexcept OSError as e: print(e.strerror)"
+    mounts = [{"name": "shared", "mountPath": "/shared", "readOnly": True}]
+    name = host.run_pod(containers=[script(code, volumeMounts=mounts)], volumes=SHARED)
+    await host.ended(name)
+    assert host.log(name).strip() == "Read-only file system"
+
+
+async def test_secrets_are_in_no_command_line_and_the_servers_environment_is_not_inherited(host: Host) -> None:
+    os.environ["SERVER_CANARY"] = CANARY
+    host.kube.add(SECRETS, {"metadata": {"name": "keys"}, "data": {"k": "a2V5LWNhbmFyeQ=="}})
+    key = {"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "keys", "key": "k"}}}
+    code = "import os, time; print(sorted(os.environ), flush=True); print(os.environ['KEY'], flush=True); time.sleep(1)"
+    name = host.run_pod(containers=[script(code, env=[key])])
+    await host.container(name, "main", "running")
+    lines = [_cmdline(pid) for pid in os.listdir("/proc") if pid.isdigit()]
+    assert not [line for line in lines if b"key-canary" in line]
+    await host.ended(name)
+    assert "SERVER_CANARY" not in host.log(name)
+    assert "key-canary" in host.log(name)
+
+
+def _cmdline(pid: str) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return b""
