@@ -92,7 +92,9 @@ class Controller:
             self.work.add(key)
 
     async def resync(self) -> None:
-        for key in await resync(self._client, self.view, self.namespaces):
+        keys = await resync(self._client, self.view, self.namespaces)
+        self._reconciler.take_slots()
+        for key in keys:
             self.work.add(key)
         self.last_resync = time.monotonic()
         self.synced.set()

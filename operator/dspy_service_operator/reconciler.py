@@ -124,17 +124,27 @@ class Reconciler:
         glance = self._observer.glance(key, current)
         return replace(glance, slot=seen.slot, prerequisites=seen.prerequisites, words=seen.words, fresh=True)
 
+    def take_slots(self) -> None:
+        """All that run take their slots before any slot is given away: after a restart the queue knows of none."""
+        for key in self._view.keys():
+            entry = self._view.get(key)
+            if entry is not None and entry.job is not None and not entry.job.finished and self._runs(key, entry.job):
+                self._queue.hold(key)
+
     def _take_place(self, key: Key, job: OptimizationJob) -> None:
         """In the queue, or among those that run: an attempt that exists holds its slot whatever the limit says."""
         if job.finished or job.spec.suspend:
             return
-        uid = job.metadata.uid
-        if any(child.active and child.owner_uid == uid for child in self._view.jobs.of(key)) or _under_way(job):
+        if self._runs(key, job):
             self._queue.hold(key)
             return
         place = rank(job.spec.run.priority, job.metadata.creation_timestamp, job.metadata.name)
         self._queue.offer(key, place)
         self._admit(besides=key)
+
+    def _runs(self, key: Key, job: OptimizationJob) -> bool:
+        uid = job.metadata.uid
+        return _under_way(job) or any(child.active and child.owner_uid == uid for child in self._view.jobs.of(key))
 
     def _leave(self, key: Key) -> None:
         self._queue.withdraw(key)
