@@ -13,7 +13,7 @@ PROGRAM = pickle.dumps({"a": [1, 2, 3], "b": "text"})
 
 def make_artifact(content: bytes = PROGRAM, **changes: object) -> Artifact:
     given = {"metadata": {"dspy": "3"}, "optimized_prompt": "# Prompt", "program_state": {"p": 1}} | changes
-    return Artifact("artifacts/j", base64.b64encode(content).decode(), **given)  # type: ignore[arg-type]  # any values
+    return Artifact("artifacts/j", base64.b64encode(content).decode(), **given)
 
 
 def test_the_files_are_what_was_sent(tmp_path: Path) -> None:
