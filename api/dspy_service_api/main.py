@@ -15,6 +15,7 @@ from dspy_service_api.settings import Settings
 from dspy_service_core.errors import ServiceError
 from dspy_service_core.kube import config
 from dspy_service_core.kube.client import HttpKubeClient
+from dspy_service_core.registry_file import RegistryError
 from dspy_service_core.store import open_store
 
 _GRACEFUL_SECONDS = 5
@@ -29,7 +30,7 @@ def main() -> None:
         store = open_store(settings.store_url)
     except ValidationError as exc:
         sys.exit("\n".join(f"{_variable(e['loc'])}{e['msg'].removeprefix('Value error, ')}" for e in exc.errors()))
-    except (config.ConfigError, ServiceError) as exc:
+    except (config.ConfigError, RegistryError, ServiceError) as exc:
         sys.exit(str(exc))
     app = create_app(settings, cluster, store, acceptance)
     uvicorn.run(

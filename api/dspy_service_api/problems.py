@@ -124,9 +124,7 @@ def install(app: FastAPI, retry_after: int) -> None:
     async def handle(request: Request, exc: Exception) -> Response:
         problem = problem_of(exc)
         if problem.status >= 500:
-            log.error(
-                "%s %s: %s", request.method, request.url.path, exc, exc_info=exc if problem.status == 500 else None
-            )
+            log.warning("%s %s: %s", request.method, request.url.path, exc)
         return answer(problem, retry_after)
 
     for kind in RULES.keys() - {BodyTooLarge} | {errors.ServiceError}:

@@ -2,7 +2,7 @@
 
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AliasChoices, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -84,7 +84,9 @@ class Settings(BaseSettings):
         description="Not ready when the cluster has been silent for so long (watch bookmarks count).",
     )
     retry_after_seconds: int = Field(default=5, ge=1, description="Retry-After of answers with 503.")
-    log_level: str = Field(default="INFO", description="Level of the API's own log: DEBUG tells of every request.")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="INFO", description="Level of the API's own log: DEBUG tells of every request."
+    )
 
     @model_validator(mode="before")
     @classmethod
