@@ -100,12 +100,15 @@ def definition(http: KubeHttp, document: dict[str, Any]) -> Iterator[None]:
     """Creates a definition, waits until it is served, and deletes it at the end."""
     path = f"{_DEFINITIONS}/{document['metadata']['name']}"
     spec = document["spec"]
-    served = f"/apis/{spec['group']}/{spec['versions'][0]['name']}/{spec['names']['plural']}"
+    version = f"apis/{spec['group']}/{spec['versions'][0]['name']}"
+    served = f"/{version}/{spec['names']['plural']}"
 
     def is_served() -> bool:
         conditions = ok(http.get(path)).get("status", {}).get("conditions", [])
         established = any(c["type"] == "Established" and c["status"] == "True" for c in conditions)
-        return established and http.get(served).status_code == 200
+        if not established or http.get(served).status_code != 200:
+            return False
+        return version in ok(http.get("/openapi/v3"))["paths"]
 
     ok(http.post(_DEFINITIONS, document))
     wait_for(is_served, what="the definition is established and served")

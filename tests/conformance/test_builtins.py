@@ -8,10 +8,17 @@ import pytest
 from kubernetes import client
 
 from kube_http import KubeHttp, ok, refused
+from waiting import wait_for
 
 
 def _path(namespace: str, plural: str, group: str = "api/v1") -> str:
     return f"/{group}/namespaces/{namespace}/{plural}"
+
+
+@pytest.fixture
+def default_account(http: KubeHttp, namespace: str) -> None:
+    """A controller makes it soon after the namespace, and pods are refused before."""
+    wait_for(lambda: http.get(f"{_path(namespace, 'serviceaccounts')}/default").status_code == 200)
 
 
 def test_a_secret_takes_text_and_gives_base64(http: KubeHttp, namespace: str) -> None:
@@ -76,13 +83,11 @@ def test_a_jobs_pods_are_kept_unless_the_client_says(http: KubeHttp, namespace: 
     refused(http.get(f"{path}/j"), 404, "NotFound")
 
 
+@pytest.mark.usefixtures("controllers", "default_account")
 def test_a_pod_begins_pending(http: KubeHttp, namespace: str) -> None:
     spec = {"containers": [{"name": "main", "image": "example.com/none"}], "automountServiceAccountToken": False}
     spec |= {"schedulerName": "nobody"}
-    created = http.post(_path(namespace, "pods"), {"metadata": {"name": "p"}, "spec": spec})
-    if created.status_code == 403:
-        pytest.skip("this cluster makes the default ServiceAccount first, and no controller does")
-    pod = ok(created)
+    pod = ok(http.post(_path(namespace, "pods"), {"metadata": {"name": "p"}, "spec": spec}))
     assert pod["status"]["phase"] == "Pending"
     assert pod["spec"]["restartPolicy"] == "Always"
     listed = ok(http.get(_path(namespace, "pods"), fieldSelector="status.phase=Pending"))
@@ -128,7 +133,7 @@ def test_a_lease_has_one_holder(http: KubeHttp, namespace: str) -> None:
     refused(http.put(f"{path}/leader", lease | {"spec": spec | {"holderIdentity": "three"}}), 409, "Conflict")
 
 
-@pytest.mark.usefixtures("controllers")
+@pytest.mark.usefixtures("controllers", "default_account")
 def test_a_namespace_is_furnished(api: client.ApiClient, namespace: str) -> None:
     core = client.CoreV1Api(api)
     assert core.read_namespaced_service_account("default", namespace).metadata.name == "default"

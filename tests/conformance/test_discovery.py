@@ -81,4 +81,6 @@ def test_the_administrator_may(http: KubeHttp) -> None:
 
 
 def test_without_a_token_nothing_is_told(http: KubeHttp) -> None:
+    if not http.has_token:
+        pytest.skip("this kubeconfig proves itself by certificate, which a wrong token does not undo")
     refused(http.get("/api/v1/secrets", authorization="Bearer wrong"), 401, "Unauthorized")

@@ -23,6 +23,7 @@ class KubeHttp:
 
     def __init__(self, kubeconfig: Path) -> None:
         config = from_kubeconfig(kubeconfig)
+        self.has_token = bool(config.tokens.header())
         verify: ssl.SSLContext | bool = config.ssl_context or True
         self._client = httpx.Client(
             base_url=config.server, verify=verify, headers=config.tokens.header(), timeout=30, trust_env=False
