@@ -45,6 +45,7 @@ _KEY = re.compile(r"(?!\.\.?(?:/|$))[A-Za-z0-9._-]+(?:/(?!\.\.?(?:/|$))[A-Za-z0-
 _URL_SECRETS = re.compile(r"(?<=://)[^/@\s]+@|\?[^\s)\"',]+")
 _SERVER_WORDS = re.compile(r"(status code: \d+[\w -]*).*")
 _REASON_LENGTH = 300
+_PIECE_BYTES = 1024 * 1024
 _PARTS_AT_ONCE = 2
 """Each takes 5 MB of memory while it is on its way."""
 _MAY_BE_MISSING = ("read", "look up", "delete")
@@ -88,6 +89,17 @@ class Store:
             if self._folder is not None:
                 return (self._folder / key).read_bytes()
             return bytes(obstore.get(self._backend, key).bytes())
+
+    def pieces(self, key: str) -> Iterator[bytes]:
+        """The content in parts of about a megabyte, for what is too large to hold."""
+        with _failures("read", _checked(key)):
+            if self._folder is not None:
+                with (self._folder / key).open("rb") as file:
+                    while piece := file.read(_PIECE_BYTES):
+                        yield piece
+                return
+            for part in obstore.get(self._backend, key).stream(_PIECE_BYTES):
+                yield bytes(part)
 
     async def get_async(self, key: str) -> bytes:
         if self._folder is not None:

@@ -15,7 +15,7 @@ from dspy_service_core.store import Store, open_store
 from dspy_service_runner.reporter.arguments import Arguments
 from dspy_service_runner.reporter.assembly import assemble, new_report, status_of
 from dspy_service_runner.reporter.checkpoint import Checkpoint
-from dspy_service_runner.reporter.cluster import NotAllowed, Object, OwnResource, Unreachable
+from dspy_service_runner.reporter.cluster import NotAllowed, Object, OwnResource, Refused, Unreachable
 from dspy_service_runner.reporter.dataset import UsersFault
 from dspy_service_runner.reporter.documents import Result
 from dspy_service_runner.reporter.ending import Ending
@@ -99,10 +99,15 @@ class Attempt:
         return self.patience.repeat(step, self._tell)
 
     def _tell(self, error: Exception) -> None:
+        """Of what is going on alone: a predecessor in this pod may have said more than is known again yet."""
         self.report.trouble = f"{error}; trying again"
+        run = self.report.run()
+        parts = (
+            ("attempt", "podUID", "message") if is_ready(self.arguments) else ("attempt", "podUID", "message", "stage")
+        )
         try:
-            self.own_resource.patch_run(self.report.run())
-        except (Unreachable, NotAllowed) as failure:
+            self.own_resource.patch_run({part: run[part] for part in parts})
+        except (Unreachable, NotAllowed, Refused) as failure:
             logger.warning("%s", failure)
 
 

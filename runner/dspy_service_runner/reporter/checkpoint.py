@@ -14,7 +14,7 @@ from pathlib import Path
 
 from dspy_service_core import pod_files
 from dspy_service_core.errors import StoreError
-from dspy_service_core.store import NotFound, Store
+from dspy_service_core.store import Store
 from dspy_service_runner.reporter.checked_file import CheckedFile, HoldsKey
 from dspy_service_runner.reporter.out_folder import OutFolder, Seen
 from dspy_service_runner.reporter.redaction import Redactor
@@ -104,7 +104,5 @@ def restore_checkpoint(store: Store, into: Path) -> None:
     for entry in store.files(pod_files.CHECKPOINT):
         target = into / entry.key
         target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            target.write_bytes(store.get(entry.key))
-        except NotFound:
-            continue
+        with target.open("wb") as file:
+            file.writelines(store.pieces(entry.key))

@@ -11,6 +11,8 @@ from typing import Any
 
 import orjson
 
+from dspy_service_runner.reporter.json_file import JsonFile, NotJson
+
 Row = dict[str, Any]
 MAX_CSV_FIELD = 16 * 1024 * 1024
 
@@ -37,6 +39,14 @@ def read_rows(path: Path, name: str) -> Iterator[Any]:
         yield from _FORMATS[ending](path)
     except UnicodeDecodeError as error:
         raise InvalidDataset(f"The dataset '{name}' is not UTF-8: {error.reason} at byte {error.start}.") from None
+
+
+def json_rows(path: Path, member: str = "") -> Iterator[Any]:
+    """The rows of a JSON array, or of the array that is a member of the object in the file."""
+    try:
+        yield from JsonFile(path).items(member)
+    except NotJson as error:
+        raise InvalidDataset(f"The dataset is not a JSON array of rows: {error}.") from None
 
 
 def check_rows(rows: Iterable[Any], columns: Mapping[str, Mapping[str, str]]) -> Iterator[Row]:
@@ -78,16 +88,6 @@ def _json_lines(path: Path) -> Iterator[Any]:
                 raise InvalidDataset(f"Row {number} of the dataset is not JSON: {error}.") from None
 
 
-def _json_array(path: Path) -> Iterator[Any]:
-    try:
-        found = orjson.loads(path.read_bytes().removeprefix(b"\xef\xbb\xbf"))
-    except orjson.JSONDecodeError as error:
-        raise InvalidDataset(f"The dataset is not JSON: {error}.") from None
-    if not isinstance(found, list):
-        raise InvalidDataset("The dataset is not a JSON array of rows.")
-    yield from found
-
-
 def _csv(path: Path) -> Iterator[Row]:
     csv.field_size_limit(MAX_CSV_FIELD)
     with path.open(newline="", encoding="utf-8-sig") as file:
@@ -104,6 +104,6 @@ def _csv(path: Path) -> Iterator[Row]:
 _FORMATS: dict[str, Callable[[Path], Iterator[Any]]] = {
     ".jsonl": _json_lines,
     ".ndjson": _json_lines,
-    ".json": _json_array,
+    ".json": json_rows,
     ".csv": _csv,
 }

@@ -74,7 +74,7 @@ def _local_path(uri: str) -> Path:
 def _read_object(uri: str, _prefixes: tuple[str, ...]) -> Iterator[bytes]:
     root, _, name = uri.rpartition("/")
     try:
-        yield open_store(root).get(name)
+        yield from open_store(root).pieces(name)
     except NotFound:
         raise UsersFault("DatasetNotFound", f"There is no dataset at {uri}.") from None
     except StoreError as error:

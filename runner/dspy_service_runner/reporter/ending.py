@@ -6,6 +6,7 @@ that follows after a kill.
 """
 
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
@@ -25,6 +26,8 @@ from dspy_service_runner.reporter.patience import Patience
 logger = logging.getLogger("dspy_service.reporter")
 
 _IDLE = 3600.0
+_LONG_UNHEARD = 30.0
+"""Without an answer for so long, another attempt may have begun: ask before writing a result."""
 T = TypeVar("T")
 
 
@@ -35,9 +38,12 @@ class Ending:
     patience: Patience
     artifact_url: str
     open_store: Callable[[str], Store]
+    clock: Callable[[], float] = time.monotonic
 
     def hand_over(self, result: Result) -> None:
         """Ends with the status that tells the result."""
+        if self.clock() - self.outbox.answered > _LONG_UNHEARD:
+            self._check_place()
         self.outbox.look_at_progress()
         self._ship_streams()
         summary = self._repeat(lambda: self._store_result(result))

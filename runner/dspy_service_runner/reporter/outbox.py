@@ -13,7 +13,7 @@ from dspy_service_core import pod_files
 from dspy_service_core.errors import StoreError
 from dspy_service_core.store import Store
 from dspy_service_runner.reporter import plain
-from dspy_service_runner.reporter.cluster import OwnResource, Refused
+from dspy_service_runner.reporter.cluster import NotAllowed, OwnResource, Refused
 from dspy_service_runner.reporter.documents import (
     MAX_PROGRESS_BYTES,
     MAX_RESULT_BYTES,
@@ -46,6 +46,8 @@ class Outbox:
     heed: Callable[[dict[str, Any]], None]
     """Called with each answer of the API server: the resource as it is now."""
     known: dict[str, Any] = field(default_factory=dict)
+    answered: float = field(default_factory=time.monotonic)
+    """When the API server last said that this pod is the recorded attempt."""
     _progress_seen: Seen | None = field(init=False, default=None)
     _said: set[str] = field(init=False, default_factory=set)
     _bare: bool = field(init=False, default=False)
@@ -117,7 +119,7 @@ class Outbox:
                 stream.settle(self.report)
 
     def patch(self) -> None:
-        """Raises what `OwnResource.patch_run` does, but for a refusal: then the next one holds only our own words."""
+        """Raises `Fenced`, `Unreachable` and `NotAllowed`. What the server refuses is said in our own words alone."""
         self._send(self.report.run())
 
     def patch_streams(self) -> None:
@@ -130,9 +132,11 @@ class Outbox:
         try:
             self.known = self.own_resource.patch_run(with_removals(bare(run) if self._bare else run, known))
         except Refused as refusal:
-            logger.error("the status was refused: %s", refusal)
-            if not self._bare:
-                self._bare = True
-                self._send(run)
+            if self._bare:
+                raise NotAllowed(f"the status was refused: {refusal}") from None
+            logger.error("the status was refused, and is said in our own words alone: %s", refusal)
+            self._bare = True
+            self._send(run)
             return
+        self.answered = time.monotonic()
         self.heed(self.known)

@@ -5,7 +5,7 @@
 """
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +16,15 @@ from dspy_service_core.segments import stream
 from dspy_service_core.store import Store
 from dspy_service_runner.reporter.arguments import Arguments
 from dspy_service_runner.reporter.checkpoint import restore_checkpoint
-from dspy_service_runner.reporter.dataset import UsersFault, check_rows, read_rows, write_rows
+from dspy_service_runner.reporter.dataset import UsersFault, check_rows, json_rows, read_rows, write_rows
 from dspy_service_runner.reporter.dataset_uri import fetch
 from dspy_service_runner.reporter.documents import Usage, read_usage
+from dspy_service_runner.reporter.json_file import JsonFile
 
 REFERENCED = "value"
 """The file that a ConfigMap's referenced key is mounted as."""
 _FETCHED = ".dataset"
+_FETCHED_PAYLOAD = ".payload"
 
 JsonObject = dict[str, Any]
 
@@ -35,7 +37,7 @@ def is_ready(arguments: Arguments) -> bool:
 def restore(arguments: Arguments, resource: JsonObject, store: Store, earlier: Usage) -> None:
     """Everything but `ready`."""
     spec = resource["spec"]
-    payload = _payload(spec, store)
+    payload = _payload(spec, store, arguments.in_folder)
     job = {
         "jobId": names.job_id(arguments.resource),
         "name": arguments.resource,
@@ -49,7 +51,8 @@ def restore(arguments: Arguments, resource: JsonObject, store: Store, earlier: U
     }
     rows = _rows(spec["dataset"], payload, arguments)
     write_rows(check_rows(rows, spec["columns"]), arguments.in_folder / pod_files.ROWS)
-    (arguments.in_folder / _FETCHED).unlink(missing_ok=True)
+    for fetched in (_FETCHED, _FETCHED_PAYLOAD):
+        (arguments.in_folder / fetched).unlink(missing_ok=True)
     _write_calls(store, arguments.in_folder / pod_files.CALLS)
     restore_checkpoint(store, arguments.in_folder)
     (arguments.in_folder / pod_files.JOB).write_bytes(orjson.dumps(job))
@@ -75,43 +78,37 @@ def earlier_usage(arguments: Arguments) -> Usage | None:
     return read_usage(job.get("earlierUsage"))
 
 
-@dataclass(frozen=True, slots=True)
-class Payload:
-    content: JsonObject
-
-    def take(self, part: str) -> Any:
-        if part not in self.content:
-            raise UsersFault("PayloadDamaged", f"The job's payload in the store holds no {part}.")
-        return self.content[part]
-
-
-def _payload(spec: JsonObject, store: Store) -> Payload:
-    """The document that large rows and code were moved to; empty where nothing was."""
+def _payload(spec: JsonObject, store: Store, folder: Path) -> JsonFile | None:
+    """The document that large rows and code were moved to; None where nothing was."""
     sources = [spec[part].get("payload") for part in ("signature", "metric", "dataset")]
     digests = {source["digest"] for source in sources if source}
     if not digests:
-        return Payload({})
-    content = store.get(pod_files.PAYLOAD)
-    found = f"sha256:{hashlib.sha256(content).hexdigest()}"
-    if digests != {found}:
-        raise UsersFault("DigestMismatch", f"The job's payload in the store has the digest {found}.")
-    return Payload(orjson.loads(content))
+        return None
+    path, found = folder / _FETCHED_PAYLOAD, hashlib.sha256()
+    with path.open("wb") as file:
+        for piece in store.pieces(pod_files.PAYLOAD):
+            found.update(piece)
+            file.write(piece)
+    if digests != {f"sha256:{found.hexdigest()}"}:
+        message = f"The job's payload in the store has the digest sha256:{found.hexdigest()}."
+        raise UsersFault("DigestMismatch", message)
+    return JsonFile(path)
 
 
-def _code(spec: JsonObject, part: str, payload: Payload, refs: Path) -> str:
+def _code(spec: JsonObject, part: str, payload: JsonFile | None, refs: Path) -> str:
     source = spec[part]
     if source.get("code") is not None:
         return str(source["code"])
-    if source.get("payload"):
-        return str(payload.take(part))
+    if payload is not None and source.get("payload"):
+        return str(payload.member(part) or "")
     return _referenced(refs / part, source["configMapKeyRef"]).read_text(encoding="utf-8", errors="replace")
 
 
-def _rows(dataset: JsonObject, payload: Payload, arguments: Arguments) -> Any:
+def _rows(dataset: JsonObject, payload: JsonFile | None, arguments: Arguments) -> Iterable[Any]:
     if dataset.get("rows") is not None:
-        return dataset["rows"]
-    if dataset.get("payload"):
-        return payload.take("rows")
+        return list(dataset["rows"])
+    if payload is not None and dataset.get("payload"):
+        return json_rows(arguments.in_folder / _FETCHED_PAYLOAD, "rows")
     if reference := dataset.get("configMapKeyRef"):
         return read_rows(_referenced(arguments.refs_folder / "dataset", reference), reference["key"])
     fetched = arguments.in_folder / _FETCHED

@@ -3,7 +3,7 @@
 import random
 from dataclasses import dataclass, field
 
-SHORTEST_LOOK = 0.01
+SHORTEST_LOOK = 0.005
 LONGEST_LOOK = 0.2
 QUIET_SHARE = 0.1
 FIRST_PATCH_AFTER = 0.5

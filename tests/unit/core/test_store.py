@@ -35,6 +35,9 @@ def test_pieces_are_streamed(store: Store) -> None:
     pieces = [os.urandom(1_000_000) for _ in range(11)]
     store.put("big", iter(pieces), durable=True)
     assert store.get("big") == b"".join(pieces)
+    assert b"".join(store.pieces("big")) == b"".join(pieces)
+    with pytest.raises(NotFound):
+        list(store.pieces("none"))
 
 
 def test_a_stream_that_breaks_leaves_what_was_there(store: Store) -> None:

@@ -469,6 +469,23 @@ def test_a_server_that_refuses_what_user_code_chose_gets_our_own_words(
     assert api.run["metrics"] == {}
 
 
+def test_a_server_that_refuses_everything_for_a_while(pod: ReporterPod, api: AttemptApi) -> None:
+    refused: list[int] = []
+
+    def refuse(method: str) -> Answer | None:
+        if method == "PATCH" and len(refused) < 5:
+            refused.append(1)
+            return refusal(403, "no role binding")
+        return None
+
+    with pod.running():
+        pod.wait_ready()
+        api.fault = refuse
+        pod.result("Failed", message="boom")
+        assert pod.wait_result()["message"] == "boom"
+    assert len(refused) == 5
+
+
 # -- what user code may do
 
 KEY = "sk-canary-0123456789"

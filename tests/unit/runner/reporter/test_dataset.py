@@ -9,6 +9,7 @@ import pytest
 
 from dspy_service_runner.reporter.dataset import InvalidDataset, UsersFault, check_rows, read_rows, write_rows
 from dspy_service_runner.reporter.dataset_uri import SourceAway, check_allowed, fetch
+from dspy_service_runner.reporter.json_file import JsonFile, NotJson
 
 ROWS = [{"a": "1", "b": "x"}, {"a": "2", "b": "ü"}]
 
@@ -31,7 +32,7 @@ BAD: list[tuple[str, bytes, str]] = [
     ("d.txt", b"", "one of .jsonl, .ndjson, .json, .csv"),
     ("d", b"", "told by its ending"),
     ("d.jsonl", b'{"a":"1"}\n\n{"a":', "Row 2 of the dataset is not JSON"),
-    ("d.json", b"{", "is not JSON"),
+    ("d.json", b"{", "is not a JSON array"),
     ("d.json", b'{"a": 1}', "not a JSON array"),
     ("d.csv", b"a,b\n1,2\n1\n", "Row 2 of the dataset has not as many fields"),
     ("d.csv", b"a,b\n1,2,3\n", "Row 1 of the dataset has not as many fields"),
@@ -45,6 +46,20 @@ def test_what_cannot_be_read_is_said(tmp_path: Path, name: str, content: bytes, 
     (tmp_path / "value").write_bytes(content)
     with pytest.raises(InvalidDataset, match=message):
         list(read_rows(tmp_path / "value", name))
+
+
+@pytest.mark.parametrize("large", [0, 1 << 30], ids=["value by value", "at once"])
+def test_a_json_file_of_any_size(tmp_path: Path, large: int) -> None:
+    path = tmp_path / "x"
+    path.write_bytes('\ufeff{"rows": [{"a": 1, "b": 0.5}, {"a": "ü", "b": null}], "metric": "def m"}'.encode())
+    file = JsonFile(path, large)
+    assert list(file.items("rows")) == [{"a": 1, "b": 0.5}, {"a": "ü", "b": None}]
+    assert (file.member("metric"), file.member("none")) == ("def m", None)
+    path.write_bytes(b"[1, [2]]")
+    assert list(JsonFile(path, large).items()) == [1, [2]]
+    path.write_bytes(b"[1, 2")
+    with pytest.raises(NotJson):
+        list(JsonFile(path, large).items())
 
 
 COLUMNS = {"inputs": {"question": "a"}, "outputs": {"answer": "b"}}

@@ -1,5 +1,6 @@
 """The real process on a file:// store, over TLS: killed, ended, starved, measured."""
 
+import hashlib
 import random
 import signal
 import subprocess
@@ -8,6 +9,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import orjson
 import pytest
 
 from attempt_api import POD_UID, AttemptApi
@@ -215,8 +217,22 @@ def test_it_stays_small(pod: ReporterPod, api: AttemptApi) -> None:
     terminate(process)
 
 
+def test_it_stays_small_with_a_large_payload(pod: ReporterPod, api: AttemptApi) -> None:
+    rows = [{"text": f"{n} " + "some words of a ticket " * 10, "label": "a"} for n in range(60_000)]
+    content = orjson.dumps({"rows": rows, "signature": "class S", "metric": "def m"})
+    pod.store.put("payload.json", content)
+    source = {"payload": {"digest": f"sha256:{hashlib.sha256(content).hexdigest()}"}}
+    api.resource["spec"] |= {"signature": source, "metric": source, "dataset": source}
+    process = pod.start()
+    pod.wait_ready()
+    assert (pod.inputs / "rows.jsonl").read_bytes().count(b"\n") == 60_000
+    assert pod.job()["spec"]["metric"] == {"code": "def m"}
+    assert memory_kb(process.pid, "VmHWM") < LIMIT_KB
+    terminate(process)
+
+
 def test_heavy_modules_are_not_imported() -> None:
-    heavy = ("pydantic", "rich", "click", "aiohttp", "dspy", "yaml", "asyncio", "dspy_service_core.job")
+    heavy = ("pydantic", "rich", "click", "aiohttp", "dspy", "yaml", "asyncio", "ijson", "dspy_service_core.job")
     code = f"import sys; import dspy_service_runner.reporter.main; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
