@@ -27,8 +27,10 @@ demo: $(READY)
 up: $(READY)
 	$(BIN)/dspy-service up $(ARGS)
 
+# What shares nothing runs side by side; whole services get the machine for themselves.
 test: $(READY)
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n 2 tests/unit tests/conformance $(ARGS)
+	$(BIN)/python -m pytest tests/e2e tests/faults $(ARGS)
 
 check: $(READY)
 	$(BIN)/ruff format --check .
