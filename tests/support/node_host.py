@@ -4,14 +4,14 @@ import asyncio
 import os
 import sys
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from dspy_service_core.kube.resources import JOBS, PODS
+from dspy_service_core.kube.resources import PODS
 from dspy_service_local.node.cgroups import find_cgroups
 from dspy_service_local.node.context import Folders, NodeContext
 from dspy_service_local.node.job_controller import JobController
@@ -23,7 +23,7 @@ from dspy_service_local.node.processes import Launcher, PlainLauncher, SandboxLa
 from dspy_service_local.node.sandbox import Sandbox, find_sandbox
 from dspy_service_local.node.usage import UsageWatch
 from dspy_service_local.node.warm_pool import WarmPool
-from dspy_service_local.node.warm_shape import Shape
+from dspy_service_local.node.warm_shape import WARM_COMMANDS, Shape
 from fake_kube import FakeKube
 from waiting import until
 
@@ -95,14 +95,16 @@ async def node_host(
     kube: FakeKube | None = None,
     limits: PodLimits | None = None,
     shape: Shape | None = None,
+    commands: Mapping[str, str] = WARM_COMMANDS,
+    base_env: Mapping[str, str] = BASE_ENV,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> AsyncIterator[Host]:
     """Everything that it started ends with it; `shape` turns the warm pool on."""
     kube, folders, tokens = kube or FakeKube(), Folders(data), FakeTokens()
     launcher = launcher or PlainLauncher()
     limits, wanted = limits or PodLimits(), shape or Shape("", ())
-    pool = WarmPool(1 if shape else 0, wanted, launcher, folders.slots, folders.claims, BASE_ENV, limits)
-    context = NodeContext(kube, launcher, folders, tokens, BASE_ENV, limits, UsageWatch(), pool, now)
+    pool = WarmPool(1 if shape else 0, wanted, launcher, folders.slots, folders.claims, base_env, limits, commands)
+    context = NodeContext(kube, launcher, folders, tokens, base_env, limits, UsageWatch(), pool, now)
     node = Node(context)
     tasks = [asyncio.create_task(work) for work in (node.run(), JobController(kube, now).run())]
     await node.ready.wait()
@@ -115,14 +117,8 @@ async def node_host(
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def sandbox(data: Path) -> Sandbox:
-    found = find_sandbox(BASE_ENV, data)
-    assert isinstance(found, Sandbox), found
-    return found
-
-
-def launchers(data: Path) -> dict[str, Launcher]:
-    found = find_sandbox(BASE_ENV, data)
+def launchers(data: Path, visible: Sequence[Path] = ()) -> dict[str, Launcher]:
+    found = find_sandbox(BASE_ENV, data, visible)
     cgroups = find_cgroups()
     plain: dict[str, Launcher] = {"plain": PlainLauncher(cgroups)}
     return plain | ({"sandbox": SandboxLauncher(found, cgroups)} if isinstance(found, Sandbox) else {})
@@ -171,6 +167,3 @@ def make_job(pod: Object, name: str = "work", **spec: Any) -> Object:
 
 def owned_pods(kube: FakeKube) -> list[Object]:
     return [o for (_, o) in kube._objects.get(PODS.plural, {}).items()]
-
-
-__all__ = ["JOBS", "PODS"]

@@ -5,6 +5,7 @@ nor the disk suffers.
 """
 
 import asyncio
+import io
 import logging
 import os
 from collections import deque
@@ -126,16 +127,17 @@ def older(path: Path) -> Path:
     return path.with_name(path.name + ".1")
 
 
-def read_lines(path: Path, tail_lines: int | None = None) -> Iterator[bytes]:
-    """Lines with their times, the oldest first; `tail_lines` counts from the end."""
-    return _lines(path) if tail_lines is None else iter(deque(_lines(path), maxlen=tail_lines))
+def read_lines(path: Path, tail_lines: int | None = None, size: int | None = None) -> Iterator[bytes]:
+    """Lines with their times, the oldest first; `tail_lines` counts from the end, `size` bounds the newest file."""
+    lines = _lines(path, size)
+    return lines if tail_lines is None else iter(deque(lines, maxlen=tail_lines))
 
 
-def _lines(path: Path) -> Iterator[bytes]:
-    for part in (older(path), path):
+def _lines(path: Path, size: int | None) -> Iterator[bytes]:
+    for part, most in ((older(path), None), (path, size)):
         if part.exists():
             with part.open("rb") as file:
-                yield from (line for line in file if b" " in line)
+                yield from (line for line in io.BytesIO(file.read(most)) if b" " in line)
 
 
 def _open(path: Path) -> int:

@@ -45,7 +45,7 @@ class NodeLogs:
         since = _since(request.since_seconds, self._now())
         left = request.limit_bytes
         position = path.stat().st_size if path.exists() else 0
-        for piece in await asyncio.to_thread(_pieces, path, request.tail_lines, since, request.timestamps):
+        for piece in await asyncio.to_thread(_pieces, path, request, position, since):
             piece = piece if left is None else piece[:left]
             left = None if left is None else left - len(piece)
             yield piece
@@ -63,9 +63,9 @@ def _since(seconds: int | None, now: datetime) -> bytes:
     return (now.astimezone(UTC) - timedelta(seconds=seconds)).strftime("%Y-%m-%dT%H:%M:%S").encode()
 
 
-def _pieces(path: Path, tail_lines: int | None, since: bytes, timestamps: bool) -> list[bytes]:
-    lines: Iterable[bytes] = (line for line in read_lines(path, tail_lines) if line >= since)
-    whole = b"".join(line if timestamps else line.split(b" ", 1)[1] for line in lines)
+def _pieces(path: Path, request: Wanted, size: int, since: bytes) -> list[bytes]:
+    lines: Iterable[bytes] = (line for line in read_lines(path, request.tail_lines, size) if line >= since)
+    whole = b"".join(line if request.timestamps else line.split(b" ", 1)[1] for line in lines)
     return [whole[start : start + _PIECE_BYTES] for start in range(0, len(whole), _PIECE_BYTES)]
 
 

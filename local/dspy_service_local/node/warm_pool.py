@@ -45,8 +45,12 @@ class WarmProcess:
         self._sandboxed = sandboxed
 
     @property
+    def exited(self) -> asyncio.Future[int]:
+        return self._process.exited
+
+    @property
     def alive(self) -> bool:
-        return not self._process.exited.done()
+        return not self.exited.done()
 
     async def ready(self) -> None:
         """When it has imported everything; ends with `StartError` when it died over it."""
@@ -88,6 +92,7 @@ class Slot:
         self.folder = folder
         self.shape = shape
         self.processes: dict[str, WarmProcess] = {}
+        self.ready = False
 
     @property
     def alive(self) -> bool:
@@ -111,7 +116,9 @@ class WarmPool:
         claims: Path,
         base_env: Mapping[str, str],
         limits: PodLimits,
+        commands: Mapping[str, str] = WARM_COMMANDS,
     ) -> None:
+        self._commands = commands
         self._limits = limits
         self._size = size
         self._shape = shape
@@ -123,9 +130,14 @@ class WarmPool:
         self._taken = asyncio.Event()
         self._removals: set[asyncio.Task[None]] = set()
 
+    @property
+    def waiting(self) -> int:
+        """Slots whose processes have imported everything."""
+        return sum(slot.ready and slot.alive for slot in self._slots)
+
     def take(self, pod: Pod) -> Slot | None:
         """A slot that fits, the one that has waited longest; the pool follows the newest pod's shape."""
-        shape = shape_of(pod)
+        shape = shape_of(pod, self._commands)
         if shape is None or not self._size:
             return None
         self._shape = shape
@@ -158,6 +170,9 @@ class WarmPool:
                 slot.processes[container.name] = await self._start(slot, container)
             async with asyncio.timeout(_READY_SECONDS):
                 await asyncio.gather(*(p.ready() for p in list(slot.processes.values())))
+            slot.ready = True
+            for process in slot.processes.values():
+                process.exited.add_done_callback(lambda _: self._died(slot))
         except (StartError, TimeoutError, OSError) as exc:
             if slot in self._slots:
                 log.warning("no warm start for a while: %s", exc)
@@ -186,7 +201,7 @@ class WarmPool:
             folder = slot.folder / "volumes" / mount.volume
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             binds.append(Bind(folder, mount.path, mount.read_only))
-        entry = WARM_COMMANDS[container.command]
+        entry = self._commands[container.command]
         return Launch(
             command=(sys.executable, "-P", "-m", "dspy_service_runner.warm", entry, str(channel)),
             env={**self._base_env, **dict(container.env)},
@@ -205,6 +220,11 @@ class WarmPool:
         folder = self._claims / namespace / claim
         folder.mkdir(parents=True, exist_ok=True)
         return Bind(folder, f"/{claim}", False)
+
+    def _died(self, slot: Slot) -> None:
+        if slot in self._slots:
+            self._drop(slot)
+            self._taken.set()
 
     def _drop(self, slot: Slot) -> None:
         self._slots.remove(slot)

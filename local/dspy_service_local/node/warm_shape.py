@@ -4,7 +4,7 @@ A slot is made for a shape and a pod fits when its own shape is the same. The po
 operator's runner pods have, and follows when they come to look different.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from dspy_service_local.node.model import Container, Pod
@@ -43,9 +43,9 @@ class Shape:
     containers: tuple[WarmContainer, ...]
 
 
-def shape_of(pod: Pod) -> Shape | None:
+def shape_of(pod: Pod, commands: Collection[str] = WARM_COMMANDS) -> Shape | None:
     """None when no container of the pod could be served by a waiting process."""
-    containers = tuple(c for c in (_warm(pod, spec) for spec in pod.containers) if c)
+    containers = tuple(c for c in (_warm(pod, spec, commands) for spec in pod.containers) if c)
     return Shape(pod.namespace, containers) if containers else None
 
 
@@ -60,8 +60,8 @@ def default_shape(namespace: str, claim: str) -> Shape:
     return Shape(namespace, (reporter, optimizer))
 
 
-def _warm(pod: Pod, spec: Container) -> WarmContainer | None:
-    if len(spec.command) != 1 or spec.command[0] not in WARM_COMMANDS or spec.working_dir != "/":
+def _warm(pod: Pod, spec: Container, commands: Collection[str]) -> WarmContainer | None:
+    if len(spec.command) != 1 or spec.command[0] not in commands or spec.working_dir != "/":
         return None
     mounts, claims = [], set()
     for mount in spec.mounts:
