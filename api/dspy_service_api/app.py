@@ -16,6 +16,7 @@ from dspy_service_api.cache import JobCache
 from dspy_service_api.guard import Guard, rules_of
 from dspy_service_api.jobs import Jobs
 from dspy_service_api.layout import Acceptance
+from dspy_service_api.prepare import Preparer
 from dspy_service_api.ready_answers import ReadyAnswers
 from dspy_service_api.record import Json
 from dspy_service_api.remove import Removals
@@ -39,13 +40,12 @@ def create_app(
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         service = _service(settings, cluster, store, acceptance)
         app.state.service = service
-        watch = asyncio.create_task(service.reflector.run())
+        running = asyncio.create_task(service.run())
         yield
-        watch.cancel()
+        running.cancel()
         with suppress(asyncio.CancelledError):
-            await watch
-        await service.submits.settle()
-        await cluster.close()
+            await running
+        await service.close()
 
     app = FastAPI(title="DSPy as a Service", version=version("dspy-service"), lifespan=lifespan, redoc_url=None)
     app.add_middleware(Guard, rules=rules_of(settings))
@@ -64,13 +64,15 @@ def _service(
     acceptance: Acceptance,
 ) -> Service:
     cache = JobCache()
-    found = Jobs(
-        cluster, cache, store, settings.namespace, settings.newest_entries, ReadyAnswers(settings.answer_cache_bytes)
-    )
+    ready = ReadyAnswers(settings.answer_cache_bytes)
+    found = Jobs(cluster, cache, store, settings.namespace, settings.newest_entries, ready)
+    preparer = Preparer(found, settings.prepared_jobs if settings.store_url.startswith("file:") else 0)
+    cache.on_finished = preparer.finished
     return Service(
         settings=settings,
         cache=cache,
         reflector=Reflector(cluster, OPTIMIZATION_JOBS, cache, namespace=settings.namespace),
+        preparer=preparer,
         jobs=found,
         submits=Submits(cluster, cache, store, settings.namespace, acceptance.accept, settings.inline_body_bytes),
         removals=Removals(found, settings.delete_wait_seconds),

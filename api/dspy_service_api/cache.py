@@ -6,7 +6,7 @@ and none that was deleted, whatever an older list or watch event still says of i
 
 from bisect import bisect_left, insort
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from dspy_service_api.record import JobRecord, record_of
 from dspy_service_core.kube.protocol import Object
@@ -16,9 +16,10 @@ _TOMBSTONES = 10_000
 
 
 class JobCache:
-    """Implements the reflector's view; one event loop, no locks."""
+    """Implements the reflector's view; one event loop, no locks. `on_finished` is told of every finished version."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_finished: Callable[[JobRecord], None] = lambda record: None) -> None:
+        self.on_finished = on_finished
         self._records: dict[str, JobRecord] = {}
         self._by_age: list[tuple[str, str]] = []
         self._queue: list[tuple[int, str, str]] = []
@@ -75,6 +76,8 @@ class JobCache:
         if known := self._records.get(record.name):
             self._drop(known)
         self._records[record.name] = record
+        if record.finished:
+            self.on_finished(record)
         insort(self._by_age, record.order)
         if record.queue_order:
             insort(self._queue, record.queue_order)

@@ -10,7 +10,7 @@ from dspy_service_api import present
 from dspy_service_api.artifact import Artifact, read_artifact
 from dspy_service_api.cache import JobCache
 from dspy_service_api.present import ResultFile
-from dspy_service_api.ready_answers import ReadyAnswers
+from dspy_service_api.ready_answers import Key, ReadyAnswers
 from dspy_service_api.record import JobRecord, Json
 from dspy_service_api.transcript import Kind, Transcript
 from dspy_service_core import names
@@ -53,11 +53,15 @@ class Jobs:
         record = await self.find(job_id)
         if not record.finished:
             return await self._detail(record)
-        key = ("detail", record.uid, record.version)
-        if (answer := self.ready.get(key)) is None:
+        if (answer := self.ready.get(_detail_key(record))) is None:
             answer = await self._detail(record)
-            self.ready.put(key, answer)
+            self.ready.put(_detail_key(record), answer)
         return answer
+
+    async def prepare(self, record: JobRecord) -> None:
+        """The answer about a finished job, before anybody asks."""
+        if _detail_key(record) not in self.ready:
+            self.ready.put(_detail_key(record), await self._detail(record))
 
     async def transcript(self, job_id: str, kind: Kind) -> Json:
         return await self._newest(await self.find(job_id), kind)
@@ -113,6 +117,10 @@ class Jobs:
             return ResultFile(metric_name=record.metric_name)
         except (orjson.JSONDecodeError, AttributeError):
             raise StoreError(f"'{key}' in the store is broken") from None
+
+
+def _detail_key(record: JobRecord) -> Key:
+    return ("detail", record.uid, record.version)
 
 
 def _result_of(document: dict[str, Any], record: JobRecord) -> ResultFile:

@@ -1,75 +1,85 @@
 """Ready answers about finished jobs: they never change, and assembling one reads about ten small files.
 
-Bounded in bytes. The newest used stay as they are, a quarter of the memory; what falls out of there is compressed
-(logs and JSON shrink to about a fifth, and decompressing takes a tenth of the time of assembling) before it is
-forgotten, so that a few thousand finished jobs fit.
+They lie in two temporary files without a name, which the system's page cache keeps in memory as long as there is
+room: reading one back takes about as long as copying it, and the process itself stays small however many there are.
+When the younger file is full the older one is dropped: what was not asked for since is assembled again one day.
 """
 
-import zlib
-from collections import OrderedDict
+import logging
+import os
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import IO
+
+log = logging.getLogger(__name__)
 
 Key = tuple[str, str, str]
 """Which answer, the job's uid, the resource's version."""
 
-_HOT_SHARE = 4
-_LARGEST_SHARE = 8
-"""One answer takes at most this part of the memory: a huge one would push all others out."""
-_FASTEST = 1
 
-
-class Bounded:
-    """An LRU of bytes, bounded in bytes; what falls out is handed back."""
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._held: OrderedDict[Key, bytes] = OrderedDict()
-        self.size = 0
+@dataclass(slots=True)
+class Generation:
+    file: IO[bytes]
+    size: int = 0
+    places: dict[Key, tuple[int, int]] = field(default_factory=dict)
 
     def get(self, key: Key) -> bytes | None:
-        if (value := self._held.get(key)) is not None:
-            self._held.move_to_end(key)
-        return value
+        place = self.places.get(key)
+        if place is None:
+            return None
+        offset, size = place
+        answer = os.pread(self.file.fileno(), size, offset)
+        return answer if len(answer) == size else None
 
-    def pop(self, key: Key) -> bytes | None:
-        if (value := self._held.pop(key, None)) is not None:
-            self.size -= len(value)
-        return value
-
-    def put(self, key: Key, value: bytes) -> list[tuple[Key, bytes]]:
-        self.pop(key)
-        self._held[key] = value
-        self.size += len(value)
-        fallen = []
-        while self.size > self._limit:
-            old, fell = self._held.popitem(last=False)
-            self.size -= len(fell)
-            fallen.append((old, fell))
-        return fallen
+    def put(self, key: Key, answer: bytes) -> None:
+        if os.pwrite(self.file.fileno(), answer, self.size) == len(answer):
+            self.places[key] = (self.size, len(answer))
+            self.size += len(answer)
 
 
 class ReadyAnswers:
-    def __init__(self, limit: int) -> None:
-        self._largest = limit // _LARGEST_SHARE
-        self._hot = Bounded(limit // _HOT_SHARE)
-        self._cold = Bounded(limit - limit // _HOT_SHARE)
+    """Bounded in bytes of both files together; 0 keeps nothing."""
+
+    def __init__(self, limit: int, open_file: Callable[[], IO[bytes]] = tempfile.TemporaryFile) -> None:
+        self._each = limit // 2
+        self._open_file = open_file
+        self._young = Generation(open_file())
+        self._old = Generation(open_file())
 
     @property
     def size(self) -> int:
-        return self._hot.size + self._cold.size
+        return self._young.size + self._old.size
+
+    def __contains__(self, key: Key) -> bool:
+        return key in self._young.places or key in self._old.places
 
     def get(self, key: Key) -> bytes | None:
-        if (hot := self._hot.get(key)) is not None:
-            return hot
-        if (packed := self._cold.get(key)) is None:
+        try:
+            if (answer := self._young.get(key)) is not None:
+                return answer
+            if (answer := self._old.get(key)) is not None:
+                self.put(key, answer)
+            return answer
+        except OSError as exc:
+            log.warning("a ready answer cannot be read: %s", exc.strerror)
             return None
-        answer = zlib.decompress(packed)
-        self.put(key, answer)  # what it pushes out of the hot part is compressed already
-        return answer
 
     def put(self, key: Key, answer: bytes) -> None:
-        if len(answer) > self._largest:
+        """A full disk costs time at the next request, and nothing else."""
+        if len(answer) > self._each:
             return
-        # Copied, because what orjson gives keeps a buffer up to twice as large for as long as it lives.
-        for fallen, value in self._hot.put(key, bytes(memoryview(answer))):
-            if self._cold.get(fallen) is None:
-                self._cold.put(fallen, zlib.compress(value, _FASTEST))
+        try:
+            if self._young.size + len(answer) > self._each:
+                self._turn()
+            self._young.put(key, answer)
+        except OSError as exc:
+            log.warning("an answer cannot be kept ready: %s", exc.strerror)
+
+    def close(self) -> None:
+        self._young.file.close()
+        self._old.file.close()
+
+    def _turn(self) -> None:
+        self._old.file.close()
+        self._old, self._young = self._young, Generation(self._open_file())

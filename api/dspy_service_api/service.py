@@ -1,5 +1,6 @@
 """What the endpoints work with, made once at start (`app.py`) and kept on the application."""
 
+import asyncio
 import time
 from dataclasses import dataclass
 from typing import cast
@@ -8,6 +9,7 @@ from starlette.requests import Request
 
 from dspy_service_api.cache import JobCache
 from dspy_service_api.jobs import Jobs
+from dspy_service_api.prepare import Preparer
 from dspy_service_api.record import Json
 from dspy_service_api.remove import Removals
 from dspy_service_api.settings import Settings
@@ -21,10 +23,22 @@ class Service:
     settings: Settings
     cache: JobCache
     reflector: Reflector
+    preparer: Preparer
     jobs: Jobs
     submits: Submits
     removals: Removals
     health: Json
+
+    async def run(self) -> None:
+        """What goes on beside the requests; never returns."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.reflector.run())
+            group.create_task(self.preparer.run())
+
+    async def close(self) -> None:
+        await self.submits.settle()
+        self.jobs.ready.close()
+        await self.jobs.cluster.close()
 
     def require_ready(self) -> None:
         """Raises where answers would be of an unknown age."""

@@ -59,9 +59,14 @@ class Settings(BaseSettings):
         default=7 * 86_400, ge=0, le=31_536_000, description="How long the record of a finished job stays."
     )
     answer_cache_bytes: int = Field(
-        default=64 * MEBIBYTE,
+        default=1024 * MEBIBYTE,
         ge=0,
-        description="Memory for ready answers about finished jobs; older ones are compressed, then read again.",
+        description="Room in the folder for temporary files (TMPDIR) for ready answers about finished jobs.",
+    )
+    prepared_jobs: int = Field(
+        default=10_000,
+        ge=0,
+        description="Of how many finished jobs, the newest, answers are made ready ahead, if the store is a folder.",
     )
     newest_entries: int = Field(
         default=5000, ge=1, le=100_000, description="How many log entries and events an answer holds at most."

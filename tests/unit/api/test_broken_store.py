@@ -1,11 +1,14 @@
 """A store that lost or broke something: nothing half-written is served as if it were whole."""
 
+from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from api_service import (
     Harness,
+    api_service,
     entries,
     events,
     failed,
@@ -17,11 +20,19 @@ from api_service import (
 )
 from dspy_service_core import names
 from dspy_service_core.kube.protocol import Object
+from simple_acceptance import SimpleAcceptance
 
 ID = "4f0c6b6e-8a0e-4a59-9a38-6b4c6f1d2a10"
 JOB = f"default/jobs/{ID}"
 ARTIFACT = f"default/artifacts/{ID}"
 ALL = {"", "/logs", "/events", "/artifact"}
+
+
+@pytest.fixture
+async def api(tmp_path: Path) -> AsyncIterator[Harness]:
+    """Nothing is prepared ahead: every answer is made of what the store holds by then."""
+    async with api_service(tmp_path, SimpleAcceptance(), prepared_jobs=0) as harness:
+        yield harness
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from api_service import Harness, entries, events, failed, put_artifact, put_resu
 from dspy_service_api import wire
 from dspy_service_core import names
 from dspy_service_core.kube import errors as kube
+from waiting import until
 
 ID = "4f0c6b6e-8a0e-4a59-9a38-6b4c6f1d2a10"
 
@@ -57,6 +58,21 @@ async def test_a_finished_answer_is_ready_the_second_time(api: Harness) -> None:
     first = await answer(api, f"/jobs/{ID}")
     api.store.delete_folder(f"default/jobs/{ID}")
     assert await answer(api, f"/jobs/{ID}") == first
+
+
+async def test_answers_are_made_ready_when_a_job_ends(api: Harness) -> None:
+    """The store is gone before anybody has asked; a running job's answer is never kept."""
+    await api.job("running", running())
+    job = await finished(api)
+    api.service.cache.upsert(job)
+
+    async def prepared() -> bool:
+        return ("detail", job["metadata"]["uid"], job["metadata"]["resourceVersion"]) in api.service.jobs.ready
+
+    await until(prepared)
+    api.store.delete_folder("default")
+    assert (await answer(api, f"/jobs/{ID}"))["status"] == "success"
+    assert api.service.jobs.ready.size < 100_000
 
 
 async def test_the_summary_tells_what_was_asked_for(api: Harness) -> None:
