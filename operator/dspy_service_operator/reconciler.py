@@ -126,7 +126,7 @@ class Reconciler:
 
     def take_slots(self) -> None:
         """All that run take their slots before any slot is given away: after a restart the queue knows of none."""
-        for key in self._view.keys():
+        for key in self._view.known():
             entry = self._view.get(key)
             if entry is not None and entry.job is not None and not entry.job.finished and self._runs(key, entry.job):
                 self._queue.hold(key)

@@ -33,7 +33,7 @@ async def resync(client: KubeClient, view: View, namespaces: tuple[str | None, .
         dirty |= await _compare(client, view.jobs, JOBS, namespace)
         dirty |= await _compare(client, view.pods, PODS, namespace)
         dirty |= await _compare(client, view, OPTIMIZATION_JOBS, namespace)
-    return dirty | set(view.keys())
+    return dirty | set(view.known())
 
 
 async def _compare(client: KubeClient, view: _Known, resource: Resource, namespace: str | None) -> set[Key]:

@@ -101,7 +101,7 @@ class View:
     def get(self, key: Key) -> JobEntry | None:
         return self._entries.get(key)
 
-    def keys(self) -> Iterator[Key]:
+    def known(self) -> Iterator[Key]:
         return iter(list(self._entries))
 
     def __len__(self) -> int:
