@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,14 +52,14 @@ def free_port() -> int:
 
 
 @contextmanager
-def service(*args: str, data_dir: Path | None = None) -> Iterator[Service]:
-    """`dspy-service up` with these arguments; ends with SIGTERM, as an operator ends it."""
+def service(*args: str, data_dir: Path | None = None, env: Mapping[str, str] | None = None) -> Iterator[Service]:
+    """`dspy-service up` with these arguments and variables; ends with SIGTERM, as an operator ends it."""
     with tempfile.TemporaryDirectory(prefix="dspy-service-whole-") as temporary:
         folder = data_dir or Path(temporary)
         port = free_port()
         command = [str(Path(sys.executable).parent / "dspy-service"), "up", "--port", str(port)]
         process = subprocess.Popen(
-            [*command, "--data-dir", str(folder), *args], stdout=subprocess.PIPE, text=True, env=_environment()
+            [*command, "--data-dir", str(folder), *args], stdout=subprocess.PIPE, text=True, env=_environment(env or {})
         )
         try:
             _await_ready(process)
@@ -85,8 +85,8 @@ def model_server(dataset: Path) -> Iterator[str]:
         process.wait(STOP_SECONDS)
 
 
-def _environment() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith("DSPY_SERVICE_")}
+def _environment(further: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith("DSPY_SERVICE_")} | dict(further)
 
 
 def _await_ready(process: "subprocess.Popen[str]") -> None:

@@ -4,6 +4,8 @@ DSPy's optimizers catch `Exception` and go on with a score of 0. What must end a
 `BaseException`, and it is raised anew in every thread that asks (`Gate.check`), because queued work would go on.
 """
 
+import errno
+import resource
 import threading
 
 
@@ -55,4 +57,11 @@ class Gate:
 def first_line(error: BaseException) -> str:
     """An exception as people read it: its type, and the first line of what it says."""
     text = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+    return f"{type(error).__name__}: {text}{_limit(error)}" if text else type(error).__name__
+
+
+def _limit(error: BaseException) -> str:
+    """The system's words for a file that outgrew its volume do not say how large it may be."""
+    if not isinstance(error, OSError) or error.errno != errno.EFBIG:
+        return ""
+    return f" (a file may have at most {resource.getrlimit(resource.RLIMIT_FSIZE)[0]} bytes)"
