@@ -10,8 +10,9 @@ from importlib.metadata import version
 
 import orjson
 from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
 
-from dspy_service_api import openapi, problems
+from dspy_service_api import idempotency, openapi, problems
 from dspy_service_api.cache import JobCache
 from dspy_service_api.guard import Guard, rules_of
 from dspy_service_api.jobs import Jobs
@@ -49,6 +50,14 @@ def create_app(
 
     app = FastAPI(title="DSPy as a Service", version=version("dspy-service"), lifespan=lifespan, redoc_url=None)
     app.add_middleware(Guard, rules=rules_of(settings))
+    if settings.trusted_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.trusted_origins,
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["Authorization", "Content-Type", idempotency.HEADER, "X-Request-ID"],
+            expose_headers=["Retry-After", "Warning", "X-Request-ID"],
+        )
     problems.install(app, settings.retry_after_seconds)
     routers = (jobs.router, run.router, health.router)  # matched in this order: reads are the most frequent
     for router in routers:

@@ -51,7 +51,7 @@ class Jobs:
 
     async def detail(self, job_id: str) -> Json:
         record = await self.find(job_id)
-        if not record.finished:
+        if not record.settled:
             return await self._detail(record)
         if (answer := self.ready.get(_detail_key(record))) is None:
             answer = await self._detail(record)
@@ -59,8 +59,8 @@ class Jobs:
         return answer
 
     async def prepare(self, record: JobRecord) -> None:
-        """The answer about a finished job, before anybody asks."""
-        if _detail_key(record) not in self.ready:
+        """The answer about a settled job, before anybody asks."""
+        if record.settled and _detail_key(record) not in self.ready:
             self.ready.put(_detail_key(record), await self._detail(record))
 
     async def transcript(self, job_id: str, kind: Kind) -> Json:

@@ -41,9 +41,8 @@ class Preparer:
 
     async def _prepare(self, name: str) -> None:
         record = self.jobs.cache.get(name)
-        if record is None or not record.finished:
-            return
         try:
-            await self.jobs.prepare(record)
+            if record:
+                await self.jobs.prepare(record)
         except ServiceError:
             return  # whoever asks is told what is wrong with it

@@ -124,7 +124,8 @@ def install(app: FastAPI, retry_after: int) -> None:
     async def handle(request: Request, exc: Exception) -> Response:
         problem = problem_of(exc)
         if problem.status >= 500:
-            log.warning("%s %s: %s", request.method, request.url.path, exc)
+            told = {"request_id": request.state.request_id}
+            log.warning("%s %s: %s", request.method, request.url.path, exc, extra=told)
         return answer(problem, retry_after)
 
     for kind in RULES.keys() - {BodyTooLarge} | {errors.ServiceError}:

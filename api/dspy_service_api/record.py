@@ -108,6 +108,11 @@ class JobRecord:
     metric_name: str | None
     """Of a job that ended without a word of its run, as far as the spec tells."""
 
+    @property
+    def settled(self) -> bool:
+        """Nothing more comes: the run itself told its end. (One that only vanished may have words on their way.)"""
+        return self.finished and self.end is not None
+
 
 def record_of(obj: Object) -> JobRecord:
     metadata, spec, status = obj["metadata"], obj["spec"], obj.get("status") or {}
@@ -118,7 +123,9 @@ def record_of(obj: Object) -> JobRecord:
     order = (_submitted_at(metadata), metadata["name"])
     suspended = bool(spec.get("suspend"))
     split = spec.get("split") or {}
-    keep_tails = not (finished and end)  # then the segments hold it all, and there may be thousands of such jobs
+    keep_tails = not (
+        finished and end
+    )  # settled: then the segments hold it all, and there may be thousands of such jobs
     events: Mapping[str, Any] = run.get("events") or {}
     return JobRecord(
         name=metadata["name"],

@@ -29,7 +29,7 @@ class Settings(BaseSettings):
     )
     trusted_origins: Words = Field(
         default_factory=list,
-        description="Web origins, comma-separated, whose pages may call the API on a loopback address.",
+        description="Web origins, comma-separated (https://app.example.org), whose pages may call the API.",
     )
     kubeconfig: Path | None = Field(
         default=None,

@@ -72,6 +72,22 @@ async def test_only_own_and_trusted_pages_may_call(tmp_path: Path, origin: str, 
         assert (len(api.service.cache) == 1) == (code == 200)
 
 
+async def test_a_trusted_page_can_ask_and_read(tmp_path: Path) -> None:
+    """Browsers ask first, without the token, and hand the page only what the answer allows."""
+    trusted = {"host": "0.0.0.0", "token": "s3cret", "trusted_origins": "https://app.example.org"}
+    async with api_service(tmp_path, SimpleAcceptance(), **trusted) as api:
+        origin = {"Origin": "https://app.example.org"}
+        asks = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}
+        asked = await api.client.options("/run", headers=origin | asks)
+        assert asked.headers["access-control-allow-origin"] == origin["Origin"]
+        token = {"Authorization": "Bearer s3cret"}
+        answer = await api.client.post("/run", content=b"{}", headers=origin | token)
+        assert answer.status_code == 200
+        assert answer.headers["access-control-allow-origin"] == origin["Origin"]
+        other = await api.client.get("/jobs", headers={"Origin": "https://example.org"} | token)
+        assert "access-control-allow-origin" not in other.headers
+
+
 @pytest.mark.parametrize(
     ("header", "code"),
     [
