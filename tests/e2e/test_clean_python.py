@@ -1,0 +1,80 @@
+"""A Python with nothing but dspy reads an artifact, by the very helper that clients of the original service use."""
+
+import base64
+import json
+import os
+import shutil
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from payloads import payload, rows
+from scripted_lm import ScriptedServer
+from whole_jobs import ended, job, submit
+from whole_service import Service
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+
+CALL = """
+import importlib.util, pickle, sys
+import dspy
+assert importlib.util.find_spec("dspy_service_core") is None, "this Python knows the service"
+with open("bundle/program.pkl", "rb") as file:
+    program = pickle.load(file)
+dspy.configure(lm=dspy.LM("openai/x", api_base=sys.argv[1], api_key="k"))
+print(program(**{sys.argv[2]: "my bike has a flat tyre"})[sys.argv[3]])
+"""
+
+
+def materialize_artifact(bundle: dict[str, Any], destination: Path) -> Path:
+    """As the original's README has it."""
+    dest = Path(destination)
+    dest.mkdir(parents=True, exist_ok=True)
+    (dest / "metadata.json").write_text(json.dumps(bundle["metadata"], indent=2))
+    (dest / "program.pkl").write_bytes(base64.b64decode(bundle["program_pickle_base64"]))
+    return dest
+
+
+@pytest.fixture(scope="session")
+def clean_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("clean") / "venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True, timeout=60)
+    python = folder / "bin" / "python"
+    beside = Path(sys.executable).parent / "uv"
+    uv = str(beside) if beside.exists() else shutil.which("uv")
+    if uv is None:
+        pytest.skip("uv is not on this machine")
+    install = [uv, "pip", "install", "--quiet", "--python", str(python), f"dspy=={version('dspy')}"]
+    try:
+        done = subprocess.run(install, capture_output=True, text=True, timeout=240)
+    except subprocess.TimeoutExpired:
+        pytest.skip("dspy could not be installed within 240 s")
+    if done.returncode:
+        pytest.skip(f"dspy cannot be installed here: {done.stderr.strip().splitlines()[-1:]}")
+    return python
+
+
+@pytest.mark.parametrize("module", ["predict", "cot"])
+def test_it_unpickles_and_calls_the_program(
+    running: Service, model: ScriptedServer, clean_python: Path, tmp_path: Path, module: str
+) -> None:
+    job_id = submit(running.url, payload(30, model.url, module_name=module))
+    answer = ended(running.url, job_id)
+    assert answer["status"] == "success", answer["message"]
+    bundle = job(running.url, job_id, "/artifact")["program_artifact"]
+    materialize_artifact(bundle, tmp_path / "bundle")
+    source, *_, target = rows(1)[0]
+    called = subprocess.run(
+        [clean_python, "-I", "-c", CALL, model.url, source, target],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        timeout=120,
+        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "LITELLM_LOCAL_MODEL_COST_MAP": "True"},
+    )
+    assert called.returncode == 0, called.stderr
+    assert called.stdout.strip() in {row[target] for row in rows(200)}
