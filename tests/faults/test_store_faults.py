@@ -1,0 +1,119 @@
+"""A store that fills up or goes away: jobs say so, nothing half-written is served, and all goes on when it is back."""
+
+import os
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from dspy_service_core.kube.resources import OPTIMIZATION_JOBS
+from kube_http import KubeHttp
+from payloads import METRIC, payload
+from scripted_lm import ScriptedServer
+from waiting import wait_for
+from whole_jobs import ended, job, numbered, reached, submit
+from whole_service import Service, service
+
+pytestmark = pytest.mark.faults
+
+STORE = Path("volumes", "default", "dspy-service-store")
+CHATTY = "def metric(gold, pred, trace=None):\n    print('x' * 2000)\n" + METRIC.split("\n", 1)[1].format(output="team")
+
+
+@pytest.fixture
+def small_store(tmp_path: Path) -> Iterator[Path]:
+    """A data folder whose store is a file system of 4 MB of its own."""
+    store = tmp_path / "data" / STORE
+    store.mkdir(parents=True)
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", str(store)]
+    if os.geteuid() or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("mounting a small file system needs privileges")
+    yield tmp_path / "data"
+    subprocess.run(["umount", "-l", str(store)], check=True)
+
+
+@contextmanager
+def full(store: Path) -> Iterator[None]:
+    filler = store / "filler"
+    with filler.open("wb", buffering=0) as file:
+        try:
+            while file.write(bytes(4096)):
+                pass
+        except OSError:
+            pass
+    yield
+    filler.unlink()
+
+
+@contextmanager
+def away(store: Path) -> Iterator[None]:
+    """As when a volume is gone: permissions would not keep root out, a file in its place does."""
+    store.rename(store.with_suffix(".away"))
+    store.touch()
+    yield
+    store.unlink()
+    store.with_suffix(".away").rename(store)
+
+
+def test_a_full_store_is_said_and_waited_for(model: ScriptedServer, small_store: Path) -> None:
+    with service(data_dir=small_store) as running:
+        job_id = submit(running.url, payload(60, model.url, metric_code=CHATTY))
+        reached(running.url, job_id, {"running"})
+        with full(small_store / STORE):
+            said = wait_for(lambda: _trouble(running, job_id), timeout=60, what="the job to say that its store is full")
+            assert "space" in said.lower(), said
+            served = httpx.get(f"{running.url}/jobs/{job_id}/artifact")
+            assert served.status_code in (404, 409, 503), served.text
+            refused = httpx.post(f"{running.url}/run", content=payload(200, model.url), timeout=30)
+            assert refused.status_code == 503, refused.text
+            assert refused.headers["retry-after"]
+        answer = ended(running.url, job_id)
+        assert answer["status"] == "success", answer["message"]
+        entries = numbered(running.url, job_id, "logs")
+        assert [entry["n"] for entry in entries] == list(range(1, len(entries) + 1))
+        assert job(running.url, job_id, "/artifact")["program_artifact"]["program_pickle_base64"]
+        assert ended(running.url, submit(running.url, payload(200, model.url)))["status"] == "success"
+
+
+def test_a_store_that_is_away_is_said_and_back_again(model: ScriptedServer, tmp_path: Path) -> None:
+    model.latency = 0.0
+    with service(data_dir=tmp_path) as running:
+        before = ended(running.url, job_id := submit(running.url, payload(12, model.url)))
+        assert before["status"] == "success"
+        listed = _count(running)
+        with away(tmp_path / STORE):
+            for part in ("", "/logs", "/events", "/artifact"):
+                answer = httpx.get(f"{running.url}/jobs/{job_id}{part}")
+                assert answer.status_code in (200, 503), answer.text
+                assert answer.status_code == 503 or _whole(answer.json(), before, part)
+            refused = httpx.post(f"{running.url}/run", content=payload(200, model.url), timeout=30)
+            assert (refused.status_code, bool(refused.headers.get("retry-after"))) == (503, True), refused.text
+            assert _count(running) == listed, "nothing is stored of what was refused"
+        assert job(running.url, job_id) == before
+        assert ended(running.url, submit(running.url, payload(200, model.url)))["status"] == "success"
+
+
+def _whole(answer: Any, before: Any, part: str) -> bool:
+    parts: dict[str, Callable[[], bool]] = {
+        "": lambda: answer == before,
+        "/logs": lambda: answer == before["logs"],
+        "/events": lambda: answer == before["progress_events"],
+        "/artifact": lambda: answer["program_artifact"] == before["result"]["program_artifact"],
+    }
+    return parts[part]()
+
+
+def _count(running: Service) -> int:
+    return len(httpx.get(f"{running.url}/jobs?limit=500").json()["jobs"])
+
+
+def _trouble(running: Service, job_id: str) -> str:
+    """What the reporter says in the resource's status."""
+    with KubeHttp(running.kubeconfig) as cluster:
+        status = cluster.get(OPTIMIZATION_JOBS.path("default", f"job-{job_id}")).json()["status"]
+    message = str(status.get("run", {}).get("message") or "")
+    return message if "trying again" in message else ""
