@@ -40,11 +40,19 @@ class DeleteOptions:
             raise refusals.bad_request(f"propagationPolicy: Unsupported value: {refusals.quoted(propagation)}")
         return cls(
             propagation,
-            int(grace) if grace is not None else None,
+            _seconds(grace) if grace is not None else None,
             str(preconditions.get("uid") or ""),
             str(preconditions.get("resourceVersion") or ""),
             bool(given.get("dryRun") or query.get("dryRun")),
         )
+
+
+def _seconds(given: object) -> int:
+    if not str(given).isdecimal():
+        raise refusals.bad_request(
+            f"gracePeriodSeconds: Invalid value: {refusals.quoted(given)}: must be a whole number"
+        )
+    return int(str(given))
 
 
 def delete(operations: Operations, kind: Kind, namespace: str, name: str, options: DeleteOptions) -> bytes:

@@ -24,14 +24,15 @@ class Step(NamedTuple):
 
 
 @lru_cache(maxsize=512)
-def steps(path: str) -> tuple[Step, ...]:
+def steps(path: str) -> tuple[Step, ...] | None:
+    """None for a path that is none."""
     found, position = [], 0
     text = path.strip("{}").removeprefix("$")
     text = text if text.startswith((".", "[")) else f".{text}"
     while position < len(text):
         match = _STEP.match(text, position)
         if match is None:
-            return ()
+            return None
         found.append(_step(match))
         position = match.end()
     return tuple(found)
@@ -49,8 +50,10 @@ def _step(match: re.Match[str]) -> Step:
 
 def find(path: str, obj: Any) -> Any:
     """The first value at the path, None where there is none."""
-    values = [obj]
-    for step in steps(path):
+    values, parsed = [obj], steps(path)
+    if parsed is None:
+        return None
+    for step in parsed:
         values = [item for value in values for item in _stepped(step, value)]
         if not values:
             return None
