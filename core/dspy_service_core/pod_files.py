@@ -8,6 +8,8 @@ there was written beside user code: the reporter reads it as hostile.
 JOB = "job.json"
 ROWS = "rows.jsonl"
 READY = "ready"
+REFUSED = "refused"
+"""Instead of `ready`: the inputs cannot be restored, the reporter tells why, and there is nothing to wait for."""
 STOP = "stop"
 
 # /job/out

@@ -42,10 +42,10 @@ def wait_until_ready(
     sleep: Callable[[float], None] = time.sleep,
 ) -> bool:
     """A prewarmed process starts within one short poll; one that waits for long does not spin."""
-    ready, start = folder / pod_files.READY, now()
+    ready, refused, start = folder / pod_files.READY, folder / pod_files.REFUSED, now()
     while not ready.exists():
         waited = now() - start
-        if waited > timeout:
+        if waited > timeout or refused.exists():
             return False
         sleep(_POLL_SECONDS if waited < _PATIENT_AFTER_SECONDS else _PATIENT_POLL_SECONDS)
     return True

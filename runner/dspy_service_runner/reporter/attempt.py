@@ -22,7 +22,7 @@ from dspy_service_runner.reporter.ending import Ending
 from dspy_service_runner.reporter.outbox import Outbox
 from dspy_service_runner.reporter.patience import Patience
 from dspy_service_runner.reporter.redaction import Redactor
-from dspy_service_runner.reporter.restore import earlier_usage, is_ready, restore, say_ready, say_stop
+from dspy_service_runner.reporter.restore import earlier_usage, is_ready, restore, say_ready, say_refused, say_stop
 from dspy_service_runner.reporter.session import Session
 from dspy_service_runner.reporter.status import Report
 from dspy_service_runner.reporter.timetable import Timetable
@@ -77,6 +77,8 @@ class Attempt:
                 ending.drain()
                 return
             ending.hand_over(result)
+        if fault:
+            say_refused(arguments)
         ending.outlast()
 
     def _session(self, outbox: Outbox, checkpoint: Checkpoint) -> Session:

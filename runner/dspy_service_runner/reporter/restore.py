@@ -62,6 +62,10 @@ def say_ready(arguments: Arguments) -> None:
     (arguments.in_folder / pod_files.READY).touch()
 
 
+def say_refused(arguments: Arguments) -> None:
+    (arguments.in_folder / pod_files.REFUSED).touch()
+
+
 def say_stop(arguments: Arguments, how: str) -> None:
     """Appears whole: the optimizer may look at any moment."""
     temporary = arguments.in_folder / f".{pod_files.STOP}"

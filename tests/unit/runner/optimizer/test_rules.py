@@ -239,3 +239,8 @@ def test_waiting_for_ready_polls_shortly_then_patiently(tmp_path: Path) -> None:
     assert naps[-1] > naps[0]
     (tmp_path / "ready").touch()
     assert wait_until_ready(tmp_path, 20, lambda: now[0], sleep) is True
+
+
+def test_inputs_that_never_come_are_not_waited_for(tmp_path: Path) -> None:
+    (tmp_path / "refused").touch()
+    assert wait_until_ready(tmp_path, 20, lambda: 0.0, lambda _: pytest.fail("it waits")) is False

@@ -352,6 +352,7 @@ def test_what_is_the_users_to_mend_ends_the_job(
     assert message in pod.messages()[0]
     assert orjson.loads(pod.store.get("result.json"))["reason"] == reason
     assert not pod.ready()
+    assert (pod.inputs / "refused").exists(), "the optimizer would wait for its time-out"
 
 
 # -- what passes
