@@ -11,6 +11,7 @@ import select
 import stat
 import threading
 import traceback
+from collections.abc import Callable
 
 import orjson
 
@@ -24,17 +25,21 @@ _PIPE_CHUNK = 4096
 
 
 class Relay:
-    """The container's stdout. A reader that stalls once costs one second, and afterwards lines, not time."""
+    """The container's stdout. A reader that stalls once costs one second, and afterwards lines, not time.
 
-    def __init__(self, descriptor: int) -> None:
+    `redact` takes the job's keys out: what `kubectl logs` shows does not pass the reporter, which does so elsewhere.
+    """
+
+    def __init__(self, descriptor: int, redact: Callable[[str], str] = str) -> None:
         self._fd = descriptor
+        self._redact = redact
         self._may_block = not stat.S_ISREG(os.fstat(descriptor).st_mode)
         self._patience_ms = 1000
         self._poll = select.poll()
         self._poll.register(descriptor, select.POLLOUT)
 
     def write(self, text: str) -> None:
-        data = text.encode(errors="replace")
+        data = self._redact(text).encode(errors="replace")
         try:
             for start in range(0, len(data), _PIPE_CHUNK):
                 if self._may_block and not self._poll.poll(self._patience_ms):

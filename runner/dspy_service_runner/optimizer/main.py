@@ -35,6 +35,7 @@ from dspy_service_runner.optimizer.settings import Settings
 from dspy_service_runner.optimizer.stages import Kit, Run, failure_of
 from dspy_service_runner.optimizer.usage import Usage
 from dspy_service_runner.optimizer.validation import prepare
+from dspy_service_runner.reporter.redaction import Redactor, secrets_of
 
 logger = logging.getLogger("dspy_service")
 
@@ -102,7 +103,8 @@ def _capture(arguments: Arguments, settings: Settings) -> Capture:
     stdout, stderr = os.dup(1), os.dup(2)
     arguments.out.mkdir(parents=True, exist_ok=True)
     file = AppendFile(arguments.out / pod_files.LOGS)
-    capture = Capture(LogEntries(file, Relay(stdout), arguments.log_quota, settings.max_line), settings.max_line)
+    relay = Relay(stdout, Redactor(secrets_of(os.environ)).text)
+    capture = Capture(LogEntries(file, relay, arguments.log_quota, settings.max_line), settings.max_line)
     capture.start(stderr)
     return capture
 
