@@ -1,8 +1,9 @@
 """Answers as ASGI sends them: whole ones, and streams that end when the client goes away."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -47,9 +48,8 @@ def refused(exc: errors.KubeError) -> Answer:
 class Stream:
     """`pieces` is closed when the client disconnects."""
 
-    pieces: AsyncIterator[bytes]
+    pieces: AsyncGenerator[bytes, None]
     content_type: bytes = JSON
-    watches_client: bool = field(default=True)
 
     async def send(self, receive: Receive, send: Send) -> None:
         start = {"type": "http.response.start", "status": 200, "headers": [(b"content-type", self.content_type)]}
@@ -65,8 +65,9 @@ class Stream:
         await asyncio.gather(sending, leaving, return_exceptions=True)
 
     async def _pump(self, send: Send) -> None:
-        async for piece in self.pieces:
-            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        async with aclosing(self.pieces) as pieces:
+            async for piece in pieces:
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
 
 

@@ -17,6 +17,8 @@ from dspy_service_local.apiserver.storage import Key
 
 _EVENT_LIFETIME = timedelta(hours=1)
 """As long as a real API server keeps events by default."""
+_SLICE = 200
+"""Objects handled between two turns of the event loop, which everybody else waits for."""
 _ROOT_CA = "kube-root-ca.crt"
 
 
@@ -40,32 +42,34 @@ class Cleanup:
             else:
                 self._delete(key, "Background")
 
-    def finish(self, key: Key) -> None:
-        """Carries on the deletion of one object, or furnishes a new namespace."""
+    def finish(self, key: Key) -> bool:
+        """Carries on the deletion of one object, or furnishes a new namespace. True: there is more to do at once."""
         kind, row = self._operations.kinds.by_id(key.kind), self._storage.get(key)
         if kind is None or row is None:
-            return
+            return False
         metadata = orjson.loads(row.body)["metadata"]
         if "deletionTimestamp" not in metadata:
             if kind.resource == NAMESPACES:
                 self._furnish(key.name)
-            return
+            return False
+        more = False
         for finalizer in metadata.get("finalizers") or ():
             if finalizer == ORPHAN:
                 self._orphan(kind, key, metadata["uid"])
             elif finalizer == FOREGROUND:
                 self._foreground(kind, key, metadata["uid"])
             elif finalizer == CLEANUP_FINALIZER:
-                self._empty_definition(kind, key)
-        if kind.resource == NAMESPACES:
-            self._empty_namespace(kind, key)
+                more = self._empty_definition(kind, key)
+        return self._empty_namespace(kind, key) if kind.resource == NAMESPACES else more
 
-    def expire_events(self) -> None:
+    def expire_events(self, after: tuple[str, str]) -> tuple[str, str] | None:
+        """One slice of them; answers where the next begins, None at the end."""
         oldest = self._operations.clock() - _EVENT_LIFETIME
-        events = self._kind(EVENTS)
-        for row in self._storage.reader().page(events.id, Selection(), ("", ""), -1):
+        rows = self._storage.reader().page(self._kind(EVENTS).id, Selection(), after, _SLICE)
+        for row in rows:
             if _last_seen(orjson.loads(row.body)) < oldest:
                 self._delete(row.key, "Background")
+        return (rows[-1].key.namespace, rows[-1].key.name) if len(rows) == _SLICE else None
 
     def _furnish(self, namespace: str) -> None:
         for resource, body in (
@@ -95,18 +99,21 @@ class Cleanup:
         owners = orjson.loads(row.body)["metadata"].get("ownerReferences") if row else None
         return any(owner["uid"] == uid and owner.get("blockOwnerDeletion") for owner in owners or ())
 
-    def _empty_namespace(self, kind: Kind, key: Key) -> None:
-        for held in self._storage.keys(key.name):
+    def _empty_namespace(self, kind: Kind, key: Key) -> bool:
+        living = self._storage.living(namespace=key.name, limit=_SLICE)
+        for held in living:
             self._delete(held, "Background")
-        if not self._storage.keys(key.name):
+        if self._storage.is_empty(namespace=key.name):
             self._update(kind, key, lambda old: old | {"spec": {}}, subresource="finalize")
+        return len(living) == _SLICE
 
-    def _empty_definition(self, kind: Kind, key: Key) -> None:
-        reader = self._storage.reader()
-        for row in reader.page(key.name, Selection(), ("", ""), -1):
-            self._delete(row.key, "Background")
-        if not reader.count(key.name, Selection(), ("", "")):
+    def _empty_definition(self, kind: Kind, key: Key) -> bool:
+        living = self._storage.living(kind=key.name, limit=_SLICE)
+        for held in living:
+            self._delete(held, "Background")
+        if self._storage.is_empty(kind=key.name):
             self._update(kind, key, _without_finalizer(CLEANUP_FINALIZER))
+        return len(living) == _SLICE
 
     def _delete(self, key: Key, propagation: str) -> None:
         """Nothing to do where the deletion has begun."""

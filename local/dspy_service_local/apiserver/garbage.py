@@ -19,7 +19,7 @@ from dspy_service_local.apiserver.watch import Hub
 log = logging.getLogger(__name__)
 
 _EXPIRY_SECONDS = 60.0
-_BATCH = 100
+_BATCH = 20
 """Steps between two turns of the event loop."""
 _DEFINITIONS = qualified(CUSTOM_RESOURCE_DEFINITIONS)
 
@@ -51,13 +51,17 @@ class Garbage:
 
     async def _expire(self) -> None:
         while True:
-            self._cleanup.expire_events()
+            position: tuple[str, str] | None = ("", "")
+            while position is not None:
+                position = self._cleanup.expire_events(position)
+                await asyncio.sleep(0)
             await asyncio.sleep(_EXPIRY_SECONDS)
 
     def _step(self, item: Key | str) -> None:
         try:
             if isinstance(item, Key):
-                self._cleanup.finish(item)
+                if self._cleanup.finish(item):
+                    self._later(item)
             else:
                 self._cleanup.collect(item)
         except errors.KubeError as exc:

@@ -10,7 +10,7 @@ from dspy_service_local.apiserver import refusals, tables
 from dspy_service_local.apiserver.answers import TEXT, Answer, Stream, refused
 from dspy_service_local.apiserver.authorize import guard_of
 from dspy_service_local.apiserver.documents import Documents
-from dspy_service_local.apiserver.logs import PodLogs, log_request
+from dspy_service_local.apiserver.logs import PodLogs, closing, log_request
 from dspy_service_local.apiserver.operations import Operations
 from dspy_service_local.apiserver.requests import Receive, Request, Scope, Send, options_of, parsed_body, read_body
 from dspy_service_local.apiserver.reviews import review
@@ -114,7 +114,7 @@ class App:
     async def _log(self, request: Request, target: Target) -> Stream:
         row = self._operations.read(target.kind, target.namespace, target.name)
         pieces = self._logs().read(log_request(orjson.loads(row.body), request.query))
-        return Stream(pieces, TEXT)
+        return Stream(closing(pieces), TEXT)
 
 
 def _request(scope: Scope, receive: Receive) -> Request:

@@ -1,6 +1,6 @@
 """Pod logs: the node knows them, this server only asks. The node sets its source on the cluster."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -34,6 +34,16 @@ class NoLogs:
     async def read(self, request: LogRequest) -> AsyncIterator[bytes]:
         return
         yield b""
+
+
+async def closing(pieces: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
+    """The pieces; what makes them is told when nobody reads on."""
+    try:
+        async for piece in pieces:
+            yield piece
+    finally:
+        if isinstance(pieces, AsyncGenerator):
+            await pieces.aclose()
 
 
 def log_request(pod: Object, query: Mapping[str, str]) -> LogRequest:

@@ -154,10 +154,16 @@ class Storage:
             Key(*row) for row in self._connection.execute("SELECT kind, namespace, name FROM objects WHERE deleting")
         ]
 
-    def keys(self, namespace: str) -> list[Key]:
-        """Objects of any kind in a namespace."""
-        rows = self._connection.execute("SELECT kind, namespace, name FROM objects WHERE namespace = ?", (namespace,))
-        return [Key(*row) for row in rows]
+    def living(self, *, namespace: str = "", kind: str = "", limit: int) -> list[Key]:
+        """Objects of a namespace, or of a kind, whose deletion has not begun."""
+        column, value = ("namespace", namespace) if namespace else ("kind", kind)
+        query = f"SELECT kind, namespace, name FROM objects WHERE {column} = ? AND NOT deleting LIMIT ?"
+        return [Key(*row) for row in self._connection.execute(query, (value, limit))]
+
+    def is_empty(self, *, namespace: str = "", kind: str = "") -> bool:
+        column, value = ("namespace", namespace) if namespace else ("kind", kind)
+        query = f"SELECT 1 FROM objects WHERE {column} = ? LIMIT 1"
+        return self._connection.execute(query, (value,)).fetchone() is None
 
     def reader(self) -> "Reader":
         return Reader(self._connection)

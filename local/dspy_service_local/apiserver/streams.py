@@ -1,7 +1,7 @@
 """Lists and watches over HTTP, made of stored bytes: nothing is parsed unless a table is asked for."""
 
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import NamedTuple
 
 import orjson
@@ -59,7 +59,7 @@ class Lists:
             return Answer(200, _list(kind, Page(rows, storage.revision)))
         return Stream(self._chunks(kind, selection))
 
-    async def _chunks(self, kind: Kind, selection: Selection) -> AsyncIterator[bytes]:
+    async def _chunks(self, kind: Kind, selection: Selection) -> AsyncGenerator[bytes, None]:
         await self._operations.storage.committed()
         with self._operations.storage.snapshot() as reader:
             yield _begin_list(kind, Page([], reader.revision()))
@@ -129,7 +129,7 @@ class Watches:
 
     async def _events(
         self, asked: _Asked, subscription: Subscription, initial: list[Told], marked: bool
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes, None]:
         clock = self._operations.monotonic
         end = clock() + asked.seconds
         encode = tables.watch_encoder(asked.kind, asked.query, self._operations.clock) if asked.table else Told.line
@@ -158,7 +158,7 @@ def _bookmark(kind: Kind, revision: int, annotations: dict[str, str] | None = No
     return orjson.dumps({"type": "BOOKMARK", "object": obj}) + b"\n"
 
 
-async def _expired(exc: errors.Expired) -> AsyncIterator[bytes]:
+async def _expired(exc: errors.Expired) -> AsyncGenerator[bytes, None]:
     """Too old a watch is answered 200 and an ERROR event, as the real server's cache does."""
     yield orjson.dumps({"type": "ERROR", "object": dict(exc.status)}) + b"\n"
 
