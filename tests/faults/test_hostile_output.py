@@ -1,0 +1,187 @@
+"""Code of a job may put anything into its output folder and look anywhere: it gains nothing, breaks nobody."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+
+from payloads import METRIC, payload, rows
+from sandboxed import need_sandbox
+from scripted_lm import ScriptedServer
+from whole_jobs import ended, job, submit
+from whole_service import Service, service
+
+pytestmark = pytest.mark.faults
+
+SECRET = "outside-7f3a91"
+FIFO_DEADLINE = 15
+"""A job that puts a FIFO in the way of its own artifact waits on it, until this ends it."""
+FOREIGN = "foreign-variable-51c2"
+
+HOSTILE = """
+import contextlib, os, socket, stat, sys
+OUT = sys.argv[sys.argv.index("--out") + 1]
+OUTSIDE = {outside!r}
+def replace(name, make):
+    path = os.path.join(OUT, name)
+    with contextlib.suppress(OSError):
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+    with contextlib.suppress(OSError):
+        os.unlink(path)
+    with contextlib.suppress(OSError):
+        make(path)
+def unix_socket(path):
+    os.chdir(os.path.dirname(path))
+    socket.socket(socket.AF_UNIX).bind(os.path.basename(path))
+def text(content):
+    return lambda path: open(path, "wb").write(content)
+def hostile():
+{code}
+"""
+
+CASES = {
+    "links": """
+    names = "events.jsonl calls.jsonl progress.json checkpoint/state artifact/program.json result.json"
+    for name in names.split():
+        replace(name, lambda path: os.symlink(OUTSIDE, path))
+    replace("checkpoint/folder", lambda path: os.symlink(os.path.dirname(OUTSIDE), path))""",
+    "hard links": """
+    for name in ("progress.json", "checkpoint/state", "artifact/metadata.json"):
+        replace(name, lambda path: os.link(OUTSIDE, path))""",
+    "fifos": """
+    for name in ("events.jsonl", "calls.jsonl", "progress.json", "checkpoint/state", "artifact/prompt.md"):
+        replace(name, os.mkfifo)""",
+    "devices": """
+    for name in ("progress.json", "checkpoint/state", "events.jsonl"):
+        replace(name, lambda path: os.mknod(path, stat.S_IFCHR | 0o666, os.makedev(1, 5)))""",
+    "sockets": """
+    for name in ("progress.json", "checkpoint/state", "calls.jsonl"):
+        replace(name, unix_socket)""",
+    "huge files": """
+    replace("progress.json", text(b" " * 30_000_000))
+    replace("checkpoint/state", text(b" " * 90_000_000))
+    replace("events.jsonl", text(b"x" * 30_000_000))""",
+    "malformed files": """
+    replace("progress.json", text(b"[" * 200_000))
+    replace("events.jsonl", text(b'\\xff\\xfe{\\n{"event": 1}\\n{"event": "x", "metrics": NaN}\\n[]\\n'))
+    replace("calls.jsonl", text(b'\\x00\\n{"a": ' + b"[" * 50_000 + b'\\n'))
+    replace("checkpoint/" + "n" * 200, text(b""))""",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def model() -> Iterator[ScriptedServer]:
+    with ScriptedServer(rows(60), label="team") as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    env = {"SOME_VARIABLE": FOREIGN, "AWS_SECRET_ACCESS_KEY": FOREIGN}
+    with service("--concurrency", "3", data_dir=tmp_path_factory.mktemp("hostile"), env=env) as started:
+        yield started
+
+
+@pytest.fixture
+def outside(tmp_path: Path) -> Path:
+    path = tmp_path / "outside.json"
+    path.write_text(orjson.dumps({"stage": SECRET, "event": SECRET, "message": SECRET}).decode() + "\n")
+    return path
+
+
+def hostile_metric(case: str, outside: Path) -> str:
+    code = HOSTILE.format(outside=str(outside), code=CASES[case])
+    return code + METRIC.format(output="team").replace("trace=None):\n", "trace=None):\n    hostile()\n")
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_it_gains_nothing_and_breaks_nobody(running: Service, model: ScriptedServer, outside: Path, case: str) -> None:
+    neighbour = submit(running.url, payload(12, model.url))
+    options = {"deadline_seconds": FIFO_DEADLINE if case == "fifos" else 100, "retries": 0}
+    code = hostile_metric(case, outside)
+    job_id = submit(running.url, payload(12, model.url, metric_code=code, run_options=options))
+    answer = ended(running.url, job_id)
+    assert answer["status"] in ("success", "failed")
+    assert answer["message"].strip()
+    if answer["status"] == "failed":
+        assert not answer["result"]["program_artifact"]
+    assert ended(running.url, neighbour)["status"] == "success"
+    for part in ("", "/summary", "/logs", "/events", "/logs?after=0", "/events?after=0", "/artifact"):
+        response = httpx.get(f"{running.url}/jobs/{job_id}{part}")
+        assert response.status_code < 500
+        assert SECRET not in response.text
+    assert outside.read_text().count(SECRET) == 3
+    assert not _files_with(running.data_dir / "volumes", SECRET, job_id)
+
+
+PROBES = """
+import os, pathlib, sys
+PLACES = {places!r}
+def reads(path):
+    try:
+        return sorted(os.listdir(path)) if os.path.isdir(path) else open(path, errors="replace").read(100_000)
+    except OSError:
+        return None
+def writes(path):
+    try:
+        open(path, "w").close()
+    except OSError:
+        return None
+    return path
+print("READ", {{name: reads(path) for name, path in PLACES.items() if reads(path)}})
+folders = ["/", "/usr", "/etc", "/job", "/job/in", "/dev", sys.prefix, os.path.dirname(os.__file__)]
+print("WRITTEN", [path for path in (writes(os.path.join(f, "probe")) for f in folders) if path])
+print("TOKENS", [str(p) for p in pathlib.Path("/").glob("var/run/secrets/**/token")])
+print("ENVIRONMENT", sorted(os.environ), [n for n, v in os.environ.items() if {foreign!r} in v])
+environs = [reads("/proc/" + p + "/environ") or "" for p in os.listdir("/proc") if p.isdigit()]
+print("PARENTS", [e for e in environs if {foreign!r} in e or "SOME_VARIABLE" in e])
+print("PIDS", [p for p in os.listdir("/proc") if p.isdigit() and int(p) > 1000])
+"""
+
+
+@pytest.fixture(scope="module")
+def probed(running: Service, model: ScriptedServer) -> dict[str, str]:
+    """What the code of one job found, by the word that its line begins with."""
+    need_sandbox()
+    other = submit(running.url, payload(12, model.url))
+    ended(running.url, other)
+    data = running.data_dir
+    places = {
+        "kubeconfig": data / "kubeconfig",
+        "database": data / "cluster.db",
+        "keys": data / "pki",
+        "pods": data / "pods",
+        "volumes": data / "volumes",
+        "logs": data / "logs",
+        "home": Path.home() / ".ssh",
+    }
+    code = PROBES.format(places={name: str(path) for name, path in places.items()}, foreign=FOREIGN)
+    job_id = submit(running.url, payload(12, model.url, metric_code=code + METRIC.format(output="team")))
+    answer = ended(running.url, job_id)
+    assert answer["status"] == "success", answer["message"]
+    messages = [entry["message"] for entry in job(running.url, job_id, "/logs")]
+    found = [re.match(r"([A-Z]+) (.*)", message) for message in messages]
+    return {match[1]: match[2] for match in found if match}
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"), [("READ", "{}"), ("WRITTEN", "[]"), ("TOKENS", "[]"), ("PIDS", "[]"), ("PARENTS", "[]")]
+)
+def test_a_job_sees_and_changes_nothing_of_others(probed: dict[str, str], word: str, expected: str) -> None:
+    assert probed[word] == expected
+
+
+def test_a_job_has_no_foreign_variables(probed: dict[str, str]) -> None:
+    assert probed["ENVIRONMENT"].endswith("] []")
+    assert "SOME_VARIABLE" not in probed["ENVIRONMENT"]
+    assert "AWS_SECRET" not in probed["ENVIRONMENT"]
+
+
+def _files_with(folder: Path, word: str, job_id: str) -> list[Any]:
+    """Files of the store that hold the word, but for the code that the job itself came with."""
+    found = [path for path in folder.rglob("*") if path.is_file() and word.encode() in path.read_bytes()]
+    return [path for path in found if path.name != "payload.json"]
