@@ -192,9 +192,15 @@ def plain_plan(launch: Launch) -> dict[str, Any]:
     }
 
 
+_INSTALLATION = (sys.prefix, sys.base_prefix, str(Path(__file__).parents[3]))
+"""The interpreter and this distribution stay where they are, also when that is below a mount path such as /tmp."""
+
+
 def rewrite(value: str, binds: tuple[Bind, ...]) -> str:
     """A value that equals or begins with a mount path, optionally behind file://, as a path of this machine."""
     scheme, path = ("file://", value[7:]) if value.startswith("file://") else ("", value)
+    if any(path.startswith(f"{root}/") for root in _INSTALLATION):
+        return value
     for bind in sorted(binds, key=lambda b: len(b.target), reverse=True):
         if path == bind.target or path.startswith(bind.target + "/"):
             return f"{scheme}{bind.source}{path[len(bind.target) :]}"
