@@ -12,8 +12,8 @@ from dspy_service_local.apiserver.definitions import CLEANUP_FINALIZER
 from dspy_service_local.apiserver.deletion import FOREGROUND, ORPHAN, DeleteOptions, delete
 from dspy_service_local.apiserver.kinds import Kind
 from dspy_service_local.apiserver.operations import Operations, Options
+from dspy_service_local.apiserver.rows import Key
 from dspy_service_local.apiserver.selectors import Selection
-from dspy_service_local.apiserver.storage import Key
 
 _EVENT_LIFETIME = timedelta(hours=1)
 """As long as a real API server keeps events by default."""

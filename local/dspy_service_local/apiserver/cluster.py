@@ -22,8 +22,9 @@ from dspy_service_local.apiserver.inprocess import InProcessClient, LogsOf
 from dspy_service_local.apiserver.kinds import Kinds
 from dspy_service_local.apiserver.logs import NoLogs, PodLogs
 from dspy_service_local.apiserver.operations import Operations
+from dspy_service_local.apiserver.rows import Key
 from dspy_service_local.apiserver.selectors import Selection
-from dspy_service_local.apiserver.storage import Key, Storage
+from dspy_service_local.apiserver.storage import Storage
 from dspy_service_local.apiserver.tokens import TokenStore
 from dspy_service_local.apiserver.watch import Hub
 

@@ -9,8 +9,9 @@ from dspy_service_core.kube.protocol import Object
 from dspy_service_core.kube.resources import Resource
 from dspy_service_local.apiserver import refusals
 from dspy_service_local.apiserver.kinds import Column, Kind
+from dspy_service_local.apiserver.programs import RuleError
 from dspy_service_local.apiserver.refusals import Problem, invalid_value
-from dspy_service_local.apiserver.schema import RuleError, StructuralAdmission
+from dspy_service_local.apiserver.schema import StructuralAdmission
 
 CLEANUP_FINALIZER = "customresourcecleanup.apiextensions.k8s.io"
 _AGE = Column("Age", ".metadata.creationTimestamp", type="date", description="When the object was created.")

@@ -13,7 +13,7 @@ from dspy_service_core.kube.resources import NAMESPACES
 from dspy_service_local.apiserver import refusals
 from dspy_service_local.apiserver.kinds import Kind, Propagation
 from dspy_service_local.apiserver.operations import Operations
-from dspy_service_local.apiserver.storage import Row
+from dspy_service_local.apiserver.rows import Row
 
 FOREGROUND = "foregroundDeletion"
 ORPHAN = "orphan"

@@ -12,8 +12,9 @@ from dspy_service_core.kube import errors
 from dspy_service_core.kube.resources import CUSTOM_RESOURCE_DEFINITIONS, NAMESPACES
 from dspy_service_local.apiserver.cleanup import Cleanup
 from dspy_service_local.apiserver.refusals import qualified
+from dspy_service_local.apiserver.rows import Change, Key
 from dspy_service_local.apiserver.selectors import Selection
-from dspy_service_local.apiserver.storage import Change, Key, Storage
+from dspy_service_local.apiserver.storage import Storage
 from dspy_service_local.apiserver.watch import Hub
 
 log = logging.getLogger(__name__)

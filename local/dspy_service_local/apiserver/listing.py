@@ -8,8 +8,9 @@ import orjson
 
 from dspy_service_local.apiserver import refusals
 from dspy_service_local.apiserver.kinds import Kind
+from dspy_service_local.apiserver.rows import Key, Row
 from dspy_service_local.apiserver.selectors import Selection
-from dspy_service_local.apiserver.storage import Key, Row, Storage
+from dspy_service_local.apiserver.storage import Storage
 from dspy_service_local.apiserver.watch import Hub
 
 

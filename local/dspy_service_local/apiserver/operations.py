@@ -7,19 +7,17 @@ concurrency is only about what clients knew. Callers await `storage.committed()`
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
 
 import orjson
 
 from dspy_service_core.kube.protocol import Object
 from dspy_service_core.kube.resources import CUSTOM_RESOURCE_DEFINITIONS, NAMESPACES
-from dspy_service_local.apiserver import apply, objects, refusals
+from dspy_service_local.apiserver import apply, objects, refusals, updates
 from dspy_service_local.apiserver.definitions import kind_of
 from dspy_service_local.apiserver.kinds import Kind, Kinds
-from dspy_service_local.apiserver.storage import Key, Row, Storage
+from dspy_service_local.apiserver.rows import Key, Row
+from dspy_service_local.apiserver.storage import Storage
 
-_MOST_BYTES = 1536 * 1024
-"""etcd's default limit of a request, which bounds every object."""
 _NAME_DRAWS = 8
 
 Guard = Callable[[Object, Object], None]
@@ -102,14 +100,14 @@ class Operations:
         old = orjson.loads(row.body)
         new = objects.checked_body(kind, change(old))
         objects.place(new["metadata"], kind.resource.namespaced, namespace, name)
-        self._require_known(kind, new["metadata"], old["metadata"])
-        new = self._within_subresource(kind, new, old, options.subresource, options.applies)
+        updates.require_known(kind, new["metadata"], old["metadata"])
+        new = updates.within_subresource(kind, new, old, options.subresource, options.applies)
         if "deletionTimestamp" in old["metadata"] and kind.resource == NAMESPACES and options.subresource == "":
             new["spec"] = old.get("spec", {})
         warnings = self._admit(kind, new, old, options)
         if options.guard is not None:
             options.guard(old, new)
-        if kind.counts_generation and _spec_differs(new, old):
+        if kind.counts_generation and updates.spec_differs(new, old):
             new["metadata"]["generation"] = int(old["metadata"].get("generation", 0)) + 1
         if "managedFields" in new["metadata"] and not options.applies:
             apply.note_update(kind, new, old, options.field_manager, options.subresource, self.now())
@@ -154,29 +152,6 @@ class Operations:
             why = f"unable to create new content in namespace {namespace} because it is being terminated"
             raise refusals.forbidden(kind.resource, name, why)
 
-    def _require_known(self, kind: Kind, metadata: dict[str, Any], old: dict[str, Any]) -> None:
-        """The client's idea of which object this is, and of its state, must be true where it has one."""
-        name = old["name"]
-        if (uid := metadata.get("uid")) and uid != old["uid"]:
-            why = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {old['uid']}"
-            raise refusals.conflict(kind.resource, name, why)
-        if (version := metadata.get("resourceVersion")) and version != old["resourceVersion"]:
-            raise refusals.modified(kind.resource, name)
-        created = metadata.get("creationTimestamp")
-        if created and created != old["creationTimestamp"]:
-            problem = refusals.invalid_value("metadata.creationTimestamp", created, "field is immutable")
-            raise refusals.invalid(kind.resource, name, [problem])
-
-    def _within_subresource(self, kind: Kind, new: Object, old: Object, subresource: str, applies: bool) -> Object:
-        """A write reaches either the status or everything else."""
-        if subresource == "status":
-            kept = old | {"metadata": dict(old["metadata"])}
-            if applies:
-                kept["metadata"]["managedFields"] = new["metadata"]["managedFields"]
-            return _with_status(kept, new)
-        new["metadata"] = objects.carried_over(new["metadata"], old["metadata"], applies=applies)
-        return _with_status(new, old) if kind.has_status else new
-
     def _admit(self, kind: Kind, obj: Object, old: Object | None, options: Options) -> list[str]:
         metadata = obj["metadata"]
         unknown = kind.admission.prune(obj, old)
@@ -198,7 +173,7 @@ class Operations:
             return orjson.dumps(obj)
         metadata = obj["metadata"]
         metadata["resourceVersion"] = str(self.storage.next_revision())
-        body = _dumped(kind, obj)
+        body = updates.dumped(kind, obj)
         self.storage.insert(key, metadata["uid"], body, objects.facets(kind, obj), objects.owners(metadata))
         self._follow_definition(kind, obj)
         return body
@@ -208,10 +183,10 @@ class Operations:
             return row.body
         if options.dry_run:
             return orjson.dumps(new)
-        if _is_done(new):
+        if updates.is_done(new):
             return self._remove(kind, row, new)
         metadata = new["metadata"] = new["metadata"] | {"resourceVersion": str(self.storage.next_revision())}
-        body = _dumped(kind, new)
+        body = updates.dumped(kind, new)
         same_owners = metadata.get("ownerReferences") == old["metadata"].get("ownerReferences")
         owners = None if same_owners else objects.owners(metadata)
         self.storage.update(row, body, objects.facets(kind, new), owners, "deletionTimestamp" in metadata)
@@ -220,7 +195,7 @@ class Operations:
 
     def _remove(self, kind: Kind, row: Row, obj: Object) -> bytes:
         last = obj | {"metadata": obj["metadata"] | {"resourceVersion": str(self.storage.next_revision())}}
-        body = _dumped(kind, last)
+        body = updates.dumped(kind, last)
         self.storage.delete(row, body)
         if kind.resource == CUSTOM_RESOURCE_DEFINITIONS:
             self.kinds.remove(obj["metadata"]["name"])
@@ -229,35 +204,3 @@ class Operations:
     def _follow_definition(self, kind: Kind, obj: Object) -> None:
         if kind.resource == CUSTOM_RESOURCE_DEFINITIONS:
             self.kinds.add(kind_of(obj))
-
-
-def _with_status(obj: Object, source: Object) -> Object:
-    obj.pop("status", None)
-    if source.get("status") is not None:
-        obj["status"] = source["status"]
-    return obj
-
-
-def _spec_differs(new: Object, old: Object) -> bool:
-    ignored = ("metadata", "status")
-    keys = (new.keys() | old.keys()) - set(ignored)
-    return any(new.get(key) != old.get(key) for key in keys)
-
-
-def _is_done(obj: Object) -> bool:
-    metadata = obj["metadata"]
-    if "deletionTimestamp" not in metadata or metadata.get("finalizers"):
-        return False
-    holds_contents = obj["kind"] == "Namespace" and (obj.get("spec") or {}).get("finalizers")
-    return not holds_contents and not metadata.get("deletionGracePeriodSeconds")
-
-
-def _dumped(kind: Kind, obj: Object) -> bytes:
-    """A copy, because orjson's own bytes keep a buffer of four times their size, and watches keep bodies."""
-    try:
-        body = bytes(memoryview(orjson.dumps(obj)))
-    except TypeError as exc:
-        raise refusals.bad_request(f"the object cannot be stored: {exc}") from exc
-    if len(body) > _MOST_BYTES:
-        raise refusals.too_large(f"{kind.resource.kind} is too large: {len(body)} bytes, the limit is {_MOST_BYTES}")
-    return body

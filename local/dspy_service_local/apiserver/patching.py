@@ -8,7 +8,7 @@ from dspy_service_core.kube.protocol import Object
 from dspy_service_local.apiserver import apply, objects, patches, refusals
 from dspy_service_local.apiserver.kinds import Kind
 from dspy_service_local.apiserver.operations import Operations, Options, Written
-from dspy_service_local.apiserver.storage import Key
+from dspy_service_local.apiserver.rows import Key
 
 MERGE = "application/merge-patch+json"
 JSON = "application/json-patch+json"

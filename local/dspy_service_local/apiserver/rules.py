@@ -1,22 +1,15 @@
-"""CEL rules of a schema (`x-kubernetes-validations`), transition rules among them.
+"""CEL rules of a schema at work: which apply to a changed object, and the words when one is broken.
 
-Last step of admission, run only on values that fit their schema. What the CEL library lacks of Kubernetes' own
-functions (quantities, URLs, IPs, optional syntax) makes a definition that uses it fail at creation, not in silence.
+Last step of admission, run only on values that fit their schema.
 """
 
-import sys
-import types
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-sys.modules.setdefault("cel.cli", types.ModuleType("cel.cli"))  # its command line costs 16 MB and is not used here
-import cel  # noqa: E402  (after the line above, for its sake)
-from cel.stdlib import add_stdlib_to_context  # noqa: E402
-
-from dspy_service_core.kube.protocol import Object  # noqa: E402
-from dspy_service_local.apiserver.projection import Reads, escaped, projected, reads  # noqa: E402
-from dspy_service_local.apiserver.refusals import Problem  # noqa: E402
+from dspy_service_core.kube.protocol import Object
+from dspy_service_local.apiserver.programs import CONTEXT, Rule, optional
+from dspy_service_local.apiserver.projection import escaped, projected
+from dspy_service_local.apiserver.refusals import Problem
 
 if TYPE_CHECKING:
     from dspy_service_local.apiserver.schema import Node
@@ -27,105 +20,6 @@ _REASONS = {
     "FieldValueRequired": "Required value",
     "FieldValueDuplicate": "Duplicate value",
 }
-
-
-class RuleError(ValueError):
-    """A rule that cannot be compiled; the message is the compiler's."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    program: Any
-    source: str
-    message: str
-    message_program: Any
-    reason: str
-    field_path: str
-    transition: bool
-    optional_old: bool
-    reads_self: Reads
-    reads_old: Reads
-
-
-def compile_rules(rules: Sequence[Mapping[str, Any]]) -> tuple[Rule, ...]:
-    return tuple(_compiled(rule) for rule in rules)
-
-
-def _compiled(rule: Mapping[str, Any]) -> Rule:
-    source = rule["rule"]
-    program = _program(source)
-    expression = rule.get("messageExpression")
-    read = f"{source} {expression or ''}"
-    return Rule(
-        program=program,
-        source=source,
-        message=rule.get("message") or f"failed rule: {' '.join(source.split())}",
-        message_program=_program(expression) if expression else None,
-        reason=rule.get("reason") or "FieldValueInvalid",
-        field_path=rule.get("fieldPath") or "",
-        transition="oldSelf" in program.variables(),
-        optional_old=bool(rule.get("optionalOldSelf")),
-        reads_self=reads(read, "self"),
-        reads_old=reads(read, "oldSelf"),
-    )
-
-
-def _program(source: str) -> Any:
-    try:
-        program = cel.compile(source)
-    except (ValueError, RuntimeError) as exc:
-        raise RuleError(str(exc)) from exc
-    known = _CONTEXT.functions.keys() | _NATIVE
-    for function in program.functions():
-        if function.isidentifier() and not function.startswith(("_", "@")) and function not in known:
-            raise RuleError(f"undeclared reference to '{function}'")
-    return program
-
-
-_CONTEXT = cel.Context()
-add_stdlib_to_context(_CONTEXT)
-_NATIVE = frozenset(
-    {
-        "size",
-        "has",
-        "all",
-        "exists",
-        "exists_one",
-        "map",
-        "filter",
-        "int",
-        "uint",
-        "double",
-        "string",
-        "bytes",
-        "timestamp",
-        "duration",
-        "contains",
-        "startsWith",
-        "endsWith",
-        "matches",
-        "type",
-        "dyn",
-        "getFullYear",
-        "getMonth",
-        "getDayOfYear",
-        "getDayOfMonth",
-        "getDate",
-        "getDayOfWeek",
-        "getHours",
-        "getMinutes",
-        "getSeconds",
-        "getMilliseconds",
-        "optional",
-        "none",
-        "of",
-        "ofNonZeroValue",
-        "hasValue",
-        "value",
-        "orValue",
-        "or",
-    }
-)
 
 
 def broken_rules(root: "Node", obj: Object, old: Object | None, changed: Sequence[str]) -> list[Problem]:
@@ -175,9 +69,9 @@ def _run(node: "Node", value: Any, old: Any, path: str) -> list[Problem]:
     for rule in node.rules:
         if rule.transition and old is None and not rule.optional_old:
             continue
-        _CONTEXT.add_variable("self", converted(node, projected(rule.reads_self, value)))
+        CONTEXT.add_variable("self", converted(node, projected(rule.reads_self, value)))
         if rule.transition:
-            _CONTEXT.add_variable("oldSelf", _old_self(node, rule, old))
+            CONTEXT.add_variable("oldSelf", _old_self(node, rule, old))
         problem = _broken(rule, value, path)
         if problem is not None:
             found.append(problem)
@@ -188,14 +82,14 @@ def _old_self(node: "Node", rule: Rule, old: Any) -> Any:
     shown = converted(node, projected(rule.reads_old, old))
     if not rule.optional_old:
         return shown
-    return cel.OptionalValue.none() if old is None else cel.OptionalValue.of(shown)
+    return optional(None if old is None else shown)
 
 
 def _broken(rule: Rule, value: Any, path: str) -> Problem | None:
     field = f"{path}{rule.field_path}".lstrip(".") or "<nil>"
     shown = _shown(value)
     try:
-        if rule.program.execute(_CONTEXT) is True:
+        if rule.program.execute(CONTEXT) is True:
             return None
     except Exception as exc:  # the library raises whatever its evaluation meets, KeyError and RuntimeError alike
         why = f"rule evaluation error: {exc} evaluating rule: {rule.source}"
@@ -211,7 +105,7 @@ def _message(rule: Rule) -> str:
     if rule.message_program is None:
         return rule.message
     try:
-        text = rule.message_program.execute(_CONTEXT)
+        text = rule.message_program.execute(CONTEXT)
     except Exception:  # as above; Kubernetes then falls back to the fixed message too
         return rule.message
     return text if isinstance(text, str) and text.strip() else rule.message

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dspy_service_core.kube.protocol import Object
+from dspy_service_local.apiserver.programs import Rule, compile_rules
 from dspy_service_local.apiserver.refusals import Problem
-from dspy_service_local.apiserver.rules import Rule, RuleError, broken_rules, compile_rules, needs_conversion
+from dspy_service_local.apiserver.rules import broken_rules, needs_conversion
 from dspy_service_local.apiserver.validation import Validation, list_problems
 
 _METADATA = frozenset(
@@ -166,6 +167,3 @@ def fill(node: Node, value: dict[str, Any], skip: tuple[str, ...] = ()) -> None:
             value[key] = copy.deepcopy(child.default)
         else:
             value.pop(key, None)
-
-
-__all__ = ["MISSING", "Node", "RuleError", "StructuralAdmission", "compile_node"]

@@ -12,12 +12,10 @@ import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NamedTuple
-
-import orjson
 
 from dspy_service_local.apiserver import refusals
-from dspy_service_local.apiserver.selectors import Facets, Selection
+from dspy_service_local.apiserver.rows import Change, Key, Reader, Row, packed, unpacked
+from dspy_service_local.apiserver.selectors import Facets
 
 _SCHEMA = """
 PRAGMA auto_vacuum = INCREMENTAL;
@@ -39,36 +37,8 @@ CREATE TABLE IF NOT EXISTS owners (
 CREATE INDEX IF NOT EXISTS owners_by_object ON owners (id);
 """
 """Revisions begin at 100, so that the first few are always too old for a watch, as in any cluster that has begun."""
-_NO_FACETS = b"[{},{}]"
 _CHECKPOINT_PAGES = 2000
 """About 8 MB of log: then a checkpoint runs in a thread, since its fsync would halt the event loop."""
-
-
-class Key(NamedTuple):
-    """`kind` is the qualified plural (`jobs.batch`); a cluster-wide object has the namespace ''."""
-
-    kind: str
-    namespace: str
-    name: str
-
-
-class Row(NamedTuple):
-    id: int
-    key: Key
-    revision: int
-    facets: Facets
-    body: bytes
-
-
-class Change(NamedTuple):
-    """One committed write, as watches need it. `body` of a DELETED is the last state under the deletion's revision."""
-
-    type: str
-    key: Key
-    revision: int
-    body: bytes
-    facets: Facets
-    previous: Row | None
 
 
 class Storage:
@@ -91,7 +61,7 @@ class Storage:
             " WHERE kind = ? AND namespace = ? AND name = ?",
             key,
         ).fetchone()
-        return Row(row[0], key, row[1], _facets(row[2]), row[3]) if row else None
+        return Row(row[0], key, row[1], unpacked(row[2]), row[3]) if row else None
 
     def next_revision(self) -> int:
         self.revision += 1
@@ -102,7 +72,7 @@ class Storage:
         with self._writing():
             cursor = self._connection.execute(
                 "INSERT INTO objects (kind, namespace, name, uid, revision, facets) VALUES (?, ?, ?, ?, ?, ?)",
-                (*key, uid, self.revision, _packed(facets)),
+                (*key, uid, self.revision, packed(facets)),
             )
             row_id = int(cursor.lastrowid or 0)
             self._connection.execute("INSERT INTO bodies VALUES (?, ?)", (row_id, body))
@@ -114,7 +84,7 @@ class Storage:
         with self._writing():
             self._connection.execute(
                 "UPDATE objects SET revision = ?, facets = ?, deleting = ? WHERE id = ?",
-                (self.revision, _packed(facets), deleting, old.id),
+                (self.revision, packed(facets), deleting, old.id),
             )
             self._connection.execute("UPDATE bodies SET body = ? WHERE id = ?", (body, old.id))
             if owners is not None:
@@ -165,11 +135,11 @@ class Storage:
         query = f"SELECT 1 FROM objects WHERE {column} = ? LIMIT 1"
         return self._connection.execute(query, (value,)).fetchone() is None
 
-    def reader(self) -> "Reader":
+    def reader(self) -> Reader:
         return Reader(self._connection)
 
     @contextmanager
-    def snapshot(self) -> Iterator["Reader"]:
+    def snapshot(self) -> Iterator[Reader]:
         """What is stored now, unmoved by later writes, for lists that are sent in pieces. Await `committed` first."""
         connection = sqlite3.connect(self._path, isolation_level=None)
         try:
@@ -238,75 +208,6 @@ class Storage:
             return
         self._written = 0
         self._checkpoint = asyncio.get_running_loop().run_in_executor(None, _checkpoint, self._path)
-
-
-class Reader:
-    """Pages of one kind in the order of namespace and name."""
-
-    def __init__(self, connection: sqlite3.Connection) -> None:
-        self._connection = connection
-
-    def revision(self) -> int:
-        (revision,) = self._connection.execute("SELECT value FROM revision").fetchone()
-        return int(revision)
-
-    def page(self, kind: str, selection: Selection, after: tuple[str, str], limit: int) -> list[Row]:
-        if not selection.by_facets:
-            return [
-                Row(row[0], Key(kind, row[1], row[2]), row[3], _facets(row[4]), row[5])
-                for row in self._select("id, namespace, name, revision, facets, body", kind, selection, after, limit)
-            ]
-        chosen = []
-        for row in self._select("id, namespace, name, revision, facets", kind, selection, after, -1):
-            facets = _facets(row[4])
-            if selection.matches(row[1], row[2], facets):
-                chosen.append((row, facets))
-                if len(chosen) == limit:
-                    break
-        return [Row(r[0], Key(kind, r[1], r[2]), r[3], facets, self._body(r[0])) for r, facets in chosen]
-
-    def count(self, kind: str, selection: Selection, after: tuple[str, str]) -> int:
-        where, values = _where(kind, selection, after)
-        (count,) = self._connection.execute(f"SELECT COUNT(*) FROM objects WHERE {where}", values).fetchone()
-        return int(count)
-
-    def _select(
-        self, columns: str, kind: str, selection: Selection, after: tuple[str, str], limit: int
-    ) -> sqlite3.Cursor:
-        where, values = _where(kind, selection, after)
-        source = "objects JOIN bodies USING (id)" if "body" in columns else "objects"
-        return self._connection.execute(
-            f"SELECT {columns} FROM {source} WHERE {where} ORDER BY namespace, name LIMIT ?", (*values, limit)
-        )
-
-    def _body(self, row_id: int) -> bytes:
-        (body,) = self._connection.execute("SELECT body FROM bodies WHERE id = ?", (row_id,)).fetchone()
-        return bytes(body)
-
-
-def _where(kind: str, selection: Selection, after: tuple[str, str]) -> tuple[str, tuple[str, ...]]:
-    clauses, values = ["kind = ?"], [kind]
-    if selection.namespace is not None:
-        clauses.append("namespace = ?")
-        values.append(selection.namespace)
-    if selection.name is not None:
-        clauses.append("name = ?")
-        values.append(selection.name)
-    if after != ("", ""):
-        clauses.append("(namespace, name) > (?, ?)")
-        values += after
-    return " AND ".join(clauses), tuple(values)
-
-
-def _packed(facets: Facets) -> bytes:
-    return orjson.dumps(tuple(facets)) if facets.labels or facets.fields else _NO_FACETS
-
-
-_EMPTY = Facets({}, {})
-
-
-def _facets(packed: bytes) -> Facets:
-    return _EMPTY if packed == _NO_FACETS else Facets(*orjson.loads(packed))
 
 
 def _checkpoint(path: Path) -> None:

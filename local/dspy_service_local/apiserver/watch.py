@@ -12,8 +12,8 @@ from typing import NamedTuple
 import orjson
 
 from dspy_service_local.apiserver import refusals
+from dspy_service_local.apiserver.rows import Change, Key, Row
 from dspy_service_local.apiserver.selectors import Selection
-from dspy_service_local.apiserver.storage import Change, Key, Row
 
 _WINDOW_BYTES = 16 * 1024 * 1024
 _WINDOW_CHANGES = 20_000

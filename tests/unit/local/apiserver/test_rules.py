@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from dspy_service_local.apiserver.programs import RuleError
 from dspy_service_local.apiserver.projection import escaped, projected, reads
-from dspy_service_local.apiserver.rules import RuleError
 from dspy_service_local.apiserver.schema import StructuralAdmission
 
 _PROPERTIES = {

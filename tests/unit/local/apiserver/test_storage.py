@@ -12,8 +12,9 @@ import pytest
 from dspy_service_core.kube.errors import Unavailable
 from dspy_service_core.kube.resources import CONFIG_MAPS, CUSTOM_RESOURCE_DEFINITIONS, Resource
 from dspy_service_local.apiserver import Cluster, ClusterInUse
+from dspy_service_local.apiserver.rows import Change, Key
 from dspy_service_local.apiserver.selectors import Facets, Selection
-from dspy_service_local.apiserver.storage import Change, Key, Storage
+from dspy_service_local.apiserver.storage import Storage
 from widgets import DEFINITION, widget
 
 WIDGETS = Resource("testing.dspy-service.io", "v1", "widgets", "Widget")

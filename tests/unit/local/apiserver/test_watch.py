@@ -6,8 +6,8 @@ import pytest
 
 from dspy_service_core.kube.errors import Expired
 from dspy_service_local.apiserver import watch
+from dspy_service_local.apiserver.rows import Change, Key
 from dspy_service_local.apiserver.selectors import Facets, Selection
-from dspy_service_local.apiserver.storage import Change, Key
 from dspy_service_local.apiserver.watch import Hub
 
 _ALL = Selection()
