@@ -17,8 +17,9 @@ class UnusableDataset(DspyServiceError):
     """The file is no dataset; the message names the line."""
 
 
-def read_rows(path: Path, limit: int | None = None) -> list[Row]:
+def read_rows(file: str | Path, limit: int | None = None) -> list[Row]:
     """By the file's ending: .csv and .tsv with a header line, .json with a list of objects, else one object a line."""
+    path = Path(file)
     read = {".csv": _csv, ".tsv": _tsv, ".json": _json}.get(path.suffix.lower(), _json_lines)
     try:
         rows = list(islice(read(path), limit))

@@ -48,3 +48,8 @@ def test_the_resource_fits_the_crd(resource: dict[str, Any]) -> None:
     crd = yaml.safe_load((ROOT / "crds" / "optimizationjobs.yaml").read_text())
     schema = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]["spec"]
     jsonschema_rs.validate(schema, resource["spec"])
+
+
+def test_a_file_may_be_named_by_a_string(tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text('{"a": 1}\n')
+    assert read_rows(str(tmp_path / "rows.jsonl")) == [{"a": 1}]
