@@ -1,6 +1,7 @@
 """One container of a pod over its whole life: starts, ends, restarts, and how that reads in the pod's status."""
 
 import asyncio
+import logging
 import os
 import time
 from collections.abc import Callable
@@ -12,6 +13,8 @@ from dspy_service_local.node.logs import ContainerLog, LogPipe
 from dspy_service_local.node.model import Container
 from dspy_service_local.node.processes import Launcher, Process, StartError
 from dspy_service_local.node.status import ContainerStatus, Running, Terminated, Waiting
+
+log = logging.getLogger(__name__)
 
 _SIGTERM_BIT = 1 << 14
 _HAS_PROC = Path("/proc/self/status").exists()
@@ -69,6 +72,7 @@ class ContainerRun:
         self._killed_for = None
         self._ended = asyncio.Event()
         self._started_at = time.monotonic()
+        log.debug("container %s runs: %s", self.spec.name, self._log_path)
         self.status.state = Running(self._now())
         self.status.started = self.spec.startup_probe is None
         self._changed()
@@ -103,6 +107,7 @@ class ContainerRun:
                 break
             await asyncio.sleep(_HANDLER_SECONDS)
         if self.running and self.process:
+            log.debug("container %s gets SIGTERM: %s", self.spec.name, self._log_path)
             self.process.terminate()
 
     def terminate_now(self) -> None:
@@ -125,17 +130,18 @@ class ContainerRun:
         started = self.status.state.started_at if isinstance(self.status.state, Running) else None
         self.status.state = Terminated(code, reason, message, started, self._now())
         self.status.started = False
+        log.debug("container %s has ended with %d: %s", self.spec.name, code, self._log_path)
         self._ended.set()
         self._changed()
 
 
 def _catches_sigterm(pid: int | None) -> bool:
-    """Whether the process has a handler for SIGTERM, or ignores it; True where the system does not tell."""
+    """Whether SIGTERM is handled, ignored, or blocked to be waited for; True where the system does not tell."""
     if pid is None:
         return not _HAS_PROC
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except OSError:
         return True
-    masks = [int(line.split()[1], 16) for line in lines if line.startswith(("SigCgt", "SigIgn"))]
+    masks = [int(line.split()[1], 16) for line in lines if line.startswith(("SigCgt", "SigIgn", "SigBlk"))]
     return any(mask & _SIGTERM_BIT for mask in masks)

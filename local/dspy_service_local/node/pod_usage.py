@@ -1,11 +1,14 @@
 """Puts one pod under the node's watch: what happens to it when it uses more than it may."""
 
+import logging
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 
 from dspy_service_local.node.containers import ContainerRun
 from dspy_service_local.node.pod_setup import PodSetup
 from dspy_service_local.node.usage import UsageWatch, WatchedContainer, WatchedVolume
+
+log = logging.getLogger(__name__)
 
 
 @contextmanager
@@ -35,10 +38,14 @@ def _container(setup: PodSetup, run: ContainerRun, evict: Callable[[str], None])
         run.kill("Error", f"the container had {count} processes, the limit is {most}")
         evict(f'Container {run.spec.name} had {count} processes, which exceeds the limit "{most}". ')
 
+    def too_much_memory(used: int) -> None:
+        log.info("container %s of pod %s is killed: it uses %d bytes", run.spec.name, setup.pod.name, used)
+        run.kill("OOMKilled")
+
     return WatchedContainer(
         root=lambda: run.process.root if run.process else None,
         memory=run.spec.memory_limit,
         processes=most,
-        out_of_memory=lambda used: run.kill("OOMKilled"),
+        out_of_memory=too_much_memory,
         too_many_processes=too_many,
     )

@@ -23,7 +23,9 @@ from dspy_service_local.node.status import ContainerStatus, Terminated, Verdict,
 log = logging.getLogger(__name__)
 
 _RETRY_SECONDS = 1.0
+_EVICTION_SECONDS, _EVICTION_MAIN_SECONDS = 10.0, 1.0
 _LEAST_SIDECAR_GRACE = 2.0
+"""Sidecars have so long in any case: processes that used very much take a while to die."""
 _DRAIN_TRIES = 3
 _FIRST_DELAY, _LONGEST_DELAY, _STEADY_SECONDS = 1.0, 60.0, 600.0
 """Shorter than a kubelet's 10 s to 5 min: somebody sits in front of this machine."""
@@ -54,6 +56,7 @@ class PodRun:
         self._stop: Stop | None = None
         self._stop_changed = asyncio.Event()
         self._stop_at = 0.0
+        self._draining_since = 0.0
         self.gone = False
         """Nobody is left to read this pod's status: its object was removed."""
         self.deleted = False
@@ -77,8 +80,9 @@ class PodRun:
 
     def evict(self, message: str) -> None:
         """For what the pod itself used too much of: no disruption, so nobody tries it again."""
-        log.info("pod %s/%s is evicted: %s", self.pod.namespace, self.pod.name, message)
-        self.stop(Stop(_LEAST_SIDECAR_GRACE, 1.0, Verdict("Evicted", message)))
+        if self._stop is None:
+            log.info("pod %s/%s is evicted: %s", self.pod.namespace, self.pod.name, message)
+            self.stop(Stop(_EVICTION_SECONDS, _EVICTION_MAIN_SECONDS, Verdict("Evicted", message)))
 
     async def run(self) -> None:
         """Until the pod has ended and its last status is written."""
@@ -202,6 +206,7 @@ class PodRun:
         for keeper in keepers:
             keeper.cancel()
         await asyncio.gather(*keepers, return_exceptions=True)
+        self._draining_since = asyncio.get_running_loop().time()
         for container in reversed(self.pod.init):
             if container.sidecar:
                 await self._drain(container)
@@ -239,7 +244,8 @@ class PodRun:
             return self._stop_at + self.pod.grace - now
         if main:
             return self._stop_at + self._stop.main_grace - now
-        return self._stop_at + max(self._stop.grace, self._stop.main_grace + _LEAST_SIDECAR_GRACE) - now
+        least = min(self._stop.grace, _LEAST_SIDECAR_GRACE)
+        return max(self._stop_at + self._stop.grace, self._draining_since + least) - now
 
     # -- status --
 

@@ -1,0 +1,149 @@
+"""`dspy-service up` as an operator of the service meets it: how it starts, refuses, restarts its parts, and ends."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from payloads import payload
+from scripted_lm import ScriptedServer
+from waiting import wait_for
+from whole_jobs import ended, reached, submit
+from whole_service import Service, free_port, service
+
+pytestmark = pytest.mark.e2e
+
+COMMAND = Path(sys.executable).parent / "dspy-service"
+CANARY = "sk-canary-7f3a"
+SLOW_METRIC = (
+    "import time\ndef metric(gold, pred, trace=None):\n    time.sleep(0.5)\n    return gold.team == pred.team\n"
+)
+
+
+def up(*args: str, **env: str) -> "subprocess.CompletedProcess[str]":
+    """For starts that are refused."""
+    known = {name: value for name, value in os.environ.items() if not name.startswith("DSPY_SERVICE_")}
+    return subprocess.run([str(COMMAND), "up", *args], env=known | env, capture_output=True, text=True, timeout=60)
+
+
+def kubectl(running: Service, *args: str) -> str:
+    command = ["kubectl", "--kubeconfig", str(running.kubeconfig), *args]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=True).stdout
+
+
+def alive(processes: list[psutil.Process]) -> list[psutil.Process]:
+    return [p for p in processes if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
+
+
+def child(running: Service, word: str) -> psutil.Process:
+    return next(p for p in running.process.children() if word in " ".join(p.cmdline()))
+
+
+def test_other_addresses_need_a_token(tmp_path: Path) -> None:
+    refused = up("--host", "0.0.0.0", "--port", "0", "--data-dir", str(tmp_path))
+    assert refused.returncode == 1
+    assert "DSPY_SERVICE_TOKEN" in refused.stderr
+
+
+def test_a_port_in_use_is_named(running: Service, tmp_path: Path) -> None:
+    port = running.url.rsplit(":", 1)[1]
+    refused = up("--port", port, "--data-dir", str(tmp_path))
+    assert refused.returncode == 1
+    assert f"port {port}" in refused.stderr
+
+
+def test_a_data_folder_serves_one(running: Service) -> None:
+    refused = up("--port", str(free_port()), "--data-dir", str(running.data_dir))
+    assert refused.returncode == 1
+    assert "in use" in refused.stderr
+
+
+@pytest.mark.parametrize(("option", "value"), [("--port", "70000"), ("--concurrency", "-1"), ("--prewarmed", "99")])
+def test_settings_out_of_range_are_named(tmp_path: Path, option: str, value: str) -> None:
+    refused = up(option, value, "--data-dir", str(tmp_path))
+    assert refused.returncode == 2
+    assert option[2:] in refused.stderr
+
+
+def test_a_token_is_asked_for_once_it_is_set(tmp_path: Path) -> None:
+    with service("--token", "secret", data_dir=tmp_path) as guarded:
+        assert httpx.get(f"{guarded.url}/jobs").status_code == 401
+        assert httpx.get(f"{guarded.url}/jobs", headers={"Authorization": "Bearer secret"}).status_code == 200
+
+
+def test_kubectl_sees_what_was_prepared(running: Service) -> None:
+    assert "optimizationjobs" in kubectl(running, "api-resources")
+    assert "dspy-service-store" in kubectl(running, "get", "pvc")
+    assert "dspy-service-runner" in kubectl(running, "get", "serviceaccounts")
+
+
+@pytest.mark.parametrize("part", ["dspy-service-api", "dspy-service-operator"])
+def test_a_part_that_dies_is_started_again(running: Service, model: ScriptedServer, part: str) -> None:
+    old = child(running, part)
+    old.kill()
+    wait_for(lambda: any(p.pid != old.pid and part in " ".join(p.cmdline()) for p in running.process.children()))
+    wait_for(lambda: _healthy(running.url))
+    assert ended(running.url, submit(running.url, payload(12, model.url)))["status"] == "success"
+
+
+def test_the_services_keys_are_in_a_secret_and_nowhere_else(tmp_path: Path, model: ScriptedServer) -> None:
+    with service(data_dir=tmp_path, env={"OPENAI_API_KEY": CANARY, "SERVER_CANARY": CANARY}) as keyed:
+        job_id = submit(
+            keyed.url, payload(12, model.url, model_config={"name": "openai/x", "base_url": model.url})
+        )
+        answer = ended(keyed.url, job_id)
+        assert answer["status"] == "success", answer["message"]
+        assert CANARY in kubectl(
+            keyed, "get", "secret", "dspy-service-model-keys", "-o", "go-template={{.data.OPENAI_API_KEY|base64decode}}"
+        )
+        for process in keyed.processes():
+            if process.pid != keyed.process.pid:
+                assert "OPENAI_API_KEY" not in process.environ()
+            assert CANARY not in " ".join(process.cmdline())
+    holders = [
+        f.relative_to(tmp_path) for f in tmp_path.rglob("*") if f.is_file() and CANARY.encode() in f.read_bytes()
+    ]
+    assert not [f for f in holders if not f.name.startswith("cluster.db")]
+
+
+@pytest.mark.parametrize("sandbox", ["auto", "off"])
+def test_sigterm_ends_everything_within_ten_seconds(tmp_path: Path, model: ScriptedServer, sandbox: str) -> None:
+    with service("--sandbox", sandbox, data_dir=tmp_path) as stopped:
+        job_id = submit(stopped.url, payload(40, model.url, metric_code=SLOW_METRIC))
+        reached(stopped.url, job_id, {"running"})
+        processes = stopped.processes()
+        begun = time.monotonic()
+        stopped.process.terminate()
+        wait_for(lambda: not alive(processes), timeout=10)
+        assert time.monotonic() - begun < 10
+
+
+@pytest.mark.parametrize("sandbox", ["auto", "off"])
+def test_kill_leaves_no_process(tmp_path: Path, model: ScriptedServer, sandbox: str) -> None:
+    with service("--sandbox", sandbox, data_dir=tmp_path) as killed:
+        job_id = submit(killed.url, payload(40, model.url, metric_code=SLOW_METRIC))
+        reached(killed.url, job_id, {"running"})
+        processes = killed.processes()
+        killed.process.send_signal(signal.SIGKILL)
+        wait_for(lambda: not alive(processes), timeout=20)
+
+
+def test_pod_logs(running: Service, model: ScriptedServer) -> None:
+    code = "def metric(gold, pred, trace=None):\n    print('said by user code')\n    return True\n"
+    job_id = submit(running.url, payload(12, model.url, metric_code=code))
+    ended(running.url, job_id)
+    pods = kubectl(running, "get", "pods", "-l", f"dspy-service.io/job=job-{job_id}", "-o", "name").split()
+    assert "said by user code" in kubectl(running, "logs", pods[0], "-c", "optimizer")
+
+
+def _healthy(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/health").status_code == 200
+    except httpx.TransportError:
+        return False
