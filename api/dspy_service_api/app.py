@@ -14,7 +14,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from dspy_service_api import idempotency, openapi, problems
 from dspy_service_api.cache import JobCache
-from dspy_service_api.guard import Guard, rules_of
+from dspy_service_api.guard import Guard, Traffic, rules_of
 from dspy_service_api.jobs import Jobs
 from dspy_service_api.layout import Acceptance
 from dspy_service_api.prepare import Preparer
@@ -37,9 +37,11 @@ def create_app(
     store: Store,
     acceptance: Acceptance,
 ) -> FastAPI:
+    traffic = Traffic()
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        service = _service(settings, cluster, store, acceptance)
+        service = _service(settings, cluster, store, acceptance, traffic)
         app.state.service = service
         running = asyncio.create_task(service.run())
         yield
@@ -49,7 +51,7 @@ def create_app(
         await service.close()
 
     app = FastAPI(title="DSPy as a Service", version=version("dspy-service"), lifespan=lifespan, redoc_url=None)
-    app.add_middleware(Guard, rules=rules_of(settings))
+    app.add_middleware(Guard, rules=rules_of(settings), traffic=traffic)
     if settings.trusted_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -67,15 +69,13 @@ def create_app(
 
 
 def _service(
-    settings: Settings,
-    cluster: KubeClient,
-    store: Store,
-    acceptance: Acceptance,
+    settings: Settings, cluster: KubeClient, store: Store, acceptance: Acceptance, traffic: Traffic
 ) -> Service:
     cache = JobCache()
     ready = ReadyAnswers(settings.answer_cache_bytes)
     found = Jobs(cluster, cache, store, settings.namespace, settings.newest_entries, ready)
-    preparer = Preparer(found, settings.prepared_jobs if settings.store_url.startswith("file:") else 0)
+    prepared = settings.prepared_jobs if settings.store_url.startswith("file:") else 0
+    preparer = Preparer(found, prepared, lambda: traffic.open > 0)
     cache.on_finished = preparer.finished
     return Service(
         settings=settings,

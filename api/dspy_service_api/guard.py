@@ -53,10 +53,18 @@ def rules_of(settings: Settings) -> Rules:
     )
 
 
+@dataclass(slots=True)
+class Traffic:
+    """How many requests are being answered: what can wait, waits for them (`prepare.py`)."""
+
+    open: int = 0
+
+
 class Guard:
-    def __init__(self, app: ASGIApp, rules: Rules) -> None:
+    def __init__(self, app: ASGIApp, rules: Rules, traffic: Traffic) -> None:
         self._app = app
         self._rules = rules
+        self._traffic = traffic
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -64,6 +72,14 @@ class Guard:
             return
         headers = _few(scope)
         visit = _Visit(scope, send, _request_id(headers))
+        self._traffic.open += 1
+        try:
+            await self._answer(scope, receive, headers, visit)
+        finally:
+            self._traffic.open -= 1
+        visit.tell()
+
+    async def _answer(self, scope: Scope, receive: Receive, headers: dict[bytes, bytes], visit: "_Visit") -> None:
         refusal = self._refusal(scope["path"], headers)
         if refusal:
             await answer(refusal, self._rules.retry_after)(scope, receive, visit.send)
@@ -71,7 +87,6 @@ class Guard:
             await self._too_large(scope, receive, visit)
         else:
             await self._admit(scope, receive, visit)
-        visit.tell()
 
     async def _admit(self, scope: Scope, receive: Receive, visit: "_Visit") -> None:
         meter = _Meter(receive, self._rules.body_limit)

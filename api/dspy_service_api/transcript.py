@@ -15,7 +15,7 @@ from dspy_service_api.record import JobRecord, Json, Stream
 from dspy_service_core import segments
 from dspy_service_core.errors import StoreError
 from dspy_service_core.segments import Page
-from dspy_service_core.store import Store, job_folder
+from dspy_service_core.store import NotFound, Store, job_folder
 
 Kind = Literal["logs", "events"]
 
@@ -30,8 +30,7 @@ class Transcript:
 
     async def newest(self, limit: int) -> Json:
         """The newest entries as a JSON list, without numbers, as the contract's answers embed them."""
-        page = await segments.newest(self.store, self._folder, limit) if self.record.attempted else Page([])
-        lines = self._with_tail(self._contiguous(page, first=1))
+        lines = await self._only_segment() or await self._newest(limit)
         if lines.first > 1 and len(lines.entries) < limit:
             raise self._lack(1, lines.first - 1)
         return self._list(lines.entries[-limit:])
@@ -46,6 +45,20 @@ class Transcript:
             lines = self._with_tail(lines)
         entries = enumerate(lines.entries[:limit], lines.first)
         return self._list([b'{"n":%d,%b' % (n, entry[1:]) for n, entry in entries])
+
+    async def _only_segment(self) -> "_Lines | None":
+        """Most settled jobs have one, and then it need not be looked for; None where it does not hold all."""
+        if not (self.record.settled and self._stream.count):
+            return None
+        try:
+            segment = segments.parse(1, await self.store.get_async(segments.segment_key(self._folder, 1)))
+        except NotFound:
+            return None
+        return _Lines(1, segment.lines) if segment.intact and segment.following == self._stream.count + 1 else None
+
+    async def _newest(self, limit: int) -> "_Lines":
+        page = await segments.newest(self.store, self._folder, limit) if self.record.attempted else Page([])
+        return self._with_tail(self._contiguous(page, first=1))
 
     @property
     def _folder(self) -> str:
