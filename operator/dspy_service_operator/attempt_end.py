@@ -28,22 +28,23 @@ class AttemptEnd:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """What messages name."""
+class Context:
+    """What messages name: the job's limits, and what its reporter said last."""
 
     deadline_seconds: int
     memory: str
+    said: str = ""
 
 
-def classify(job: AttemptJob | None, pod: AttemptPod | None, limits: Limits) -> AttemptEnd:
+def classify(job: AttemptJob | None, pod: AttemptPod | None, context: Context) -> AttemptEnd:
     """Of an attempt whose pod has ended, is lost, or is gone."""
     if (job and job.failure == "DeadlineExceeded") or (pod and pod.reason == "DeadlineExceeded"):
-        return deadline_exceeded(limits.deadline_seconds)
+        return deadline_exceeded(context.deadline_seconds)
     if job is not None and job.suspended:
         return AttemptEnd("disrupted", "Preempted", "Kueue took the attempt's quota back")
     if pod is None:
         return _without_pod(job)
-    return _own_fault(pod, limits) or _disruption(pod) or _infrastructure_fault(pod)
+    return _own_fault(pod, context) or _disruption(pod) or _infrastructure_fault(pod, context.said)
 
 
 def deadline_exceeded(seconds: int) -> AttemptEnd:
@@ -57,14 +58,14 @@ def _without_pod(job: AttemptJob | None) -> AttemptEnd:
     return AttemptEnd("retry", "PodLost", f"the attempt's pod is gone{words}")
 
 
-def _own_fault(pod: AttemptPod, limits: Limits) -> AttemptEnd | None:
+def _own_fault(pod: AttemptPod, context: Context) -> AttemptEnd | None:
     if pod.reason == "Evicted" and _OWN_EVICTION.search(pod.message):
         return AttemptEnd("failed", "DiskLimitExceeded", f"evicted for what it wrote to disk: {pod.message}")
     state = pod.optimizer
     if state is None or state.phase != "terminated" or state.reason == "ContainerStatusUnknown":
         return None
     if state.reason == "OOMKilled":
-        return AttemptEnd("failed", "OutOfMemory", f"killed for memory: the limit is {limits.memory}")
+        return AttemptEnd("failed", "OutOfMemory", f"killed for memory: the limit is {context.memory}")
     if state.exit_code == pod_files.EXIT_NOT_READY or _signal(state) or _report_lost(pod):
         return None
     return AttemptEnd(
@@ -84,14 +85,14 @@ def _disruption(pod: AttemptPod) -> AttemptEnd | None:
     return None
 
 
-def _infrastructure_fault(pod: AttemptPod) -> AttemptEnd:
+def _infrastructure_fault(pod: AttemptPod, said: str) -> AttemptEnd:
     state = pod.optimizer
     if state is not None and state.phase == "terminated" and state.reason != "ContainerStatusUnknown":
         if state.exit_code == pod_files.EXIT_NOT_READY:
-            return AttemptEnd("retry", "NotReady", f"the job's data did not arrive in the pod in time{_words(pod)}")
+            return AttemptEnd("retry", "NotReady", f"the job's data did not reach the pod in time{_words(pod, said)}")
         if _report_lost(pod):
             return AttemptEnd(
-                "retry", "ReportLost", f"the run ended, but its result could not be reported{_words(pod)}"
+                "retry", "ReportLost", f"the run ended, but its result could not be reported{_words(pod, said)}"
             )
         if number := _signal(state):
             by_whom = "the pod was deleted: " if pod.deleted_at else ""
@@ -113,10 +114,10 @@ def _report_lost(pod: AttemptPod) -> bool:
     )
 
 
-def _words(pod: AttemptPod) -> str:
-    reporter = pod.reporter
-    words = reporter.message or reporter.reason if reporter else ""
-    return f": {words.strip()}" if words and words != "Completed" else ""
+def _words(pod: AttemptPod, said: str) -> str:
+    """The reporter's own in the status, else the last of its log, which the kubelet kept."""
+    words = said or (pod.reporter.message if pod.reporter else "")
+    return f": {words.strip()}" if words else ""
 
 
 def _signal(state: ContainerState) -> int:

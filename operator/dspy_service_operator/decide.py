@@ -227,8 +227,10 @@ def _attempt_over(case: Case) -> Decision | None:
         return Decision(wants="fresh")
     memory = case.settings.runner_limits.get("memory", "the node's")
     asked = case.job.spec.run.resources.limits
-    limits = attempt_end.Limits(case.deadline_seconds, (asked and asked.memory) or memory)
-    end = attempt_end.classify(case.child, case.pod, limits)
+    context = attempt_end.Context(
+        case.deadline_seconds, (asked and asked.memory) or memory, case.job.status.run.message
+    )
+    end = attempt_end.classify(case.child, case.pod, context)
     if end.verdict == "failed":
         return replace(_fail(case, end), child=case.stop_child())
     return _another(case, end)

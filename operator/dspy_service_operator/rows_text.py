@@ -1,45 +1,68 @@
-"""Rows written as text in a ConfigMap: JSON Lines, a JSON array or CSV, by the key's ending."""
+"""Rows written as text in a ConfigMap: JSON Lines, a JSON array or CSV, by the key's ending.
+
+The reporter reads the same formats from files of any size in the pod; here the text is at most a ConfigMap's 1 MiB.
+"""
 
 import csv
 import io
 import json
+from collections.abc import Callable, Iterable
+from pathlib import PurePosixPath
 from typing import Any
 
-MOST_ROWS = 100_000
+Row = dict[str, Any]
 
 
 class RowsError(Exception):
-    """The text is no dataset; the message names the line."""
+    """The text is no dataset; the message names the row."""
 
 
-def parse_rows(name: str, text: str) -> list[dict[str, Any]]:
-    ending = name.rpartition(".")[2].lower()
-    if ending == "csv":
-        rows: list[Any] = list(csv.DictReader(io.StringIO(text), strict=True))
-    elif ending == "json":
-        rows = _array(name, text)
-    else:
-        rows = [_line(name, number, line) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
+def parse_rows(name: str, text: str) -> list[Row]:
+    """`name` is the key, whose ending tells the format."""
+    ending = PurePosixPath(name).suffix.lower()
+    if ending not in _FORMATS:
+        raise RowsError(f"The format of '{name}' is told by its ending: one of {', '.join(_FORMATS)}.")
+    rows = list(_FORMATS[ending](text.removeprefix("\ufeff")))
     if not rows:
         raise RowsError("Dataset must contain at least one row.")
     for number, row in enumerate(rows, 1):
-        if not isinstance(row, dict) or None in row:
-            raise RowsError(f"{name}: row {number} is no object with a value for each column.")
+        if not isinstance(row, dict):
+            raise RowsError(f"Row {number} of the dataset is not an object.")
     return rows
 
 
-def _array(name: str, text: str) -> list[Any]:
+def _array(text: str) -> Iterable[Any]:
     try:
         rows = json.loads(text)
     except ValueError as exc:
-        raise RowsError(f"{name}: {exc}") from None
+        raise RowsError(f"The dataset is not JSON: {exc}.") from None
     if not isinstance(rows, list):
-        raise RowsError(f"{name}: a JSON array of objects is expected.")
+        raise RowsError("The dataset is not a JSON array of rows.")
     return rows
 
 
-def _line(name: str, number: int, line: str) -> Any:
+def _lines(text: str) -> Iterable[Any]:
+    for number, line in enumerate(filter(str.strip, text.split("\n")), 1):
+        try:
+            yield json.loads(line)
+        except ValueError as exc:
+            raise RowsError(f"Row {number} of the dataset is not JSON: {exc}.") from None
+
+
+def _csv(text: str) -> Iterable[Row]:
+    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     try:
-        return json.loads(line)
-    except ValueError as exc:
-        raise RowsError(f"{name}, line {number}: {exc}") from None
+        for number, row in enumerate(reader, 1):
+            if None in row or None in row.values():
+                raise RowsError(f"Row {number} of the dataset has not as many fields as the header.")
+            yield row
+    except csv.Error as exc:
+        raise RowsError(f"Line {reader.line_num} of the dataset is not CSV: {exc}.") from None
+
+
+_FORMATS: dict[str, Callable[[str], Iterable[Any]]] = {
+    ".jsonl": _lines,
+    ".ndjson": _lines,
+    ".json": _array,
+    ".csv": _csv,
+}

@@ -42,7 +42,9 @@ class OperatorSettings(BaseSettings):
     log_level: str = Field(default="INFO", description="Level of the operator's log.")
 
     # How many
-    concurrency: int = Field(default=10, ge=1, description="Jobs that run at the same time, in all namespaces.")
+    concurrency: int = Field(
+        default=10, ge=0, description="Jobs that run at the same time, in all namespaces. 0 holds all in the queue."
+    )
     namespace_concurrency: int = Field(
         default=0, ge=0, description="Jobs of one namespace that run at the same time. 0: no limit but the overall one."
     )

@@ -156,6 +156,10 @@ class View:
         return gone
 
 
+_RUN = ("attempt", "podUID", "stage", "startedAt", "result", "message")
+"""What decisions need of `status.run`; its log tail and events may be most of the object."""
+
+
 def key_of(raw: Mapping[str, Any]) -> Key:
     return raw["metadata"].get("namespace", ""), raw["metadata"]["name"]
 
@@ -194,5 +198,5 @@ def _light(raw: Object) -> Object:
     for part in ("signature", "metric"):
         light_spec[part] = {name: value for name, value in (spec.get(part) or {}).items() if name != "code"}
     light_spec["dataset"] = {name: value for name, value in (spec.get("dataset") or {}).items() if name != "rows"}
-    light_run = {name: run[name] for name in ("attempt", "podUID", "stage", "startedAt", "result") if name in run}
+    light_run = {name: run[name] for name in _RUN if name in run}
     return {"metadata": raw["metadata"], "spec": light_spec, "status": {**status, "run": light_run}}

@@ -1,10 +1,10 @@
 import pytest
 
-from dspy_service_operator.attempt_end import Limits, classify
+from dspy_service_operator.attempt_end import Context, classify
 from dspy_service_operator.observed import ContainerState
 from operator_objects import exited, make_child, make_pod
 
-LIMITS = Limits(deadline_seconds=3600, memory="2Gi")
+CONTEXT = Context(deadline_seconds=3600, memory="2Gi")
 REPORTER_BROKE = ContainerState("terminated", "Error", "cannot write to the store: no space left", exit_code=1)
 UNKNOWN = ContainerState("terminated", "ContainerStatusUnknown", exit_code=137, started=True)
 DRAIN = "EvictionByEvictionAPI: Eviction API: evicting"
@@ -49,7 +49,7 @@ CASES = [
     ("SIGKILL", make_child(), exited(137), "retry", "Killed", "killed by SIGKILL (exit code 137)"),
     ("SIGSEGV by field", make_child(), exited(139, signal=11), "retry", "Killed", "SIGSEGV"),
     ("an unnamed signal", make_child(), exited(128 + 63), "retry", "Killed", "signal 63"),
-    ("no data in time", make_child(), exited(64), "retry", "NotReady", "did not arrive"),
+    ("no data in time", make_child(), exited(64), "retry", "NotReady", "did not reach"),
     (
         "report lost",
         make_child(),
@@ -95,16 +95,21 @@ CASES = [
     ("child", "pod", "verdict", "reason", "words"), [c[1:] for c in CASES], ids=[c[0] for c in CASES]
 )
 def test_an_attempt_without_a_result_is_judged_by_how_it_ended(child, pod, verdict, reason, words):
-    end = classify(child, pod, LIMITS)
+    end = classify(child, pod, CONTEXT)
     assert (end.verdict, end.reason) == (verdict, reason)
     assert words in end.message
 
 
 def test_the_pods_own_word_of_a_deadline_counts():
     pod = make_pod(phase="Failed", reason="DeadlineExceeded")
-    assert classify(make_child(), pod, LIMITS).message == "deadline of 3600 s exceeded"
+    assert classify(make_child(), pod, CONTEXT).message == "deadline of 3600 s exceeded"
+
+
+def test_the_reporters_own_words_come_first():
+    context = Context(3600, "2Gi", said="cannot read 'payload.json': access denied")
+    assert classify(make_child(), exited(64), context).message.endswith("access denied")
 
 
 def test_a_deleted_pod_says_so():
     pod = exited(143, deleted_at=make_pod().created_at)
-    assert classify(make_child(), pod, LIMITS).message.startswith("the pod was deleted: killed by SIGTERM")
+    assert classify(make_child(), pod, CONTEXT).message.startswith("the pod was deleted: killed by SIGTERM")
