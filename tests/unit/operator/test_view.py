@@ -84,7 +84,7 @@ def test_a_list_tells_what_is_gone_but_not_of_what_is_newer_or_elsewhere():
     for number, namespace in ((1, "default"), (2, "default"), (3, "other"), (50, "default")):
         view.upsert(make_raw(f"job-{number}", namespace=namespace, uid=f"uid-{number}", version=number))
     assert view.retain({"uid-1"}, until=10, namespace="default") == {("default", "job-2")}
-    assert sorted(key[1] for key in view.keys()) == ["job-1", "job-3", "job-50"]
+    assert sorted(key[1] for key in view.known()) == ["job-1", "job-3", "job-50"]
 
 
 def test_children_are_kept_by_the_job_they_belong_to():

@@ -54,6 +54,13 @@ async def seen(handler: Recorder, *keys: str) -> None:
     await until(enough, timeout=10, what=f"{keys}, not {handler.seen}")
 
 
+async def at_work(handler: Recorder, count: int) -> None:
+    async def enough() -> bool:
+        return len(handler.at_work) == count
+
+    await until(enough, timeout=10)
+
+
 async def test_a_key_that_waits_is_not_added_twice(handler, queue):
     for key in ("a", "a", "b", "a"):
         queue.add(key)
@@ -64,9 +71,7 @@ async def test_a_key_that_waits_is_not_added_twice(handler, queue):
 async def test_what_comes_during_a_pass_makes_another_and_never_two_at_once(handler, queue):
     handler.gate.clear()
     queue.add("a")
-    await asyncio.sleep(0)
-    while not handler.at_work:
-        await asyncio.sleep(0)
+    await at_work(handler, 1)
     queue.add("a")
     queue.add("a")
     handler.gate.set()
@@ -78,8 +83,7 @@ async def test_other_keys_do_not_wait_for_a_slow_one(handler, queue):
     handler.gate.clear()
     for key in ("a", "b", "c"):
         queue.add(key)
-    while len(handler.at_work) < 3:
-        await asyncio.sleep(0)
+    await at_work(handler, 3)
     handler.gate.set()
     await seen(handler, "a", "b", "c")
 
