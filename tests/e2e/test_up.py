@@ -94,9 +94,7 @@ def test_a_part_that_dies_is_started_again(running: Service, model: ScriptedServ
 
 def test_the_services_keys_are_in_a_secret_and_nowhere_else(tmp_path: Path, model: ScriptedServer) -> None:
     with service(data_dir=tmp_path, env={"OPENAI_API_KEY": CANARY, "SERVER_CANARY": CANARY}) as keyed:
-        job_id = submit(
-            keyed.url, payload(12, model.url, model_config={"name": "openai/x", "base_url": model.url})
-        )
+        job_id = submit(keyed.url, payload(12, model.url, model_config={"name": "openai/x", "base_url": model.url}))
         answer = ended(keyed.url, job_id)
         assert answer["status"] == "success", answer["message"]
         assert CANARY in kubectl(
