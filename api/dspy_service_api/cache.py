@@ -8,7 +8,8 @@ from bisect import bisect_left, insort
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 
-from dspy_service_api.record import JobRecord, record_of
+from dspy_service_api.reading import record_of
+from dspy_service_api.record import JobRecord
 from dspy_service_core.kube.protocol import Object
 
 _TOMBSTONES = 10_000

@@ -12,12 +12,12 @@ import re
 import uuid
 from dataclasses import dataclass
 from time import perf_counter
-from urllib.parse import urlsplit
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from dspy_service_api.origins import LOOPBACK_NAMES, foreign
 from dspy_service_api.problems import BodyTooLarge, Problem, answer, problem_of
 from dspy_service_api.settings import Settings
 
@@ -25,8 +25,6 @@ log = logging.getLogger(__name__)
 
 OPEN_PATHS = frozenset({"/health", "/livez", "/readyz"})
 """For probes, which have no token; they tell nothing of any job."""
-_LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
-_AUTHORITY = re.compile(r"(?P<name>\[[0-9a-fA-F:.]+\]|[^:\[\]/@]+)(?::[0-9]{1,5})?")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _DRAIN_SECONDS = 10.0
 
@@ -43,7 +41,7 @@ class Rules:
 
 
 def rules_of(settings: Settings) -> Rules:
-    hosts = _LOOPBACK_NAMES | {host.lower() for host in settings.trusted_hosts}
+    hosts = LOOPBACK_NAMES | {host.lower() for host in settings.trusted_hosts}
     return Rules(
         token=settings.token.get_secret_value().encode(),
         hosts=hosts if settings.on_loopback else None,
@@ -110,7 +108,7 @@ class Guard:
         await answer(closing, self._rules.retry_after)(scope, receive, visit.send)
 
     def _refusal(self, path: str, headers: dict[bytes, bytes]) -> Problem | None:
-        if self._rules.hosts is not None and (detail := _foreign(headers, self._rules.hosts, self._rules.origins)):
+        if self._rules.hosts is not None and (detail := foreign(headers, self._rules.hosts, self._rules.origins)):
             return Problem(403, {"detail": detail})
         if self._rules.token and path not in OPEN_PATHS and not self._has_token(headers):
             detail = "This service asks for a token: send it as 'Authorization: Bearer <token>'."
@@ -193,26 +191,3 @@ def _request_id(headers: dict[bytes, bytes]) -> str:
 def _announced(headers: dict[bytes, bytes]) -> int:
     length = headers.get(b"content-length", b"")
     return int(length) if length.isdigit() else 0
-
-
-def _foreign(headers: dict[bytes, bytes], hosts: frozenset[str], origins: frozenset[str]) -> str:
-    """Why a request cannot be this machine's own; empty for one that can."""
-    host = headers.get(b"host", b"").decode("latin-1").lower()
-    authority = _AUTHORITY.fullmatch(host)
-    if not authority or (authority["name"] not in hosts and host not in hosts):
-        return f"Host '{host}' is not this service's: allowed are {', '.join(sorted(hosts))}."
-    origin = headers.get(b"origin")
-    if origin is None:
-        return ""
-    given = origin.decode("latin-1").lower()
-    if given in origins or _authority_of(given) == host:
-        return ""
-    return f"Origin '{given}' may not call this service from a web page."
-
-
-def _authority_of(origin: str) -> str | None:
-    try:
-        parts = urlsplit(origin)
-    except ValueError:
-        return None
-    return parts.netloc if parts.scheme in ("http", "https") else None

@@ -12,12 +12,15 @@ from typing import Any, Protocol
 
 import orjson
 
-from dspy_service_api.record import ANNOTATION_SUBMITTED_AT, Json
+from dspy_service_api.record import Json
 from dspy_service_core import names, pod_files
 from dspy_service_core.errors import UnusableRequest
 from dspy_service_core.job import MAX_SPEC_BYTES
 from dspy_service_core.kube.protocol import Object
 from dspy_service_core.store import job_folder
+
+ANNOTATION_SUBMITTED_AT = f"{names.GROUP}/submitted-at"
+"""Microseconds, for the order of jobs made within one second (creationTimestamp has no finer ones)."""
 
 
 @dataclass(frozen=True, slots=True)

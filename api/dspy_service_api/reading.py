@@ -1,0 +1,168 @@
+"""The Kubernetes edge of reading: a resource, as the API server sends it, becomes a `JobRecord`.
+
+Dataclasses and not models, because one is made for every watch event and the API server has validated the resource
+against the schema that is made from the models.
+"""
+
+import re
+from collections.abc import Mapping
+from sys import intern
+from typing import Any
+
+import orjson
+
+from dspy_service_api.layout import ANNOTATION_SUBMITTED_AT
+from dspy_service_api.record import Entry, Fractions, JobRecord, Json, RunEnd, Stream
+from dspy_service_core import names
+from dspy_service_core.job import FINAL_PHASES, STATUS_WORDS
+from dspy_service_core.kube.protocol import Object
+
+_TOP_LEVEL_FUNCTION = re.compile(r"^def (\w+)", re.MULTILINE)
+
+
+def record_of(obj: Object) -> JobRecord:
+    metadata, spec, status = obj["metadata"], obj["spec"], obj.get("status") or {}
+    run: Mapping[str, Any] = status.get("run") or {}
+    phase = status.get("phase") or "Pending"
+    finished = phase in FINAL_PHASES
+    end = _end(run.get("result"))
+    order = (_submitted_at(metadata), metadata["name"])
+    suspended = bool(spec.get("suspend"))
+    split = spec.get("split") or {}
+    keep_tails = not (
+        finished and end
+    )  # settled: then the segments hold it all, and there may be thousands of such jobs
+    events: Mapping[str, Any] = run.get("events") or {}
+    return JobRecord(
+        name=metadata["name"],
+        namespace=metadata.get("namespace", ""),
+        uid=metadata["uid"],
+        version=metadata["resourceVersion"],
+        job_id=names.job_id(metadata["name"]),
+        store_id=names.store_id(metadata),
+        labels=_user_labels(metadata.get("labels") or {}),
+        request_digest=(metadata.get("annotations") or {}).get(names.ANNOTATION_REQUEST_DIGEST, ""),
+        created_at=metadata["creationTimestamp"],
+        order=order,
+        queue_order=_queue_order(phase, status, spec, order) if not suspended else None,
+        status=STATUS_WORDS.get(phase, "pending"),
+        finished=finished,
+        suspended=suspended,
+        message=_message(phase, status, run),
+        started_at=status.get("startedAt") or (run.get("startedAt") if phase != "Pending" else None),
+        completed_at=status.get("completedAt") if finished else None,
+        attempted=bool(status.get("attempt") or run),
+        module_name=intern(spec["module"]["name"]),
+        module_kwargs=_json(spec["module"].get("kwargs")),
+        optimizer_name=intern(spec["optimizer"]["name"]),
+        optimizer_kwargs=_json(spec["optimizer"].get("kwargs")),
+        compile_kwargs=_json(spec["optimizer"].get("compileKwargs")),
+        model_name=intern(spec["models"]["default"]["name"]),
+        dataset_rows=_rows(spec["dataset"], run),
+        fractions=Fractions(
+            float(split.get("train", "0.7")), float(split.get("val", "0.15")), float(split.get("test", "0.15"))
+        ),
+        shuffle=split.get("shuffle", True),
+        seed=_seed(split.get("seed"), metadata),
+        eta_seconds=_number((run.get("progress") or {}).get("etaSeconds")),
+        last_event=intern(events["last"][-1]["event"]) if events.get("last") else "",
+        metrics=_json(run.get("metrics")),
+        events=_stream(events, "last", keep_tails),
+        logs=_stream(run.get("logs") or {}, "tail", keep_tails),
+        end=end,
+        metric_name=_metric_name(spec["metric"].get("code") or "") if finished and not end else None,
+    )
+
+
+def _submitted_at(metadata: Mapping[str, Any]) -> str:
+    annotations = metadata.get("annotations") or {}
+    return str(annotations.get(ANNOTATION_SUBMITTED_AT) or metadata["creationTimestamp"].replace("Z", ".000000Z"))
+
+
+def _queue_order(
+    phase: str, status: Mapping[str, Any], spec: Mapping[str, Any], order: tuple[str, str]
+) -> tuple[int, str, str] | None:
+    """Waits for a slot, and for nothing else: not for a missing Secret, a pause between attempts, or its pod."""
+    queued = next((c for c in status.get("conditions") or () if c.get("type") == "Queued"), None)
+    if phase != "Pending" or (queued and (queued.get("status") != "True" or queued.get("reason") != "Queued")):
+        return None
+    return (-int((spec.get("run") or {}).get("priority") or 0), *order)
+
+
+def _seed(given: int | None, metadata: Mapping[str, Any]) -> int:
+    if given is not None:
+        return given
+    return names.derived_seed(metadata.get("namespace", ""), names.job_id(metadata["name"]))
+
+
+def _message(phase: str, status: Mapping[str, Any], run: Mapping[str, Any]) -> str:
+    """The operator's own, because the end is its decision; the reporter's where it has none."""
+    result = run.get("result") or {}
+    own, reported = status.get("message") or "", result.get("message") or ""
+    if phase in FINAL_PHASES:
+        return own or reported or _condition_message(phase, status)
+    return own or run.get("message") or ""
+
+
+def _condition_message(phase: str, status: Mapping[str, Any]) -> str:
+    return next((c.get("message", "") for c in status.get("conditions") or () if c.get("type") == phase), "")
+
+
+def _user_labels(labels: Mapping[str, str]) -> Mapping[str, str]:
+    return {intern(key): value for key, value in labels.items()}
+
+
+def _rows(dataset: Mapping[str, Any], run: Mapping[str, Any]) -> int | None:
+    """Rows behind a reference are counted in the pod, and known from the splits that it reports."""
+    if rows := dataset.get("rows"):
+        return len(rows)
+    if payload := dataset.get("payload"):
+        return int(payload["rows"])
+    splits = _splits((run.get("result") or {}).get("splitCounts")) or _splits(run.get("metrics"))
+    return sum(splits) if splits else None
+
+
+def _splits(counts: Mapping[str, Any] | None) -> tuple[int, int, int] | None:
+    """Of a `splitCounts`, or of the metrics that the event `dataset_splits_ready` brought."""
+    try:
+        return (int(counts["train"]), int(counts["val"]), int(counts["test"])) if counts else None
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _stream(part: Mapping[str, Any], newest: str, keep_tail: bool) -> Stream:
+    count = int(part.get("count") or 0)
+    if not keep_tail:
+        return Stream(count)
+    entries = part.get(newest) or ()
+    return Stream(count, tuple(Entry(e["n"], _json({k: v for k, v in e.items() if k != "n"})) for e in entries))
+
+
+def _end(result: Mapping[str, Any] | None) -> RunEnd | None:
+    if not result:
+        return None
+    return RunEnd(
+        outcome=result.get("outcome", ""),
+        message=result.get("message") or "",
+        stopped_early=bool(result.get("stoppedEarly")),
+        splits=_splits(result.get("splitCounts")),
+        baseline=_number(result.get("baselineScore")),
+        optimized=_number(result.get("optimizedScore")),
+        runtime_seconds=_number(result.get("runtimeSeconds")),
+        artifact_path=(result.get("artifact") or {}).get("path") or "",
+    )
+
+
+def _metric_name(code: str) -> str | None:
+    """The contract's rule, read off the text: the function named `metric`, else the only one."""
+    found = _TOP_LEVEL_FUNCTION.findall(code)
+    return "metric" if "metric" in found else found[0] if len(found) == 1 else None
+
+
+def _number(value: str | float | None) -> float | None:
+    return None if value is None else float(value)
+
+
+def _json(value: Mapping[str, Any] | None) -> Json:
+    """Copied, because what orjson gives keeps its 4 KiB buffer for as long as it lives."""
+    return bytes(memoryview(orjson.dumps(value))) if value else b"{}"
