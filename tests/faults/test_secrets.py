@@ -137,6 +137,7 @@ def _resources(running: Service) -> set[tuple[str, bytes]]:
 
 def _files(folder: Path) -> set[tuple[str, bytes]]:
     """The store, the artifacts in it, logs, and what is left of pods; the cluster's database holds the Secrets."""
+    wait_for(lambda: not [*folder.glob("*/*/volumes/out/*.jsonl")], timeout=60, what="ended pods to lose their volumes")
     files = [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("cluster.db")]
     assert any(path.name == "result.json" for path in files)
     return {(str(path.relative_to(folder)), _content(path)) for path in files}
