@@ -29,6 +29,14 @@ time.sleep(600)
 BAD = "import sys; print('port 8000 is taken'); sys.exit(1)"
 
 
+def alive(process: psutil.Process) -> bool:
+    """An orphan that has ended stays a zombie until the machine's first process looks."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 def descendants() -> set[int]:
     return {process.pid for process in psutil.Process().children(recursive=True)}
 
@@ -81,7 +89,7 @@ def test_an_interrupted_demo_leaves_no_process(tmp_path: Path, number: signal.Si
     assert len(below) == 2
     os.kill(demo.pid, number)
     assert demo.wait(30) != 0
-    wait_for(lambda: not any(process.is_running() for process in below))
+    wait_for(lambda: not any(alive(process) for process in below))
 
 
 KEPT = """
@@ -107,4 +115,4 @@ def test_a_killed_demo_leaves_no_service(tmp_path: Path) -> None:
     for process in below:
         if process not in service:
             process.kill()
-    wait_for(lambda: not any(process.is_running() for process in service), what="all of the service has ended")
+    wait_for(lambda: not any(alive(process) for process in service), what="all of the service has ended")
