@@ -6,6 +6,7 @@ They are what a runner would have left: 50 log entries, 20 events and an artifac
 import asyncio
 import hashlib
 import uuid
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ from payloads import METRIC, rows, signature
 
 NAMESPACE = "default"
 LOGS, EVENTS, ARTIFACT_BYTES = 50, 20, 6 * 1024
-WHEN = "2026-01-01T00:00:00.000Z"
+WHEN = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+"""Just now: older records would reach the end of their TTL."""
 
 
 def seed(kubeconfig: Path, store_folder: Path, count: int) -> list[str]:
@@ -52,7 +54,8 @@ def _files(store: Store, job_id: str) -> None:
     event = {"timestamp": WHEN, "event": pod_files.EVENT_PROGRESS, "metrics": {"tqdm_n": 5, "tqdm_percent": 25.0}}
     for stream, entry, count in (("logs", log, LOGS), ("events", event, EVENTS)):
         writer = SegmentWriter(f"{folder}/{stream}", attempt=1)
-        writer.append([orjson.dumps(entry)] * count, 0)
+        for _ in range(count):
+            writer.append(orjson.dumps(entry), 0)
         for unsaved in writer.unsaved():
             store.put(unsaved.key, unsaved.content)
     files = dict.fromkeys(pod_files.ARTIFACT_FILES, b"{}") | {pod_files.PROGRAM_PICKLE: b"p" * ARTIFACT_BYTES}
