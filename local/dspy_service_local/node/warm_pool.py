@@ -173,7 +173,8 @@ class WarmPool:
             slot.ready = True
             for process in slot.processes.values():
                 process.exited.add_done_callback(lambda _: self._died(slot))
-        except (StartError, TimeoutError, OSError) as exc:
+        except (StartError, TimeoutError, OSError, ValueError) as exc:
+            # ValueError: the event loop's word for a channel that was closed because the slot was dropped meanwhile.
             if slot in self._slots:
                 log.warning("no warm start for a while: %s", exc)
                 self._drop(slot)
