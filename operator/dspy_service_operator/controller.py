@@ -93,7 +93,7 @@ class Controller:
 
     async def resync(self) -> None:
         keys = await resync(self._client, self.view, self.namespaces)
-        self._reconciler.take_slots()
+        self._reconciler.take_places()
         for key in keys:
             self.work.add(key)
         self.last_resync = time.monotonic()

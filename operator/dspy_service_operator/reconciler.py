@@ -67,6 +67,7 @@ class Reconciler:
         if entry.job is None:
             return await self._refuse_unreadable(key, entry)
         self._take_place(key, entry.job)
+        self._admit(besides=key)
         decided = await self._decide(key, entry)
         if decided is None:
             return None
@@ -124,23 +125,21 @@ class Reconciler:
         glance = self._observer.glance(key, current)
         return replace(glance, slot=seen.slot, prerequisites=seen.prerequisites, words=seen.words, fresh=True)
 
-    def take_slots(self) -> None:
-        """All that run take their slots before any slot is given away: after a restart the queue knows of none."""
+    def take_places(self) -> None:
+        """Of all jobs at once, before any slot is given away: after a restart the queue knows of nobody."""
         for key in self._view.known():
             entry = self._view.get(key)
-            if entry is not None and entry.job is not None and not entry.job.finished and self._runs(key, entry.job):
-                self._queue.hold(key)
+            if entry is not None and entry.job is not None and not entry.metadata.deletion_timestamp:
+                self._take_place(key, entry.job)
 
     def _take_place(self, key: Key, job: OptimizationJob) -> None:
         """In the queue, or among those that run: an attempt that exists holds its slot whatever the limit says."""
-        if job.finished or job.spec.suspend:
+        if job.finished:
             return
         if self._runs(key, job):
             self._queue.hold(key)
-            return
-        place = rank(job.spec.run.priority, job.metadata.creation_timestamp, job.metadata.name)
-        self._queue.offer(key, place)
-        self._admit(besides=key)
+        elif not job.spec.suspend:
+            self._queue.offer(key, rank(job.spec.run.priority, job.metadata.creation_timestamp, job.metadata.name))
 
     def _runs(self, key: Key, job: OptimizationJob) -> bool:
         uid = job.metadata.uid

@@ -199,6 +199,15 @@ async def test_a_restart_with_finished_jobs_writes_nothing_and_reads_none_of_the
     assert len(harness.controller.view) == 0
 
 
+async def test_after_a_restart_slots_go_by_rank_whoever_is_looked_at_first(harness):
+    for number in range(4):
+        harness.submit(f"job-{number}", api_made=True, run={"priority": number})
+    await harness.start()
+    for number in range(4):
+        await harness.reconcile(f"job-{number}")
+    assert {job["metadata"]["name"] for job in harness.api.all(JOBS)} == {"job-2-1", "job-3-1"}
+
+
 async def test_objects_that_were_deleted_unseen_are_found_by_a_resync(harness):
     for name in ("one", "two", "three"):
         harness.submit(name, api_made=True)
