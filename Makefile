@@ -4,9 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 SOURCES := core api operator runner local client
+SCRIPTS := $(shell grep -lsE '^\#!.*sh$$|^\# shellcheck shell' .ci/* cluster/*)
 ARGS ?=
 
-.PHONY: install demo up test check generate lock bench clean
+.PHONY: install demo up test check generate lock bench clean base-image
 
 install: $(READY)
 
@@ -37,6 +38,7 @@ check: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/mypy $(SOURCES)
 	$(BIN)/lint-imports
+	$(BIN)/shellcheck $(SCRIPTS)
 	$(BIN)/python -m dspy_service_core.crd --check
 	$(BIN)/python -m dspy_service_runner.introspect --check
 	$(BIN)/python -m dspy_service_local.reference --check
@@ -51,6 +53,10 @@ generate: $(READY)
 lock: $(READY)
 	$$(command -v uv || echo $(BIN)/uv) pip compile pyproject.toml --extra dev --universal --generate-hashes \
 		--no-annotate --no-header --quiet --output-file requirements/dev.txt
+
+# A real Kubernetes and what it needs: cluster/README.md. Prints the image that ours are built on.
+base-image:
+	@cluster/base-image
 
 bench: $(READY)
 	PYTHONPATH=tests/support $(BIN)/python bench/run.py $(ARGS)
