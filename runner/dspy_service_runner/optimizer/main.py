@@ -35,7 +35,7 @@ from dspy_service_runner.optimizer.settings import Settings
 from dspy_service_runner.optimizer.stages import Kit, Run, failure_of
 from dspy_service_runner.optimizer.usage import Usage
 from dspy_service_runner.optimizer.validation import prepare
-from dspy_service_runner.reporter.redaction import Redactor, secrets_of
+from dspy_service_runner.redaction import Redactor, secrets_of
 
 logger = logging.getLogger("dspy_service")
 

@@ -14,9 +14,9 @@ import orjson
 
 from dspy_service_core import pod_files
 from dspy_service_core.store import Store
+from dspy_service_runner.redaction import Redactor
 from dspy_service_runner.reporter.checked_file import CheckedFile, HoldsKey
 from dspy_service_runner.reporter.out_folder import OutFolder, TooLarge
-from dspy_service_runner.reporter.redaction import Redactor
 
 MAX_TEXT_BYTES = 16 * 1024 * 1024
 MAX_PICKLE_BYTES = 256 * 1024 * 1024

@@ -10,13 +10,13 @@ from dspy_service_core import pod_files
 from dspy_service_core.segment_writer import SegmentWriter, recover
 from dspy_service_core.segments import stream
 from dspy_service_core.store import Store
+from dspy_service_runner.redaction import Redactor
 from dspy_service_runner.reporter.arguments import Arguments
 from dspy_service_runner.reporter.cluster import Object, OwnResource
 from dspy_service_runner.reporter.documents import Usage
 from dspy_service_runner.reporter.entries import EntryMaker
 from dspy_service_runner.reporter.out_folder import OutFolder
 from dspy_service_runner.reporter.outbox import Outbox, timestamp
-from dspy_service_runner.reporter.redaction import Redactor
 from dspy_service_runner.reporter.status import MAX_EVENTS, MAX_TAIL, Report, take_over
 from dspy_service_runner.reporter.streams import CheckedStream, LogStream, tell_event
 from dspy_service_runner.reporter.tail import Tail

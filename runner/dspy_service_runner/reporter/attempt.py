@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from dspy_service_core import pod_files
 from dspy_service_core.store import Store, open_store
+from dspy_service_runner.redaction import Redactor
 from dspy_service_runner.reporter.arguments import Arguments
 from dspy_service_runner.reporter.assembly import assemble, new_report, status_of
 from dspy_service_runner.reporter.checkpoint import Checkpoint
@@ -21,7 +22,6 @@ from dspy_service_runner.reporter.documents import Result
 from dspy_service_runner.reporter.ending import Ending
 from dspy_service_runner.reporter.outbox import Outbox
 from dspy_service_runner.reporter.patience import Patience
-from dspy_service_runner.reporter.redaction import Redactor
 from dspy_service_runner.reporter.restore import earlier_usage, is_ready, restore, say_ready, say_refused, say_stop
 from dspy_service_runner.reporter.session import Session
 from dspy_service_runner.reporter.status import Report

@@ -4,7 +4,7 @@ import hashlib
 import os
 from collections.abc import Iterator
 
-from dspy_service_runner.reporter.redaction import Redactor
+from dspy_service_runner.redaction import Redactor
 
 CHUNK = 1024 * 1024
 

@@ -15,9 +15,9 @@ from pathlib import Path
 from dspy_service_core import pod_files
 from dspy_service_core.errors import StoreError
 from dspy_service_core.store import Store
+from dspy_service_runner.redaction import Redactor
 from dspy_service_runner.reporter.checked_file import CheckedFile, HoldsKey
 from dspy_service_runner.reporter.out_folder import OutFolder, Seen
-from dspy_service_runner.reporter.redaction import Redactor
 
 logger = logging.getLogger("dspy_service.reporter")
 

@@ -7,8 +7,8 @@ redacted. A result that cannot be read is a result all the same: the job failed,
 from dataclasses import dataclass, field
 from typing import Any
 
+from dspy_service_runner.redaction import Redactor
 from dspy_service_runner.reporter import plain
-from dspy_service_runner.reporter.redaction import Redactor
 
 MAX_PROGRESS_BYTES = 64 * 1024
 MAX_RESULT_BYTES = 4 * 1024 * 1024

@@ -10,8 +10,8 @@ from typing import Any
 
 import orjson
 
+from dspy_service_runner.redaction import Redactor
 from dspy_service_runner.reporter import plain
-from dspy_service_runner.reporter.redaction import Redactor
 from dspy_service_runner.reporter.tail import Line
 
 MAX_MESSAGE = 64 * 1024

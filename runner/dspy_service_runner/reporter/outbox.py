@@ -12,6 +12,7 @@ from typing import Any
 from dspy_service_core import pod_files
 from dspy_service_core.errors import StoreError
 from dspy_service_core.store import Store
+from dspy_service_runner.redaction import Redactor
 from dspy_service_runner.reporter import plain
 from dspy_service_runner.reporter.cluster import NotAllowed, OwnResource, Refused
 from dspy_service_runner.reporter.documents import (
@@ -23,7 +24,6 @@ from dspy_service_runner.reporter.documents import (
     unreadable_result,
 )
 from dspy_service_runner.reporter.out_folder import OutFolder, Seen, TooLarge
-from dspy_service_runner.reporter.redaction import Redactor
 from dspy_service_runner.reporter.status import Report, bare, with_removals
 from dspy_service_runner.reporter.streams import MAX_BACKLOG, LogStream, Stream, flush
 

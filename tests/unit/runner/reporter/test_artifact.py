@@ -9,9 +9,9 @@ import pytest
 from dspy_service_core import pod_files
 from dspy_service_core.errors import StoreError
 from dspy_service_core.store import Store, open_store
+from dspy_service_runner.redaction import MARK, Redactor
 from dspy_service_runner.reporter.artifact import ArtifactUnusable, artifact_path, upload_artifact
 from dspy_service_runner.reporter.out_folder import OutFolder
-from dspy_service_runner.reporter.redaction import MARK, Redactor
 
 KEY = "sk-canary-0123456789"
 REDACTOR = Redactor([KEY])

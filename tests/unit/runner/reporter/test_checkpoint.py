@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from dspy_service_core.store import Store, open_store
+from dspy_service_runner.redaction import Redactor
 from dspy_service_runner.reporter.checkpoint import MAX_DEPTH, Checkpoint, restore_checkpoint
 from dspy_service_runner.reporter.out_folder import OutFolder
-from dspy_service_runner.reporter.redaction import Redactor
 
 KEY = "sk-canary-0123456789"
 LIMIT = 1000

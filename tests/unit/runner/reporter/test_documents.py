@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dspy_service_runner.redaction import MARK, Redactor
 from dspy_service_runner.reporter import plain
 from dspy_service_runner.reporter.documents import MAX_MESSAGE, Progress, Usage, read_progress, read_result, read_usage
-from dspy_service_runner.reporter.redaction import MARK, Redactor
 
 NOW = "2026-02-02T00:00:00.000Z"
 THEN = "2026-01-01T00:00:00.000Z"

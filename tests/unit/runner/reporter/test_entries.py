@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dspy_service_runner.redaction import MARK, Redactor
 from dspy_service_runner.reporter.entries import MAX_MESSAGE, MAX_METRICS, EntryMaker
-from dspy_service_runner.reporter.redaction import MARK, Redactor
 from dspy_service_runner.reporter.tail import Line
 
 NOW = "2026-02-02T00:00:00.000Z"

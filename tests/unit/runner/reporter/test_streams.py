@@ -7,9 +7,9 @@ import pytest
 from dspy_service_core.segment_writer import recover
 from dspy_service_core.segments import stream
 from dspy_service_core.store import Store, open_store
+from dspy_service_runner.redaction import Redactor
 from dspy_service_runner.reporter.entries import EntryMaker
 from dspy_service_runner.reporter.out_folder import OutFolder
-from dspy_service_runner.reporter.redaction import Redactor
 from dspy_service_runner.reporter.status import MAX_TAIL, Report
 from dspy_service_runner.reporter.streams import LAST_LINES, CheckedStream, LogStream, flush, tell_event
 from dspy_service_runner.reporter.tail import Tail

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dspy_service_runner.reporter.redaction import MARK, Redactor, secrets_of
+from dspy_service_runner.redaction import MARK, Redactor, secrets_of
 
 KEY = 'sk-canary/"ü\\0123+456='
 CREDENTIALS = {

@@ -1,7 +1,8 @@
 """Takes the job's model keys out of whatever leaves the pod, by value and in the forms in which keys travel.
 
 The optimizer must hold the keys, and its code, a library or a provider's error message may print them. This stops
-accidents; user code that wants to tell its own key can always disguise it.
+accidents; user code that wants to tell its own key can always disguise it. The reporter redacts what it carries away,
+the optimizer what the container itself prints.
 """
 
 import base64
