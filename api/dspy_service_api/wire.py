@@ -86,6 +86,12 @@ class Details(BaseModel):
     baseline_test_metric: float | None
     optimized_test_metric: float | None
     stopped_early: bool
+    candidate_scores: list[tuple[int, float]] = Field(
+        default=[], description="Of every candidate scored on the validation rows: metric calls until then, its score."
+    )
+    best_so_far: list[tuple[int, float]] = Field(
+        default=[], description="Beside the same metric calls the best score until then, which never falls."
+    )
 
 
 class RunResponse(Shape):

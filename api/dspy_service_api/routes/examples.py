@@ -105,6 +105,8 @@ RESULT: dict[str, Any] = {
         "baseline_test_metric": 50.0,
         "optimized_test_metric": 75.0,
         "stopped_early": False,
+        "candidate_scores": [[6, 50.0], [12, 66.67], [18, 33.33]],
+        "best_so_far": [[6, 50.0], [12, 66.67], [18, 66.67]],
     },
     **ARTIFACT,
     "runtime_seconds": 61.5,

@@ -1,4 +1,4 @@
-"""The best program so far, for whoever stops a run early, and the history of scores for a picture later.
+"""The best program so far, for whoever stops a run early, and how its score rose, for a picture later.
 
 Optimizers hand out no intermediate program. Most score candidates through `dspy.Evaluate`, whose callbacks show the
 program and its score; the others have an observer of their own beside their strategy.
@@ -23,6 +23,8 @@ logger = logging.getLogger("dspy_service.candidates")
 
 BEST_FILE = "best.json"
 State = dict[str, Any]
+Scored = tuple[int, float]
+"""Metric calls until then, and a score."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,10 @@ class Candidates:
         self._start: State = {}
         self._tried = False
         self._best: Candidate | None = None
-        self.history: list[tuple[int, float]] = []
+        self.scores: list[Scored] = []
+        """Of every candidate, in order."""
+        self.best_so_far: list[Scored] = []
+        """The best score after each of them: it never falls."""
 
     @property
     def best(self) -> Candidate | None:
@@ -70,13 +75,21 @@ class Candidates:
         with self._lock:
             self._tried = self._tried or state != self._start
             calls = self._calls()
-            self.history.append((calls, score))
-            best = self._best
-            if best is not None and (rows, score) <= (best.rows, best.score):
-                return
-            self._best = Candidate(score, rows, calls, state)
-        self._improved(score)
-        self._keep()
+            self.scores.append((calls, score))
+            best = self._better(Candidate(score, rows, calls, state))
+            self.best_so_far.append((calls, best.score))
+            improved, self._best = best is not self._best, best
+        if improved:
+            self._improved(score)
+            self._keep()
+
+    def _better(self, candidate: Candidate) -> Candidate:
+        best = self._best
+        if best is not None and (candidate.rows, candidate.score) <= (best.rows, best.score):
+            return best
+        if best is not None and candidate.rows > best.rows:
+            self.best_so_far.clear()  # scores on fewer rows are another measure: the curve begins anew
+        return candidate
 
     def _keep(self) -> None:
         if self.best is None:

@@ -23,7 +23,8 @@ class Record:
     unused_rows: int = 0
     metric_errors: int = 0
     model_errors: int = 0
-    history: list[tuple[int, float]] = field(default_factory=list)
+    candidate_scores: list[tuple[int, float]] = field(default_factory=list)
+    best_so_far: list[tuple[int, float]] = field(default_factory=list)
     best_score: float | None = None
     stopped_early: bool = False
     outcome: str = "Failed"
@@ -63,7 +64,8 @@ class Record:
             "metric_errors": self.metric_errors,
             "model_errors": self.model_errors,
             "stopped_early": self.stopped_early,
-            "best_so_far": self.history,
+            "candidate_scores": self.candidate_scores,
+            "best_so_far": self.best_so_far,
         }
 
     def artifact_metadata(self) -> dict[str, Any]:

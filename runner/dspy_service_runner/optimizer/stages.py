@@ -169,7 +169,7 @@ class Run:
         record, candidates = self._record, self._kit.candidates
         record.metric_errors = self._metric.errors
         record.model_errors = sum(watch.failures for watch in self._watches)
-        record.history = candidates.history
+        record.candidate_scores, record.best_so_far = candidates.scores, candidates.best_so_far
         record.best_score = candidates.best.score if candidates.best else None
 
 

@@ -77,7 +77,7 @@ def test_an_operator_s_own_optimizer_runs(forge: OptimizerForge, server: Scripte
     folders = make_folders(tmp_path / "job", make_spec(server.url, optimizer=optimizer))
     result = forge.run(folders)
     assert result["outcome"] == "Succeeded", result["message"]
-    assert len(result["details"]["best_so_far"]) == 3
+    assert len(result["details"]["candidate_scores"]) == 3
     assert folders.events("optimizer_progress")[-1]["metrics"]["tqdm_n"] == 30
 
 
@@ -88,7 +88,7 @@ def test_what_the_operator_registered_runs_with_its_defaults(
     registry.write_text("optimizers: {demos: {path: own_optimizer.FirstDemos, kwargs: {most: 1}}}")
     folders = make_folders(tmp_path / "job", make_spec(server.url, optimizer={"name": "demos"}))
     result = forge.run(folders, DSPY_SERVICE_REGISTRY=str(registry))
-    assert (result["outcome"], len(result["details"]["best_so_far"])) == ("Succeeded", 1)
+    assert (result["outcome"], len(result["details"]["candidate_scores"])) == ("Succeeded", 1)
 
 
 @pytest.mark.parametrize(
