@@ -18,8 +18,7 @@ from whole_service import Service, service
 pytestmark = pytest.mark.faults
 
 SECRET = "outside-7f3a91"
-FIFO_DEADLINE = 15
-"""A job that puts a FIFO in the way of its own artifact waits on it, until this ends it."""
+DEADLINE = 100
 FOREIGN = "foreign-variable-51c2"
 
 HOSTILE = """
@@ -53,8 +52,18 @@ CASES = {
     for name in ("progress.json", "checkpoint/state", "artifact/metadata.json"):
         replace(name, lambda path: os.link(OUTSIDE, path))""",
     "fifos": """
-    for name in ("events.jsonl", "calls.jsonl", "progress.json", "checkpoint/state", "artifact/prompt.md"):
+    names = "logs.jsonl events.jsonl calls.jsonl progress.json checkpoint/state checkpoint/best.json"
+    names += " .reserve .progress.json.tmp .result.json.tmp .checkpoint-best.json.tmp result.json"
+    names += " artifact/prompt.md artifact/program.pkl artifact/program.json"
+    for name in names.split():
         replace(name, os.mkfifo)""",
+    "fifos in the place of closed files": """
+    for name in ("logs.jsonl", "events.jsonl", "calls.jsonl"):
+        replace(name, os.mkfifo)
+    for name in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):
+            if OUT in os.readlink("/proc/self/fd/" + name):
+                os.close(int(name))""",
     "devices": """
     for name in ("progress.json", "checkpoint/state", "events.jsonl"):
         replace(name, lambda path: os.mknod(path, stat.S_IFCHR | 0o666, os.makedev(1, 5)))""",
@@ -101,12 +110,13 @@ def hostile_metric(case: str, outside: Path) -> str:
 @pytest.mark.parametrize("case", CASES)
 def test_it_gains_nothing_and_breaks_nobody(running: Service, model: ScriptedServer, outside: Path, case: str) -> None:
     neighbour = submit(running.url, payload(12, model.url))
-    options = {"deadline_seconds": FIFO_DEADLINE if case == "fifos" else 100, "retries": 0}
+    options = {"deadline_seconds": DEADLINE, "retries": 0}
     code = hostile_metric(case, outside)
     job_id = submit(running.url, payload(12, model.url, metric_code=code, run_options=options))
     answer = ended(running.url, job_id)
     assert answer["status"] in ("success", "failed")
     assert answer["message"].strip()
+    assert "deadline" not in answer["message"], "something held it"
     if answer["status"] == "failed":
         assert not answer["result"]["program_artifact"]
     assert ended(running.url, neighbour)["status"] == "success"

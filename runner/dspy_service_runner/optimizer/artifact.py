@@ -12,7 +12,7 @@ from dspy.utils.saving import get_dependency_versions
 
 from dspy_service_core import pod_files
 from dspy_service_runner.optimizer.failures import JobFailed, first_line
-from dspy_service_runner.optimizer.outbox import timestamp
+from dspy_service_runner.optimizer.outbox import timestamp, write_new
 from dspy_service_runner.optimizer.program import strip_models
 from dspy_service_runner.optimizer.prompt import readable_prompts
 
@@ -60,7 +60,7 @@ def write_artifact(
     }
     folder.mkdir(exist_ok=True)
     for name, data in files.items():
-        (folder / name).write_bytes(data)
+        write_new(folder / name, data)
 
 
 def _json(document: dict[str, Any]) -> bytes:

@@ -1,6 +1,7 @@
-"""What an earlier attempt left behind, back in its place: GEPA's state and the best program so far."""
+"""The folder of what a next attempt resumes from: GEPA's state and the best program so far."""
 
 import logging
+import os
 import shutil
 from pathlib import Path
 
@@ -29,3 +30,11 @@ def restore(earlier: Path, checkpoint: Path) -> None:
     except Exception as error:
         logger.warning("GEPA's saved state is unreadable and starts anew: %s", error)
         state.unlink()
+
+
+def drop_special_files(checkpoint: Path) -> None:
+    """GEPA opens its files by name: a FIFO that user code put there would hold it for ever."""
+    with os.scandir(checkpoint) as entries:
+        special = [e for e in entries if not (e.is_file(follow_symlinks=False) or e.is_dir(follow_symlinks=False))]
+    for entry in special:
+        Path(entry).unlink(missing_ok=True)

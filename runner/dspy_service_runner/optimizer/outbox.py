@@ -2,10 +2,15 @@
 
 Appended files get whole lines, each with one write, so that a kill cuts at most the last one; documents are replaced
 by rename. A full disk is met with a small reserve, so that the result, which says so, still fits.
+
+User code may have put anything under these names. Whatever is no regular file is never written to: a FIFO that nobody
+reads would hold the writer for ever.
 """
 
 import contextlib
+import errno
 import os
+import stat
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,6 +21,8 @@ import orjson
 from dspy_service_core import pod_files
 
 RESERVE_BYTES = 256 * 1024
+_APPEND = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 
 def timestamp(moment: datetime | None = None) -> str:
@@ -32,10 +39,7 @@ class AppendFile:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._owner = os.getpid()
-        self._fd = self._open()
-        status = os.fstat(self._fd)
-        self._identity = status.st_dev, status.st_ino
-        self.size = status.st_size
+        self._open()
 
     def append(self, line: bytes) -> bool:
         """True when all of it is written; half a line is taken back. A forked child would garble our offsets."""
@@ -62,11 +66,18 @@ class AppendFile:
         except OSError:
             lost = True
         if lost:
-            self._fd = self._open()
+            self._open()
         return self._fd
 
-    def _open(self) -> int:
-        return os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+    def _open(self) -> None:
+        descriptor = os.open(self._path, _APPEND, 0o644)
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            os.close(descriptor)
+            raise OSError(errno.EINVAL, "no regular file", str(self._path))
+        self._fd = descriptor
+        self._identity = status.st_dev, status.st_ino
+        self.size = status.st_size
 
 
 class Outbox:
@@ -101,12 +112,19 @@ class Outbox:
         plug_standard_descriptors()
         temporary = self.folder / f".{name.replace('/', '-')}.tmp"
         with self._lock:
-            temporary.write_bytes(data)
+            write_new(temporary, data)
             temporary.replace(self.folder / name)
 
     def _set_aside(self) -> None:
         with contextlib.suppress(OSError):
-            self._reserve.write_bytes(bytes(RESERVE_BYTES))
+            write_new(self._reserve, bytes(RESERVE_BYTES))
+
+
+def write_new(path: Path, data: bytes) -> None:
+    """In the place of whatever has that name, a folder excepted."""
+    path.unlink(missing_ok=True)
+    with open(os.open(path, _NEW, 0o644), "wb") as file:
+        file.write(data)
 
 
 def plug_standard_descriptors() -> None:

@@ -1,6 +1,8 @@
 """GEPA: reflects on feedback, keeps a Pareto front of candidates, resumes from its own state."""
 
+import functools
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import dspy
@@ -8,6 +10,7 @@ from dspy.teleprompt.gepa.gepa import AUTO_RUN_SETTINGS
 from dspy.utils.callback import BaseCallback
 
 from dspy_service_runner.optimizer.candidates import Candidates, state_of
+from dspy_service_runner.optimizer.checkpoint import drop_special_files
 from dspy_service_runner.optimizer.failures import JobFailed
 from dspy_service_runner.optimizer.progress import Progress
 from dspy_service_runner.optimizer.strategies.strategy import Plan, Strategy
@@ -41,12 +44,16 @@ class Gepa(Strategy):
         return []  # its own callbacks tell more: see `GepaObserver`
 
     def build(self, plan: Plan, metric: Callable[..., Any], progress: Progress, candidates: Candidates) -> Any:
-        optimizer = super().build(plan, metric, progress, candidates)
+        optimizer = super().build(plan, _tidying(metric, plan.checkpoint), progress, candidates)
         optimizer.log_dir = str(plan.checkpoint)
         user = plan.kwargs.get("gepa_kwargs") or {}
         observer = GepaObserver(plan.program, progress, candidates, self.total(plan))
         optimizer.gepa_kwargs = {**user, "use_cloudpickle": True, "callbacks": [observer]}
         return optimizer
+
+    def compile(self, optimizer: Any, plan: Plan) -> dspy.Module:
+        drop_special_files(plan.checkpoint)
+        return super().compile(optimizer, plan)
 
 
 class GepaObserver:
@@ -67,6 +74,19 @@ class GepaObserver:
                 predictor.signature = predictor.signature.with_instructions(event["candidate"][name])
         score = round(100 * event["average_score"], 2)
         self._candidates.scored(state_of(program), score, event["num_examples_evaluated"])
+
+
+def _tidying(metric: Callable[..., Any], checkpoint: Path) -> Callable[..., Any]:
+    """User code ran just before: see `drop_special_files`."""
+
+    @functools.wraps(metric)
+    def tidying(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return metric(*args, **kwargs)
+        finally:
+            drop_special_files(checkpoint)
+
+    return tidying
 
 
 def _any_metric(gold: Any, pred: Any, trace: Any, pred_name: Any, pred_trace: Any) -> float:
