@@ -7,7 +7,7 @@ SOURCES := core api operator runner local client
 SCRIPTS := $(shell grep -lsE '^\#!.*sh$$|^\# shellcheck shell' .ci/* cluster/*)
 ARGS ?=
 
-.PHONY: install demo up test check generate lock bench clean base-image
+.PHONY: install demo up test check generate lock images base-image bench clean
 
 install: $(READY)
 
@@ -49,10 +49,28 @@ generate: $(READY)
 	$(BIN)/python -m dspy_service_runner.introspect --write
 	$(BIN)/python -m dspy_service_local.reference --write
 
-# Without a host's name in it: hashes alone say what is installed.
+# Without a host's name in it: hashes alone say what is installed. The images' locks are parts of the tests' own.
+COMPILE = $$(command -v uv || echo $(BIN)/uv) pip compile --universal --generate-hashes --no-annotate --no-header --quiet
+PART = $(COMPILE) pyproject.toml --constraint requirements/dev.txt
 lock: $(READY)
-	$$(command -v uv || echo $(BIN)/uv) pip compile pyproject.toml --extra dev --universal --generate-hashes \
-		--no-annotate --no-header --quiet --output-file requirements/dev.txt
+	$(COMPILE) pyproject.toml --extra dev --output-file requirements/dev.txt
+	$(PART) --extra api --extra operator --output-file requirements/api.txt
+	$(PART) --extra runner --output-file requirements/runner.txt
+	$(PART) --extra runner --excludes requirements/runner-slim.excludes --output-file requirements/runner-slim.txt
+	$(COMPILE) --group images --output-file requirements/images.txt
+
+# The container images, on PYTHON_IMAGE (python:3.12-slim where that can be pulled, otherwise Debian's own Python), and
+# what they weigh. CA: a bundle to trust while packages are fetched.
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+CA ?= $(SSL_CERT_FILE)
+BUILD = docker build --quiet --network host $(CA:%=--secret id=ca,src=%) --build-arg PYTHON_IMAGE=$$base \
+	--build-arg VERSION=$(VERSION) --build-arg REVISION=$$(git rev-parse HEAD 2>/dev/null || echo unknown)
+images: $(READY)
+	eval "$$(cluster/docker env)"; base=$$(cluster/base-image); set -ex; \
+	$(BUILD) --file Dockerfile.api --tag dspy-service-api:$(VERSION) .; \
+	$(BUILD) --file Dockerfile.runner --tag dspy-service-runner:$(VERSION) .; \
+	$(BUILD) --file Dockerfile.runner --build-arg VARIANT=-slim --tag dspy-service-runner:$(VERSION)-slim .; \
+	PYTHONPATH=tests/support $(BIN)/python bench/run.py images
 
 # A real Kubernetes and what it needs: cluster/README.md. Prints the image that ours are built on.
 base-image:

@@ -7,6 +7,7 @@ as not met, and the exit code stays 0.
 import sys
 from collections.abc import Callable
 
+import images
 import jobs
 import memory
 import reads
@@ -20,12 +21,15 @@ SECTIONS: dict[str, Callable[[], list[Figure]]] = {
     "reads": reads.measure,
     "jobs": jobs.measure,
     "memory": memory.measure,
+    "images": images.measure,
 }
+BY_DEFAULT = ("submits", "reads", "jobs", "memory")
+"""Those that need nothing but this checkout."""
 
 
 def main(wanted: list[str]) -> None:
     console = Console(width=140)
-    for name in wanted or SECTIONS:
+    for name in wanted or BY_DEFAULT:
         table = Table(title=name, title_justify="left")
         for column in ("figure", "measured", "limit or peer", "ratio", ""):
             table.add_column(column, justify="left" if column == "figure" else "right")
