@@ -5,9 +5,10 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 SOURCES := core api operator runner local client
 SCRIPTS := $(shell grep -lsE '^\#!.*sh$$|^\# shellcheck shell' .ci/* cluster/*)
+CLUSTER ?= .cluster/kubeconfig
 ARGS ?=
 
-.PHONY: install demo up test check generate lock images base-image bench clean
+.PHONY: install demo up test e2e check generate lock images base-image bench clean
 
 install: $(READY)
 
@@ -31,7 +32,11 @@ up: $(READY)
 # What shares nothing runs side by side; whole services get the machine for themselves.
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 tests/unit tests/conformance $(ARGS)
-	$(BIN)/python -m pytest tests/e2e tests/faults $(ARGS)
+	$(BIN)/python -m pytest tests/e2e tests/e2e_local tests/faults $(ARGS)
+
+# The same end-to-end tests on a real cluster where the chart is installed.
+e2e: $(READY)
+	$(BIN)/python -m pytest tests/e2e --kubeconfig $(CLUSTER) $(ARGS)
 
 check: $(READY)
 	$(BIN)/ruff format --check .

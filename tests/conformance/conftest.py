@@ -5,7 +5,6 @@ own; without one it starts the embedded API server. Cases that need controllers 
 are skipped, with the reason, on a bare API server.
 """
 
-import os
 import secrets
 import shutil
 from collections.abc import Callable, Iterator
@@ -27,15 +26,10 @@ _DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 _NAMESPACES = "/api/v1/namespaces"
 
 
-def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--kubeconfig", default="", help="the cluster that tests/conformance is run on")
-
-
 @pytest.fixture(scope="session")
-def kubeconfig(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    given = request.config.getoption("--kubeconfig", "") or os.environ.get("KUBECONFIG_UNDER_TEST", "")
-    if given:
-        yield Path(str(given)).expanduser().resolve()
+def kubeconfig(given_kubeconfig: Path | None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    if given_kubeconfig is not None:
+        yield given_kubeconfig
         return
     with cluster_in_thread(tmp_path_factory.mktemp("cluster"), crds=False) as running:
         yield running.kubeconfig

@@ -13,9 +13,8 @@ from typing import Any
 import pytest
 
 from payloads import payload, rows
-from scripted_lm import ScriptedServer
+from under_test import Model, Service
 from whole_jobs import ended, job, submit
-from whole_service import Service
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
@@ -60,16 +59,16 @@ def clean_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("module", ["predict", "cot"])
 def test_it_unpickles_and_calls_the_program(
-    running: Service, model: ScriptedServer, clean_python: Path, tmp_path: Path, module: str
+    running: Service, model: Model, clean_python: Path, tmp_path: Path, module: str
 ) -> None:
-    job_id = submit(running.url, payload(30, model.url, module_name=module))
-    answer = ended(running.url, job_id)
+    job_id = submit(running.http, payload(30, model.url, module_name=module))
+    answer = ended(running.http, job_id)
     assert answer["status"] == "success", answer["message"]
-    bundle = job(running.url, job_id, "/artifact")["program_artifact"]
+    bundle = job(running.http, job_id, "/artifact")["program_artifact"]
     materialize_artifact(bundle, tmp_path / "bundle")
     source, *_, target = rows(1)[0]
     called = subprocess.run(
-        [clean_python, "-I", "-c", CALL, model.url, source, target],
+        [clean_python, "-I", "-c", CALL, model.local_url, source, target],
         capture_output=True,
         text=True,
         cwd=tmp_path,

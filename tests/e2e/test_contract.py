@@ -4,18 +4,19 @@ import copy
 from datetime import datetime
 from typing import Any
 
-import httpx
 import orjson
 import pytest
 from pydantic import TypeAdapter
 
 from dspy_service_api import wire
 from payloads import payload
-from scripted_lm import ScriptedServer
+from under_test import Model, Service
+from unique import unique
 from whole_jobs import ended, job, reached, submit
-from whole_service import Service
 
 pytestmark = pytest.mark.e2e
+
+SUITE = unique("contract")
 
 UNREACHED = "http://127.0.0.1:9/v1"
 TWO_SIGNATURES = (
@@ -29,25 +30,25 @@ def body() -> dict[str, Any]:
 
 
 @pytest.fixture(scope="module")
-def finished(running: Service, model: ScriptedServer) -> dict[str, Any]:
-    options = {"labels": {"suite": "contract"}, "priority": 1}
-    return dict(ended(running.url, submit(running.url, payload(30, model.url, run_options=options))))
+def finished(running: Service, model: Model) -> dict[str, Any]:
+    options = {"labels": {"suite": SUITE}, "priority": 1}
+    return dict(ended(running.http, submit(running.http, payload(30, model.url, run_options=options))))
 
 
 def refused(running: Service, body: dict[str, Any], code: int) -> Any:
-    response = httpx.post(f"{running.url}/run", json=body)
+    response = running.http.post("/run", json=body)
     assert response.status_code == code, response.text
     return response.json()
 
 
-def test_a_submit_answers_its_own_spelling(running: Service, model: ScriptedServer) -> None:
-    response = httpx.post(f"{running.url}/run", content=payload(30, model.url))
+def test_a_submit_answers_its_own_spelling(running: Service, model: Model) -> None:
+    response = running.http.post("/run", content=payload(30, model.url))
     wire.Accepted.model_validate(response.json())
     job_id = response.json()["job_id"]
-    summary = job(running.url, job_id, "/summary")
+    summary = job(running.http, job_id, "/summary")
     wire.JobSummary.model_validate(summary)
     assert summary["elapsed_seconds"] is None or summary["completed_at"]
-    ended(running.url, job_id)
+    ended(running.http, job_id)
 
 
 def test_a_finished_job_has_every_field(running: Service, finished: dict[str, Any]) -> None:
@@ -60,16 +61,16 @@ def test_a_finished_job_has_every_field(running: Service, finished: dict[str, An
     assert answer.started_at
     moments = [answer.created_at, answer.started_at, answer.completed_at]
     assert sorted(moments, key=datetime.fromisoformat) == moments
-    summary = wire.JobSummary.model_validate(job(running.url, job_id, "/summary"))
+    summary = wire.JobSummary.model_validate(job(running.http, job_id, "/summary"))
     assert summary.elapsed_seconds is not None
     assert (summary.dataset_rows, summary.seed, summary.shuffle) == (30, 7, True)
     assert summary.optimizer_name == "dspy.BootstrapFewShot"
     assert summary.latest_metrics == answer.latest_metrics
     assert summary.latest_metrics.keys() >= {"train", "baseline_test_metric", "optimized_test_metric"}
-    assert job(running.url, job_id, "/events") == finished["progress_events"]
-    TypeAdapter(list[wire.PagedLogEntry]).validate_python(job(running.url, job_id, "/logs?after=0"))
-    TypeAdapter(list[wire.PagedProgressEvent]).validate_python(job(running.url, job_id, "/events?limit=2"))
-    artifact = wire.ArtifactAnswer.model_validate(job(running.url, job_id, "/artifact"))
+    assert job(running.http, job_id, "/events") == finished["progress_events"]
+    TypeAdapter(list[wire.PagedLogEntry]).validate_python(job(running.http, job_id, "/logs?after=0"))
+    TypeAdapter(list[wire.PagedProgressEvent]).validate_python(job(running.http, job_id, "/events?limit=2"))
+    artifact = wire.ArtifactAnswer.model_validate(job(running.http, job_id, "/artifact"))
     assert artifact.program_artifact == answer.result.program_artifact
     assert artifact.program_artifact_path.endswith(f"artifacts/{job_id}")
 
@@ -84,30 +85,30 @@ def test_scores_are_on_dspys_scale(finished: dict[str, Any]) -> None:
 
 
 def test_a_finished_job_is_listed_by_its_label(running: Service, finished: dict[str, Any]) -> None:
-    answer = httpx.get(f"{running.url}/jobs", params={"label": "suite=contract", "status": "success"}).json()
+    answer = running.http.get("/jobs", params={"label": f"suite={SUITE}", "status": "success"}).json()
     assert [summary.job_id for summary in wire.JobList.model_validate(answer).jobs] == [finished["job_id"]]
 
 
-def test_a_running_job_says_what_it_does(running: Service, model: ScriptedServer) -> None:
+def test_a_running_job_says_what_it_does(running: Service, model: Model) -> None:
     model.latency = 0.2
     try:
-        job_id = submit(running.url, payload(60, model.url))
-        assert reached(running.url, job_id, {"running"})["status"] == "running"
-        answer = job(running.url, job_id)
+        job_id = submit(running.http, payload(60, model.url))
+        assert reached(running.http, job_id, {"running"})["status"] == "running"
+        answer = job(running.http, job_id)
         wire.JobDetail.model_validate(answer)
         assert answer["result"] is answer["completed_at"] is None
         if answer["progress_events"]:
             assert answer["message"] == answer["progress_events"][-1]["event"]
-        artifact = httpx.get(f"{running.url}/jobs/{job_id}/artifact")
+        artifact = running.http.get(f"/jobs/{job_id}/artifact")
         assert (artifact.status_code, artifact.json()) == (409, {"detail": "Job has not finished yet."})
-        assert httpx.delete(f"{running.url}/jobs/{job_id}", timeout=30).status_code == 204
+        assert running.http.delete(f"/jobs/{job_id}", timeout=30).status_code == 204
     finally:
         model.latency = 0.0
 
 
-def test_a_failure_has_the_same_shape(running: Service, model: ScriptedServer) -> None:
+def test_a_failure_has_the_same_shape(running: Service, model: Model) -> None:
     raises = "def metric(gold, pred, trace=None):\n    raise KeyError('no_such_column')\n"
-    answer = ended(running.url, submit(running.url, payload(30, model.url, metric_code=raises)))
+    answer = ended(running.http, submit(running.http, payload(30, model.url, metric_code=raises)))
     wire.JobDetail.model_validate(answer)
     assert answer["status"] == "failed"
     assert "no_such_column" in answer["message"].splitlines()[0]
@@ -117,12 +118,12 @@ def test_a_failure_has_the_same_shape(running: Service, model: ScriptedServer) -
     assert result["metric_name"] == "metric"
     nothing = ("baseline_test_metric", "optimized_test_metric", "program_artifact", "program_artifact_path")
     assert [result[name] for name in nothing] == [None] * 4
-    artifact = httpx.get(f"{running.url}/jobs/{answer['job_id']}/artifact")
+    artifact = running.http.get(f"/jobs/{answer['job_id']}/artifact")
     assert (artifact.status_code, artifact.json()) == (404, {"detail": "Job did not produce an artifact."})
 
 
 def test_health_names_what_is_registered(running: Service) -> None:
-    assets = wire.Health.model_validate(httpx.get(f"{running.url}/health").json()).registered_assets
+    assets = wire.Health.model_validate(running.http.get("/health").json()).registered_assets
     assert {"cot", "predict"} <= set(assets.modules)
     assert {"gepa", "miprov2"} <= set(assets.optimizers)
 
@@ -219,33 +220,33 @@ def test_the_first_row_that_lacks_a_column_is_named(running: Service, body: dict
 
 
 def test_a_refused_request_leaves_nothing(running: Service, body: dict[str, Any]) -> None:
-    before = httpx.get(f"{running.url}/jobs?limit=500").json()
+    before = running.http.get("/jobs?limit=500").json()
     refused(running, body | {"optimizer_name": "mipro"}, 400)
     refused(running, body | {"dataset": []}, 422)
-    assert httpx.get(f"{running.url}/jobs?limit=500").json()["jobs"][:1] == before["jobs"][:1]
+    assert running.http.get("/jobs?limit=500").json()["jobs"][:1] == before["jobs"][:1]
 
 
-def test_unknown_keys_at_the_top_are_accepted_and_reported(running: Service, model: ScriptedServer) -> None:
-    response = httpx.post(f"{running.url}/run", content=payload(30, model.url, experiment="a"))
+def test_unknown_keys_at_the_top_are_accepted_and_reported(running: Service, model: Model) -> None:
+    response = running.http.post("/run", content=payload(30, model.url, experiment="a"))
     assert response.status_code == 200
     assert "experiment" in response.headers["warning"]
-    ended(running.url, response.json()["job_id"])
+    ended(running.http, response.json()["job_id"])
 
 
 def test_malformed_json_is_told_of(running: Service) -> None:
-    response = httpx.post(f"{running.url}/run", content=b'{"module_name": ')
+    response = running.http.post("/run", content=b'{"module_name": ')
     assert response.status_code == 422
     wire.InvalidRequest.model_validate(response.json())
 
 
 def test_too_much_is_refused_with_the_limit(running: Service) -> None:
-    response = httpx.post(f"{running.url}/run", content=b" " * 50_000_001, timeout=60)
+    response = running.http.post("/run", content=b" " * 50_000_001, timeout=60)
     assert response.status_code == 413
     assert "50000000" in response.json()["detail"]
 
 
 @pytest.mark.parametrize("headers", [{"Host": "example.org"}, {"Origin": "https://example.org"}])
 def test_web_pages_may_not_call(running: Service, headers: dict[str, str]) -> None:
-    response = httpx.get(f"{running.url}/jobs", headers=headers)
+    response = running.http.get("/jobs", headers=headers)
     assert response.status_code == 403
     assert "example.org" in response.json()["detail"]

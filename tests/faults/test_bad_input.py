@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-import httpx
 import orjson
 import pytest
 
@@ -63,9 +62,9 @@ def test_it_fails_with_the_cause_first(running: Service, model: ScriptedServer, 
         "401|[Aa]uth": body(model.url_of("401"), optimizer),
         "refused|[Cc]onnect": body(UNREACHED, optimizer),
     }
-    jobs = {submit(running.url, content): said for said, content in cases.items()}
+    jobs = {submit(running.http, content): said for said, content in cases.items()}
     for job_id, said in jobs.items():
-        answer = ended(running.url, job_id)
+        answer = ended(running.http, job_id)
         assert answer["status"] == "failed"
         assert re.search(said, answer["message"].splitlines()[0]), answer["message"]
         assert any("Traceback" in entry["message"] for entry in answer["logs"])
@@ -74,7 +73,7 @@ def test_it_fails_with_the_cause_first(running: Service, model: ScriptedServer, 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_a_metric_may_return_a_dict(running: Service, model: ScriptedServer, optimizer: str) -> None:
-    answer = ended(running.url, submit(running.url, body(model.url, optimizer, metric_code=DICT)))
+    answer = ended(running.http, submit(running.http, body(model.url, optimizer, metric_code=DICT)))
     assert answer["status"] == "success", answer["message"]
     assert answer["result"]["optimized_test_metric"] is not None
 
@@ -82,7 +81,7 @@ def test_a_metric_may_return_a_dict(running: Service, model: ScriptedServer, opt
 def test_a_model_that_dies_half_way_ends_the_run(running: Service, model: ScriptedServer) -> None:
     model.fail_from(12, "401")
     try:
-        answer = ended(running.url, submit(running.url, body(model.url, "simba")))
+        answer = ended(running.http, submit(running.http, body(model.url, "simba")))
     finally:
         model.reset()
     assert answer["status"] == "failed"
@@ -110,7 +109,7 @@ def test_a_model_that_dies_half_way_ends_the_run(running: Service, model: Script
     ],
 )
 def test_it_is_refused_by_name(running: Service, code: int, changes: dict[str, Any], named: list[str]) -> None:
-    answer = httpx.post(f"{running.url}/run", json=orjson.loads(payload(30, UNREACHED)) | changes)
+    answer = running.http.post("/run", json=orjson.loads(payload(30, UNREACHED)) | changes)
     assert answer.status_code == code, answer.text
     for word in named:
         assert word in answer.text
@@ -130,7 +129,7 @@ def test_it_is_refused_by_name(running: Service, code: int, changes: dict[str, A
     ids=["nothing", "a list", "NaN", "not UTF-8", "deep", "a long number"],
 )
 def test_no_json_is_no_server_error(running: Service, content: bytes, said: str) -> None:
-    answer = httpx.post(f"{running.url}/run", content=content, headers={"Content-Type": "application/json"})
+    answer = running.http.post("/run", content=content, headers={"Content-Type": "application/json"})
     assert answer.status_code == 422, answer.text
     assert re.search(said, answer.text, re.IGNORECASE), answer.text
-    assert httpx.get(f"{running.url}/health").status_code == 200
+    assert running.http.get("/health").status_code == 200

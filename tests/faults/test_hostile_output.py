@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import orjson
 import pytest
 
@@ -109,19 +108,19 @@ def hostile_metric(case: str, outside: Path) -> str:
 
 @pytest.mark.parametrize("case", CASES)
 def test_it_gains_nothing_and_breaks_nobody(running: Service, model: ScriptedServer, outside: Path, case: str) -> None:
-    neighbour = submit(running.url, payload(12, model.url))
+    neighbour = submit(running.http, payload(12, model.url))
     options = {"deadline_seconds": DEADLINE, "retries": 0}
     code = hostile_metric(case, outside)
-    job_id = submit(running.url, payload(12, model.url, metric_code=code, run_options=options))
-    answer = ended(running.url, job_id)
+    job_id = submit(running.http, payload(12, model.url, metric_code=code, run_options=options))
+    answer = ended(running.http, job_id)
     assert answer["status"] in ("success", "failed")
     assert answer["message"].strip()
     assert "deadline" not in answer["message"], "something held it"
     if answer["status"] == "failed":
         assert not answer["result"]["program_artifact"]
-    assert ended(running.url, neighbour)["status"] == "success"
+    assert ended(running.http, neighbour)["status"] == "success"
     for part in ("", "/summary", "/logs", "/events", "/logs?after=0", "/events?after=0", "/artifact"):
-        response = httpx.get(f"{running.url}/jobs/{job_id}{part}")
+        response = running.http.get(f"/jobs/{job_id}{part}")
         assert response.status_code < 500
         assert SECRET not in response.text
     assert outside.read_text().count(SECRET) == 3
@@ -157,8 +156,8 @@ print("PIDS", [p for p in os.listdir("/proc") if p.isdigit() and int(p) > 1000])
 def probed(running: Service, model: ScriptedServer) -> dict[str, str]:
     """What the code of one job found, by the word that its line begins with."""
     need_sandbox()
-    other = submit(running.url, payload(12, model.url))
-    ended(running.url, other)
+    other = submit(running.http, payload(12, model.url))
+    ended(running.http, other)
     data = running.data_dir
     places = {
         "kubeconfig": data / "kubeconfig",
@@ -170,10 +169,10 @@ def probed(running: Service, model: ScriptedServer) -> dict[str, str]:
         "home": Path.home() / ".ssh",
     }
     code = PROBES.format(places={name: str(path) for name, path in places.items()}, foreign=FOREIGN)
-    job_id = submit(running.url, payload(12, model.url, metric_code=code + METRIC.format(output="team")))
-    answer = ended(running.url, job_id)
+    job_id = submit(running.http, payload(12, model.url, metric_code=code + METRIC.format(output="team")))
+    answer = ended(running.http, job_id)
     assert answer["status"] == "success", answer["message"]
-    messages = [entry["message"] for entry in job(running.url, job_id, "/logs")]
+    messages = [entry["message"] for entry in job(running.http, job_id, "/logs")]
     found = [re.match(r"([A-Z]+) (.*)", message) for message in messages]
     return {match[1]: match[2] for match in found if match}
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from killing import kill
@@ -33,22 +34,22 @@ def body(model: ScriptedServer, **changes: Any) -> bytes:
 def undisturbed(model: ScriptedServer, tmp_path: Path) -> int:
     """Model calls of the same job when nobody kills anything."""
     with service(data_dir=tmp_path / "calm") as calm:
-        assert ended(calm.url, submit(calm.url, body(model)))["status"] == "success"
+        assert ended(calm.http, submit(calm.http, body(model)))["status"] == "success"
     calls = model.stats.calls
     model.reset()
     return calls
 
 
-def told_once_and_in_order(url: str, job_id: str) -> None:
+def told_once_and_in_order(http: httpx.Client, job_id: str) -> None:
     for part in ("logs", "events"):
-        entries = numbered(url, job_id, part)
+        entries = numbered(http, job_id, part)
         assert [entry["n"] for entry in entries] == list(range(1, len(entries) + 1))
-    baselines = [e for e in numbered(url, job_id, "events") if e["event"] == "baseline_evaluated"]
+    baselines = [e for e in numbered(http, job_id, "events") if e["event"] == "baseline_evaluated"]
     assert 1 <= len(baselines) <= 2, "at most once an attempt"
 
 
-def half_way(url: str, job_id: str, model: ScriptedServer, calls: int) -> None:
-    reached(url, job_id, {"running"})
+def half_way(http: httpx.Client, job_id: str, model: ScriptedServer, calls: int) -> None:
+    reached(http, job_id, {"running"})
     wait_for(lambda: model.stats.calls >= calls, timeout=60, what=f"{calls} model calls")
 
 
@@ -56,13 +57,13 @@ def half_way(url: str, job_id: str, model: ScriptedServer, calls: int) -> None:
 def test_the_service_dies(model: ScriptedServer, tmp_path: Path, undisturbed: int, share: float) -> None:
     folder = tmp_path / "killed"
     with service(data_dir=folder) as first:
-        job_id = submit(first.url, body(model))
-        half_way(first.url, job_id, model, int(undisturbed * share))
+        job_id = submit(first.http, body(model))
+        half_way(first.http, job_id, model, int(undisturbed * share))
         first.process.kill()
         wait_for(lambda: not first.process.is_running() or first.process.status() == "zombie")
     with service(data_dir=folder) as second:
-        assert ended(second.url, job_id)["status"] == "success", job(second.url, job_id)["message"]
-        told_once_and_in_order(second.url, job_id)
+        assert ended(second.http, job_id)["status"] == "success", job(second.http, job_id)["message"]
+        told_once_and_in_order(second.http, job_id)
     assert model.stats.calls <= undisturbed + THREADS
 
 
@@ -71,31 +72,31 @@ def test_a_part_of_the_pod_dies(
     model: ScriptedServer, tmp_path: Path, undisturbed: int, words: tuple[str, ...]
 ) -> None:
     with service("--prewarmed", "0", data_dir=tmp_path / "killed") as running:
-        job_id = submit(running.url, body(model))
-        half_way(running.url, job_id, model, undisturbed // 2)
+        job_id = submit(running.http, body(model))
+        half_way(running.http, job_id, model, undisturbed // 2)
         kill(running, "dspy-service-" + words[0])
-        answer = ended(running.url, job_id)
+        answer = ended(running.http, job_id)
         assert answer["status"] == "success", answer["message"]
-        told_once_and_in_order(running.url, job_id)
+        told_once_and_in_order(running.http, job_id)
     assert model.stats.calls <= undisturbed + THREADS
 
 
 @pytest.mark.parametrize("part", ["api", "operator"])
 def test_the_api_or_the_operator_dies(model: ScriptedServer, tmp_path: Path, part: str) -> None:
     with service(data_dir=tmp_path / "killed") as running:
-        job_id = submit(running.url, body(model))
-        half_way(running.url, job_id, model, 10)
+        job_id = submit(running.http, body(model))
+        half_way(running.http, job_id, model, 10)
         kill(running, f"dspy-service-{part}")
-        assert ended(running.url, job_id)["status"] == "success"
-        told_once_and_in_order(running.url, job_id)
+        assert ended(running.http, job_id)["status"] == "success"
+        told_once_and_in_order(running.http, job_id)
 
 
 def test_an_optimizer_that_always_dies_is_given_up(model: ScriptedServer, tmp_path: Path) -> None:
     suicidal = "import os, signal\ndef metric(gold, pred, trace=None):\n    os.kill(os.getpid(), signal.SIGKILL)\n"
     with service(data_dir=tmp_path / "killed") as running:
         answer = ended(
-            running.url,
-            submit(running.url, body(model, metric_code=suicidal, run_options={"retries": 1})),
+            running.http,
+            submit(running.http, body(model, metric_code=suicidal, run_options={"retries": 1})),
         )
     assert answer["status"] == "failed"
     assert "SIGKILL" in answer["message"].splitlines()[0] or "signal 9" in answer["message"].splitlines()[0]
@@ -103,13 +104,13 @@ def test_an_optimizer_that_always_dies_is_given_up(model: ScriptedServer, tmp_pa
 
 def test_sigterm_ends_all_of_it_and_leaves_no_process(model: ScriptedServer, tmp_path: Path) -> None:
     with service(data_dir=tmp_path / "stopped") as running:
-        job_id = submit(running.url, body(model))
-        half_way(running.url, job_id, model, 10)
+        job_id = submit(running.http, body(model))
+        half_way(running.http, job_id, model, 10)
         processes = running.processes()
     assert not [process for process in processes if _alive(process)]
     with service(data_dir=tmp_path / "stopped") as again:
-        assert ended(again.url, job_id)["status"] == "success"
-        told_once_and_in_order(again.url, job_id)
+        assert ended(again.http, job_id)["status"] == "success"
+        told_once_and_in_order(again.http, job_id)
 
 
 def _alive(process: Any) -> bool:

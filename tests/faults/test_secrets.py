@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import orjson
 import psutil
 import pytest
@@ -81,9 +80,9 @@ def bodies(model: ScriptedServer) -> dict[str, bytes]:
     ],
 )
 def test_no_key_is_anywhere(running: Service, model: ScriptedServer, case: str, status: str) -> None:
-    job_id = submit(running.url, bodies(model)[case])
+    job_id = submit(running.http, bodies(model)[case])
     wait_for(lambda: _watch_processes_until_ended(running, job_id), timeout=120, interval=0.2)
-    answer = ended(running.url, job_id)
+    answer = ended(running.http, job_id)
     assert answer["status"] == status, answer["message"]
     if case in ("succeeds", "metric raises", "the service's key"):
         assert "[redacted]" in orjson.dumps(answer["logs"]).decode(), "the code told no key: this shows nothing"
@@ -93,7 +92,7 @@ def test_no_key_is_anywhere(running: Service, model: ScriptedServer, case: str, 
 
 def test_the_models_got_them(running: Service, model: ScriptedServer) -> None:
     model.reset()
-    assert ended(running.url, submit(running.url, bodies(model)["the service's key"]))["status"] == "success"
+    assert ended(running.http, submit(running.http, bodies(model)["the service's key"]))["status"] == "success"
     assert set(model.stats.by_auth) == {SERVICE_KEY}
 
 
@@ -110,15 +109,15 @@ def test_children_of_the_service_do_not_inherit_its_keys(running: Service) -> No
 def _watch_processes_until_ended(running: Service, job_id: str) -> bool:
     for process in psutil.process_iter(["cmdline"]):
         assert CANARY not in " ".join(process.info["cmdline"] or []), process
-    answer = httpx.get(f"{running.url}/jobs/{job_id}")
+    answer = running.http.get(f"/jobs/{job_id}")
     assert CANARY not in answer.text
     return answer.json()["status"] in ("success", "failed")
 
 
 def _answers(running: Service, job_id: str) -> set[tuple[str, bytes]]:
     paths = ["", "/summary", "/logs", "/logs?after=0", "/events", "/events?after=0", "/artifact"]
-    found = {(path, httpx.get(f"{running.url}/jobs/{job_id}{path}").content) for path in paths}
-    return found | {("/jobs", httpx.get(f"{running.url}/jobs").content)}
+    found = {(path, running.http.get(f"/jobs/{job_id}{path}").content) for path in paths}
+    return found | {("/jobs", running.http.get("/jobs").content)}
 
 
 def _resources(running: Service) -> set[tuple[str, bytes]]:

@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from dspy_service_core.kube.resources import OPTIMIZATION_JOBS
@@ -61,40 +60,40 @@ def away(store: Path) -> Iterator[None]:
 
 def test_a_full_store_is_said_and_waited_for(model: ScriptedServer, small_store: Path) -> None:
     with service(data_dir=small_store) as running:
-        job_id = submit(running.url, payload(60, model.url, metric_code=CHATTY))
-        reached(running.url, job_id, {"running"})
+        job_id = submit(running.http, payload(60, model.url, metric_code=CHATTY))
+        reached(running.http, job_id, {"running"})
         with full(small_store / STORE):
             said = wait_for(lambda: _trouble(running, job_id), timeout=60, what="the job to say that its store is full")
             assert "space" in said.lower(), said
-            served = httpx.get(f"{running.url}/jobs/{job_id}/artifact")
+            served = running.http.get(f"/jobs/{job_id}/artifact")
             assert served.status_code in (404, 409, 503), served.text
-            refused = httpx.post(f"{running.url}/run", content=payload(200, model.url), timeout=30)
+            refused = running.http.post("/run", content=payload(200, model.url), timeout=30)
             assert refused.status_code == 503, refused.text
             assert refused.headers["retry-after"]
-        answer = ended(running.url, job_id)
+        answer = ended(running.http, job_id)
         assert answer["status"] == "success", answer["message"]
-        entries = numbered(running.url, job_id, "logs")
+        entries = numbered(running.http, job_id, "logs")
         assert [entry["n"] for entry in entries] == list(range(1, len(entries) + 1))
-        assert job(running.url, job_id, "/artifact")["program_artifact"]["program_pickle_base64"]
-        assert ended(running.url, submit(running.url, payload(200, model.url)))["status"] == "success"
+        assert job(running.http, job_id, "/artifact")["program_artifact"]["program_pickle_base64"]
+        assert ended(running.http, submit(running.http, payload(200, model.url)))["status"] == "success"
 
 
 def test_a_store_that_is_away_is_said_and_back_again(model: ScriptedServer, tmp_path: Path) -> None:
     model.latency = 0.0
     with service(data_dir=tmp_path) as running:
-        before = ended(running.url, job_id := submit(running.url, payload(12, model.url)))
+        before = ended(running.http, job_id := submit(running.http, payload(12, model.url)))
         assert before["status"] == "success"
         listed = _count(running)
         with away(tmp_path / STORE):
             for part in ("", "/logs", "/events", "/artifact"):
-                answer = httpx.get(f"{running.url}/jobs/{job_id}{part}")
+                answer = running.http.get(f"/jobs/{job_id}{part}")
                 assert answer.status_code in (200, 503), answer.text
                 assert answer.status_code == 503 or _whole(answer.json(), before, part)
-            refused = httpx.post(f"{running.url}/run", content=payload(200, model.url), timeout=30)
+            refused = running.http.post("/run", content=payload(200, model.url), timeout=30)
             assert (refused.status_code, bool(refused.headers.get("retry-after"))) == (503, True), refused.text
             assert _count(running) == listed, "nothing is stored of what was refused"
-        assert job(running.url, job_id) == before
-        assert ended(running.url, submit(running.url, payload(200, model.url)))["status"] == "success"
+        assert job(running.http, job_id) == before
+        assert ended(running.http, submit(running.http, payload(200, model.url)))["status"] == "success"
 
 
 def _whole(answer: Any, before: Any, part: str) -> bool:
@@ -108,7 +107,7 @@ def _whole(answer: Any, before: Any, part: str) -> bool:
 
 
 def _count(running: Service) -> int:
-    return len(httpx.get(f"{running.url}/jobs?limit=500").json()["jobs"])
+    return len(running.http.get("/jobs?limit=500").json()["jobs"])
 
 
 def _trouble(running: Service, job_id: str) -> str:

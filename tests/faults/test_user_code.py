@@ -59,9 +59,9 @@ def body(model: ScriptedServer, code: str, **options: Any) -> bytes:
 
 def beside_another(running: Service, model: ScriptedServer, code: str, **options: Any) -> Any:
     """The answer of a job with this code in its metric; a job beside it has succeeded meanwhile."""
-    neighbour = submit(running.url, payload(12, model.url))
-    answer = ended(running.url, submit(running.url, body(model, code, **options)))
-    assert ended(running.url, neighbour)["status"] == "success"
+    neighbour = submit(running.http, payload(12, model.url))
+    answer = ended(running.http, submit(running.http, body(model, code, **options)))
+    assert ended(running.http, neighbour)["status"] == "success"
     return answer
 
 
@@ -103,7 +103,7 @@ def test_ten_gigabytes_are_not_written(
         f"    with open({place} + f'/{files}', 'ab') as file: file.write(bytes(1 << 20))\n"
         "    time.sleep(0.02)"
     )
-    answer = ended(running.url, submit(running.url, body(model, code)))
+    answer = ended(running.http, submit(running.http, body(model, code)))
     assert answer["status"] == "failed"
     assert re.search(said, answer["message"].splitlines()[0]), answer["message"]
     wait_for(lambda: _bytes_below(running.data_dir) < 200 * MIB, what="the folder to shrink again")
@@ -122,18 +122,18 @@ def test_closing_the_output_costs_the_output_alone(running: Service, model: Scri
 def test_a_flood_of_lines_ends_with_a_marker(running: Service, model: ScriptedServer) -> None:
     flood = "if not vars(sys).setdefault('flooded', []):\n    sys.flooded.append(1)\n"
     flood += "    for n in range(1_000_000): print('line', n)"
-    job_id = submit(running.url, body(model, flood))
+    job_id = submit(running.http, body(model, flood))
     slowest = 0.0
 
     def over() -> bool:
         nonlocal slowest
         begun = time.monotonic()
-        status = job(running.url, job_id, "/summary")["status"]
+        status = job(running.http, job_id, "/summary")["status"]
         slowest = max(slowest, time.monotonic() - begun)
         return status in ("success", "failed")
 
     wait_for(over, timeout=120, interval=0.1, what="the flood to end")
-    answer = job(running.url, job_id)
+    answer = job(running.http, job_id)
     assert answer["status"] == "success", answer["message"]
     markers = [entry["message"] for entry in answer["logs"] if "quota" in entry["message"]]
     assert markers, answer["logs"][-3:]

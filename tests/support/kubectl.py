@@ -4,9 +4,13 @@ import os
 import queue
 import subprocess
 import threading
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 
 @dataclass(frozen=True)
@@ -17,12 +21,20 @@ class Kubectl:
     namespace: str
     home: Path
 
-    def run(self, *arguments: str, stdin: str = "", fails: bool = False) -> str:
+    def run(self, *arguments: str, stdin: str = "", fails: bool = False, timeout: float = 60) -> str:
         done = subprocess.run(
-            self.command(*arguments), input=stdin, capture_output=True, text=True, env=self.environment(), timeout=60
+            self.command(*arguments),
+            input=stdin,
+            capture_output=True,
+            text=True,
+            env=self.environment(),
+            timeout=timeout,
         )
         assert (done.returncode != 0) == fails, f"kubectl {arguments}: {done.returncode}\n{done.stdout}{done.stderr}"
         return done.stdout + done.stderr
+
+    def apply(self, manifest: Mapping[str, Any]) -> str:
+        return self.run("apply", "-f", "-", stdin=yaml.safe_dump(dict(manifest)))
 
     def command(self, *arguments: str) -> list[str]:
         return ["kubectl", "--namespace", self.namespace, *arguments]

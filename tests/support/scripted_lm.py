@@ -1,4 +1,4 @@
-"""A scripted, OpenAI-compatible model server on loopback: every test and bench that needs a model uses this one.
+"""A scripted, OpenAI-compatible model server: every test and bench that needs a model uses this one.
 
 Faults (401, 429, 500, hang, refuse, garbage) are chosen by the path (`/err401/v1`), for everybody (`server.fault`),
 from a certain call on (`server.fail_from(20, "refuse")`), or for every nth (`server.fail_every(3, "429")`).
@@ -98,6 +98,7 @@ class ScriptedServer:
         rows: Iterable[Mapping[str, Any]] = TICKETS,
         *,
         port: int = 0,
+        host: str = "127.0.0.1",
         latency: float = 0.0,
         text: str = "text",
         label: str = "label",
@@ -113,7 +114,7 @@ class ScriptedServer:
         self._faults_from: tuple[int, str] | None = None
         self._faults_every: tuple[int, str] | None = None
         self._log = log.open("ab") if log else None
-        self._port = port
+        self._host, self._port = host, port
         self._loop = asyncio.new_event_loop()
         self._listener: asyncio.Server | None = None
         self._thread: threading.Thread | None = None
@@ -121,6 +122,11 @@ class ScriptedServer:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self._port}/v1"
+
+    @property
+    def local_url(self) -> str:
+        """The same: jobs and tests share loopback."""
+        return self.url
 
     def url_of(self, fault: str) -> str:
         """The same server, but whatever is sent here meets the fault: 401, 429, 500, hang, refuse, garbage."""
@@ -134,14 +140,19 @@ class ScriptedServer:
         """Every nth call meets the fault."""
         self._faults_every = (nth, fault)
 
+    def control(self, latency: float | None = None, fail_from: tuple[int, str] | None = None) -> None:
+        """For whoever reaches it over HTTP alone: `POST /control {"latency": 0.2, "fail_from": [20, "refuse"]}`."""
+        if latency is not None:
+            self.latency = latency
+        if fail_from is not None:
+            self.fail_from(*fail_from)
+
     def reset(self) -> None:
         self.stats, self.fault, self._faults_from, self._faults_every = Stats(), "", None, None
         self.requests.clear()
 
     async def listen(self) -> None:
-        self._listener = await self._loop.create_server(
-            lambda: _Connection(self), "127.0.0.1", self._port, backlog=1024
-        )
+        self._listener = await self._loop.create_server(lambda: _Connection(self), self._host, self._port, backlog=1024)
         self._port = self._listener.sockets[0].getsockname()[1]
 
     def run(self) -> None:
@@ -177,6 +188,9 @@ class ScriptedServer:
             return connection.send(200, vars(self.stats))
         if path == "/reset":
             self.reset()
+            return connection.send(200, {})
+        if path == "/control":
+            self.control(**orjson.loads(body))
             return connection.send(200, {})
         fault = self._fault_of(path.split("/")[1])
         if fault:
@@ -253,6 +267,7 @@ class ScriptedServer:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--port", type=int, default=8911)
+    parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--dataset", type=Path, help="JSON Lines with a text and a label")
     parser.add_argument("--text", default="text", help="the column that is asked about")
     parser.add_argument("--label", default="label", help="the column to answer with")
@@ -261,9 +276,15 @@ def main() -> None:
     args = parser.parse_args()
     rows = [json.loads(line) for line in args.dataset.read_text().splitlines() if line] if args.dataset else TICKETS
     server = ScriptedServer(
-        rows, port=args.port, latency=args.latency_ms / 1000, text=args.text, label=args.label, log=args.log
+        rows,
+        port=args.port,
+        host=args.host,
+        latency=args.latency_ms / 1000,
+        text=args.text,
+        label=args.label,
+        log=args.log,
     )
-    print(f"scripted model on http://127.0.0.1:{args.port}/v1", flush=True)
+    print(f"scripted model on http://{args.host}:{args.port}/v1", flush=True)
     with contextlib.suppress(KeyboardInterrupt):
         server.run()
 

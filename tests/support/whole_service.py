@@ -6,11 +6,12 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import psutil
 
 from waiting import wait_for
@@ -25,10 +26,18 @@ class Service:
     url: str
     data_dir: Path
     process: psutil.Process
+    http: httpx.Client
+    token: str = ""
+    namespace: str = "default"
 
     @property
     def kubeconfig(self) -> Path:
         return self.data_dir / "kubeconfig"
+
+    def stored(self, store_id: str) -> Set[str]:
+        root = self.data_dir / "volumes" / self.namespace / "dspy-service-store"
+        found = (path.relative_to(root) for path in root.rglob("*") if path.is_file())
+        return {str(path) for path in found if store_id in path.parts}
 
     def processes(self) -> list[psutil.Process]:
         return [self.process, *self.process.children(recursive=True)]
@@ -63,7 +72,9 @@ def service(*args: str, data_dir: Path | None = None, env: Mapping[str, str] | N
         )
         try:
             _await_ready(process)
-            yield Service(f"http://127.0.0.1:{port}", folder, psutil.Process(process.pid))
+            url = f"http://127.0.0.1:{port}"
+            with httpx.Client(base_url=url, timeout=30) as http:
+                yield Service(url, folder, psutil.Process(process.pid), http)
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(STOP_SECONDS)

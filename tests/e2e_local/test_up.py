@@ -88,14 +88,14 @@ def test_a_part_that_dies_is_started_again(running: Service, model: ScriptedServ
     old = child(running, part)
     old.kill()
     wait_for(lambda: any(p.pid != old.pid and part in " ".join(p.cmdline()) for p in running.process.children()))
-    wait_for(lambda: _healthy(running.url))
-    assert ended(running.url, submit(running.url, payload(12, model.url)))["status"] == "success"
+    wait_for(lambda: _healthy(running))
+    assert ended(running.http, submit(running.http, payload(12, model.url)))["status"] == "success"
 
 
 def test_the_services_keys_are_in_a_secret_and_nowhere_else(tmp_path: Path, model: ScriptedServer) -> None:
     with service(data_dir=tmp_path, env={"OPENAI_API_KEY": CANARY, "SERVER_CANARY": CANARY}) as keyed:
-        job_id = submit(keyed.url, payload(12, model.url, model_config={"name": "openai/x", "base_url": model.url}))
-        answer = ended(keyed.url, job_id)
+        job_id = submit(keyed.http, payload(12, model.url, model_config={"name": "openai/x", "base_url": model.url}))
+        answer = ended(keyed.http, job_id)
         assert answer["status"] == "success", answer["message"]
         assert CANARY in kubectl(
             keyed, "get", "secret", "dspy-service-model-keys", "-o", "go-template={{.data.OPENAI_API_KEY|base64decode}}"
@@ -113,8 +113,8 @@ def test_the_services_keys_are_in_a_secret_and_nowhere_else(tmp_path: Path, mode
 @pytest.mark.parametrize("sandbox", ["auto", "off"])
 def test_sigterm_ends_everything_within_ten_seconds(tmp_path: Path, model: ScriptedServer, sandbox: str) -> None:
     with service("--sandbox", sandbox, data_dir=tmp_path) as stopped:
-        job_id = submit(stopped.url, payload(40, model.url, metric_code=SLOW_METRIC))
-        reached(stopped.url, job_id, {"running"})
+        job_id = submit(stopped.http, payload(40, model.url, metric_code=SLOW_METRIC))
+        reached(stopped.http, job_id, {"running"})
         processes = stopped.processes()
         begun = time.monotonic()
         stopped.process.terminate()
@@ -125,8 +125,8 @@ def test_sigterm_ends_everything_within_ten_seconds(tmp_path: Path, model: Scrip
 @pytest.mark.parametrize("sandbox", ["auto", "off"])
 def test_kill_leaves_no_process(tmp_path: Path, model: ScriptedServer, sandbox: str) -> None:
     with service("--sandbox", sandbox, data_dir=tmp_path) as killed:
-        job_id = submit(killed.url, payload(40, model.url, metric_code=SLOW_METRIC))
-        reached(killed.url, job_id, {"running"})
+        job_id = submit(killed.http, payload(40, model.url, metric_code=SLOW_METRIC))
+        reached(killed.http, job_id, {"running"})
         processes = killed.processes()
         killed.process.send_signal(signal.SIGKILL)
         wait_for(lambda: not alive(processes), timeout=20)
@@ -134,14 +134,14 @@ def test_kill_leaves_no_process(tmp_path: Path, model: ScriptedServer, sandbox: 
 
 def test_pod_logs(running: Service, model: ScriptedServer) -> None:
     code = "def metric(gold, pred, trace=None):\n    print('said by user code')\n    return True\n"
-    job_id = submit(running.url, payload(12, model.url, metric_code=code))
-    ended(running.url, job_id)
+    job_id = submit(running.http, payload(12, model.url, metric_code=code))
+    ended(running.http, job_id)
     pods = kubectl(running, "get", "pods", "-l", f"dspy-service.io/job=job-{job_id}", "-o", "name").split()
     assert "said by user code" in kubectl(running, "logs", pods[0], "-c", "optimizer")
 
 
-def _healthy(url: str) -> bool:
+def _healthy(running: Service) -> bool:
     try:
-        return httpx.get(f"{url}/health").status_code == 200
+        return running.http.get("/health").status_code == 200
     except httpx.TransportError:
         return False
