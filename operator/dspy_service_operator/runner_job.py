@@ -1,25 +1,20 @@
-"""Resource -> the batch/v1 Job of one attempt: the only place that knows what a runner's pod looks like.
+"""Resource -> the batch/v1 Job of one attempt.
 
 Two containers that trust each other with files alone. `reporter`, a native sidecar, holds the Kubernetes token and the
-store; `optimizer` runs the user's code and holds neither. Every path that a container needs is an argument or variable
-that equals or begins with a mountPath, so that a node without a sandbox can rewrite it to a real folder.
+store; `optimizer` runs the user's code and holds neither. What lies where is in `runner_volumes`.
 """
 
 from typing import Any
 
 from dspy_service_core import names
-from dspy_service_core.job import KeyRef, OptimizationJob, Quantities, Resources
+from dspy_service_core.job import OptimizationJob, Quantities, Resources
 from dspy_service_core.store import artifact_folder, job_folder
+from dspy_service_operator import runner_volumes as volumes
 from dspy_service_operator.model_keys import key_environment
 from dspy_service_operator.observed import OPTIMIZER, REPORTER
 from dspy_service_operator.settings import OperatorSettings
 
 Json = dict[str, Any]
-
-_IN, _OUT, _REFS, _TMP, _STORE = "/job/in", "/job/out", "/job/refs", "/tmp", "/store"
-_TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount"
-_TOKEN_SECONDS = 3607
-"""As the kubelet's own projected tokens: an hour, and recognisable as one that may be rotated."""
 
 
 def build_job(job: OptimizationJob, number: int, deadline_seconds: int, settings: OperatorSettings) -> Json:
@@ -41,7 +36,7 @@ def build_job(job: OptimizationJob, number: int, deadline_seconds: int, settings
             "parallelism": 1,
             "activeDeadlineSeconds": deadline_seconds,
             "ttlSecondsAfterFinished": settings.job_ttl_seconds,
-            "template": {"metadata": {"labels": labels}, "spec": _pod(job, number, settings)},
+            "template": {"metadata": {"labels": settings.runner_labels | labels}, "spec": _pod(job, number, settings)},
         },
     }
 
@@ -75,7 +70,7 @@ def _pod(job: OptimizationJob, number: int, settings: OperatorSettings) -> Json:
         },
         "initContainers": [_reporter(job, number, settings)],
         "containers": [_optimizer(job, settings)],
-        "volumes": _volumes(job, settings),
+        "volumes": volumes.volumes(job, settings),
         **_placement(settings),
     }
 
@@ -83,13 +78,13 @@ def _pod(job: OptimizationJob, number: int, settings: OperatorSettings) -> Json:
 def _reporter(job: OptimizationJob, number: int, settings: OperatorSettings) -> Json:
     """The service's own image always: what holds the token is never a job's choice."""
     meta = job.metadata
-    store_id = _store_id(job)
-    base = f"file://{_STORE}" if _has_claim(settings) else settings.store_url.rstrip("/")
+    store_id = volumes.store_id(job)
+    base = f"file://{volumes.STORE}" if volumes.has_claim(settings) else settings.store_url.rstrip("/")
     arguments = {
-        "--in": _IN,
-        "--out": _OUT,
-        "--refs": _REFS,
-        "--token-dir": _TOKEN,
+        "--in": volumes.IN,
+        "--out": volumes.OUT,
+        "--refs": volumes.REFS,
+        "--token-dir": volumes.TOKEN,
         "--job-store": f"{base}/{job_folder(meta.namespace, store_id)}",
         "--artifact-store": f"{base}/{artifact_folder(meta.namespace, store_id)}",
         "--resource": meta.name,
@@ -105,36 +100,34 @@ def _reporter(job: OptimizationJob, number: int, settings: OperatorSettings) -> 
         "env": [
             {"name": "POD_UID", "valueFrom": {"fieldRef": {"fieldPath": "metadata.uid"}}},
             {"name": "DSPY_SERVICE_URI_PREFIXES", "value": ",".join(settings.uri_prefixes)},
+            *volumes.ca_environment(settings),
             *key_environment(job.spec.models, settings),
         ],
         "envFrom": [{"secretRef": {"name": settings.store_secret}}] if settings.store_secret else [],
         "resources": {"requests": settings.reporter_requests, "limits": settings.reporter_limits},
-        "volumeMounts": [
-            {"name": "in", "mountPath": _IN},
-            {"name": "out", "mountPath": _OUT, "readOnly": True},
-            {"name": "token", "mountPath": _TOKEN, "readOnly": True},
-            *([{"name": "refs", "mountPath": _REFS, "readOnly": True}] if _references(job) else []),
-            *(_store_mounts(job) if _has_claim(settings) else []),
-        ],
+        "volumeMounts": volumes.reporter_mounts(job, settings),
     }
 
 
 def _optimizer(job: OptimizationJob, settings: OperatorSettings) -> Json:
     image = job.spec.run.image or settings.runner_image
-    arguments = {"--in": _IN, "--out": _OUT, "--scratch": _TMP, "--log-quota": str(settings.log_quota_bytes)}
+    arguments = {
+        "--in": volumes.IN,
+        "--out": volumes.OUT,
+        "--scratch": volumes.TMP,
+        "--log-quota": str(settings.log_quota_bytes),
+    }
     return _container(OPTIMIZER, image, settings, "dspy-service-optimizer", arguments) | {
         "env": [
-            {"name": "HOME", "value": _TMP},
-            {"name": "DSPY_CACHEDIR", "value": f"{_TMP}/dspy"},
+            {"name": "HOME", "value": volumes.TMP},
+            {"name": "DSPY_CACHEDIR", "value": f"{volumes.TMP}/dspy"},
             {"name": "LITELLM_LOCAL_MODEL_COST_MAP", "value": "True"},
+            *volumes.registry_environment(settings),
+            *volumes.ca_environment(settings),
             *key_environment(job.spec.models, settings),
         ],
         "resources": _resources(job.spec.run.resources, settings),
-        "volumeMounts": [
-            {"name": "in", "mountPath": _IN, "readOnly": True},
-            {"name": "out", "mountPath": _OUT},
-            {"name": "tmp", "mountPath": _TMP},
-        ],
+        "volumeMounts": volumes.optimizer_mounts(settings),
     }
 
 
@@ -154,51 +147,6 @@ def _container(name: str, image: str, settings: OperatorSettings, command: str, 
     }
 
 
-def _volumes(job: OptimizationJob, settings: OperatorSettings) -> list[Json]:
-    volumes: list[Json] = [
-        {"name": "in", "emptyDir": {}},
-        {"name": "out", "emptyDir": {"sizeLimit": settings.out_size_limit}},
-        {"name": "tmp", "emptyDir": {"sizeLimit": settings.tmp_size_limit}},
-        {"name": "token", "projected": {"sources": _token_sources()}},
-    ]
-    if references := _references(job):
-        volumes.append({"name": "refs", "projected": {"sources": [_projection(*entry) for entry in references]}})
-    if _has_claim(settings):
-        volumes.append({"name": "store", "persistentVolumeClaim": {"claimName": settings.store_claim}})
-    return volumes
-
-
-def _token_sources() -> list[Json]:
-    return [
-        {"serviceAccountToken": {"path": "token", "expirationSeconds": _TOKEN_SECONDS}},
-        {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
-        {"downwardAPI": {"items": [{"path": "namespace", "fieldRef": {"fieldPath": "metadata.namespace"}}]}},
-    ]
-
-
-def _references(job: OptimizationJob) -> list[tuple[str, KeyRef]]:
-    sources = (("signature", job.spec.signature), ("metric", job.spec.metric), ("dataset", job.spec.dataset))
-    return [(name, ref) for name, source in sources if (ref := source.config_map_key_ref) is not None]
-
-
-def _projection(folder: str, ref: KeyRef) -> Json:
-    return {"configMap": {"name": ref.name, "items": [{"key": ref.key, "path": f"{folder}/value"}]}}
-
-
-def _store_mounts(job: OptimizationJob) -> list[Json]:
-    """The job's own folders alone, each under the very path that the reporter is told."""
-    folders = (folder(job.metadata.namespace, _store_id(job)) for folder in (job_folder, artifact_folder))
-    return [{"name": "store", "mountPath": f"{_STORE}/{path}", "subPath": path} for path in folders]
-
-
-def _has_claim(settings: OperatorSettings) -> bool:
-    return not settings.store_url or settings.store_url.startswith("file:")
-
-
-def _store_id(job: OptimizationJob) -> str:
-    return names.store_id({"name": job.metadata.name, "uid": job.metadata.uid})
-
-
 def _resources(asked: Resources, settings: OperatorSettings) -> Json:
     """What the job asks for, over the defaults; a default that would contradict it gives way."""
     requests, limits = _quantities(asked.requests), _quantities(asked.limits)
@@ -216,6 +164,7 @@ def _placement(settings: OperatorSettings) -> Json:
     wanted: Json = {
         "nodeSelector": settings.runner_node_selector,
         "tolerations": settings.runner_tolerations,
+        "affinity": settings.runner_affinity,
         "priorityClassName": settings.runner_priority_class,
         "imagePullSecrets": [{"name": name} for name in settings.runner_image_pull_secrets],
     }

@@ -124,6 +124,11 @@ class OperatorSettings(BaseSettings):
     reporter_limits: dict[str, str] = Field(default={"memory": "256Mi"}, description="Limits of the reporter, as JSON.")
     runner_node_selector: dict[str, str] = Field(default={}, description="nodeSelector of the pods, as JSON.")
     runner_tolerations: list[JsonMap] = Field(default=[], description="tolerations of the pods, as JSON.")
+    runner_affinity: JsonMap = Field(
+        default={},
+        description="affinity of the pods, as JSON; how they stay on the one node that has the store's claim.",
+    )
+    runner_labels: dict[str, str] = Field(default={}, description="Further labels of the pods, as JSON.")
     runner_priority_class: str = Field(default="", description="priorityClassName of the pods.")
     runner_user: int = Field(default=65532, ge=1, description="User, group and fsGroup id that pods run as.")
     runner_grace_seconds: int = Field(
@@ -148,6 +153,17 @@ class OperatorSettings(BaseSettings):
     )
     uri_prefixes: Words = Field(
         default=(), description="Prefixes of the URIs that datasets may be read from, separated by commas."
+    )
+    ca_config_map: str = Field(
+        default="",
+        description="ConfigMap, in each namespace, with the certificates that the pods trust (all of them, not only "
+        "further ones). Empty: the image's.",
+    )
+    ca_key: str = Field(default="ca-bundle.crt", description="Key of that ConfigMap: certificates as PEM.")
+    registry_config_map: str = Field(
+        default="",
+        description="ConfigMap, in each namespace, with the registry as registry.yaml and the catalogue that it names: "
+        "aliases are resolved in the pod too. Empty: DSPy's own names, or what the runner's image brings.",
     )
     queue_name: str = Field(default="", description="Kueue LocalQueue of jobs that name none. Empty: without Kueue.")
     progress_interval_seconds: float = Field(
