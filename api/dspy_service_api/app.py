@@ -13,6 +13,9 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from dspy_service_api import idempotency, openapi, problems
+from dspy_service_api.access.door import Door, OpenDoor, TokenDoor
+from dspy_service_api.access.kubernetes import KubernetesDoor
+from dspy_service_api.access.reviews import Reviews
 from dspy_service_api.cache import JobCache
 from dspy_service_api.guard import Guard, Traffic, rules_of
 from dspy_service_api.jobs import Jobs
@@ -51,7 +54,7 @@ def create_app(
         await service.close()
 
     app = FastAPI(title="DSPy as a Service", version=version("dspy-service"), lifespan=lifespan, redoc_url=None)
-    app.add_middleware(Guard, rules=rules_of(settings), traffic=traffic)
+    app.add_middleware(Guard, rules=rules_of(settings), door=_door(settings, cluster), traffic=traffic)
     if settings.trusted_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -87,6 +90,18 @@ def _service(
         removals=Removals(found, settings.delete_wait_seconds),
         health=_health(acceptance.assets()),
     )
+
+
+def _door(settings: Settings, cluster: KubeClient) -> Door:
+    match settings.auth:
+        case "none":
+            return OpenDoor()
+        case "token":
+            return TokenDoor(settings.token.get_secret_value())
+        case "kubernetes":
+            audiences = tuple(settings.auth_audiences)
+            reviews = Reviews(cluster, settings.namespace, audiences, settings.auth_cache_seconds)
+            return KubernetesDoor(reviews, settings.namespace, audiences)
 
 
 def _health(assets: dict[str, list[str]]) -> Json:

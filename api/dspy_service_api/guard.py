@@ -2,29 +2,28 @@
 
 On a loopback address everybody on the machine may call, web pages may not: a page of a foreign site reaches loopback
 through the user's browser, with its own Origin, or (DNS rebinding) with its own name in Host. Elsewhere a token is
-asked for, which no browser sends by itself. Every answer carries the request's id, and the log names it.
+asked for (`access/`), which no browser sends by itself. Every answer carries the request's id, and the log names it.
 """
 
 import asyncio
-import hmac
 import logging
 import re
 import uuid
 from dataclasses import dataclass
+from http import HTTPStatus
 from time import perf_counter
 
 from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from dspy_service_api.access.door import Door
 from dspy_service_api.origins import LOOPBACK_NAMES, foreign
 from dspy_service_api.problems import BodyTooLarge, Problem, answer, problem_of
 from dspy_service_api.settings import Settings
 
 log = logging.getLogger(__name__)
 
-OPEN_PATHS = frozenset({"/health", "/livez", "/readyz"})
-"""For probes, which have no token; they tell nothing of any job."""
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _DRAIN_SECONDS = 10.0
 
@@ -33,7 +32,6 @@ _DRAIN_SECONDS = 10.0
 class Rules:
     """`hosts` is None where any will do."""
 
-    token: bytes
     hosts: frozenset[str] | None
     origins: frozenset[str]
     body_limit: int
@@ -43,7 +41,6 @@ class Rules:
 def rules_of(settings: Settings) -> Rules:
     hosts = LOOPBACK_NAMES | {host.lower() for host in settings.trusted_hosts}
     return Rules(
-        token=settings.token.get_secret_value().encode(),
         hosts=hosts if settings.on_loopback else None,
         origins=frozenset(origin.lower() for origin in settings.trusted_origins),
         body_limit=settings.body_limit_bytes,
@@ -59,9 +56,10 @@ class Traffic:
 
 
 class Guard:
-    def __init__(self, app: ASGIApp, rules: Rules, traffic: Traffic) -> None:
+    def __init__(self, app: ASGIApp, rules: Rules, door: Door, traffic: Traffic) -> None:
         self._app = app
         self._rules = rules
+        self._door = door
         self._traffic = traffic
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -78,7 +76,7 @@ class Guard:
         visit.tell()
 
     async def _answer(self, scope: Scope, receive: Receive, headers: dict[bytes, bytes], visit: "_Visit") -> None:
-        refusal = self._refusal(scope["path"], headers)
+        refusal = await self._refusal(scope, headers, visit)
         if refusal:
             await answer(refusal, self._rules.retry_after)(scope, receive, visit.send)
         elif _announced(headers) > self._rules.body_limit:
@@ -97,8 +95,7 @@ class Guard:
         except Exception as exc:
             if visit.status:  # the answer has begun: only closing the connection can tell now
                 raise
-            log.exception("unforeseen", extra={"request_id": visit.request_id})
-            await answer(problem_of(exc), self._rules.retry_after)(scope, receive, visit.send)
+            await answer(_failure(exc, visit), self._rules.retry_after)(scope, receive, visit.send)
 
     async def _too_large(self, scope: Scope, receive: Receive, visit: "_Visit") -> None:
         """Most clients read an answer only when they have sent everything: a body somewhat too large is let run out."""
@@ -107,17 +104,17 @@ class Guard:
         closing = Problem(problem.status, problem.body, headers={"Connection": "close"})
         await answer(closing, self._rules.retry_after)(scope, receive, visit.send)
 
-    def _refusal(self, path: str, headers: dict[bytes, bytes]) -> Problem | None:
+    async def _refusal(self, scope: Scope, headers: dict[bytes, bytes], visit: "_Visit") -> Problem | None:
         if self._rules.hosts is not None and (detail := foreign(headers, self._rules.hosts, self._rules.origins)):
             return Problem(403, {"detail": detail})
-        if self._rules.token and path not in OPEN_PATHS and not self._has_token(headers):
-            detail = "This service asks for a token: send it as 'Authorization: Bearer <token>'."
-            return Problem(401, {"detail": detail}, headers={"WWW-Authenticate": "Bearer"})
+        try:
+            visitor = await self._door.ask(scope["method"], scope["path"], headers)
+        except Exception as exc:
+            return _failure(exc, visit)
+        if isinstance(visitor, Problem):
+            return visitor
+        scope["state"]["visitor"] = visitor.name
         return None
-
-    def _has_token(self, headers: dict[bytes, bytes]) -> bool:
-        scheme, _, given = headers.get(b"authorization", b"").partition(b" ")
-        return scheme.lower() == b"bearer" and hmac.compare_digest(given.strip(), self._rules.token)
 
 
 class _Visit:
@@ -160,6 +157,16 @@ class _Meter:
             if self._left < 0:
                 raise BodyTooLarge(self._limit)
         return message
+
+
+def _failure(exc: Exception, visit: _Visit) -> Problem:
+    problem = problem_of(exc)
+    told = {"request_id": visit.request_id}
+    if problem.status == HTTPStatus.INTERNAL_SERVER_ERROR:
+        log.exception("unforeseen", extra=told)
+    else:
+        log.warning("%s", exc, extra=told)
+    return problem
 
 
 async def _drain(receive: Receive, most: int) -> None:

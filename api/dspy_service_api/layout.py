@@ -21,6 +21,7 @@ from dspy_service_core.store import job_folder
 
 ANNOTATION_SUBMITTED_AT = f"{names.GROUP}/submitted-at"
 """Microseconds, for the order of jobs made within one second (creationTimestamp has no finer ones)."""
+_SUBMITTER_LENGTH = 256
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,8 @@ class Identity:
     job_id: str
     namespace: str
     submitted_at: str
+    submitter: str = ""
+    """The client's name in the cluster, where the API asked for one."""
     digest: str = ""
     """Of the request's body, where an Idempotency-Key came with it."""
 
@@ -145,6 +148,8 @@ def _document(rows: Json, moved: Mapping[str, str]) -> bytes:
 
 def _resource(spec: Mapping[str, Any], labels: Mapping[str, str], identity: Identity) -> Object:
     annotations = {ANNOTATION_SUBMITTED_AT: identity.submitted_at}
+    if identity.submitter:
+        annotations[names.ANNOTATION_SUBMITTER] = identity.submitter[:_SUBMITTER_LENGTH]
     if identity.digest:
         annotations[names.ANNOTATION_REQUEST_DIGEST] = identity.digest
     return {

@@ -3,15 +3,21 @@
 One process because the cache of jobs is in memory; more of them are replicas, each with its own watch.
 """
 
+import asyncio
+import socket
 import sys
+from contextlib import suppress
 
 import uvicorn
+from fastapi import FastAPI
 from pydantic import ValidationError
+from uvicorn.config import STARTUP_FAILURE
 
 from dspy_service_api import log_lines
 from dspy_service_api.accept import CoreAcceptance
 from dspy_service_api.app import create_app
 from dspy_service_api.settings import Settings
+from dspy_service_api.tls import CertificateFiles, TlsError
 from dspy_service_core.errors import ServiceError
 from dspy_service_core.kube import config
 from dspy_service_core.kube.client import HttpKubeClient
@@ -28,12 +34,43 @@ def main() -> None:
         cluster = HttpKubeClient(config.load(str(settings.kubeconfig) if settings.kubeconfig else None))
         acceptance = CoreAcceptance.from_settings(settings)
         store = open_store(settings.store_url)
+        files = _certificate_files(settings)
     except ValidationError as exc:
         sys.exit("\n".join(f"{_variable(e['loc'])}{e['msg'].removeprefix('Value error, ')}" for e in exc.errors()))
-    except (config.ConfigError, RegistryError, ServiceError) as exc:
+    except (config.ConfigError, RegistryError, ServiceError, TlsError) as exc:
         sys.exit(str(exc))
     app = create_app(settings, cluster, store, acceptance)
-    uvicorn.run(
+    server = Server(_config(app, settings, files), files)
+    with suppress(KeyboardInterrupt):
+        server.run()
+    if not server.started:
+        sys.exit(STARTUP_FAILURE)
+
+
+class Server(uvicorn.Server):
+    """Looks after its certificate as well, where it has one."""
+
+    def __init__(self, config: uvicorn.Config, files: CertificateFiles | None) -> None:
+        super().__init__(config)
+        self._files = files
+        self._keeping: asyncio.Task[None] | None = None
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self._files is not None and self.config.ssl is not None:
+            self._keeping = asyncio.create_task(self._files.keep_loaded(self.config.ssl), name="tls")
+
+
+def _certificate_files(settings: Settings) -> CertificateFiles | None:
+    if settings.tls_cert_file is None or settings.tls_key_file is None:
+        return None
+    files = CertificateFiles(settings.tls_cert_file, settings.tls_key_file)
+    files.check()
+    return files
+
+
+def _config(app: FastAPI, settings: Settings, files: CertificateFiles | None) -> uvicorn.Config:
+    return uvicorn.Config(
         app,
         host=settings.host,
         port=settings.port,
@@ -43,6 +80,8 @@ def main() -> None:
         server_header=False,
         proxy_headers=False,
         timeout_graceful_shutdown=_GRACEFUL_SECONDS,
+        ssl_certfile=files.certificate if files else None,
+        ssl_keyfile=files.key if files else None,
     )
 
 

@@ -8,6 +8,7 @@ from pydantic import AliasChoices, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 MEBIBYTE = 1024 * 1024
+AuthMode = Literal["none", "token", "kubernetes"]
 Words = Annotated[list[str], NoDecode]
 
 
@@ -16,12 +17,29 @@ class Settings(BaseSettings):
 
     host: str = Field(
         default="127.0.0.1",
-        description="Address to listen on. Any other than a loopback address needs a token to be set.",
+        description="Address to listen on. Any other than a loopback address needs a token to be asked for.",
     )
     port: int = Field(default=8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     token: SecretStr = Field(
-        default=SecretStr(""),
-        description="Clients send it as `Authorization: Bearer <token>`; empty: none is asked for (loopback alone).",
+        default=SecretStr(""), description="Clients send it as `Authorization: Bearer <token>`, with auth mode token."
+    )
+    auth_mode: AuthMode | None = Field(
+        default=None,
+        description="Who may call: none (anybody who reaches the address), token (who has the one in TOKEN), "
+        "kubernetes (whom the cluster's TokenReview knows, for what RBAC lets them do with optimizationjobs there). "
+        "Absent: token where one is set, else none, which any other than a loopback address must be told.",
+    )
+    auth_audiences: Words = Field(
+        default_factory=list,
+        description="Audiences, comma-separated, one of which a token must be made for (auth mode kubernetes); "
+        "empty: the API server's own.",
+    )
+    auth_cache_seconds: float = Field(
+        default=30.0,
+        ge=0,
+        le=3600,
+        description="How long the cluster's answers about a token and its rights are kept (auth mode kubernetes): "
+        "so late a withdrawn right takes effect. 0 asks at every request.",
     )
     trusted_hosts: Words = Field(
         default_factory=list,
@@ -31,6 +49,11 @@ class Settings(BaseSettings):
         default_factory=list,
         description="Web origins, comma-separated (https://app.example.org), whose pages may call the API.",
     )
+    tls_cert_file: Path | None = Field(
+        default=None,
+        description="Certificate chain (PEM) to serve HTTPS with; read again when it changes. Absent: plain HTTP.",
+    )
+    tls_key_file: Path | None = Field(default=None, description="Its private key (PEM).")
     kubeconfig: Path | None = Field(
         default=None,
         validation_alias=AliasChoices("kubeconfig", "KUBECONFIG"),
@@ -96,22 +119,45 @@ class Settings(BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def _split_words(cls, given: object) -> object:
+        """An empty variable is one that is not set, which a choice of words would not take."""
         if not isinstance(given, dict):
             return given
-        return {name: _words(value) if name in _WORDS else value for name, value in given.items()}
+        kept = {name: value for name, value in given.items() if value != "" or name not in _ABSENT_IF_EMPTY}
+        return {name: _words(value) if name in _WORDS else value for name, value in kept.items()}
 
     @model_validator(mode="after")
     def _no_open_door(self) -> Self:
-        if not self.on_loopback and not self.token.get_secret_value():
-            raise ValueError(f"host '{self.host}' is no loopback address: set DSPY_SERVICE_TOKEN as well")
+        token = bool(self.token.get_secret_value())
+        if self.auth_mode is None and not token and not self.on_loopback:
+            raise ValueError(
+                f"host '{self.host}' is no loopback address: set DSPY_SERVICE_TOKEN, or DSPY_SERVICE_AUTH_MODE to "
+                "kubernetes (or to none, deliberately)"
+            )
+        if self.auth_mode == "token" and not token:
+            raise ValueError("DSPY_SERVICE_AUTH_MODE is token: set DSPY_SERVICE_TOKEN as well")
+        if self.auth_mode in ("none", "kubernetes") and token:
+            raise ValueError(f"DSPY_SERVICE_AUTH_MODE {self.auth_mode} leaves DSPY_SERVICE_TOKEN unused: unset one")
         return self
+
+    @model_validator(mode="after")
+    def _certificate_and_key(self) -> Self:
+        if (self.tls_cert_file is None) != (self.tls_key_file is None):
+            raise ValueError(
+                "DSPY_SERVICE_TLS_CERT_FILE and DSPY_SERVICE_TLS_KEY_FILE belong together: set both or none"
+            )
+        return self
+
+    @property
+    def auth(self) -> AuthMode:
+        return self.auth_mode or ("token" if self.token.get_secret_value() else "none")
 
     @property
     def on_loopback(self) -> bool:
         return is_loopback(self.host)
 
 
-_WORDS = frozenset({"trusted_hosts", "trusted_origins"})
+_WORDS = frozenset({"trusted_hosts", "trusted_origins", "auth_audiences"})
+_ABSENT_IF_EMPTY = frozenset({"auth_mode", "tls_cert_file", "tls_key_file"})
 
 
 def _words(value: object) -> object:

@@ -9,7 +9,7 @@ import logging
 import uuid
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from weakref import WeakValueDictionary
 
@@ -48,16 +48,17 @@ class Submits:
     _by_key: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
     _adoptions: set[asyncio.Task[None]] = field(default_factory=set)
 
-    async def submit(self, body: bytes, key: str | None) -> Submitted:
+    async def submit(self, body: bytes, key: str | None, submitter: str = "") -> Submitted:
+        """`submitter` is the name that the cluster knows the client by."""
         accepted = await self._accepted(body)
         if key is None:
             job_id = str(uuid.uuid4())
-            await self._write(draft(accepted, self._identity(job_id)))
+            await self._write(draft(accepted, self._identity(job_id, submitter)))
         else:
             job_id = names.idempotent_job_id(self.namespace, key)
             lock = self._by_key.setdefault(key, asyncio.Lock())
             async with lock:
-                await self._once(body, accepted, job_id, key)
+                await self._once(body, accepted, self._identity(job_id, submitter), key)
         return Submitted(job_id, accepted.unknown_keys)
 
     async def settle(self) -> None:
@@ -69,20 +70,19 @@ class Submits:
             return self.accept(body)
         return await asyncio.to_thread(self.accept, body)
 
-    def _identity(self, job_id: str, digest: str = "") -> Identity:
+    def _identity(self, job_id: str, submitter: str) -> Identity:
         submitted_at = self.now().isoformat(timespec="microseconds").replace("+00:00", "Z")
-        return Identity(job_id, self.namespace, submitted_at, digest)
+        return Identity(job_id, self.namespace, submitted_at, submitter)
 
-    async def _once(self, body: bytes, accepted: Accepted, job_id: str, key: str) -> None:
-        digest = await asyncio.to_thread(
-            idempotency.digest, body, job_id, holds_credentials=bool(accepted.withheld or accepted.unknown_keys)
-        )
-        if (known := await self._digest_of(names.api_job(job_id))) is None:
+    async def _once(self, body: bytes, accepted: Accepted, identity: Identity, key: str) -> None:
+        holds_credentials = bool(accepted.withheld or accepted.unknown_keys)
+        digest = await asyncio.to_thread(idempotency.digest, body, identity.job_id, holds_credentials=holds_credentials)
+        if (known := await self._digest_of(identity.name)) is None:
             try:
-                await self._write(draft(accepted, self._identity(job_id, digest)))
+                await self._write(draft(accepted, replace(identity, digest=digest)))
                 return
             except kube.AlreadyExists:  # another replica was faster
-                known = await self._digest_of(names.api_job(job_id))
+                known = await self._digest_of(identity.name)
             except _OtherBody:  # a faster one, or an earlier try that got no further
                 raise IdempotencyConflict(key) from None
         if known != digest:

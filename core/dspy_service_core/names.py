@@ -22,6 +22,8 @@ LABEL_SUBMITTED_BY = f"{GROUP}/submitted-by"
 LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
 MANAGED_BY = "dspy-service"
 ANNOTATION_REQUEST_DIGEST = f"{GROUP}/request-digest"
+ANNOTATION_SUBMITTER = f"{GROUP}/submitter"
+"""Who sent the job to the HTTP API, for people who look with kubectl: whoever may create jobs can write any name."""
 SUBMITTED_BY_API = "api"
 
 RUNNER_SERVICE_ACCOUNT = "dspy-service-runner"

@@ -37,6 +37,7 @@ def child_environment(settings: LocalSettings, environment: Mapping[str, str], k
         "DSPY_SERVICE_HOST": settings.host,
         "DSPY_SERVICE_PORT": str(settings.port),
         "DSPY_SERVICE_TOKEN": settings.token.get_secret_value(),
+        "DSPY_SERVICE_AUTH_MODE": settings.auth_mode,
         "DSPY_SERVICE_NAMESPACE": NAMESPACE,
         "DSPY_SERVICE_NAMESPACES": NAMESPACE,
         "DSPY_SERVICE_STORE_URL": store_folder(settings).as_uri(),

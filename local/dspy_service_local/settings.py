@@ -23,13 +23,16 @@ class LocalSettings(BaseSettings):
 
     host: str = Field(
         default="127.0.0.1",
-        description="Address that the HTTP API listens on. Any other than a loopback address needs a token.",
+        description="Address that the HTTP API listens on. Elsewhere than on loopback a token must be asked for.",
     )
     port: int = Field(
         default=8000, ge=0, le=65535, description="Port that the HTTP API listens on; 0 takes a free one."
     )
     token: SecretStr = Field(
         default=SecretStr(""), description="What clients of the HTTP API must send; empty: nothing."
+    )
+    auth_mode: Literal["", "none", "token", "kubernetes"] = Field(
+        default="", description="The HTTP API's setting of that name; empty: token where one is set, else none."
     )
     data_dir: Path = Field(
         default=Path("~/.dspy-service"), description="Folder of all state: resources, store, logs, kubeconfig."

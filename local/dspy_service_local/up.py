@@ -85,8 +85,10 @@ def _refuse_open_door(settings: LocalSettings) -> None:
         loopback = ip_address(settings.host).is_loopback
     except ValueError:
         loopback = settings.host == "localhost"
-    if not loopback and not settings.token.get_secret_value():
-        raise CannotStart(f"{settings.host} is no loopback address: set DSPY_SERVICE_TOKEN (or --token) as well")
+    if not loopback and not settings.token.get_secret_value() and not settings.auth_mode:
+        raise CannotStart(
+            f"{settings.host} is no loopback address: set DSPY_SERVICE_TOKEN (or --token), or DSPY_SERVICE_AUTH_MODE"
+        )
 
 
 def _log_to_file(settings: LocalSettings) -> None:

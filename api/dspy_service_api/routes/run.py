@@ -45,7 +45,8 @@ _accepted[200]["headers"] = _WARNING
 )
 async def run(request: Request) -> Response:
     key = idempotency.checked_key(request.headers.get(idempotency.HEADER))
-    submitted = await service_of(request).submits.submit(await request.body(), key)
+    submits = service_of(request).submits
+    submitted = await submits.submit(await request.body(), key, request.state.visitor)
     return ready(present.accepted(submitted.job_id), _warning(submitted.unknown_keys))
 
 

@@ -173,6 +173,27 @@ LEASE = obj(
         preferredHolder=text(),
     ),
 )
+ROLE = obj(
+    "What may be done; rules are only ever added up.",
+    rules=array(
+        obj(
+            "",
+            ("verbs",),
+            verbs=array(text()),
+            apiGroups=array(text()),
+            resources=array(text()),
+            resourceNames=array(text()),
+            nonResourceURLs=array(text()),
+        )
+    ),
+    aggregationRule=open_obj(""),
+)
+ROLE_BINDING = obj(
+    "Who may do what a role says.",
+    ("roleRef",),
+    subjects=array(obj("", ("kind", "name"), kind=text(), name=text(), namespace=text(), apiGroup=text())),
+    roleRef=obj("", ("kind", "name", "apiGroup"), kind=text(), name=text(), apiGroup=text()),
+)
 _PRINTER_COLUMN = obj(
     "",
     ("name", "type", "jsonPath"),

@@ -97,7 +97,17 @@ BUILTIN: tuple[Kind, ...] = (
         columns=columns.SECRET,
         selectable=("type",),
     ),
-    _kind(resources.SERVICE_ACCOUNTS, schemas.SERVICE_ACCOUNT, short_names=("sa",), answers_deleted=True),
+    _kind(
+        resources.SERVICE_ACCOUNTS,
+        schemas.SERVICE_ACCOUNT,
+        short_names=("sa",),
+        subresources=("token",),
+        answers_deleted=True,
+    ),
+    _kind(resources.ROLES, schemas.ROLE),
+    _kind(resources.CLUSTER_ROLES, schemas.ROLE),
+    _kind(resources.ROLE_BINDINGS, schemas.ROLE_BINDING),
+    _kind(resources.CLUSTER_ROLE_BINDINGS, schemas.ROLE_BINDING),
     _kind(
         resources.PERSISTENT_VOLUME_CLAIMS,
         schemas.CLAIM,

@@ -4,6 +4,7 @@ from typing import Any
 
 from dspy_service_local.apiserver.kinds import Kind, Kinds
 from dspy_service_local.apiserver.reviews import REVIEWS
+from dspy_service_local.apiserver.token_requests import SUBRESOURCE as TOKEN
 
 Document = dict[str, Any]
 
@@ -68,6 +69,16 @@ def _entries(kind: Kind) -> list[Document]:
 
 
 def _subresource(kind: Kind, name: str) -> Document:
+    if name == TOKEN:
+        return {
+            "name": f"{kind.plural}/{name}",
+            "singularName": "",
+            "namespaced": True,
+            "group": "authentication.k8s.io",
+            "version": "v1",
+            "kind": "TokenRequest",
+            "verbs": ["create"],
+        }
     return {
         "name": f"{kind.plural}/{name}",
         "singularName": "",
@@ -79,7 +90,13 @@ def _subresource(kind: Kind, name: str) -> Document:
 
 def _reviews(group_name: str, version: str) -> list[Document]:
     return [
-        {"name": plural, "singularName": kind.lower(), "namespaced": False, "kind": kind, "verbs": ["create"]}
-        for path, (plural, kind, _) in REVIEWS.items()
+        {
+            "name": resource.plural,
+            "singularName": resource.kind.lower(),
+            "namespaced": False,
+            "kind": resource.kind,
+            "verbs": ["create"],
+        }
+        for path, (resource, _) in REVIEWS.items()
         if path.startswith(f"/apis/{group_name}/{version}/")
     ]

@@ -2,22 +2,25 @@
 
 import logging
 from collections.abc import Callable
+from typing import Any
 
 import orjson
 
 from dspy_service_core.kube import errors
 from dspy_service_local.apiserver import refusals, tables
-from dspy_service_local.apiserver.answers import TEXT, Answer, Stream, refused
+from dspy_service_local.apiserver.answers import TEXT, Answer, Stream, answered, refused
 from dspy_service_local.apiserver.authorize import guard_of
 from dspy_service_local.apiserver.documents import Documents
 from dspy_service_local.apiserver.logs import PodLogs, closing, log_request
 from dspy_service_local.apiserver.operations import Operations
 from dspy_service_local.apiserver.requests import Receive, Request, Scope, Send, options_of, parsed_body, read_body
-from dspy_service_local.apiserver.reviews import review
+from dspy_service_local.apiserver.reviews import Bench, is_review, reviewed
 from dspy_service_local.apiserver.routes import Target, query_of, target_of
 from dspy_service_local.apiserver.selectors import select
 from dspy_service_local.apiserver.streams import Lists, Watches
-from dspy_service_local.apiserver.tokens import ADMINISTRATOR, Identity, TokenStore
+from dspy_service_local.apiserver.token_requests import SUBRESOURCE as TOKEN
+from dspy_service_local.apiserver.token_requests import requested_token
+from dspy_service_local.apiserver.tokens import Identity, PodIdentity, TokenStore
 from dspy_service_local.apiserver.verbs import WRITES
 from dspy_service_local.apiserver.watch import Hub
 
@@ -55,13 +58,16 @@ class App:
     async def _answer(self, request: Request) -> Answer | Stream:
         if request.path in _HEALTH:
             return Answer(200, b"ok", TEXT)
-        identity = self._tokens.identify(request.headers.get(b"authorization", b""))
+        authorization = request.headers.get(b"authorization", b"")
+        identity = self._tokens.identify(authorization, self._operations.clock())
         if identity is None:
             raise refusals.unauthorized()
         target = None if request.path.startswith("/openapi") else self._target(request)
         if target is None:
             return await self._other(request, identity)
-        guard = guard_of(identity, request.method, target)
+        guard = guard_of(self._operations.storage, identity, request.method, target)
+        if target.subresource == TOKEN:
+            return await self._token(request, target)
         if request.method in WRITES:
             assert request.receive is not None
             request.body = await read_body(request.receive)
@@ -74,22 +80,25 @@ class App:
         raise refusals.method_not_allowed()
 
     def _target(self, request: Request) -> Target | None:
-        if request.method == "POST" and review(request.path) is not None:
+        if request.method == "POST" and is_review(request.path):
             return None
         return target_of(self._operations.kinds, request.path, request.query)
 
     async def _other(self, request: Request, identity: Identity) -> Answer:
-        """Discovery, OpenAPI and reviews, which are the administrator's."""
-        if identity is not ADMINISTRATOR:
+        """Discovery, OpenAPI and reviews; none of them for pods."""
+        if isinstance(identity, PodIdentity):
             raise refusals.failure(403, "Forbidden", f'the pod\'s token cannot {request.method} path "{request.path}"')
-        reviewed = review(request.path)
-        if request.method == "POST" and reviewed is not None:
-            assert request.receive is not None
-            request.body = await read_body(request.receive)
-            return Answer(201, orjson.dumps(reviewed(parsed_body(request))))
+        if request.method == "POST" and is_review(request.path):
+            bench = Bench(self._operations, self._tokens, identity)
+            return answered(reviewed(request.path, await _body(request), bench), 201)
         if request.method not in ("GET", "HEAD"):
             raise refusals.method_not_allowed()
         return self._documents.answer(request)
+
+    async def _token(self, request: Request, target: Target) -> Answer:
+        if request.method != "POST":
+            raise refusals.method_not_allowed()
+        return answered(requested_token(self._operations, self._tokens, target, await _body(request)), 201)
 
     async def _read(self, request: Request, target: Target) -> Answer | Stream:
         storage, kind = self._operations.storage, target.kind
@@ -115,6 +124,12 @@ class App:
         row = self._operations.read(target.kind, target.namespace, target.name)
         pieces = self._logs().read(log_request(orjson.loads(row.body), request.query))
         return Stream(closing(pieces), TEXT)
+
+
+async def _body(request: Request) -> Any:
+    assert request.receive is not None
+    request.body = await read_body(request.receive)
+    return parsed_body(request)
 
 
 def _request(scope: Scope, receive: Receive) -> Request:

@@ -1,0 +1,54 @@
+"""The doors that need nobody's word but the settings', and what every door answers."""
+
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from dspy_service_api.problems import Problem
+
+OPEN_PATHS = frozenset({"/health", "/livez", "/readyz"})
+"""For probes, which have no token; they tell nothing of any job."""
+
+Headers = Mapping[bytes, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Who was let in, by the name that the cluster knows; empty where nobody was asked."""
+
+    name: str = ""
+
+
+ANYBODY = Visitor()
+
+
+class Door(Protocol):
+    async def ask(self, method: str, path: str, headers: Headers) -> Visitor | Problem:
+        """Raises the errors of `kube.errors` where the cluster cannot say."""
+        ...
+
+
+class OpenDoor:
+    async def ask(self, method: str, path: str, headers: Headers) -> Visitor | Problem:
+        return ANYBODY
+
+
+class TokenDoor:
+    def __init__(self, token: str) -> None:
+        self._token = token.encode()
+
+    async def ask(self, method: str, path: str, headers: Headers) -> Visitor | Problem:
+        if path in OPEN_PATHS or hmac.compare_digest(bearer(headers), self._token):
+            return ANYBODY
+        return unknown("This service asks for a token: send it as 'Authorization: Bearer <token>'.")
+
+
+def bearer(headers: Headers) -> bytes:
+    """Empty where there is none."""
+    scheme, _, given = headers.get(b"authorization", b"").partition(b" ")
+    return given.strip() if scheme.lower() == b"bearer" else b""
+
+
+def unknown(detail: str) -> Problem:
+    return Problem(401, {"detail": detail}, headers={"WWW-Authenticate": "Bearer"})

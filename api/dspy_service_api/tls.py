@@ -1,0 +1,55 @@
+"""The server's certificate, read again when its files change: Secrets that are mounted rotate under a running process.
+
+A context that is given a new chain uses it from the next handshake on; open connections keep what they agreed on.
+"""
+
+import asyncio
+import logging
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+
+class TlsError(Exception):
+    """The files cannot be used; the message names them."""
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateFiles:
+    certificate: Path
+    key: Path
+    look_seconds: float = 10.0
+
+    def check(self) -> None:
+        self.load(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))
+
+    def load(self, context: ssl.SSLContext) -> None:
+        try:
+            context.load_cert_chain(self.certificate, self.key)
+        except (OSError, ssl.SSLError) as exc:
+            raise TlsError(f"cannot serve HTTPS with {self.certificate} and {self.key}: {exc}") from exc
+
+    async def keep_loaded(self, context: ssl.SSLContext) -> None:
+        """Never returns. Files that do not fit together (yet) leave the last good ones in use."""
+        loaded = self._stamp()
+        while True:
+            await asyncio.sleep(self.look_seconds)
+            if (found := self._stamp()) == loaded:
+                continue
+            try:
+                self.check()  # on a context of its own: one that took half of a pair could serve nobody
+                self.load(context)
+                loaded = found
+                log.info("the certificate in %s has changed and is in use", self.certificate)
+            except TlsError as exc:
+                log.warning("%s; the last good certificate stays in use", exc)
+
+    def _stamp(self) -> tuple[tuple[int, int, int], ...]:
+        """Of what the paths lead to: a mounted Secret changes by a symbolic link."""
+        try:
+            found = [path.stat() for path in (self.certificate, self.key)]
+        except OSError:
+            return ()
+        return tuple((stat.st_ino, stat.st_mtime_ns, stat.st_size) for stat in found)
