@@ -12,6 +12,8 @@ from dspy_service_core.job import OptimizationJob
 from dspy_service_core.kube import errors
 from dspy_service_core.kube.protocol import KubeClient
 from dspy_service_core.kube.resources import JOBS, OPTIMIZATION_JOBS
+from dspy_service_core.registry import Registry, UnknownName
+from dspy_service_core.targets import targets_of
 from dspy_service_operator.decision import CreateJob, Decision, DeleteJob
 from dspy_service_operator.events import EventRecorder
 from dspy_service_operator.expiry import Expiry
@@ -25,12 +27,19 @@ from dspy_service_operator.view import JobEntry, View
 
 class Applier:
     def __init__(
-        self, client: KubeClient, view: View, recorder: EventRecorder, expiry: Expiry, settings: OperatorSettings
+        self,
+        client: KubeClient,
+        view: View,
+        recorder: EventRecorder,
+        expiry: Expiry,
+        registry: Registry,
+        settings: OperatorSettings,
     ) -> None:
         self._client = client
         self._view = view
         self._recorder = recorder
         self._expiry = expiry
+        self._registry = registry
         self._settings = settings
 
     async def apply(self, key: Key, entry: JobEntry, decision: Decision) -> float | None:
@@ -54,7 +63,11 @@ class Applier:
         return decision.requeue_after
 
     async def _create(self, job: OptimizationJob, wanted: CreateJob) -> Refusal | None:
-        body = build_job(job, wanted.number, wanted.deadline_seconds, self._settings)
+        try:
+            targets = targets_of(job.spec.module.name, job.spec.optimizer.name, self._registry)
+        except UnknownName as exc:  # an earlier registry knew it
+            return Refusal("UnknownName", str(exc), final=True)
+        body = build_job(job, wanted.number, wanted.deadline_seconds, targets, self._settings)
         namespace = job.metadata.namespace
         try:
             self._view.jobs.upsert(await self._client.create(JOBS, body, namespace))

@@ -11,6 +11,7 @@ from typing import Protocol
 from dspy_service_core.errors import ServiceError
 from dspy_service_core.kube.errors import KubeError
 from dspy_service_core.kube.protocol import KubeClient, Object
+from dspy_service_core.registry import Registry
 from dspy_service_core.store import Store
 from dspy_service_operator.apply import Applier
 from dspy_service_operator.events import EventRecorder
@@ -48,6 +49,7 @@ class Controller:
         client: KubeClient,
         settings: OperatorSettings,
         check: Check,
+        registry: Registry,
         store: Store | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
@@ -65,7 +67,7 @@ class Controller:
             self.queue,
             Observer(client, self.view),
             PrerequisiteCheck(client, check, settings),
-            Applier(client, self.view, self.recorder, self.expiry, settings),
+            Applier(client, self.view, self.recorder, self.expiry, registry, settings),
             Lingering(client, self.view, time.monotonic),
             settings,
             clock,

@@ -47,7 +47,8 @@ async def run(settings: OperatorSettings, stop: asyncio.Event | None = None) -> 
     cluster = kube_config.load(settings.kubeconfig or None)
     store = open_store(settings.store_url) if settings.store_url else None
     client = HttpKubeClient(cluster, connections=settings.workers + _SPARE_CONNECTIONS)
-    operator = Controller(client, settings, make_check(Registry.load(settings.registry or None)), store)
+    registry = Registry.load(settings.registry or None)
+    operator = Controller(client, settings, make_check(registry), registry, store)
     try:
         await _wait_for_cluster(client, operator)
         async with operator.running():

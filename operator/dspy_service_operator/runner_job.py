@@ -9,6 +9,7 @@ from typing import Any
 from dspy_service_core import names
 from dspy_service_core.job import OptimizationJob, Quantities, Resources
 from dspy_service_core.store import artifact_folder, job_folder
+from dspy_service_core.targets import Targets
 from dspy_service_operator import runner_volumes as volumes
 from dspy_service_operator.model_keys import key_environment
 from dspy_service_operator.observed import OPTIMIZER, REPORTER
@@ -17,7 +18,9 @@ from dspy_service_operator.settings import OperatorSettings
 Json = dict[str, Any]
 
 
-def build_job(job: OptimizationJob, number: int, deadline_seconds: int, settings: OperatorSettings) -> Json:
+def build_job(
+    job: OptimizationJob, number: int, deadline_seconds: int, targets: Targets, settings: OperatorSettings
+) -> Json:
     meta = job.metadata
     labels = names.child_labels(meta.name, number)
     queue = job.spec.run.queue or settings.queue_name
@@ -36,7 +39,10 @@ def build_job(job: OptimizationJob, number: int, deadline_seconds: int, settings
             "parallelism": 1,
             "activeDeadlineSeconds": deadline_seconds,
             "ttlSecondsAfterFinished": settings.job_ttl_seconds,
-            "template": {"metadata": {"labels": settings.runner_labels | labels}, "spec": _pod(job, number, settings)},
+            "template": {
+                "metadata": {"labels": settings.runner_labels | labels},
+                "spec": _pod(job, number, targets, settings),
+            },
         },
     }
 
@@ -52,7 +58,7 @@ def owner_reference(job: OptimizationJob) -> Json:
     }
 
 
-def _pod(job: OptimizationJob, number: int, settings: OperatorSettings) -> Json:
+def _pod(job: OptimizationJob, number: int, targets: Targets, settings: OperatorSettings) -> Json:
     user = settings.runner_user
     return {
         "restartPolicy": "Never",
@@ -68,14 +74,14 @@ def _pod(job: OptimizationJob, number: int, settings: OperatorSettings) -> Json:
             "fsGroupChangePolicy": "OnRootMismatch",
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "initContainers": [_reporter(job, number, settings)],
+        "initContainers": [_reporter(job, number, targets, settings)],
         "containers": [_optimizer(job, settings)],
         "volumes": volumes.volumes(job, settings),
         **_placement(settings),
     }
 
 
-def _reporter(job: OptimizationJob, number: int, settings: OperatorSettings) -> Json:
+def _reporter(job: OptimizationJob, number: int, targets: Targets, settings: OperatorSettings) -> Json:
     """The service's own image always: what holds the token is never a job's choice."""
     meta = job.metadata
     store_id = volumes.store_id(job)
@@ -90,6 +96,7 @@ def _reporter(job: OptimizationJob, number: int, settings: OperatorSettings) -> 
         "--resource": meta.name,
         "--namespace": meta.namespace,
         "--attempt": str(number),
+        "--targets": targets.json_text(),
         "--progress-interval": f"{settings.progress_interval:g}",
         "--flush-interval": f"{settings.flush_interval_seconds:g}",
         "--log-quota": str(settings.log_quota_bytes),
@@ -122,7 +129,6 @@ def _optimizer(job: OptimizationJob, settings: OperatorSettings) -> Json:
             {"name": "HOME", "value": volumes.TMP},
             {"name": "DSPY_CACHEDIR", "value": f"{volumes.TMP}/dspy"},
             {"name": "LITELLM_LOCAL_MODEL_COST_MAP", "value": "True"},
-            *volumes.registry_environment(settings),
             *volumes.ca_environment(settings),
             *key_environment(job.spec.models, settings),
         ],

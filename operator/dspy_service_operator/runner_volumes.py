@@ -17,7 +17,7 @@ IN, OUT, REFS, TMP, STORE = "/job/in", "/job/out", "/job/refs", "/tmp", "/store"
 TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount"
 _TOKEN_SECONDS = 3607
 """As the kubelet's own projected tokens: an hour, and recognisable as one that may be rotated."""
-_CA, _REGISTRY = "/etc/dspy-service/ca", "/etc/dspy-service/registry"
+_CA = "/etc/dspy-service/ca"
 _CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
 """What OpenSSL and rustls read (httpx, LiteLLM, dspy's own client, obstore), and what requests reads."""
 
@@ -38,7 +38,6 @@ def optimizer_mounts(settings: OperatorSettings) -> list[Json]:
         {"name": "in", "mountPath": IN, "readOnly": True},
         {"name": "out", "mountPath": OUT},
         {"name": "tmp", "mountPath": TMP},
-        *([{"name": "registry", "mountPath": _REGISTRY, "readOnly": True}] if settings.registry_config_map else []),
         *([{"name": "ca", "mountPath": _CA, "readOnly": True}] if settings.ca_config_map else []),
     ]
 
@@ -46,11 +45,6 @@ def optimizer_mounts(settings: OperatorSettings) -> list[Json]:
 def ca_environment(settings: OperatorSettings) -> list[Json]:
     bundle = f"{_CA}/{settings.ca_key}"
     return [{"name": name, "value": bundle} for name in _CA_VARIABLES] if settings.ca_config_map else []
-
-
-def registry_environment(settings: OperatorSettings) -> list[Json]:
-    path = f"{_REGISTRY}/registry.yaml"
-    return [{"name": "DSPY_SERVICE_REGISTRY", "value": path}] if settings.registry_config_map else []
 
 
 def volumes(job: OptimizationJob, settings: OperatorSettings) -> list[Json]:
@@ -64,8 +58,6 @@ def volumes(job: OptimizationJob, settings: OperatorSettings) -> list[Json]:
         wanted.append({"name": "refs", "projected": {"sources": [_projection(*entry) for entry in references]}})
     if settings.ca_config_map:
         wanted.append(_config_map("ca", settings.ca_config_map))
-    if settings.registry_config_map:
-        wanted.append(_config_map("registry", settings.registry_config_map))
     if has_claim(settings):
         wanted.append({"name": "store", "persistentVolumeClaim": {"claimName": settings.store_claim}})
     return wanted

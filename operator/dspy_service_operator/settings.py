@@ -160,11 +160,6 @@ class OperatorSettings(BaseSettings):
         "further ones). Empty: the image's.",
     )
     ca_key: str = Field(default="ca-bundle.crt", description="Key of that ConfigMap: certificates as PEM.")
-    registry_config_map: str = Field(
-        default="",
-        description="ConfigMap, in each namespace, with the registry as registry.yaml and the catalogue that it names: "
-        "aliases are resolved in the pod too. Empty: DSPy's own names, or what the runner's image brings.",
-    )
     queue_name: str = Field(default="", description="Kueue LocalQueue of jobs that name none. Empty: without Kueue.")
     progress_interval_seconds: float = Field(
         default=2, gt=0, description="Least pause between two progress reports of a job."

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from dspy_service_core import registry
 from dspy_service_core.kube.errors import KubeError
 from dspy_service_core.kube.protocol import Object
 from dspy_service_core.kube.resources import JOBS, OPTIMIZATION_JOBS, PODS, Resource
@@ -28,12 +29,13 @@ class Harness:
         self.nodes = SimulatedNodes(self.api)
         self.settings = OperatorSettings(**{"store_url": "", **settings})
         self.check = accept
+        self.registry = registry.default()
         self._cursors: dict[str, int] = {}
         self._shown: set[str] = set()
         self.controller = self._new()
 
     def _new(self) -> Controller:
-        return Controller(self.api, self.settings, lambda *args: self.check(*args), clock=self.clock)
+        return Controller(self.api, self.settings, lambda *args: self.check(*args), self.registry, clock=self.clock)
 
     async def start(self) -> None:
         """A new process: nothing is known but what it lists."""

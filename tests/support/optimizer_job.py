@@ -14,6 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from dspy_service_core.catalogue import bundled
+from dspy_service_core.registry import Registry, build
+from dspy_service_core.registry_file import RegistryFile
+from dspy_service_core.targets import targets_of
 from scripted_lm import TICKETS
 from waiting import wait_for
 
@@ -30,6 +34,8 @@ def metric(gold, pred, trace=None):
 """
 KEY = "sk-canary-0123456789"
 LOG_QUOTA = 10_000_000
+REGISTRY = build(RegistryFile(allow=("dspy", "own_optimizer")), bundled())
+"""As the operator's, with all of dspy allowed by path: a test may name what is not there."""
 
 
 def make_spec(url: str = "http://127.0.0.1:1/v1", **changes: Any) -> dict[str, Any]:
@@ -90,11 +96,20 @@ def make_folders(
     rows: Iterable[Mapping[str, Any]] = TICKETS,
     ready: bool = True,
     attempt: int = 1,
+    known: Registry = REGISTRY,
 ) -> Folders:
     folders = Folders(root)
     for folder in (folders.inputs, folders.out, root / "scratch"):
         folder.mkdir(parents=True)
-    job = {"jobId": "j1", "name": "job-j1", "namespace": "default", "attempt": attempt, "spec": spec}
+    targets = json.loads(targets_of(spec["module"]["name"], spec["optimizer"]["name"], known).json_text())
+    job = {
+        "jobId": "j1",
+        "name": "job-j1",
+        "namespace": "default",
+        "attempt": attempt,
+        "targets": targets,
+        "spec": spec,
+    }
     (folders.inputs / "job.json").write_text(json.dumps(job))
     (folders.inputs / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     if ready:

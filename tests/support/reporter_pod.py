@@ -32,6 +32,7 @@ from waiting import wait_for
 JOB_ID = "0f8fad5b-d9cb-469f-a165-70867728950e"
 NAME = f"job-{JOB_ID}"
 COMMAND = "from dspy_service_runner.reporter.main import main; main()"
+TARGETS = '{"module":{"path":"dspy.ChainOfThought"},"optimizer":{"path":"dspy.MIPROv2"}}'
 ROWS = [{"text": f"row {n}", "label": "a"} for n in range(4)]
 
 
@@ -145,6 +146,7 @@ class ReporterPod:
             "--resource": NAME,
             "--namespace": "ns",
             "--attempt": str(self.attempt),
+            "--targets": TARGETS,
             "--progress-interval": "0.05",
             "--flush-interval": "0.05",
             "--log-quota": "1000000",

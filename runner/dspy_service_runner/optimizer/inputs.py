@@ -10,6 +10,7 @@ import orjson
 
 from dspy_service_core import names, pod_files
 from dspy_service_core.job import OptimizationJobSpec
+from dspy_service_core.targets import Targets
 from dspy_service_runner.optimizer.failures import JobFailed
 
 _POLL_SECONDS = 0.005
@@ -24,6 +25,7 @@ class Job:
     namespace: str
     attempt: int
     spec: OptimizationJobSpec
+    targets: Targets
     signature_code: str
     metric_code: str
 
@@ -62,6 +64,7 @@ def read_job(folder: Path) -> Job:
         attempt=document["attempt"],
         # Code from the payload may be longer than a resource's: it is not the model's to check.
         spec=OptimizationJobSpec.model_validate({"dataset": {}, "signature": {}, "metric": {}, **spec}),
+        targets=Targets.model_validate(document["targets"]),
         signature_code=codes["signature"],
         metric_code=codes["metric"],
     )

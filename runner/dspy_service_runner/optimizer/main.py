@@ -29,7 +29,6 @@ from dspy_service_runner.optimizer.log_entries import LogEntries, Relay
 from dspy_service_runner.optimizer.models import build, take_credentials
 from dspy_service_runner.optimizer.outbox import AppendFile, Outbox
 from dspy_service_runner.optimizer.progress import Progress
-from dspy_service_runner.optimizer.resolve import load_registry
 from dspy_service_runner.optimizer.result import Record
 from dspy_service_runner.optimizer.settings import Settings
 from dspy_service_runner.optimizer.stages import Kit, Run, failure_of
@@ -134,8 +133,7 @@ def _execute(record: Record, kit: Kit) -> None:
     kit.progress.stage("Validating")
     credentials = take_credentials(os.environ)
     models = build(record.job.spec.models, credentials, kit.usage)
-    registry = load_registry(os.environ.get("DSPY_SERVICE_REGISTRY", ""))
-    prepared = prepare(record.job, read_rows(kit.inputs), models, registry, kit.settings, kit.outbox.checkpoint)
+    prepared = prepare(record.job, read_rows(kit.inputs), models, kit.settings, kit.outbox.checkpoint)
     record.signature_name, record.metric_name = prepared.signature.__name__, prepared.metric.name
     record.splits = prepared.splits.counts
     record.unused_rows = 0 if prepared.plan.takes_valset else len(prepared.splits.val)

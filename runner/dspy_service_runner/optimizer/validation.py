@@ -8,7 +8,6 @@ from typing import Any
 
 import dspy
 
-from dspy_service_core.registry import Registry
 from dspy_service_runner.optimizer import source
 from dspy_service_runner.optimizer.artifact import pickled
 from dspy_service_runner.optimizer.failures import JobFailed
@@ -16,7 +15,7 @@ from dspy_service_runner.optimizer.inputs import Job
 from dspy_service_runner.optimizer.metric import Metric
 from dspy_service_runner.optimizer.models import ModelSet
 from dspy_service_runner.optimizer.program import build_program, check_columns
-from dspy_service_runner.optimizer.resolve import find_module, find_optimizer
+from dspy_service_runner.optimizer.resolve import find_class
 from dspy_service_runner.optimizer.settings import Settings
 from dspy_service_runner.optimizer.splits import Splits, split_rows
 from dspy_service_runner.optimizer.strategies.registry import strategy_for
@@ -45,23 +44,22 @@ def prepare(
     job: Job,
     rows: list[dict[str, Any]],
     models: ModelSet,
-    registry: Registry,
     settings: Settings,
     checkpoint: Path,
 ) -> Prepared:
-    spec = job.spec
-    module = find_module(spec.module.name, registry)
-    optimizer = find_optimizer(spec.optimizer.name, registry)
+    spec, module, optimizer = job.spec, job.targets.module, job.targets.optimizer
+    module_class = find_class(module.path, f"module '{spec.module.name}'", "InvalidModule")
+    optimizer_class = find_class(optimizer.path, f"optimizer '{spec.optimizer.name}'", "InvalidOptimizer")
     code = source.run_source(source.SIGNATURE_MODULE, job.signature_code, "InvalidSignature")
     signature = source.pick_signature(code)
     metric_code = source.run_source(source.METRIC_MODULE, job.metric_code, "InvalidMetric")
     metric = Metric(source.pick_metric(metric_code), settings)
     check_columns(signature, spec.columns)
-    program = build_program(module.target, signature, module.kwargs | dict(spec.module.kwargs))
+    program = build_program(module_class, signature, module.kwargs | dict(spec.module.kwargs))
     pickled(program, code)
     kwargs = optimizer.kwargs | dict(spec.optimizer.kwargs)
     plan = Plan(
-        optimizer=optimizer.target,
+        optimizer=optimizer_class,
         kwargs=kwargs,
         compile_kwargs=optimizer.compile_kwargs | dict(spec.optimizer.compile_kwargs),
         program=program,
@@ -70,7 +68,7 @@ def prepare(
         threads=_threads(kwargs, settings),
         checkpoint=checkpoint,
     )
-    strategy = strategy_for(optimizer.target)
+    strategy = strategy_for(optimizer_class)
     _check_train(plan)
     strategy.check(plan)
     return Prepared(job, signature, code, metric, plan, strategy)

@@ -24,6 +24,7 @@ class Arguments:
     resource: str
     namespace: str
     attempt: int
+    targets: str
     pod_uid: str
     api_server: str
     progress_interval: float = 2.0
@@ -66,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--resource", required=True, help="name of the OptimizationJob")
     add("--namespace", required=True, help="its namespace")
     add("--attempt", type=int, required=True, help="which attempt this pod is")
+    add("--targets", required=True, help="what the job's module and optimizer names stand for, as JSON")
     _add_limits(parser)
     return parser
 
@@ -86,4 +88,4 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
     add("--dataset-limit", int, "bytes that a dataset behind a URI may have")
 
 
-_DEFAULTS = Arguments(Path(), Path(), Path(), Path(), "", "", "", "", 1, "", "")
+_DEFAULTS = Arguments(Path(), Path(), Path(), Path(), "", "", "", "", 1, "", "", "")

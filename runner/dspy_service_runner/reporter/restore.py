@@ -43,6 +43,7 @@ def restore(arguments: Arguments, resource: JsonObject, store: Store, earlier: U
         "name": arguments.resource,
         "namespace": arguments.namespace,
         "attempt": arguments.attempt,
+        "targets": orjson.loads(arguments.targets),
         "spec": {
             **{key: value for key, value in spec.items() if key != "dataset"},
             **{part: {"code": _code(spec, part, payload, arguments.refs_folder)} for part in ("signature", "metric")},

@@ -1,11 +1,16 @@
 """The operator's passes on a simulated cluster: what it writes, and how often."""
 
+import json
+
 import pytest
 
 from dspy_service_core import names
+from dspy_service_core.catalogue import bundled
 from dspy_service_core.errors import UnusableRequest
 from dspy_service_core.kube import errors
 from dspy_service_core.kube.resources import EVENTS, JOBS, OPTIMIZATION_JOBS, PODS
+from dspy_service_core.registry import build
+from dspy_service_core.registry_file import RegistryFile
 from dspy_service_operator.resync import OURS
 from operator_harness import Harness
 
@@ -150,6 +155,29 @@ async def test_a_job_object_that_the_cluster_refuses_is_shown(harness, refusal, 
     assert harness.status()["phase"] == phase
     assert reason in {condition["reason"] for condition in harness.status()["conditions"]}
     assert str(refusal) in harness.status()["message"]
+
+
+async def test_a_name_that_only_an_earlier_registry_knew_ends_the_job(harness):
+    """The spec was found usable before the operator was started with another registry."""
+    harness.submit(optimizer={"name": "ours"})
+    harness.deliver_all()
+    assert await harness.reconcile() == 0.0
+    await harness.reconcile()
+    assert harness.status()["phase"] == "Failed"
+    assert "Unknown optimizer 'ours'. Allowed: " in harness.status()["message"]
+    assert not harness.api.all(JOBS)
+
+
+async def test_the_pod_is_told_what_an_alias_stands_for(harness):
+    file = RegistryFile.model_validate({"optimizers": {"ours": {"path": "dspy.MIPROv2", "kwargs": {"auto": "light"}}}})
+    harness.registry = build(file, bundled())
+    await harness.start()
+    harness.submit(optimizer={"name": "ours"})
+    harness.deliver_all()
+    await harness.reconcile()
+    (reporter,) = harness.api.all(JOBS)[0]["spec"]["template"]["spec"]["initContainers"]
+    told = json.loads(reporter["args"][reporter["args"].index("--targets") + 1])
+    assert told["optimizer"] == {"path": "dspy.MIPROv2", "kwargs": {"auto": "light"}}
 
 
 async def test_a_foreign_job_of_the_attempts_name_is_never_taken_for_ours(harness):

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from dspy_service_core import registry
+from dspy_service_core.targets import targets_of
 from dspy_service_operator.runner_job import build_job
 from dspy_service_operator.settings import OperatorSettings
 from operator_objects import make_job
@@ -50,7 +52,6 @@ ON_S3 = {
     "runner_labels": {"cost-centre": "42", "dspy-service.io/job": "no label of ours gives way"},
     "runner_affinity": {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": []}},
     "ca_config_map": "corporate-ca",
-    "registry_config_map": "dspy-service-registry",
     "runner_image_pull_secrets": "registry,other",
     "uri_prefixes": "s3://datasets/,https://data.example.org/",
     "concurrency": 1000,
@@ -58,7 +59,9 @@ ON_S3 = {
 
 
 def built(job: dict[str, Any], **settings: Any) -> dict[str, Any]:
-    return build_job(make_job(**job), 2, 3600, OperatorSettings(**settings))
+    resource = make_job(**job)
+    targets = targets_of(resource.spec.module.name, resource.spec.optimizer.name, registry.default())
+    return build_job(resource, 2, 3600, targets, OperatorSettings(**settings))
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ REFUSED: list[tuple[str, dict[str, Any], str, str]] = [
     ),
     ("no module", {"module": {"name": "dspy.Nope"}}, "InvalidModule", "'dspy.Nope' cannot be loaded"),
     ("bad module kwarg", {"module": {"name": "dspy.ReAct"}}, "InvalidModule", "ReAct refuses its arguments"),
-    ("no optimizer", {"optimizer": {"name": "nope"}}, "InvalidOptimizer", "Unknown optimizer 'nope'"),
+    ("no class", {"optimizer": {"name": "dspy.configure"}}, "InvalidOptimizer", "'dspy.configure' is not a class"),
     (
         "bad kwarg",
         {"optimizer": {"name": "dspy.BootstrapFewShot", "kwargs": {"x": 1}}},

@@ -5,6 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from dspy_service_core.catalogue import bundled
+from dspy_service_core.registry import build
+from dspy_service_core.registry_file import RegistryFile
 from optimizer_job import OptimizerForge, make_folders, make_spec
 from scripted_lm import ScriptedServer
 
@@ -84,10 +87,11 @@ def test_an_operator_s_own_optimizer_runs(forge: OptimizerForge, server: Scripte
 def test_what_the_operator_registered_runs_with_its_defaults(
     forge: OptimizerForge, server: ScriptedServer, tmp_path: Path
 ) -> None:
-    registry = tmp_path / "registry.yaml"
-    registry.write_text("optimizers: {demos: {path: own_optimizer.FirstDemos, kwargs: {most: 1}}}")
-    folders = make_folders(tmp_path / "job", make_spec(server.url, optimizer={"name": "demos"}))
-    result = forge.run(folders, DSPY_SERVICE_REGISTRY=str(registry))
+    file = RegistryFile.model_validate(
+        {"optimizers": {"demos": {"path": "own_optimizer.FirstDemos", "kwargs": {"most": 1}}}}
+    )
+    spec = make_spec(server.url, optimizer={"name": "demos"})
+    result = forge.run(make_folders(tmp_path / "job", spec, known=build(file, bundled())))
     assert (result["outcome"], len(result["details"]["candidate_scores"])) == ("Succeeded", 1)
 
 

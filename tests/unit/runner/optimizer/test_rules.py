@@ -8,7 +8,6 @@ from typing import Any
 import dspy
 import pytest
 
-from dspy_service_core import registry
 from dspy_service_core.job import Columns, Models, Split
 from dspy_service_runner.optimizer.failures import Gate, Interrupt, JobFailed
 from dspy_service_runner.optimizer.inputs import wait_until_ready
@@ -16,7 +15,6 @@ from dspy_service_runner.optimizer.metric import Metric, Score, UnusableScore, a
 from dspy_service_runner.optimizer.models import NO_KEY, build, take_credentials
 from dspy_service_runner.optimizer.outbox import Outbox
 from dspy_service_runner.optimizer.progress import Progress
-from dspy_service_runner.optimizer.resolve import find_module, find_optimizer, load_registry
 from dspy_service_runner.optimizer.settings import Settings
 from dspy_service_runner.optimizer.settings import load as load_settings
 from dspy_service_runner.optimizer.splits import split_rows
@@ -158,32 +156,6 @@ def test_a_temperature_that_dspy_refuses_is_the_model_s_fault() -> None:
     with pytest.raises(JobFailed, match="The default model 'openai/o3'") as raised:
         models_of({"name": "openai/o3", "temperature": "0.2"})
     assert raised.value.reason == "InvalidModel"
-
-
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        ("predict", dspy.Predict),
-        ("cot", dspy.ChainOfThought),
-        ("dspy.modules.ChainOfThought", dspy.ChainOfThought),
-        ("dspy.predict.chain_of_thought.ChainOfThought", dspy.ChainOfThought),
-    ],
-)
-def test_modules_by_every_name(name: str, expected: type) -> None:
-    assert find_module(name, registry.default()).target is expected
-
-
-def test_what_the_operator_registered_comes_with_its_defaults(tmp_path: Path) -> None:
-    path = tmp_path / "registry.yaml"
-    path.write_text(
-        "optimizers:\n  quick: {path: dspy.MIPROv2, kwargs: {auto: light}, compile_kwargs: {minibatch: false}}"
-    )
-    found = find_optimizer("quick", load_registry(str(path)))
-    assert (found.target, found.kwargs, found.compile_kwargs) == (dspy.MIPROv2, {"auto": "light"}, {"minibatch": False})
-
-
-def test_an_allowed_path_needs_no_registry_in_the_pod() -> None:
-    assert find_optimizer("fractions.Fraction", registry.default()).target.__name__ == "Fraction"
 
 
 def test_progress_knows_what_is_left(tmp_path: Path) -> None:
