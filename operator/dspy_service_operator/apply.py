@@ -18,6 +18,7 @@ from dspy_service_operator.decision import CreateJob, Decision, DeleteJob
 from dspy_service_operator.events import EventRecorder
 from dspy_service_operator.expiry import Expiry
 from dspy_service_operator.observed import Refusal
+from dspy_service_operator.pod_trouble import lacks_quota
 from dspy_service_operator.queue import Key
 from dspy_service_operator.runner_job import build_job
 from dspy_service_operator.settings import OperatorSettings
@@ -76,7 +77,8 @@ class Applier:
         except (errors.Invalid, errors.BadRequest) as exc:
             return Refusal("JobRefused", f"the cluster refuses the attempt's Job: {exc}", final=True)
         except errors.Forbidden as exc:
-            return Refusal("JobForbidden", f"the cluster does not take the attempt's Job now: {exc}")
+            reason = "WaitingForQuota" if lacks_quota(str(exc)) else "JobForbidden"
+            return Refusal(reason, f"the cluster does not take the attempt's Job now: {exc}")
         return None
 
     async def _adopt(self, job: OptimizationJob, name: str) -> Refusal | None:

@@ -16,6 +16,13 @@ Verdict = Literal["failed", "retry", "disrupted"]
 
 _OWN_EVICTION = re.compile(r"exceeds the (total )?limit|exceeded its local ephemeral storage limit", re.IGNORECASE)
 """The kubelet's words for a pod that outgrew its own volumes, and not for a node that ran full."""
+_NEVER_STARTED = frozenset({"StartError", "ContainerCannotRun"})
+"""The container runtime's reasons for a container whose process could not be started; the exit code is its own."""
+_OWN_START = re.compile(
+    r"executable file not found|no such file or directory|permission denied|exec format error|memory limit too low",
+    re.IGNORECASE,
+)
+"""What the job's own image or limits cause, and would cause again."""
 _SIGNALS = range(129, 193)
 """Exit codes by which shells and container runtimes report a signal: 128 plus its number."""
 
@@ -66,6 +73,8 @@ def _own_fault(pod: AttemptPod, context: Context) -> AttemptEnd | None:
         return None
     if state.reason == "OOMKilled":
         return AttemptEnd("failed", "OutOfMemory", f"killed for memory: the limit is {context.memory}")
+    if state.reason in _NEVER_STARTED:
+        return _cannot_start(state, "failed") if _OWN_START.search(state.message) else None
     if state.exit_code == pod_files.EXIT_NOT_READY or _signal(state) or _report_lost(pod):
         return None
     return AttemptEnd(
@@ -88,6 +97,8 @@ def _disruption(pod: AttemptPod) -> AttemptEnd | None:
 def _infrastructure_fault(pod: AttemptPod, said: str) -> AttemptEnd:
     state = pod.optimizer
     if state is not None and state.phase == "terminated" and state.reason != "ContainerStatusUnknown":
+        if state.reason in _NEVER_STARTED:
+            return _cannot_start(state, "retry")
         if state.exit_code == pod_files.EXIT_NOT_READY:
             return AttemptEnd("retry", "NotReady", f"the job's data did not reach the pod in time{_words(pod, said)}")
         if _report_lost(pod):
@@ -100,6 +111,10 @@ def _infrastructure_fault(pod: AttemptPod, said: str) -> AttemptEnd:
     if pod.deleted_at:
         return AttemptEnd("retry", "PodLost", "the pod was deleted, and its node does not say how it ended")
     return AttemptEnd("retry", "PodLost", "the pod ended, and its node does not say how")
+
+
+def _cannot_start(state: ContainerState, verdict: Verdict) -> AttemptEnd:
+    return AttemptEnd(verdict, "CannotStart", f"the container cannot be started: {state.message or state.reason}")
 
 
 def _report_lost(pod: AttemptPod) -> bool:

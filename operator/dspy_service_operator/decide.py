@@ -283,8 +283,8 @@ def _starting(case: Case, draft: Draft) -> Decision:
     child, pod = case.child, case.pod
     if child is None:  # recorded, and its Job was deleted: the pod follows it
         return Decision(status=draft.status, requeue_after=LOOK_AGAIN_SECONDS)
-    began = pod.created_at if pod else child.created_at
-    age = case.age(began)
+    # Waiting for a node has a patience of its own, which that for starting must not be used up by.
+    age = case.age((pod.scheduled_at or pod.created_at) if pod else child.created_at)
     recorded = case.recorded is not None or pod is None  # recording it comes before looking for words
     if case.seen.words is None and recorded and not child.suspended and worth_a_look(pod, age):
         return Decision(wants="words")
@@ -294,7 +294,8 @@ def _starting(case: Case, draft: Draft) -> Decision:
             draft.not_started("PodCreated", f"Pod {pod.name} is being started.")
         return Decision(status=draft.status if pod else None, requeue_after=LOOK_AGAIN_SECONDS / 2)
     if trouble.patience is not None and age > trouble.patience:
-        end = AttemptEnd("failed", trouble.reason, f"not started within {trouble.patience:.0f} s: {trouble.message}")
+        waited = f"not started within {trouble.patience:.0f} s: " if trouble.patience else ""
+        end = AttemptEnd("failed", trouble.reason, f"{waited}{trouble.message}")
         return replace(_fail(case, end), child=case.stop_child())
     return _troubled(case, draft, trouble)
 

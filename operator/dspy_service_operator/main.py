@@ -48,7 +48,7 @@ async def run(settings: OperatorSettings, stop: asyncio.Event | None = None) -> 
     store = open_store(settings.store_url) if settings.store_url else None
     client = HttpKubeClient(cluster, connections=settings.workers + _SPARE_CONNECTIONS)
     registry = Registry.load(settings.registry or None)
-    operator = Controller(client, settings, make_check(registry), registry, store)
+    operator = Controller(client, settings, make_check(registry), registry, store, client.server_time)
     try:
         await _wait_for_cluster(client, operator)
         async with operator.running():

@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import Iterable
-from typing import Any
+from datetime import UTC, datetime
 
 from dspy_service_core import names
+from dspy_service_core.conditions import parse_time
 from dspy_service_core.kube.errors import Forbidden
 from dspy_service_core.kube.errors import NotFound as KubeNotFound
 from dspy_service_core.kube.protocol import KubeClient, Object
@@ -55,19 +56,27 @@ class Observer:
             return None
 
     async def words(self, namespace: str, job: AttemptJob | None, pod: AttemptPod | None) -> str:
-        """The newest warning about the pod, else about the Job: the one place where quota and mount errors are said."""
+        """The newest Event of the pod, else of the Job, if it is a warning: nothing else tells of quota and mounts.
+
+        A warning that something else has followed is over: the volume was mounted and the image is being pulled, say.
+        """
         uid = pod.uid if pod else job.uid if job else ""
         try:
             found = await self._client.list(EVENTS, namespace, field_selector=f"involvedObject.uid={uid}")
         except Forbidden:
             return ""
-        warnings = [event for event in found.items if event.get("type") == "Warning"]
-        newest = max(warnings, key=_seen_at, default=None)
-        return str(newest.get("message") or newest.get("reason") or "") if newest else ""
+        newest = max(found.items, key=_seen_at, default=None)
+        if newest is None or newest.get("type") != "Warning":
+            return ""
+        return str(newest.get("message") or newest.get("reason") or "")
 
 
-def _seen_at(event: dict[str, Any]) -> str:
-    return str(event.get("lastTimestamp") or event.get("eventTime") or event["metadata"].get("creationTimestamp") or "")
+def _seen_at(event: Object) -> tuple[datetime, bool]:
+    """To the second, which is all that most Events tell; of two within one second the warning counts."""
+    series = (event.get("series") or {}).get("lastObservedTime")
+    said = series or event.get("lastTimestamp") or event.get("eventTime") or event["metadata"].get("creationTimestamp")
+    moment = parse_time(said) or datetime.min.replace(tzinfo=UTC)
+    return moment.replace(microsecond=0), event.get("type") == "Warning"
 
 
 def _uids(items: Iterable[Object]) -> frozenset[str]:

@@ -13,6 +13,7 @@ from dspy_service_core.conditions import parse_time
 
 OPTIMIZER = "optimizer"
 REPORTER = "reporter"
+_LAST_WORDS = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,7 @@ class AttemptPod:
     created_at: datetime | None = None
     deleted_at: datetime | None = None
     """When it should be gone by: Kubernetes' deletionTimestamp, which the grace period is part of."""
+    scheduled_at: datetime | None = None
     optimizer: ContainerState | None = None
     reporter: ContainerState | None = None
     unschedulable: str = ""
@@ -160,6 +162,7 @@ def read_pod(raw: Mapping[str, Any]) -> AttemptPod | None:
         deleted_at=parse_time(metadata.get("deletionTimestamp")),
         optimizer=_container(status.get("containerStatuses"), OPTIMIZER),
         reporter=_container(status.get("initContainerStatuses"), REPORTER),
+        scheduled_at=_since(conditions.get("PodScheduled") or {}),
         unschedulable=_unschedulable(conditions.get("PodScheduled") or {}),
         disruption=_disruption(conditions.get("DisruptionTarget") or {}),
     )
@@ -193,11 +196,25 @@ def _container(statuses: list[dict[str, Any]] | None, name: str) -> ContainerSta
     return ContainerState(
         phase=phase,
         reason=detail.get("reason") or "",
-        message=detail.get("message") or "",
+        message=_words(detail, raw.get("lastState") or {}),
         exit_code=detail.get("exitCode") or 0,
         signal=detail.get("signal") or 0,
         started=phase != "waiting" or bool(raw.get("lastState")),
     )
+
+
+def _words(detail: Mapping[str, Any], last: Mapping[str, Any]) -> str:
+    """The kubelet's about this state; of a container that crashes again and again, its own last ones too."""
+    message = detail.get("message") or ""
+    ended = last.get("terminated") or {}
+    if detail.get("reason") != "CrashLoopBackOff" or not ended:
+        return message
+    own = (ended.get("message") or f"exit code {ended.get('exitCode')}").strip()[-_LAST_WORDS:]
+    return f"{message}: {own}" if message else own
+
+
+def _since(condition: Mapping[str, Any]) -> datetime | None:
+    return parse_time(condition.get("lastTransitionTime")) if condition.get("status") == "True" else None
 
 
 def _unschedulable(condition: Mapping[str, Any]) -> str:

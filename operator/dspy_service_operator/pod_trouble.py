@@ -8,6 +8,11 @@ from dspy_service_operator.settings import OperatorSettings
 _SLOW_SECONDS = 15.0
 """From then on an attempt without a running pod is worth a look at its Events."""
 _WAITING_NORMALLY = frozenset({"ContainerCreating", "PodInitializing", ""})
+_SAME = {"ErrImagePull": "ImagePullBackOff"}
+"""The kubelet goes to and fro between the two; one reason is one condition and one Event."""
+_HOPELESS = frozenset({"InvalidImageName"})
+_QUOTA = "exceeded quota"
+"""The API server's words when it refuses an object for a ResourceQuota."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,17 +30,26 @@ def find_trouble(
     """Of an attempt whose pod does not run."""
     if job.suspended:
         return Trouble("WaitingForQuota", "Kueue has not admitted the attempt's Job yet")
+    for_room = settings.unschedulable_timeout_seconds or None
     if pod is None:
+        if words and lacks_quota(words):
+            return Trouble("WaitingForQuota", words, for_room)
         return Trouble("PodNotCreated", words, settings.start_timeout_seconds) if words else None
     if pod.unschedulable:
-        return Trouble("Unschedulable", pod.unschedulable, settings.unschedulable_timeout_seconds or None)
+        return Trouble("Unschedulable", pod.unschedulable, for_room)
     for name, state in (("reporter", pod.reporter), ("optimizer", pod.optimizer)):
         if state is None or state.phase != "waiting":
             continue
         if state.reason not in _WAITING_NORMALLY:
-            return Trouble(state.reason, _said(name, state), settings.start_timeout_seconds)
+            patience = 0.0 if state.reason in _HOPELESS else settings.start_timeout_seconds
+            return Trouble(_SAME.get(state.reason, state.reason), _said(name, state), patience)
         words = words or state.message
     return Trouble("PodNotStarted", words, settings.start_timeout_seconds) if words else None
+
+
+def lacks_quota(words: str) -> bool:
+    """Quota comes back when other pods end: it is waited for, as for room on a node."""
+    return _QUOTA in words
 
 
 def worth_a_look(pod: AttemptPod | None, age: float) -> bool:

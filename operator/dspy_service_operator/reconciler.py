@@ -1,7 +1,7 @@
 """One pass over one job, to which every event and the resync lead: observe -> decide -> apply, and its place in the
 queue."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime
 
@@ -11,7 +11,7 @@ from dspy_service_operator.decide import decide
 from dspy_service_operator.decision import Decision, Note
 from dspy_service_operator.lingering import Lingering
 from dspy_service_operator.observe import Observer
-from dspy_service_operator.observed import Observed
+from dspy_service_operator.observed import AttemptPod, Observed
 from dspy_service_operator.prerequisites import PrerequisiteCheck
 from dspy_service_operator.queue import Key, Queue, rank
 from dspy_service_operator.settings import OperatorSettings
@@ -123,7 +123,10 @@ class Reconciler:
         if current is None:
             return None
         glance = self._observer.glance(key, current)
-        return replace(glance, slot=seen.slot, prerequisites=seen.prerequisites, words=seen.words, fresh=True)
+        pods = (*glance.pods, *_ended_and_gone(seen, glance))
+        return replace(
+            glance, pods=pods, slot=seen.slot, prerequisites=seen.prerequisites, words=seen.words, fresh=True
+        )
 
     def take_places(self) -> None:
         """Of all jobs at once, before any slot is given away: after a restart the queue knows of nobody."""
@@ -154,6 +157,12 @@ class Reconciler:
         for admitted in self._queue.admit():
             if admitted != besides:
                 self.enqueue(admitted)
+
+
+def _ended_and_gone(before: Observed, now: Observed) -> Iterator[AttemptPod]:
+    """An evicted pod is removed as soon as it has ended: how it ended is what was seen of it last."""
+    there = {pod.uid for pod in now.pods}
+    return (pod for pod in before.pods if pod.ended and pod.uid not in there)
 
 
 def _under_way(job: OptimizationJob) -> bool:

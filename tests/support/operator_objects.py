@@ -134,9 +134,11 @@ def running(number: int = 1, **given: Any) -> AttemptPod:
     return make_pod(number, phase="Running", optimizer=ContainerState("running", started=True), **given)
 
 
-def exited(code: int, number: int = 1, *, reason: str = "Error", signal: int = 0, **given: Any) -> AttemptPod:
-    """A pod that ended, its optimizer with that code."""
-    state = ContainerState("terminated", reason, exit_code=code, signal=signal, started=True)
+def exited(
+    code: int, number: int = 1, *, reason: str = "Error", message: str = "", signal: int = 0, **given: Any
+) -> AttemptPod:
+    """A pod that ended, its optimizer with that code and message."""
+    state = ContainerState("terminated", reason, message, exit_code=code, signal=signal, started=True)
     reporter = ContainerState("terminated", "Completed", started=True)
     return make_pod(number, **{"phase": "Failed", "optimizer": state, "reporter": reporter, **given})
 

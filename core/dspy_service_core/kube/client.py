@@ -12,6 +12,7 @@ from dspy_service_core.kube import errors
 from dspy_service_core.kube.config import ClusterConfig
 from dspy_service_core.kube.protocol import Object, ObjectList, PatchType, WatchEvent
 from dspy_service_core.kube.resources import PODS, Resource
+from dspy_service_core.kube.server_time import ServerTime
 
 _PATCH_TYPES: Mapping[PatchType, str] = {
     "merge": "application/merge-patch+json",
@@ -31,6 +32,7 @@ class HttpKubeClient:
         self._request_timeout = aiohttp.ClientTimeout(total=request_timeout)
         self._watch_timeout = aiohttp.ClientTimeout(total=None, sock_read=_WATCH_INACTIVITY_SECONDS)
         self._connections = connections
+        self.server_time = ServerTime()
         self._open: aiohttp.ClientSession | None = None
 
     async def get(self, resource: Resource, name: str, namespace: str | None = None) -> Object:
@@ -167,6 +169,7 @@ class HttpKubeClient:
             async with self._session().request(
                 method, self._config.server + path, data=data, params=query, headers=headers
             ) as response:
+                self.server_time.heard(response.headers.get("Date"))
                 await _raise_for_status(response)
                 return await response.read()
         except (aiohttp.ClientError, TimeoutError, OSError) as exc:

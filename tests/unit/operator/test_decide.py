@@ -330,7 +330,9 @@ NOT_STARTING = [
         "reporter",
         600,
     ),
-    ("quota", None, 'pods "x" is forbidden: exceeded quota', "PodNotCreated", "exceeded quota", 600),
+    ("pulling", make_pod(optimizer=replace(WAITS, reason="ErrImagePull")), None, "ImagePullBackOff", '"x"', 600),
+    ("policy", None, 'pods "x" is forbidden: violates PodSecurity', "PodNotCreated", "PodSecurity", 600),
+    ("quota", None, 'pods "x" is forbidden: exceeded quota', "WaitingForQuota", "exceeded quota", 21600),
     ("mount", make_pod(), "MountVolume.SetUp failed", "PodNotStarted", "MountVolume", 600),
 ]
 
@@ -354,6 +356,21 @@ def test_a_pod_that_does_not_start_says_why_and_fails_in_the_end(pod, words, rea
     assert (late.status.phase, reason_of(late, "Failed")) == ("Failed", ("True", reason))
     assert message in late.status.message
     assert late.child == DeleteJob("tickets-1", "child-1")
+
+
+def test_a_name_that_is_no_images_fails_at_once():
+    pod = make_pod(optimizer=replace(WAITS, reason="InvalidImageName", message="couldn't parse image name"))
+    decision = decided(make_job(), seen(make_child(), pods=(pod,)))
+    assert decision.status is not None
+    assert reason_of(decision, "Failed") == ("True", "InvalidImageName")
+    assert decision.status.message == "optimizer: couldn't parse image name"
+
+
+def test_the_time_that_a_pod_waited_for_its_node_is_not_held_against_its_start():
+    pod = make_pod(optimizer=WAITS, created_at=ago(5000), scheduled_at=ago(100))
+    decision = decided(make_job(status={"attempt": attempt()}), seen(make_child(), pods=(pod,), words=""))
+    assert decision.status is not None
+    assert decision.status.phase == "Pending"
 
 
 def test_the_events_are_looked_at_when_a_pod_takes_long():

@@ -143,7 +143,8 @@ async def test_after_a_deletion_nothing_is_done_and_the_slot_is_free(harness):
     ("refusal", "phase", "reason"),
     [
         (errors.Invalid("spec.template: unknown priority class"), "Failed", "JobRefused"),
-        (errors.Forbidden("exceeded quota: count/jobs.batch"), "Pending", "JobForbidden"),
+        (errors.Forbidden("exceeded quota: count/jobs.batch"), "Pending", "WaitingForQuota"),
+        (errors.Forbidden("the namespace is being terminated"), "Pending", "JobForbidden"),
     ],
 )
 async def test_a_job_object_that_the_cluster_refuses_is_shown(harness, refusal, phase, reason):
@@ -274,3 +275,18 @@ async def test_a_job_name_may_be_used_again(harness):
     (pod,) = harness.pods()
     assert pod["metadata"]["uid"] != first
     assert harness.status()["attempt"]["podUID"] == pod["metadata"]["uid"]
+
+
+async def test_an_evicted_pod_that_is_gone_when_it_is_looked_at_was_evicted_all_the_same(harness):
+    harness.submit()
+    await run_to_the_pod(harness)
+    harness.nodes.start(harness.pods()[0])
+    harness.nodes.begin(harness.pods()[0])
+    await harness.settle()
+    harness.nodes.evict(harness.pods()[0])
+    harness.deliver_all()
+    harness.api.remove(PODS, harness.pods()[0])
+    await harness.reconcile()
+    (over,) = harness.status()["attempts"]
+    assert (over["reason"], over["counted"]) == ("Disrupted", False)
+    assert "EvictionByEvictionAPI" in over["message"]

@@ -2,6 +2,8 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from typing import Any
 
 import orjson
@@ -128,3 +130,14 @@ async def test_an_error_event_raises_what_it_says() -> None:
         with pytest.raises(errors.Expired):
             async for _ in client.watch(OPTIMIZATION_JOBS, resource_version="1"):
                 pass
+
+
+async def test_the_servers_clock_is_heard_in_every_answer() -> None:
+    async def an_hour_ahead(_: web.Request) -> web.Response:
+        then = datetime.now(UTC) + timedelta(hours=1)
+        return web.json_response({"items": []}, headers={"Date": format_datetime(then, usegmt=True)})
+
+    async with serving(an_hour_ahead) as client:
+        await client.list(OPTIMIZATION_JOBS, "team")
+        ahead = client.server_time() - datetime.now(UTC)
+    assert timedelta(minutes=59) < ahead < timedelta(minutes=61)
