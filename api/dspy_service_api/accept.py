@@ -40,7 +40,7 @@ class CoreAcceptance:
         request = payload.parse_run_request(body)
         if self.settings.refuse_credentials:
             _refuse_credentials(request)
-        checks.check(checks.request_input(request), self.registry)
+        checks.check(checks.request_input(request), self.registry, self.settings.allowed_base_url_hosts)
         models = {role: _split(model) for role, model in request.models.items()}
         return Accepted(
             spec=self._spec(request, {role: split.public for role, split in models.items()}),

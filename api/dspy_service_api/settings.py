@@ -71,6 +71,11 @@ class Settings(BaseSettings):
         default=False,
         description="Refuse requests that carry credentials with 422, instead of keeping those in a Secret of the job.",
     )
+    allowed_base_url_hosts: Words = Field(
+        default_factory=list,
+        description="Hosts that a model's base_url may name, comma-separated; *.example.org means every host below it. "
+        "A model without a base_url is asked at its provider's own endpoint. Empty: any.",
+    )
     body_limit_bytes: int = Field(default=50 * 1000 * 1000, ge=1024, description="Largest request body; above it: 413.")
     default_retries: int = Field(
         default=2, ge=0, le=10, description="Further attempts after infrastructure faults, for jobs that give none."
@@ -156,7 +161,7 @@ class Settings(BaseSettings):
         return is_loopback(self.host)
 
 
-_WORDS = frozenset({"trusted_hosts", "trusted_origins", "auth_audiences"})
+_WORDS = frozenset({"trusted_hosts", "trusted_origins", "auth_audiences", "allowed_base_url_hosts"})
 _ABSENT_IF_EMPTY = frozenset({"auth_mode", "tls_cert_file", "tls_key_file"})
 
 

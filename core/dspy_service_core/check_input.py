@@ -31,6 +31,7 @@ class FieldNames:
     outputs: str
     split: str
     models: Mapping[str, str]
+    base_url: str
 
 
 REQUEST_FIELDS = FieldNames(
@@ -46,6 +47,7 @@ REQUEST_FIELDS = FieldNames(
     outputs="column_mapping.outputs",
     split="split_fractions",
     models=RunRequest.MODEL_FIELDS,
+    base_url="base_url",
 )
 RESOURCE_FIELDS = FieldNames(
     module_name="spec.module.name",
@@ -60,6 +62,7 @@ RESOURCE_FIELDS = FieldNames(
     outputs="spec.columns.outputs",
     split="spec.split",
     models={role: f"spec.models.{role}" for role in Models.model_fields},
+    base_url="baseUrl",
 )
 
 
@@ -153,10 +156,8 @@ def _model(role: str, model: Model) -> ModelSettings:
         "extra": model.extra,
     }
     for secret in config_paths(given, path):
-        raise UnusableRequest(
-            f"{secret.replace('base_url', 'baseUrl')} holds a credential: put it into a Secret and name that in "
-            f"{path}.keyFrom."
-        )
+        field = secret.replace("base_url", RESOURCE_FIELDS.base_url)
+        raise UnusableRequest(f"{field} holds a credential: put it into a Secret and name that in {path}.keyFrom.")
     return _valid(ModelSettings, path, given)
 
 

@@ -13,6 +13,7 @@ from pydantic import JsonValue
 from dspy_service_core import kwargs_rules, model_rules
 from dspy_service_core.catalogue import ModuleAsset, OptimizerAsset
 from dspy_service_core.check_input import CheckInput, request_input, spec_input
+from dspy_service_core.endpoints import Hosts, refused_urls
 from dspy_service_core.errors import UnusableRequest
 from dspy_service_core.metric_source import MetricSource, read_metric
 from dspy_service_core.optimizer_rules import Plan, objections
@@ -41,7 +42,8 @@ class CheckedJob:
         return self.optimizer.asset is None or self.optimizer.asset.compiles_with("valset")
 
 
-def check(job: CheckInput, registry: Registry) -> CheckedJob:
+def check(job: CheckInput, registry: Registry, base_url_hosts: Hosts = ()) -> CheckedJob:
+    """`base_url_hosts`: those that a model may be reached at; empty: any."""
     module = registry.resolve_module(job.module_name)
     optimizer = registry.resolve_optimizer(job.optimizer_name)
     checked = CheckedJob(
@@ -54,17 +56,18 @@ def check(job: CheckInput, registry: Registry) -> CheckedJob:
         metric=None if job.metric_code is None else read_metric(job.metric_code, job.fields.metric),
         split_counts=None if job.row_count is None else counts(job.row_count, job.fractions),
     )
-    for problem in _problems(job, checked):
+    for problem in _problems(job, checked, base_url_hosts):
         raise UnusableRequest(problem)
     return checked
 
 
-def _problems(job: CheckInput, checked: CheckedJob) -> Iterator[str]:
+def _problems(job: CheckInput, checked: CheckedJob, base_url_hosts: Hosts) -> Iterator[str]:
     yield from _roles(checked)
     yield from _kwargs(job, checked)
     yield from _mapping(job, checked.signature)
     yield from _rows(job)
     yield from _models(job)
+    yield from _endpoints(job, base_url_hosts)
     yield from _splits(job, checked)
     yield from _optimizer(job, checked)
 
@@ -131,6 +134,16 @@ def _models(job: CheckInput) -> Iterator[str]:
     for role, model in job.models.items():
         if problem := model_rules.objection(model.name, model.temperature, model.max_tokens):
             yield f"{job.fields.models[role]}: {problem}."
+
+
+def _endpoints(job: CheckInput, hosts: Hosts) -> Iterator[str]:
+    """A model without a base_url is asked at its provider's own endpoint, which needs no listing."""
+    if not hosts:
+        return
+    for role, model in job.models.items():
+        for path, url in refused_urls(model.base_url, model.extra, hosts):
+            field = f"{job.fields.models[role]}.{path.replace('base_url', job.fields.base_url, 1)}"
+            yield f"{field}: this service asks no models at '{url}'. Allowed hosts: {', '.join(hosts)}."
 
 
 def _splits(job: CheckInput, checked: CheckedJob) -> Iterator[str]:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 _WORDS = frozenset(
     {"key", "apikey", "token", "secret", "password", "credential", "authorization"}
@@ -63,6 +63,16 @@ def public_url(url: str) -> str:
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
+def user_part(url: str) -> str:
+    """`user:password` as its owner wrote it, percent signs resolved; empty where there is none."""
+    return unquote(urlsplit(url).netloc.rpartition("@")[0])
+
+
+def without_user_part(url: str) -> str:
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
 def paths(value: Any, path: str) -> Iterator[str]:
     """Where credentials are in `value`, which the client calls `path`."""
     _, taken = _split(value, withhold_strings=False)
@@ -79,6 +89,10 @@ def config_paths(config: Mapping[str, Any], path: str) -> Iterator[str]:
 
 def is_credential_name(name: str) -> bool:
     return not _WORDS.isdisjoint(words(name))
+
+
+def holds_headers(name: str) -> bool:
+    return _HEADERS in words(name)
 
 
 def words(name: str) -> set[str]:
@@ -100,7 +114,7 @@ def _split(value: Any, *, withhold_strings: bool) -> tuple[Any, Any]:
 def _split_object(value: Mapping[str, Any], withhold_strings: bool) -> tuple[Any, Any]:
     kept, taken = {}, {}
     for name, item in value.items():
-        if _HEADERS in words(name) and item is not None:
+        if holds_headers(name) and item is not None:
             taken[name] = item
             continue
         public, secret = _split(item, withhold_strings=withhold_strings or is_credential_name(name))

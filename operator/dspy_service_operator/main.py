@@ -8,6 +8,7 @@ import sys
 import kopf
 
 from dspy_service_core import checks
+from dspy_service_core.endpoints import Hosts
 from dspy_service_core.errors import ServiceError
 from dspy_service_core.job import OptimizationJobSpec
 from dspy_service_core.kube import config as kube_config
@@ -48,7 +49,8 @@ async def run(settings: OperatorSettings, stop: asyncio.Event | None = None) -> 
     store = open_store(settings.store_url) if settings.store_url else None
     client = HttpKubeClient(cluster, connections=settings.workers + _SPARE_CONNECTIONS)
     registry = Registry.load(settings.registry or None)
-    operator = Controller(client, settings, make_check(registry), registry, store, client.server_time)
+    check = make_check(registry, settings.allowed_base_url_hosts)
+    operator = Controller(client, settings, check, registry, store, client.server_time)
     try:
         await _wait_for_cluster(client, operator)
         async with operator.running():
@@ -65,9 +67,9 @@ async def run(settings: OperatorSettings, stop: asyncio.Event | None = None) -> 
         await client.close()
 
 
-def make_check(registry: Registry) -> Check:
+def make_check(registry: Registry, base_url_hosts: Hosts = ()) -> Check:
     def check(spec: OptimizationJobSpec, rows: Rows | None, signature: str | None, metric: str | None) -> object:
-        return checks.check(checks.spec_input(spec, rows, signature, metric), registry)
+        return checks.check(checks.spec_input(spec, rows, signature, metric), registry, base_url_hosts)
 
     return check
 

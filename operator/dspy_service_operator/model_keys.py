@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from dspy_service_core import names
+from dspy_service_core.endpoints import is_listed
 from dspy_service_core.job import KeyRef, Model, Models
 from dspy_service_operator.settings import OperatorSettings
 
@@ -23,8 +24,6 @@ _VARIABLES = {
     "vertex_ai": "GOOGLE_API_KEY",
 }
 """Where the variable's name is not `<PROVIDER>_API_KEY`."""
-_PLAIN_URL = re.compile(r"https?://(?P<host>[a-z0-9.-]+|\[[0-9a-f:]+\])(:[0-9]{1,5})?(/[^\\@]*)?", re.IGNORECASE)
-"""Anything odder than this is read differently by different libraries, and gets no key."""
 _ENDPOINTS = frozenset({"api_base", "base_url"})
 """Keyword arguments of dspy.LM by which `extra` would send the call elsewhere."""
 
@@ -69,15 +68,7 @@ def _roles(models: Models) -> Iterator[tuple[str, Model]]:
 def _gets_service_key(model: Model, settings: OperatorSettings) -> bool:
     if _ENDPOINTS & model.extra.keys():
         return False
-    return not model.base_url or _is_listed(model.base_url, settings.key_hosts)
-
-
-def _is_listed(url: str, hosts: tuple[str, ...]) -> bool:
-    match = _PLAIN_URL.fullmatch(url)
-    if match is None:
-        return False
-    host = match["host"].lower().strip("[]")
-    return any(host == entry or (entry.startswith("*.") and host.endswith(entry[1:])) for entry in hosts)
+    return not model.base_url or is_listed(model.base_url, settings.key_hosts)
 
 
 def _from_secret(variable: str, secret: str, key: str, *, optional: bool = False) -> dict[str, Any]:

@@ -151,6 +151,11 @@ class OperatorSettings(BaseSettings):
         description="Hosts of a model's base_url that get the service's own keys, separated by commas; *.example.org "
         "means every host below it. The provider's own endpoint always does.",
     )
+    allowed_base_url_hosts: Words = Field(
+        default=(),
+        description="Hosts that a model's base_url may name, separated by commas; *.example.org means every host below "
+        "it. A model without a base_url is asked at its provider's own endpoint. Empty: any.",
+    )
     uri_prefixes: Words = Field(
         default=(), description="Prefixes of the URIs that datasets may be read from, separated by commas."
     )

@@ -9,11 +9,12 @@ import base64
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
-from urllib.parse import parse_qsl, quote, quote_plus, urlsplit
+from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
 import orjson
 
 from dspy_service_core import names
+from dspy_service_core.credentials import user_part
 
 MARK = "[redacted]"
 SHORTEST = 8
@@ -87,7 +88,10 @@ def _url_secrets(text: str) -> Iterator[str]:
     except ValueError:
         return
     if parts.scheme and parts.netloc:
-        yield from (part for part in (parts.username, parts.password) if part)
+        written = [part for part in (parts.username, parts.password) if part]
+        yield from written
+        yield from map(unquote, written)
+        yield user_part(text)  # whole: the header that it becomes holds it in base64
         yield from (value for _, value in parse_qsl(parts.query))
 
 

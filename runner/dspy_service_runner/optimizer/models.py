@@ -6,6 +6,7 @@ memory: until a gateway holds them, the docs say so.)
 
 import json
 import logging
+from base64 import b64encode
 from collections.abc import Iterable, MutableMapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,9 +15,10 @@ import dspy
 from dspy.utils import exceptions as lm_errors
 
 from dspy_service_core import names
-from dspy_service_core.credentials import merge, public_url
+from dspy_service_core.credentials import merge, public_url, user_part, without_user_part
 from dspy_service_core.job import Model, Models
 from dspy_service_core.model_rules import temperature
+from dspy_service_core.payload_rules import OWN_FIELDS
 from dspy_service_runner.optimizer.failures import JobFailed, first_line
 from dspy_service_runner.optimizer.usage import Usage
 
@@ -103,7 +105,7 @@ def build(models: Models, credentials: dict[str, Credentials], usage: Usage) -> 
 
 
 def _build(role: str, model: Model, credentials: Credentials, usage: Usage) -> dspy.LM:
-    kwargs = _kwargs(model, credentials)
+    kwargs = _kwargs(role, model, credentials)
     try:
         lm = CountedLM(model.name, **kwargs)
     except Exception as error:
@@ -112,11 +114,14 @@ def _build(role: str, model: Model, credentials: Credentials, usage: Usage) -> d
     return lm
 
 
-def _kwargs(model: Model, credentials: Credentials) -> dict[str, Any]:
-    kwargs: dict[str, Any] = merge(dict(model.extra), credentials.extra or {})
+def _kwargs(role: str, model: Model, credentials: Credentials) -> dict[str, Any]:
+    if trouble := _trouble(model, credentials):
+        raise JobFailed("InvalidModel", f"The credentials of the {role} model hold {trouble}.")
+    extra: dict[str, Any] = merge(dict(model.extra), credentials.extra or {})
     base_url = credentials.base_url or model.base_url
+    kwargs = _with_basic_authorization(extra, user_part(base_url))
     given = {
-        "api_base": base_url or None,
+        "api_base": without_user_part(base_url) or None,
         "model_type": model.model_type,
         "temperature": _temperature(model),
         "max_tokens": model.max_tokens,
@@ -126,6 +131,24 @@ def _kwargs(model: Model, credentials: Credentials) -> dict[str, Any]:
     if credentials.api_key or base_url:
         kwargs.setdefault("api_key", credentials.api_key or NO_KEY)
     return kwargs
+
+
+def _trouble(model: Model, credentials: Credentials) -> str:
+    """Where a model is asked was checked in the spec: a Secret adds credentials to it, and nothing else."""
+    if credentials.base_url and public_url(credentials.base_url) != public_url(model.base_url):
+        return "another endpoint than its baseUrl"
+    foreign = sorted(OWN_FIELDS.keys() & (credentials.extra or {}).keys())
+    return f"'{foreign[0]}', which belongs into the model's settings" if foreign else ""
+
+
+def _with_basic_authorization(extra: dict[str, Any], user: str) -> dict[str, Any]:
+    """The user part of a URL as the header that it stands for: dspy would look the whole authority up as a host."""
+    headers = extra.get("extra_headers") or {}
+    named = {str(name).lower() for group in (headers, extra.get("headers") or {}) for name in group}
+    if not user or "authorization" in named:
+        return extra
+    pair = user if ":" in user else f"{user}:"
+    return extra | {"extra_headers": {**headers, "Authorization": f"Basic {b64encode(pair.encode()).decode()}"}}
 
 
 def _temperature(model: Model) -> float:

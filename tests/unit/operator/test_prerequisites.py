@@ -21,11 +21,11 @@ USABLE_LABEL = {names.LABEL_MODEL_KEY: "true"}
 
 async def look(*objects: tuple[Any, dict[str, Any]], name: str = "tickets", **spec: Any) -> Prerequisites:
     """With the submit's own checks."""
-    settings = OperatorSettings(allowed_images="acme/,registry.example.org/")
+    settings = OperatorSettings(allowed_images="acme/,registry.example.org/", allowed_base_url_hosts="*.example.org")
     harness = Harness()
     for resource, body in objects:
         harness.api.add(resource, body)
-    check = PrerequisiteCheck(harness.api, make_check(Registry.load()), settings)
+    check = PrerequisiteCheck(harness.api, make_check(Registry.load(), settings.allowed_base_url_hosts), settings)
     return await check.look(make_raw(name, **spec))
 
 
@@ -56,6 +56,7 @@ async def test_a_usable_job_has_all_that_it_needs():
         ({"dataset": {"rows": [{"text": "a"}]}}, "label"),
         ({"split": {"train": "0.5", "val": "0.1", "test": "0.1"}}, "split"),
         ({"run": {"image": "evil/image"}}, "evil/image"),
+        ({"models": {"default": {"name": "x", "baseUrl": "http://evil.org"}}}, "spec.models.default.baseUrl"),
         ({"name": "x" * (LONGEST_NAME + 1)}, "longer than"),
         ({"name": UUID}, "HTTP API's own"),
         ({"name": f"job-{UUID}"}, "HTTP API's own"),

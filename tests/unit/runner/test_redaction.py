@@ -41,6 +41,7 @@ FORMS = [
     "canary-nested",
     "canary-not-json",
     base64.b64encode(b"canary-bearer-token").decode(),
+    base64.b64encode(b"user:canary-password").decode(),
 ]
 
 

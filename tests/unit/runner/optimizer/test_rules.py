@@ -1,5 +1,6 @@
 """The optimizer's pure rules, as tables: splits, scores, credentials, temperatures, names, totals."""
 
+import base64
 import json
 import random
 from pathlib import Path
@@ -116,6 +117,14 @@ def test_a_program_that_failed_is_no_fault_of_the_metric() -> None:
     assert metric.errors == 0
 
 
+def withheld(**document: Any) -> dict[str, str]:
+    return {"DSPY_SERVICE_CREDENTIALS_DEFAULT": json.dumps(document)}
+
+
+def basic(pair: str) -> str:
+    return f"Basic {base64.b64encode(pair.encode()).decode()}"
+
+
 def models_of(default: dict[str, Any], environment: dict[str, str] | None = None) -> Any:
     variables = dict(environment or {})
     built = build(Models.model_validate({"default": default}), take_credentials(variables), Usage())
@@ -141,7 +150,22 @@ def models_of(default: dict[str, Any], environment: dict[str, str] | None = None
         (
             {"name": "openai/x", "baseUrl": "http://h/v1"},
             {"DSPY_SERVICE_CREDENTIALS_DEFAULT": '{"base_url": "http://u:p@h/v1?q=s"}'},
-            {"api_base": "http://u:p@h/v1?q=s"},
+            {"api_base": "http://h/v1?q=s", "extra_headers": {"Authorization": basic("u:p")}},
+        ),
+        (
+            {"name": "openai/x", "baseUrl": "http://h/v1"},
+            {"DSPY_SERVICE_CREDENTIALS_DEFAULT": '{"base_url": "http://a%40b:p%3Aw@h/v1"}'},
+            {"api_base": "http://h/v1", "extra_headers": {"Authorization": basic("a@b:p:w")}},
+        ),
+        (
+            {"name": "openai/x", "baseUrl": "http://h/v1"},
+            withheld(base_url="http://u@h/v1", extra={"extra_headers": {"X": "y"}}),
+            {"api_base": "http://h/v1", "extra_headers": {"X": "y", "Authorization": basic("u:")}},
+        ),
+        (
+            {"name": "openai/x", "baseUrl": "http://h/v1"},
+            withheld(base_url="http://u:p@h/v1", extra={"headers": {"authorization": "mine"}}),
+            {"api_base": "http://h/v1", "extra_headers": None, "headers": {"authorization": "mine"}},
         ),
     ],
 )
@@ -150,6 +174,20 @@ def test_models_are_built_as_asked(
 ) -> None:
     kwargs = models_of(model, environment).kwargs
     assert {name: kwargs.get(name) for name in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("document", "said"),
+    [
+        ({"base_url": "http://u:p@elsewhere/v1"}, "another endpoint than its baseUrl"),
+        ({"base_url": "http://h/v2"}, "another endpoint than its baseUrl"),
+        ({"extra": {"api_base": "http://elsewhere/v1"}}, "'api_base', which belongs into the model's settings"),
+    ],
+)
+def test_a_secret_sends_a_model_s_calls_nowhere_else(document: dict[str, Any], said: str) -> None:
+    with pytest.raises(JobFailed, match=said) as raised:
+        models_of({"name": "openai/x", "baseUrl": "http://h/v1"}, withheld(**document))
+    assert raised.value.reason == "InvalidModel"
 
 
 def test_a_temperature_that_dspy_refuses_is_the_model_s_fault() -> None:

@@ -29,7 +29,7 @@ def test_an_alias_of_the_operator_s_runs_with_its_defaults_and_a_job_s_own(
     with service(env={"DSPY_SERVICE_REGISTRY": str(registry)}) as running:
         assert "two-labels" in httpx.get(f"{running.url}/health").json()["registered_assets"]["optimizers"]
         bodies = [payload(12, model.url, **ours, optimizer_kwargs=kwargs) for kwargs in ({}, {"k": 3})]
-        answers = [ended(running.url, job_id) for job_id in [submit(running.url, body) for body in bodies]]
+        answers = [ended(running.http, job_id) for job_id in [submit(running.http, body) for body in bodies]]
 
     assert [answer["status"] for answer in answers] == ["success", "success"], [answer["message"] for answer in answers]
     results = [answer["result"] for answer in answers]

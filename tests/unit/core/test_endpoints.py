@@ -1,0 +1,86 @@
+"""Which endpoints a list of hosts covers, and where a model's settings may hide one."""
+
+from typing import Any
+
+import orjson
+import pytest
+
+from dspy_service_core import registry
+from dspy_service_core.checks import check, request_input, spec_input
+from dspy_service_core.endpoints import is_listed, refused_urls
+from dspy_service_core.errors import UnusableRequest
+from dspy_service_core.job import OptimizationJobSpec
+from dspy_service_core.payload import parse_run_request
+from run_requests import METRIC, SIGNATURE, run_request, ticket_rows
+
+HOSTS = ("localhost", "*.Models.example.org", "::1")
+
+
+@pytest.mark.parametrize(
+    "url", ["http://localhost/v1", "https://LOCALHOST:1/", "http://a.b.models.example.org/v1", "http://[::1]:80/v1"]
+)
+def test_listed(url: str) -> None:
+    assert is_listed(url, HOSTS)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("http://models.example.org", "http://localhost.evil.org", "http://evil.org/localhost", "ftp://localhost"),
+        *("http://localhost\\@evil.org", "http://evil.org#localhost", "localhost", "", "http://[::2]/v1"),
+    ],
+)
+def test_not_listed(url: str) -> None:
+    assert not is_listed(url, HOSTS)
+
+
+@pytest.mark.parametrize(
+    ("extra", "found"),
+    [
+        ({"fallbacks": [{"model": "b", "api_base": "https://u:p@evil.org/v1?k=s"}]}, "extra.fallbacks[0].api_base"),
+        ({"azure_endpoint": " HTTPS://evil.org"}, "extra.azure_endpoint"),
+        ({"any": {"deep": ["http://["]}}, "extra.any.deep[0]"),
+        ({"fallbacks": [{"api_base": "http://localhost/v1"}]}, None),
+        ({"extra_headers": {"HTTP-Referer": "https://our.site"}, "stop": "https", "seed": 3}, None),
+    ],
+)
+def test_settings_further_down_are_looked_at_too(extra: dict[str, Any], found: str | None) -> None:
+    refused = list(refused_urls(None, extra, HOSTS))
+    assert [path for path, _ in refused] == ([found] if found else [])
+    assert "u:p" not in str(refused)
+
+
+def test_a_request_is_refused_by_its_field_and_what_is_allowed() -> None:
+    elsewhere = {"name": "openai/x", "base_url": "http://user:secret@evil.org:80/v1?key=secret"}
+    request = parse_run_request(orjson.dumps(run_request(prompt_model_config=elsewhere)))
+    with pytest.raises(UnusableRequest) as refused:
+        check(request_input(request), registry.default(), HOSTS)
+    assert str(refused.value) == (
+        "prompt_model_config.base_url: this service asks no models at 'http://evil.org:80/v1'. "
+        "Allowed hosts: localhost, *.Models.example.org, ::1."
+    )
+
+
+def test_a_resource_is_refused_alike() -> None:
+    spec = {
+        "module": {"name": "cot"},
+        "optimizer": {"name": "dspy.LabeledFewShot"},
+        "signature": {"code": SIGNATURE},
+        "metric": {"code": METRIC},
+        "dataset": {"rows": ticket_rows(40)},
+        "columns": {"inputs": {"text": "text"}, "outputs": {"label": "label"}},
+        "models": {"default": {"name": "openai/x", "baseUrl": "http://evil.org/v1"}},
+    }
+    with pytest.raises(UnusableRequest, match=r"^spec\.models\.default\.baseUrl: this service asks no models at"):
+        check(spec_input(OptimizationJobSpec.model_validate(spec)), registry.default(), HOSTS)
+
+
+@pytest.mark.parametrize("base_url", [None, "http://localhost:11434/v1"])
+def test_providers_and_listed_hosts_are_accepted(base_url: str | None) -> None:
+    request = parse_run_request(orjson.dumps(run_request(model_config={"name": "openai/x", "base_url": base_url})))
+    check(request_input(request), registry.default(), HOSTS)
+
+
+def test_without_a_list_any_host_is_accepted() -> None:
+    request = parse_run_request(orjson.dumps(run_request(model_config={"name": "x", "base_url": "http://evil.org"})))
+    check(request_input(request), registry.default())
