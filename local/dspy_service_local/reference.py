@@ -1,5 +1,5 @@
 """Writes the reference pages of `docs/` from the code: settings from their declarations, the
-resource from its CRD, the API from its OpenAPI document.
+resource from its CRD, the API from its OpenAPI document, the chart's values from their comments.
 
 `--check` fails when a page is stale, so a setting or a field cannot be added without its documentation.
 """
@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 
 from dspy_service_api import settings as api
 from dspy_service_core import names
-from dspy_service_local import reference_api
+from dspy_service_local import reference_api, reference_chart
 from dspy_service_local import settings as local
 from dspy_service_operator import settings as operator
 from dspy_service_runner.optimizer import settings as optimizer
@@ -49,13 +49,13 @@ def configuration() -> str:
 
 def _part(title: str, prefix: str, model: type[BaseModel]) -> str:
     rows = "".join(
-        f"| `{_variable(prefix, name, field)}` | {_default(field)} | {_cell(field.description or '')} |\n"
+        f"| `{variable(prefix, name, field)}` | {_default(field)} | {_cell(field.description or '')} |\n"
         for name, field in model.model_fields.items()
     )
     return f"\n## {title}\n\n| variable | default | meaning |\n|---|---|---|\n{rows}"
 
 
-def _variable(prefix: str, name: str, field: FieldInfo) -> str:
+def variable(prefix: str, name: str, field: FieldInfo) -> str:
     """An alias that is written in capitals is the variable itself (KUBECONFIG)."""
     alias = field.validation_alias
     choices = alias.choices if isinstance(alias, AliasChoices) else [alias]
@@ -106,7 +106,12 @@ def _cell(text: str) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    texts = {"api.md": reference_api.page(), "configuration.md": configuration(), "resource.md": resource()}
+    texts = {
+        "api.md": reference_api.page(),
+        "chart.md": reference_chart.page(),
+        "configuration.md": configuration(),
+        "resource.md": resource(),
+    }
     pages = {ROOT / "docs" / name: text for name, text in texts.items()}
     if "--write" in arguments:
         for path, text in pages.items():
