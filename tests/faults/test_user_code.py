@@ -13,13 +13,14 @@ import pytest
 from payloads import payload, rows
 from scripted_lm import ScriptedServer
 from waiting import wait_for
-from whole_jobs import ended, job, submit
+from whole_jobs import ended, job, numbered, submit
 from whole_service import Service, service
 
 pytestmark = pytest.mark.faults
 
 MIB = 2**20
 LOG_QUOTA = 1_000_000
+STORE = Path("volumes", "default", "dspy-service-store", "default")
 LIMITS = {
     "DSPY_SERVICE_RUNNER_LIMITS": '{"memory": "800Mi"}',
     "DSPY_SERVICE_LOG_QUOTA_BYTES": str(LOG_QUOTA),
@@ -119,9 +120,10 @@ def test_closing_the_output_costs_the_output_alone(running: Service, model: Scri
     assert answer["logs"]
 
 
-def test_a_flood_of_lines_ends_with_a_marker(running: Service, model: ScriptedServer) -> None:
+def test_ten_million_lines_end_with_the_right_result_and_a_marker(running: Service, model: ScriptedServer) -> None:
     flood = "if not vars(sys).setdefault('flooded', []):\n    sys.flooded.append(1)\n"
-    flood += "    for n in range(1_000_000): print('line', n)"
+    flood += "    for n in range(10_000_000): print('line', n)"
+    quiet = ended(running.http, submit(running.http, body(model, "pass")))
     job_id = submit(running.http, body(model, flood))
     slowest = 0.0
 
@@ -132,13 +134,21 @@ def test_a_flood_of_lines_ends_with_a_marker(running: Service, model: ScriptedSe
         slowest = max(slowest, time.monotonic() - begun)
         return status in ("success", "failed")
 
-    wait_for(over, timeout=120, interval=0.1, what="the flood to end")
+    wait_for(over, timeout=200, interval=0.1, what="the flood to end")
     answer = job(running.http, job_id)
     assert answer["status"] == "success", answer["message"]
-    markers = [entry["message"] for entry in answer["logs"] if "quota" in entry["message"]]
-    assert markers, answer["logs"][-3:]
-    assert str(LOG_QUOTA) in markers[0]
-    assert _bytes_below(running.data_dir / "volumes") < 20 * LOG_QUOTA
+    for name in ("baseline_test_metric", "optimized_test_metric", "split_counts"):
+        assert answer["result"][name] == quiet["result"][name]
+    assert answer["result"]["program_artifact"]["program_pickle_base64"]
+    entries = numbered(running.http, job_id, "logs")
+    assert [entry["n"] for entry in entries] == list(range(1, len(entries) + 1))
+    lines = [entry["message"] for entry in entries if entry["message"].startswith("line ")]
+    assert lines == [f"line {n}" for n in range(len(lines))], "what is kept is the beginning, whole and in order"
+    markers = [entry["message"] for entry in entries if "quota" in entry["message"]]
+    assert markers, entries[-3:]
+    assert all(str(LOG_QUOTA) in marker for marker in markers), markers
+    assert _bytes_below(running.data_dir / STORE / "jobs" / job_id / "logs") < 2 * LOG_QUOTA
+    assert _bytes_below(running.data_dir / STORE) < 20 * LOG_QUOTA
     assert slowest < httpx.Timeout(5).read, "an answer came later than clients wait by default"
 
 
