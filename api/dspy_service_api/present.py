@@ -112,7 +112,7 @@ def message(record: JobRecord, position: int) -> str:
         case "success":
             return STOPPED_MESSAGE if record.end and record.end.stopped_early else SUCCESS_MESSAGE
         case "running":
-            return record.last_event or record.message or "Running."
+            return record.message or "Running."
         case "pending":
             return _waiting(record, position)
         case "validating":

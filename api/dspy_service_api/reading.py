@@ -65,7 +65,6 @@ def record_of(obj: Object) -> JobRecord:
         shuffle=split.get("shuffle", True),
         seed=_seed(split.get("seed"), metadata),
         eta_seconds=_number((run.get("progress") or {}).get("etaSeconds")),
-        last_event=intern(events["last"][-1]["event"]) if events.get("last") else "",
         metrics=_json(run.get("metrics")),
         events=_stream(events, "last", keep_tails),
         logs=_stream(run.get("logs") or {}, "tail", keep_tails),
@@ -101,7 +100,7 @@ def _message(phase: str, status: Mapping[str, Any], run: Mapping[str, Any]) -> s
     own, reported = status.get("message") or "", result.get("message") or ""
     if phase in FINAL_PHASES:
         return own or reported or _condition_message(phase, status)
-    return own or run.get("message") or ""
+    return own or intern(run.get("message") or "")
 
 
 def _condition_message(phase: str, status: Mapping[str, Any]) -> str:

@@ -67,7 +67,7 @@ class JobRecord:
     finished: bool
     suspended: bool
     message: str
-    """The operator's word, or the reporter's."""
+    """The operator's word, or the reporter's: while it runs, the last event's name, or what is wrong with the store."""
     started_at: str | None
     completed_at: str | None
     attempted: bool
@@ -84,7 +84,6 @@ class JobRecord:
     seed: int
     """The one used: given, drawn, or derived."""
     eta_seconds: float | None
-    last_event: str
     metrics: Json
     events: Stream
     logs: Stream

@@ -9,8 +9,6 @@ from typing import Any
 
 import pytest
 
-from dspy_service_core.kube.resources import OPTIMIZATION_JOBS
-from kube_http import KubeHttp
 from payloads import METRIC, payload
 from scripted_lm import ScriptedServer
 from waiting import wait_for
@@ -58,6 +56,18 @@ def away(store: Path) -> Iterator[None]:
     store.with_suffix(".away").rename(store)
 
 
+@contextmanager
+def read_only(store: Path) -> Iterator[None]:
+    """For the pod too, which holds a mount of its own of the job's folder: a rename would not be seen there."""
+
+    def remounted(how: str) -> bool:  # busy as long as somebody writes
+        return subprocess.run(["mount", "-o", f"remount,{how}", str(store)], capture_output=True).returncode == 0
+
+    wait_for(lambda: remounted("ro"), what="the store to become read-only")
+    yield
+    wait_for(lambda: remounted("rw"), what="the store to become writable")
+
+
 def test_a_full_store_is_said_and_waited_for(model: ScriptedServer, small_store: Path) -> None:
     with service(data_dir=small_store) as running:
         job_id = submit(running.http, payload(60, model.url, metric_code=CHATTY))
@@ -65,6 +75,7 @@ def test_a_full_store_is_said_and_waited_for(model: ScriptedServer, small_store:
         with full(small_store / STORE):
             said = wait_for(lambda: _trouble(running, job_id), timeout=60, what="the job to say that its store is full")
             assert "space" in said.lower(), said
+            assert job(running.http, job_id)["message"] == said
             served = running.http.get(f"/jobs/{job_id}/artifact")
             assert served.status_code in (404, 409, 503), served.text
             refused = running.http.post("/run", content=payload(200, model.url), timeout=30)
@@ -96,6 +107,24 @@ def test_a_store_that_is_away_is_said_and_back_again(model: ScriptedServer, tmp_
         assert ended(running.http, submit(running.http, payload(200, model.url)))["status"] == "success"
 
 
+def test_a_running_job_says_that_its_store_takes_nothing_until_it_does(
+    model: ScriptedServer, small_store: Path
+) -> None:
+    with service(data_dir=small_store) as running:
+        model.latency = 0.2
+        job_id = submit(running.http, payload(60, model.url, metric_code=CHATTY))
+        reached(running.http, job_id, {"running"})
+        with read_only(small_store / STORE):
+            said = wait_for(lambda: _trouble(running, job_id), timeout=60, what="the job to say what its store does")
+            assert job(running.http, job_id)["message"] == said
+        wait_for(lambda: not _trouble(running, job_id), timeout=60, what="the job to say again what it does")
+        model.latency = 0.0
+        answer = ended(running.http, job_id)
+        assert answer["status"] == "success", answer["message"]
+        entries = numbered(running.http, job_id, "logs")
+        assert [entry["n"] for entry in entries] == list(range(1, len(entries) + 1))
+
+
 def _whole(answer: Any, before: Any, part: str) -> bool:
     parts: dict[str, Callable[[], bool]] = {
         "": lambda: answer == before,
@@ -111,8 +140,7 @@ def _count(running: Service) -> int:
 
 
 def _trouble(running: Service, job_id: str) -> str:
-    """What the reporter says in the resource's status."""
-    with KubeHttp(running.kubeconfig) as cluster:
-        status = cluster.get(OPTIMIZATION_JOBS.path("default", f"job-{job_id}")).json()["status"]
-    message = str(status.get("run", {}).get("message") or "")
-    return message if "trying again" in message else ""
+    """What clients are told of a running job's store."""
+    summary = job(running.http, job_id, "/summary")
+    assert summary["status"] == "running", summary
+    return str(summary["message"]) if "trying again" in summary["message"] else ""

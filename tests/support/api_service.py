@@ -169,6 +169,7 @@ def running(logs: int = 0, last_events: int = 0, **run: Any) -> Object:
             "metrics": {"baseline_test_metric": 50.0},
             "events": {"count": last_events, "last": numbered_events[-5:]},
             "logs": {"count": logs, "tail": numbered[-20:]},
+            "message": numbered_events[-1]["event"] if numbered_events else "",
             **run,
         },
     }

@@ -99,6 +99,13 @@ async def test_a_running_job_shows_its_last_event_and_what_remains(api: Harness)
     assert (await answer(api, "/jobs/tickets/summary"))["elapsed_seconds"] is None
 
 
+async def test_a_running_job_says_what_is_wrong_with_its_store(api: Harness) -> None:
+    trouble = "No space left on device; trying again"
+    await api.job("tickets", running(3, 2, message=trouble))
+    for path in ("/jobs/tickets", "/jobs/tickets/summary"):
+        assert (await answer(api, path))["message"] == trouble
+
+
 @pytest.mark.parametrize(
     ("stored", "count", "seen"),
     [
