@@ -26,6 +26,9 @@ _KEPT = (
 )
 _DROPPED = frozenset({"title", "default", "required", "properties", "items", "additionalProperties", "propertyNames"})
 _FREE = {"x-kubernetes-preserve-unknown-fields": True}
+_INT64 = {"minimum": -(2**63), "maximum": 2**63 - 1}
+"""Said by the format. As bounds they would refuse every integer: an API server reads bounds as doubles, and the double
+next to the maximum is one more than it can hold."""
 
 
 class UnsupportedSchema(Exception):
@@ -54,7 +57,7 @@ class _Inliner:
         if "type" not in schema:
             return result | _FREE
         if schema["type"] == "integer":
-            result["format"] = "int64"
+            result = {key: value for key, value in result.items() if _INT64.get(key) != value} | {"format": "int64"}
         if schema["type"] == "array":
             result |= {"items": self.inline(schema["items"]), "x-kubernetes-list-type": "atomic"}
         if schema["type"] == "object":

@@ -41,6 +41,12 @@ def test_kwargs_and_rows_are_kept_as_they_are(http: KubeHttp, namespace: str) ->
     assert spec["dataset"]["rows"] == rows
 
 
+@pytest.mark.parametrize("seed", [0, 7, -(2**63), 2**63 - 1])
+def test_every_seed_of_64_bits_is_taken(http: KubeHttp, namespace: str, seed: int) -> None:
+    split = {"train": "0.7", "val": "0.15", "test": "0.15", "seed": seed}
+    assert ok(http.post(_path(namespace), _job(split=split)))["spec"]["split"]["seed"] == seed
+
+
 @pytest.mark.parametrize("field", ["module", "optimizer", "signature", "metric", "dataset", "columns", "models"])
 def test_the_spec_stays(http: KubeHttp, namespace: str, field: str) -> None:
     job = ok(http.post(_path(namespace), _job()))
