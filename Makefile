@@ -81,6 +81,19 @@ images: $(READY)
 base-image:
 	@cluster/base-image
 
+.PHONY: control-plane control-plane-down conformance
+
+# etcd, API server and controllers as processes: ready in under 10 s. KUBERNETES_VERSION=v1.30.14 for another version.
+control-plane:
+	@cluster/control-plane up
+
+control-plane-down:
+	@cluster/control-plane down
+
+# The conformance suite on the embedded API server and on real ones, the oldest supported version among them.
+conformance: $(READY)
+	cluster/conformance $(ARGS)
+
 bench: $(READY)
 	PYTHONPATH=tests/support $(BIN)/python bench/run.py $(ARGS)
 

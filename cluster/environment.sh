@@ -5,10 +5,15 @@
 # Three places: the cache (built once a version, kept, shared by all checkouts of a user), the run folder (one machine's
 # own dockerd) and the state of this checkout. Deleting the cache costs minutes, deleting the state after `down` nothing.
 
+# shellcheck source=versions.sh
+. "$(dirname "${BASH_SOURCE[0]}")/versions.sh"
+
 PROJECT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/dspy-service
 RUN=/run/dspy-service
 STATE=$PROJECT/.cluster
+# What went wrong is exported to here.
+LOGS=${LOGS:-$STATE/logs}
 # kubectl, kind and helm where the machine has none.
 TOOLS=$CACHE/bin
 
@@ -48,11 +53,11 @@ wait_until() {
     done
 }
 
-# end PID SECONDS: asks a process that we started to end, and insists after a while. Its pid may be of another by now,
-# which is why the name is asked for.
+# end PID NAME SECONDS: asks a process that we started to end, and insists after a while. Its pid may be of another by
+# now, which is why its name (the kernel keeps 15 letters of it) is asked for.
 end() {
     local pid=$1 name=$2 seconds=${3:-20}
-    [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = "$name" ] || return 0
+    [ "$(cat "/proc/$pid/comm" 2>/dev/null)" = "${name:0:15}" ] || return 0
     kill "$pid"
     wait_until "$seconds" gone "$pid" || kill -9 "$pid"
     wait_until 5 gone "$pid"

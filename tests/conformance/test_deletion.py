@@ -8,6 +8,9 @@ from kube_http import JSON_PATCH, KubeHttp, ok, refused
 from waiting import wait_for
 from widgets import API_VERSION, collection, widget
 
+_COLLECTED = 150
+"""A real garbage collector looks for new kinds twice a minute, and waits for their caches before it goes on."""
+
 pytestmark = pytest.mark.usefixtures("widgets")
 
 
@@ -69,7 +72,7 @@ def test_dependents_follow_their_owner(http: KubeHttp, namespace: str) -> None:
     owner = ok(http.post(collection(namespace), widget("a")))
     ok(http.post(_config_maps(namespace), _owned(owner, "child")))
     ok(http.delete(f"{collection(namespace)}/a", {"propagationPolicy": "Background"}))
-    wait_for(lambda: _gone(http, f"{_config_maps(namespace)}/child"), timeout=60)
+    wait_for(lambda: _gone(http, f"{_config_maps(namespace)}/child"), timeout=_COLLECTED)
 
 
 @pytest.mark.usefixtures("controllers")
@@ -77,7 +80,7 @@ def test_dependents_of_nobody_are_collected(http: KubeHttp, namespace: str) -> N
     owner = ok(http.post(collection(namespace), widget("a")))
     ok(http.delete(f"{collection(namespace)}/a"))
     ok(http.post(_config_maps(namespace), _owned(owner, "late")))
-    wait_for(lambda: _gone(http, f"{_config_maps(namespace)}/late"), timeout=60)
+    wait_for(lambda: _gone(http, f"{_config_maps(namespace)}/late"), timeout=_COLLECTED)
 
 
 @pytest.mark.usefixtures("controllers")
@@ -88,10 +91,10 @@ def test_a_foreground_deletion_waits_for_dependents(http: KubeHttp, namespace: s
     ok(http.post(_config_maps(namespace), child))
     ok(http.delete(f"{collection(namespace)}/a", {"propagationPolicy": "Foreground"}))
     path = f"{_config_maps(namespace)}/child"
-    wait_for(lambda: "deletionTimestamp" in ok(http.get(path))["metadata"], timeout=60)
+    wait_for(lambda: "deletionTimestamp" in ok(http.get(path))["metadata"], timeout=_COLLECTED)
     assert "foregroundDeletion" in ok(http.get(f"{collection(namespace)}/a"))["metadata"]["finalizers"]
     ok(http.patch(path, {"metadata": {"finalizers": None}}))
-    wait_for(lambda: _gone(http, f"{collection(namespace)}/a"), timeout=60)
+    wait_for(lambda: _gone(http, f"{collection(namespace)}/a"), timeout=_COLLECTED)
 
 
 @pytest.mark.usefixtures("controllers")
@@ -99,7 +102,7 @@ def test_orphans_stay(http: KubeHttp, namespace: str) -> None:
     owner = ok(http.post(collection(namespace), widget("a")))
     ok(http.post(_config_maps(namespace), _owned(owner, "child")))
     ok(http.delete(f"{collection(namespace)}/a", {"propagationPolicy": "Orphan"}))
-    wait_for(lambda: _gone(http, f"{collection(namespace)}/a"), timeout=60)
+    wait_for(lambda: _gone(http, f"{collection(namespace)}/a"), timeout=_COLLECTED)
     assert "ownerReferences" not in ok(http.get(f"{_config_maps(namespace)}/child"))["metadata"]
 
 
@@ -107,7 +110,7 @@ def test_orphans_stay(http: KubeHttp, namespace: str) -> None:
 def test_a_namespace_ends_with_all_that_is_in_it(http: KubeHttp, namespace: str) -> None:
     ok(http.post(collection(namespace), widget("a")))
     ok(http.delete(f"/api/v1/namespaces/{namespace}"))
-    wait_for(lambda: _gone(http, f"/api/v1/namespaces/{namespace}"), timeout=60)
+    wait_for(lambda: _gone(http, f"/api/v1/namespaces/{namespace}"), timeout=_COLLECTED)
     assert _gone(http, f"{collection(namespace)}/a")
 
 
@@ -120,4 +123,4 @@ def test_an_ending_namespace_takes_nothing_new(http: KubeHttp, namespace: str) -
     wait_for(lambda: ok(http.get(f"/api/v1/namespaces/{namespace}"))["status"]["phase"] == "Terminating")
     refused(http.post(collection(namespace), widget("b")), 403, "Forbidden")
     ok(http.patch(f"{collection(namespace)}/a", {"metadata": {"finalizers": None}}))
-    wait_for(lambda: _gone(http, f"/api/v1/namespaces/{namespace}"), timeout=60)
+    wait_for(lambda: _gone(http, f"/api/v1/namespaces/{namespace}"), timeout=_COLLECTED)

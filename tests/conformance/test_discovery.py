@@ -1,6 +1,9 @@
 """What clients ask before they act: discovery, tables, OpenAPI, who they are."""
 
+from pathlib import Path
+
 import pytest
+import yaml
 
 from kube_http import TABLE, KubeHttp, ok, refused
 from widgets import API_VERSION, GROUP, PLURAL, collection, widget
@@ -80,7 +83,11 @@ def test_the_administrator_may(http: KubeHttp) -> None:
     assert ok(http.post("/apis/authorization.k8s.io/v1/selfsubjectaccessreviews", review))["status"]["allowed"] is True
 
 
-def test_without_a_token_nothing_is_told(http: KubeHttp) -> None:
-    if not http.has_token:
-        pytest.skip("this kubeconfig proves itself by certificate, which a wrong token does not undo")
-    refused(http.get("/api/v1/secrets", authorization="Bearer wrong"), 401, "Unauthorized")
+def test_strangers_are_told_nothing(kubeconfig: Path, tmp_path: Path) -> None:
+    document = yaml.safe_load(kubeconfig.read_text())
+    for user in document["users"]:
+        user["user"] = {"token": "wrong"}
+    strange = tmp_path / "kubeconfig"
+    strange.write_text(yaml.safe_dump(document))
+    with KubeHttp(strange) as http:
+        refused(http.get("/api/v1/secrets"), 401, "Unauthorized")

@@ -1,12 +1,11 @@
 """Reading and writing single objects: what is set by whom, and who may overwrite what."""
 
 from datetime import datetime
-from typing import Any
 
 import pytest
 from kubernetes import client
 
-from kube_http import KubeHttp, ok, refused
+from kube_http import APPLY, KubeHttp, ok, refused
 from widgets import API_VERSION, GROUP, PLURAL, collection, widget
 
 pytestmark = pytest.mark.usefixtures("widgets")
@@ -148,7 +147,10 @@ def test_labels_do_not_count_as_a_generation(http: KubeHttp, namespace: str) -> 
 def test_identity_is_not_changed(http: KubeHttp, namespace: str) -> None:
     path = f"{collection(namespace)}/a"
     made = ok(http.post(collection(namespace), widget("a")))
-    refused(http.patch(path, {"metadata": {"uid": "00000000-0000-0000-0000-000000000000"}}), 409, "Conflict")
+    other = {"uid": "00000000-0000-0000-0000-000000000000"}
+    refused(http.patch(path, {"metadata": other}), 422, "Invalid")
+    refused(http.put(path, made | {"metadata": made["metadata"] | other}), 409, "Conflict")
+    ok(http.patch(path, {"metadata": {"creationTimestamp": "2020-01-01T00:00:00Z"}}))
     refused(http.patch(path, {"metadata": {"name": "b"}}), 400, "BadRequest")
     assert ok(http.get(path)) == made
 
@@ -163,9 +165,13 @@ def test_a_dry_run_stores_nothing(http: KubeHttp, namespace: str) -> None:
     assert ok(http.get(path))["spec"]["note"] == "none"
 
 
-@pytest.mark.parametrize("body", [{"apiVersion": "v2"}, {"kind": "Gadget"}])
-def test_the_body_must_be_of_the_paths_kind(http: KubeHttp, namespace: str, body: dict[str, Any]) -> None:
-    refused(http.post(collection(namespace), widget("a") | body), 400, "BadRequest")
+def test_the_body_must_be_of_the_paths_kind(http: KubeHttp, namespace: str) -> None:
+    refused(http.post(collection(namespace), widget("a") | {"apiVersion": "v2"}), 400, "BadRequest")
+    refused(http.post(collection(namespace), widget("a") | {"kind": "Gadget"}), 422, "Invalid")
+    gadget = widget("a") | {"kind": "Gadget"}
+    refused(http.patch(f"{collection(namespace)}/a", gadget, APPLY, fieldManager="tests"), 400, "BadRequest")
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a"}}
+    refused(http.post(f"/api/v1/namespaces/{namespace}/configmaps", secret), 400, "BadRequest")
 
 
 def test_unknown_paths_are_not_found(http: KubeHttp) -> None:

@@ -23,7 +23,6 @@ class KubeHttp:
 
     def __init__(self, kubeconfig: Path) -> None:
         config = from_kubeconfig(kubeconfig)
-        self.has_token = bool(config.tokens.header())
         verify: ssl.SSLContext | bool = config.ssl_context or True
         self._client = httpx.Client(
             base_url=config.server, verify=verify, headers=config.tokens.header(), timeout=30, trust_env=False
@@ -35,11 +34,8 @@ class KubeHttp:
     def __exit__(self, *_: object) -> None:
         self._client.close()
 
-    def get(
-        self, path: str, *, accept: str = "application/json", authorization: str = "", **query: str | int
-    ) -> httpx.Response:
-        headers = {"accept": accept} | ({"authorization": authorization} if authorization else {})
-        return self._client.get(path, params=query, headers=headers)
+    def get(self, path: str, *, accept: str = "application/json", **query: str | int) -> httpx.Response:
+        return self._client.get(path, params=query, headers={"accept": accept})
 
     def post(self, path: str, body: Any, **query: str | int) -> httpx.Response:
         return self._client.post(path, json=body, params=query)

@@ -4,9 +4,11 @@ import re
 import secrets
 import uuid
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from dspy_service_core.kube.errors import KubeError
 from dspy_service_core.kube.protocol import Object
 from dspy_service_local.apiserver import refusals
 from dspy_service_local.apiserver.kinds import Kind
@@ -57,13 +59,21 @@ def checked_body(kind: Kind, body: object) -> Object:
         raise refusals.bad_request(
             f"the API version in the data ({given}) does not match the expected API version ({expected})"
         )
-    if (given := body.get("kind", kind.resource.kind)) != kind.resource.kind:
-        raise refusals.bad_request(f"the kind in the data ({given}) does not match the expected kind")
     metadata = body.get("metadata")
     if not isinstance(metadata, dict | None):
         raise refusals.bad_request("metadata must be an object")
+    if (given := body.get("kind", kind.resource.kind)) != kind.resource.kind:
+        raise _wrong_kind(kind, str(given), str((metadata or {}).get("name", "")))
     ordered = {"apiVersion": expected, "kind": kind.resource.kind, "metadata": dict(metadata or {})}
     return ordered | {key: value for key, value in body.items() if key not in ordered}
+
+
+def _wrong_kind(kind: Kind, given: str, name: str) -> KubeError:
+    """A real server decodes built-in kinds by what they say they are, and custom ones by the path, then validates."""
+    if not kind.custom:
+        return refusals.bad_request(f"the kind in the data ({given}) does not match the expected kind")
+    problem = invalid_value("kind", given, f"must be {kind.resource.kind}")
+    return refusals.invalid(replace(kind.resource, kind=given), name, [problem])
 
 
 def place(metadata: Dict, namespaced: bool, namespace: str, name: str = "") -> None:

@@ -33,6 +33,8 @@ class Options:
     field_validation: str = "Warn"
     applies: bool = False
     """The change is a server-side apply, which has set managedFields itself."""
+    patches: bool = False
+    """The change is a patch of any kind, not a whole object."""
     subresource: str = ""
     guard: Guard | None = None
 
@@ -100,7 +102,7 @@ class Operations:
         old = orjson.loads(row.body)
         new = objects.checked_body(kind, change(old))
         objects.place(new["metadata"], kind.resource.namespaced, namespace, name)
-        updates.require_known(kind, new["metadata"], old["metadata"])
+        updates.require_known(kind, new["metadata"], old["metadata"], patches=options.patches)
         new = updates.within_subresource(kind, new, old, options.subresource, options.applies)
         if "deletionTimestamp" in old["metadata"] and kind.resource == NAMESPACES and options.subresource == "":
             new["spec"] = old.get("spec", {})

@@ -34,6 +34,7 @@ def patch(
     *,
     force: bool = False,
 ) -> Written:
+    options = replace(options, patches=True)
     if media_type == APPLY:
         return _apply(operations, kind, namespace, name, body, options, force=force)
     if media_type not in _PATCHED or (kind.custom and media_type == STRATEGIC):
@@ -50,6 +51,8 @@ def _apply(
 ) -> Written:
     if not isinstance(body, dict) or "apiVersion" not in body or "kind" not in body:
         raise refusals.bad_request("an apply patch must be an object with apiVersion and kind")
+    if (body["apiVersion"], body["kind"]) != (kind.resource.api_version, kind.resource.kind):
+        raise refusals.bad_request(f"invalid object type: {body['apiVersion']}, Kind={body['kind']}")
     config = objects.checked_body(kind, body)
     objects.place(config["metadata"], kind.resource.namespaced, namespace, name)
     options = replace(options, applies=True)

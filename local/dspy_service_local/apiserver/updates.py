@@ -12,17 +12,20 @@ _MOST_BYTES = 1536 * 1024
 """etcd's default limit of a request, which bounds every object."""
 
 
-def require_known(kind: Kind, metadata: dict[str, Any], old: dict[str, Any]) -> None:
-    """The client's idea of which object this is, and of its state, must be true where it has one."""
+def require_known(kind: Kind, metadata: dict[str, Any], old: dict[str, Any], *, patches: bool) -> None:
+    """The client's idea of which object this is, and of its state, must be true where it has one.
+
+    An update that means another object comes too late (a conflict); a patch that says so asks for a change of it.
+    """
     name = old["name"]
-    if (uid := metadata.get("uid")) and uid != old["uid"]:
+    uid = metadata.get("uid")
+    if uid and uid != old["uid"] and not patches:
         why = f"Precondition failed: UID in precondition: {uid}, UID in object meta: {old['uid']}"
         raise refusals.conflict(kind.resource, name, why)
     if (version := metadata.get("resourceVersion")) and version != old["resourceVersion"]:
         raise refusals.modified(kind.resource, name)
-    created = metadata.get("creationTimestamp")
-    if created and created != old["creationTimestamp"]:
-        problem = refusals.invalid_value("metadata.creationTimestamp", created, "field is immutable")
+    if uid and uid != old["uid"]:
+        problem = refusals.invalid_value("metadata.uid", uid, "field is immutable")
         raise refusals.invalid(kind.resource, name, [problem])
 
 
