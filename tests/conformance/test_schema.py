@@ -51,7 +51,7 @@ def test_strict_validation_refuses_unknown_fields(http: KubeHttp, namespace: str
         ({"size": 101}, "spec.size", "FieldValueInvalid", "should be less than or equal to 100"),
         ({"size": None}, "spec.size", "FieldValueRequired", "Required value"),
         ({"colour": "blue"}, "spec.colour", "FieldValueNotSupported", 'supported values: "", "red", "pink"'),
-        ({"note": "x" * 4001}, "spec.note", "FieldValueTooLong", "Too long: may not be more than 4000 bytes"),
+        ({"note": "x" * 4001}, "spec.note", "FieldValueTooLong", "Too long: may not be "),
         ({"code": "UPPER"}, "spec.code", "FieldValueInvalid", "should match '^[a-z]*$'"),
         ({"tags": list("abcd")}, "spec.tags", "FieldValueTooMany", "Too many: 4: must have at most 3 items"),
         ({"tags": ["a", "a"]}, "spec.tags[1]", "FieldValueDuplicate", 'Duplicate value: "a"'),
