@@ -8,7 +8,7 @@ SCRIPTS := $(shell grep -lsE '^\#!.*sh$$|^\# shellcheck shell' .ci/* cluster/*)
 CLUSTER ?= .cluster/kubeconfig
 ARGS ?=
 
-.PHONY: install demo up test e2e check generate lock images base-image bench clean
+.PHONY: install demo up test e2e cluster-faults cluster-security check generate lock images base-image bench clean
 
 install: $(READY)
 
@@ -37,6 +37,13 @@ test: $(READY)
 # The same end-to-end tests on a real cluster where the chart is installed.
 e2e: $(READY)
 	$(BIN)/python -m pytest tests/e2e --kubeconfig $(CLUSTER) $(ARGS)
+
+# What only real pods can show. The faults stop kubelets and API servers: not for a cluster that others use.
+cluster-faults: $(READY)
+	$(BIN)/python -m pytest tests/cluster/faults --kubeconfig $(CLUSTER) $(ARGS)
+
+cluster-security: $(READY)
+	$(BIN)/python -m pytest tests/cluster/security --kubeconfig $(CLUSTER) $(ARGS)
 
 check: $(READY)
 	$(BIN)/ruff format --check .

@@ -1,16 +1,29 @@
-"""Which cluster a run is on: `--kubeconfig PATH` (or KUBECONFIG_UNDER_TEST) names a real one, else all is embedded."""
+"""Which cluster a run is on, and what runs there.
 
+`--kubeconfig PATH` (or KUBECONFIG_UNDER_TEST) names a real one, with the chart installed; otherwise service and model
+are processes of this machine, on the embedded cluster. The end-to-end tests are the same: none asks which.
+"""
+
+import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from installed_service import InstalledService, installed
+from model_pod import model_pod
+from payloads import DATASET
+from scripted_lm import ScriptedServer
+from under_test import Model, Service
+from whole_service import service
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--kubeconfig",
         default=os.environ.get("KUBECONFIG_UNDER_TEST", ""),
-        help="the cluster that tests/conformance, tests/e2e and tests/cluster_* are run on",
+        help="the cluster that tests/conformance, tests/e2e and tests/cluster are run on",
     )
     parser.addoption(
         "--namespace",
@@ -23,3 +36,27 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def given_kubeconfig(request: pytest.FixtureRequest) -> Path | None:
     given = str(request.config.getoption("--kubeconfig"))
     return Path(given).expanduser().resolve() if given else None
+
+
+@pytest.fixture(scope="session")
+def running(
+    given_kubeconfig: Path | None, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Service]:
+    if given_kubeconfig is None:
+        with service() as started:
+            yield started
+        return
+    namespace = str(request.config.getoption("--namespace"))
+    with installed(given_kubeconfig, namespace, tmp_path_factory.mktemp("home")) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def model(running: Service, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Model]:
+    if isinstance(running, InstalledService):
+        with model_pod(running.kubeconfig, running.image("api"), tmp_path_factory.mktemp("home")) as pod:
+            yield pod
+        return
+    rows = [json.loads(line) for line in DATASET.read_text().splitlines()]
+    with ScriptedServer(rows, label="team") as server:
+        yield server

@@ -36,6 +36,9 @@ EXIT_NOT_READY = 64
 """The optimizer's exit code when no `ready` came in time: the infrastructure's fault, never the user's."""
 EXIT_TERMINATED = 143
 
+TRYING_AGAIN = "; trying again"
+"""Ends what the reporter says in the status while the store, a dataset's server or the disk keeps it waiting."""
+
 EVENT_SPLITS = "dataset_splits_ready"
 EVENT_BASELINE = "baseline_evaluated"
 EVENT_PROGRESS = "optimizer_progress"

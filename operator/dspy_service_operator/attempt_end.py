@@ -36,7 +36,7 @@ class AttemptEnd:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What messages name: the job's limits, and what its reporter said last."""
+    """What messages name: the job's limits, and what its reporter was waiting for."""
 
     deadline_seconds: int
     memory: str
@@ -46,7 +46,7 @@ class Context:
 def classify(job: AttemptJob | None, pod: AttemptPod | None, context: Context) -> AttemptEnd:
     """Of an attempt whose pod has ended, is lost, or is gone."""
     if (job and job.failure == "DeadlineExceeded") or (pod and pod.reason == "DeadlineExceeded"):
-        return deadline_exceeded(context.deadline_seconds)
+        return deadline_exceeded(context.deadline_seconds, context.said)
     if job is not None and job.suspended:
         return AttemptEnd("disrupted", "Preempted", "Kueue took the attempt's quota back")
     if pod is None:
@@ -54,8 +54,9 @@ def classify(job: AttemptJob | None, pod: AttemptPod | None, context: Context) -
     return _own_fault(pod, context) or _disruption(pod) or _infrastructure_fault(pod, context.said)
 
 
-def deadline_exceeded(seconds: int) -> AttemptEnd:
-    return AttemptEnd("failed", "DeadlineExceeded", f"deadline of {seconds} s exceeded")
+def deadline_exceeded(seconds: int, said: str = "") -> AttemptEnd:
+    waiting = f": {said}" if said else ""
+    return AttemptEnd("failed", "DeadlineExceeded", f"deadline of {seconds} s exceeded{waiting}")
 
 
 def _without_pod(job: AttemptJob | None) -> AttemptEnd:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cached_property
 
-from dspy_service_core import conditions, names
+from dspy_service_core import conditions, names, pod_files
 from dspy_service_core.job import Attempt, OptimizationJob, Result
 from dspy_service_operator import attempt_end
 from dspy_service_operator.attempt_end import AttemptEnd
@@ -227,13 +227,18 @@ def _attempt_over(case: Case) -> Decision | None:
         return Decision(wants="fresh")
     memory = case.settings.runner_limits.get("memory", "the node's")
     asked = case.job.spec.run.resources.limits
-    context = attempt_end.Context(
-        case.deadline_seconds, (asked and asked.memory) or memory, case.job.status.run.message
-    )
+    context = attempt_end.Context(case.deadline_seconds, (asked and asked.memory) or memory, _trouble(case))
     end = attempt_end.classify(case.child, case.pod, context)
     if end.verdict == "failed":
         return replace(_fail(case, end), child=case.stop_child())
     return _another(case, end)
+
+
+def _trouble(case: Case) -> str:
+    """What this attempt's reporter waited for; what it says otherwise explains no end."""
+    run = case.job.status.run
+    waits = run.attempt == case.number and run.message.endswith(pod_files.TRYING_AGAIN)
+    return run.message.removesuffix(pod_files.TRYING_AGAIN) if waits else ""
 
 
 def _another(case: Case, end: AttemptEnd) -> Decision:

@@ -1,5 +1,6 @@
 """The service as the chart installed it on a real cluster, reached as a client inside that cluster's walls would."""
 
+import json
 import re
 from collections.abc import Iterator, Set
 from contextlib import contextmanager
@@ -14,8 +15,7 @@ from port_forward import forwarded
 from waiting import wait_for
 
 NAME_LABEL = "app.kubernetes.io/name=dspy-service"
-_CLIENT = "dspy-service-tests"
-_JOBS = {"apiGroups": ["dspy-service.io"], "resources": ["optimizationjobs"]}
+_SERVICE = "jsonpath={.items[0].metadata.name} {.items[0].spec.ports[0].port} {.items[0].spec.ports[0].name}"
 _LIST = """
 import os, sys
 from dspy_service_core.store import open_store
@@ -30,6 +30,8 @@ class InstalledService:
     token: str
     http: httpx.Client
     kubectl: Kubectl
+    name: str
+    """The release's: of its Service, and what the names of its other objects begin with."""
 
     @property
     def kubeconfig(self) -> Path:
@@ -47,6 +49,25 @@ class InstalledService:
         path = "{.items[0].spec.template.spec.containers[0].image}"
         return self.kubectl.run("get", "deployments", "-l", selector(component), "-o", f"jsonpath={path}").strip()
 
+    @contextmanager
+    def settings(self, component: str, **variables: str) -> Iterator[None]:
+        """Other settings of the api or the operator for a while; both times the part is started anew."""
+        path = "/spec/template/spec/containers/0/env"
+        deployment = self.kubectl.json(self.part(component))
+        before = deployment["spec"]["template"]["spec"]["containers"][0]["env"]
+        kept = [entry for entry in before if entry["name"] not in variables]
+        added = [{"name": name, "value": value} for name, value in variables.items()]
+        self._replace(component, path, kept + added)
+        try:
+            yield
+        finally:
+            self._replace(component, path, before)
+
+    def _replace(self, component: str, path: str, value: Any) -> None:
+        patch = json.dumps([{"op": "replace", "path": path, "value": value}])
+        self.kubectl.run("patch", self.part(component), "--type=json", "-p", patch)
+        self.kubectl.run("rollout", "status", self.part(component), "--timeout=120s", timeout=130)
+
     def stored(self, store_id: str) -> Set[str]:
         """Read by the API's own pod, which alone has the store's credentials."""
         printed = self.kubectl.run("exec", self.part("api"), "--", "python", "-c", _LIST)
@@ -59,40 +80,17 @@ def selector(component: str) -> str:
 
 @contextmanager
 def installed(kubeconfig: Path, namespace: str, home: Path) -> Iterator[InstalledService]:
-    """With the token of a ServiceAccount that may do with jobs what a user of the service may."""
+    """With a token of the chart's ServiceAccount for clients."""
     kubectl = Kubectl(kubeconfig, namespace, home)
     for component in ("api", "operator"):
         kubectl.run("rollout", "status", "deployment", "-l", selector(component), "--timeout=120s", timeout=130)
-    for manifest in _client(namespace):
-        kubectl.apply(manifest)
-    token = kubectl.run("create", "token", _CLIENT, "--duration=8h").strip()
-    service, port = kubectl.run("get", "services", "-l", selector("api"), "-o", _SERVICE).split()
-    with forwarded(kubectl, f"service/{service}", int(port)) as local:
-        url = f"http://127.0.0.1:{local}"
+    name, port, scheme = kubectl.run("get", "services", "-l", NAME_LABEL, "-o", _SERVICE).split()
+    token = kubectl.run("create", "token", f"{name}-client", "--duration=8h").strip()
+    with forwarded(kubectl, f"service/{name}", int(port)) as local:
+        url = f"{scheme}://127.0.0.1:{local}"
         with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=30) as http:
             wait_for(lambda: _healthy(http), timeout=60, interval=0.2, what="the API to answer")
-            yield InstalledService(url, token, http, kubectl)
-
-
-_SERVICE = "jsonpath={.items[0].metadata.name} {.items[0].spec.ports[0].port}"
-
-
-def _client(namespace: str) -> list[dict[str, Any]]:
-    """What the documentation gives users: submit, read, stop and delete."""
-    group, metadata = "rbac.authorization.k8s.io", {"name": _CLIENT, "namespace": namespace}
-    rules = [{**_JOBS, "verbs": ["create", "get", "list", "watch", "patch", "update", "delete"]}]
-    account = {"kind": "ServiceAccount", "name": _CLIENT, "namespace": namespace}
-    return [
-        {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": metadata},
-        {"apiVersion": f"{group}/v1", "kind": "Role", "metadata": metadata, "rules": rules},
-        {
-            "apiVersion": f"{group}/v1",
-            "kind": "RoleBinding",
-            "metadata": metadata,
-            "roleRef": {"apiGroup": group, "kind": "Role", "name": _CLIENT},
-            "subjects": [account],
-        },
-    ]
+            yield InstalledService(url, token, http, kubectl, name)
 
 
 def _healthy(http: httpx.Client) -> bool:

@@ -1,5 +1,6 @@
 """kubectl as a test's tool."""
 
+import json
 import os
 import queue
 import subprocess
@@ -35,6 +36,9 @@ class Kubectl:
 
     def apply(self, manifest: Mapping[str, Any]) -> str:
         return self.run("apply", "-f", "-", stdin=yaml.safe_dump(dict(manifest)))
+
+    def json(self, *arguments: str) -> Any:
+        return json.loads(self.run("get", *arguments, "-o", "json"))
 
     def command(self, *arguments: str) -> list[str]:
         return ["kubectl", "--namespace", self.namespace, *arguments]

@@ -102,7 +102,7 @@ class Attempt:
 
     def _tell(self, error: Exception) -> None:
         """Of what is going on alone: a predecessor in this pod may have said more than is known again yet."""
-        self.report.trouble = f"{error}; trying again"
+        self.report.trouble = f"{error}{pod_files.TRYING_AGAIN}"
         run = self.report.run()
         parts = (
             ("attempt", "podUID", "message") if is_ready(self.arguments) else ("attempt", "podUID", "message", "stage")

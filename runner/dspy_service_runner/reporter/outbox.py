@@ -102,7 +102,7 @@ class Outbox:
 
     def trouble(self, error: StoreError | None) -> bool:
         """What the status says of the store; whether that is news."""
-        text = f"{error}; trying again" if error else ""
+        text = f"{error}{pod_files.TRYING_AGAIN}" if error else ""
         if text == self.report.trouble:
             return False
         logger.warning("%s", text or "the store works again")

@@ -134,6 +134,13 @@ def test_the_reporters_own_words_come_first():
     assert classify(make_child(), exited(64), context).message.endswith("access denied")
 
 
+def test_a_deadline_that_was_spent_waiting_says_for_what():
+    context = Context(40, "2Gi", said="the store answers 403")
+    assert classify(make_child(failure="DeadlineExceeded"), None, context).message == (
+        "deadline of 40 s exceeded: the store answers 403"
+    )
+
+
 def test_a_deleted_pod_says_so():
     pod = exited(143, deleted_at=make_pod().created_at)
     assert classify(make_child(), pod, CONTEXT).message.startswith("the pod was deleted: killed by SIGTERM")

@@ -1,0 +1,155 @@
+"""Pods that cannot be made or started: the resource says why in the cluster's own words, and in the end gives up.
+
+Nothing of it uses up a retry: the kubelet, the scheduler and the Job controller try again by themselves.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from cluster_jobs import ClusterJobs, spread
+from dspy_service_core import names
+from installed_service import InstalledService
+from kubectl import Kubectl
+from under_test import Model
+from unique import unique
+
+pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
+
+
+@contextmanager
+def there(kubectl: Kubectl, kind: str, name: str, **fields: Any) -> Iterator[None]:
+    kubectl.apply({"apiVersion": "v1", "kind": kind, "metadata": {"name": name}, **fields})
+    try:
+        yield
+    finally:
+        kubectl.run("delete", kind.lower(), name, "--ignore-not-found")
+
+
+@contextmanager
+def quota(kubectl: Kubectl, **hard: str) -> Iterator[None]:
+    limits = {name.replace("__", "/").replace("_", "."): value for name, value in hard.items()}
+    with there(kubectl, "ResourceQuota", "tests", spec={"hard": limits}):
+        yield
+
+
+def key_secret(name: str) -> dict[str, Any]:
+    labels = {names.LABEL_MODEL_KEY: "true"}
+    metadata = {"name": name, "labels": labels}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "stringData": {"key": "k"}}
+
+
+def with_key(model: Model, secret: str) -> dict[str, Any]:
+    key = {"name": secret, "key": "key"}
+    return {"default": {"name": "openai/scripted", "baseUrl": model.url, "keyFrom": key}}
+
+
+@pytest.mark.parametrize(
+    ("image", "reason", "words"),
+    [
+        ("registry.invalid/nowhere:1", "ImagePullBackOff", "registry.invalid/nowhere:1"),
+        ("no such image", "InvalidImageName", "no such image"),
+        ("registry.k8s.io/pause:3.10", "CannotStart", "dspy-service-optimizer"),
+    ],
+)
+def test_an_image_that_does_not_do(
+    jobs: ClusterJobs, model: Model, submitted: Any, image: str, reason: str, words: str
+) -> None:
+    ended = jobs.ended(name := submitted(spread(model, 40, run={"image": image})))
+    assert (ended["phase"], jobs.conditions(name)["Failed"]["reason"]) == ("Failed", reason), ended["message"]
+    assert words in ended["message"]
+    assert (ended.get("retriesUsed", 0), len(jobs.attempts(name))) == (0, 1)
+
+
+def test_no_node_has_room(jobs: ClusterJobs, model: Model, submitted: Any) -> None:
+    resources = {"requests": {"cpu": "1000"}}
+    name = submitted(spread(model, 40, run={"resources": resources}))
+    assert "Insufficient cpu" in jobs.says(name, "Unschedulable")
+    assert any(event["reason"] == "Unschedulable" for event in jobs.events(name))
+    ended = jobs.ended(name)
+    assert ended["phase"] == "Failed"
+    assert "Insufficient cpu" in ended["message"]
+
+
+@pytest.mark.parametrize("hard", [{"pods": "0"}, {"count__jobs_batch": "0"}], ids=["of pods", "of Jobs"])
+def test_a_quota_is_waited_for(
+    jobs: ClusterJobs, model: Model, kubectl: Kubectl, submitted: Any, hard: dict[str, str]
+) -> None:
+    with quota(kubectl, **hard):
+        name = submitted(spread(model, 40))
+        assert "exceeded quota: tests" in jobs.says(name, "WaitingForQuota")
+    ended = jobs.ended(name)
+    assert (ended["phase"], ended.get("retriesUsed", 0)) == ("Succeeded", 0), ended["message"]
+
+
+def test_a_claim_that_is_not_bound(
+    service: InstalledService, jobs: ClusterJobs, model: Model, kubectl: Kubectl, submitted: Any
+) -> None:
+    variables = kubectl.json(service.part("operator"))["spec"]["template"]["spec"]["containers"][0]["env"]
+    url = next(entry["value"] for entry in variables if entry["name"] == "DSPY_SERVICE_STORE_URL")
+    if not url.startswith("file:"):
+        pytest.skip(f"the store of this installation is no claim: {url}")
+    wanted = {
+        "storageClassName": "none-such",
+        "accessModes": ["ReadWriteOnce"],
+        "resources": {"requests": {"storage": "1Gi"}},
+    }
+    with (
+        there(kubectl, "PersistentVolumeClaim", "unbound", spec=wanted),
+        service.settings("operator", DSPY_SERVICE_STORE_CLAIM="unbound"),
+    ):
+        name = submitted(spread(model, 40))
+        jobs.says(name, "Unschedulable", timeout=150)
+        ended = jobs.ended(name)
+    assert ended["phase"] == "Failed"
+    assert "unbound" in ended["message"]
+    assert "PersistentVolumeClaim" in ended["message"]
+
+
+def test_a_secret_that_is_deleted_before_the_first_attempt(
+    jobs: ClusterJobs, model: Model, kubectl: Kubectl, submitted: Any
+) -> None:
+    secret = unique("key")
+    name = submitted(spread(model, 40, models=with_key(model, secret)))
+    assert f"there is no Secret '{secret}'" in jobs.says(name, "SecretNotFound")
+    kubectl.apply(key_secret(secret))
+    try:
+        assert jobs.ended(name)["phase"] == "Succeeded"
+    finally:
+        kubectl.run("delete", "secret", secret)
+
+
+def test_a_secret_that_is_deleted_before_its_pod_starts(
+    jobs: ClusterJobs, model: Model, kubectl: Kubectl, submitted: Any
+) -> None:
+    secret = unique("key")
+    kubectl.apply(key_secret(secret))
+    with quota(kubectl, pods="0"):
+        name = submitted(spread(model, 40, models=with_key(model, secret)))
+        jobs.says(name, "WaitingForQuota")
+        kubectl.run("delete", "secret", secret)
+    assert f'secret "{secret}" not found' in jobs.says(name, "CreateContainerConfigError", timeout=120)
+    kubectl.apply(key_secret(secret))
+    try:
+        ended = jobs.ended(name)
+        assert (ended["phase"], ended.get("retriesUsed", 0)) == ("Succeeded", 0), ended["message"]
+    finally:
+        kubectl.run("delete", "secret", secret)
+
+
+def test_a_config_map_that_is_deleted_before_its_pod_starts(
+    jobs: ClusterJobs, model: Model, kubectl: Kubectl, submitted: Any
+) -> None:
+    rows = unique("rows")
+    document = spread(model, 40)
+    lines = "\n".join(str(row).replace("'", '"') for row in [{"text": f"t{n}", "team": "app"} for n in range(20)])
+    document["spec"]["dataset"] = {"configMapKeyRef": {"name": rows, "key": "rows.jsonl"}}
+    with there(kubectl, "ConfigMap", rows, data={"rows.jsonl": lines}), quota(kubectl, pods="0"):
+        name = submitted(document)
+        jobs.says(name, "WaitingForQuota")
+    assert rows in jobs.says(name, "PodNotStarted", timeout=120)
+    ended = jobs.ended(name)
+    assert ended["phase"] == "Failed"
+    assert f'configmap "{rows}" not found' in ended["message"]
