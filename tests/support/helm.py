@@ -15,9 +15,17 @@ NAMESPACE = "dspy"
 OLDEST = "1.30"
 """Kubernetes; a helm that was built from source would otherwise think of 1.20."""
 
-_TOOLS = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dspy-service" / "bin"
-HELM = shutil.which("helm", path=os.pathsep.join([os.environ.get("PATH", ""), str(_TOOLS)]))
-"""None where the machine has none; `cluster/tools` builds it."""
+_CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "dspy-service"
+
+
+def _helm() -> str | None:
+    """On the machine, or where `cluster/binary helm` has built one."""
+    built = sorted(_CACHE.glob("helm/*/helm"))
+    return shutil.which("helm") or (str(built[-1]) if built else None) or shutil.which("helm", path=str(_CACHE / "bin"))
+
+
+HELM = _helm()
+"""None where there is none."""
 
 Manifest = dict[str, Any]
 
@@ -26,9 +34,9 @@ class HelmRefused(Exception):
     """Its words."""
 
 
-def template(*arguments: str, values: Path | None = None) -> str:
+def template(*arguments: str, values: Path | None = None, namespace: str = NAMESPACE) -> str:
     assert HELM is not None
-    command = [HELM, "template", RELEASE, str(CHART), "--namespace", NAMESPACE, "--kube-version", OLDEST, *arguments]
+    command = [HELM, "template", RELEASE, str(CHART), "--namespace", namespace, "--kube-version", OLDEST, *arguments]
     if values is not None:
         command += ["--values", str(values)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
