@@ -16,10 +16,10 @@ from operator_objects import make_job
 SECRET = "from a Secret"
 CA = {"SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"}
 AWAITED = {
-    *("DSPY_SERVICE_METRICS_PORT", "DSPY_SERVICE_ALLOWED_BASE_URL_HOSTS"),
+    "DSPY_SERVICE_METRICS_PORT",
     *("DSPY_SERVICE_LEASE_NAME", "DSPY_SERVICE_LEASE_NAMESPACE", "DSPY_SERVICE_LEASE_SECONDS"),
 }
-"""Settings that come with leader election, metrics and the list of hosts; gone with the last of them."""
+"""Settings that come with leader election and metrics; gone with the last of them."""
 
 
 def environment(documents, part: str) -> dict[str, str]:
