@@ -3,15 +3,14 @@
 import base64
 import json
 import os
-import shutil
 import subprocess
-import sys
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from fresh_environment import fresh_python
 from payloads import payload, rows
 from under_test import Model, Service
 from whole_jobs import ended, job, submit
@@ -40,21 +39,7 @@ def materialize_artifact(bundle: dict[str, Any], destination: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def clean_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("clean") / "venv"
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True, timeout=60)
-    python = folder / "bin" / "python"
-    beside = Path(sys.executable).parent / "uv"
-    uv = str(beside) if beside.exists() else shutil.which("uv")
-    if uv is None:
-        pytest.skip("uv is not on this machine")
-    install = [uv, "pip", "install", "--quiet", "--python", str(python), f"dspy=={version('dspy')}"]
-    try:
-        done = subprocess.run(install, capture_output=True, text=True, timeout=240)
-    except subprocess.TimeoutExpired:
-        pytest.skip("dspy could not be installed within 240 s")
-    if done.returncode:
-        pytest.skip(f"dspy cannot be installed here: {done.stderr.strip().splitlines()[-1:]}")
-    return python
+    return fresh_python(tmp_path_factory.mktemp("clean") / "venv", f"dspy=={version('dspy')}")
 
 
 @pytest.mark.parametrize("module", ["predict", "cot"])
