@@ -8,7 +8,7 @@ SCRIPTS := $(shell grep -lsE '^\#!.*sh$$|^\# shellcheck shell' .ci/* cluster/*)
 CLUSTER ?= .cluster/kubeconfig
 ARGS ?=
 
-.PHONY: install demo up test e2e cluster-faults cluster-security check generate lock images base-image bench clean
+.PHONY: install demo up test e2e cluster-faults cluster-security check generate lock images base-image bench bench-cluster clean
 
 install: $(READY)
 
@@ -100,6 +100,10 @@ control-plane-down:
 # The conformance suite on the embedded API server and on real ones, the oldest supported version among them.
 conformance: $(READY)
 	cluster/conformance $(ARGS)
+
+# Needs a machine where `make control-plane` works.
+bench-cluster: $(READY)
+	PYTHONPATH=tests/support $(BIN)/python bench/run.py requests $(ARGS)
 
 bench: $(READY)
 	PYTHONPATH=tests/support $(BIN)/python bench/run.py $(ARGS)

@@ -6,13 +6,12 @@ The peer is the same work in the same kind of process with no service around it:
 import json
 import statistics
 import time
-import urllib.request
 from itertools import repeat
-from typing import Any
 
 from bare_job import bare_cold, bare_forks
 from figures import Figure
-from load import run
+from follow import Client
+from load import Answer, run
 
 from payloads import DATASET, payload
 from whole_service import Service, model_server, service
@@ -51,43 +50,24 @@ def measure() -> list[Figure]:
 
 def _one_by_one(service: Service, model: str) -> tuple[float, float]:
     """Median milliseconds from the POST to the first answer `running` (or later) and to `success`."""
-    body = payload(ROWS, model)
-    timings = [_follow(service.url, body) for _ in range(STARTS)]
-    return statistics.median(t[0] for t in timings), statistics.median(t[1] for t in timings)
-
-
-def _follow(url: str, body: bytes) -> tuple[float, float]:
-    began = time.perf_counter()
-    job_id = _json(url + "/run", body)["job_id"]
-    running = None
-    while True:
-        status = _json(f"{url}/jobs/{job_id}/summary")["status"]
-        now = (time.perf_counter() - began) * 1000
-        if running is None and status in {"running", "success"}:
-            running = now
-        if status == "success":
-            return running or now, now
-        if status in {"failed", "cancelled"}:
-            raise SystemExit(f"job {job_id} ended as {status}: {_json(f'{url}/jobs/{job_id}')['message']}")
-        time.sleep(0.005)
+    client, body = Client(service.url), payload(ROWS, model)
+    courses = [client.follow(body) for _ in range(STARTS)]
+    running = statistics.median(course.running - course.posted for course in courses)
+    return running * 1000, statistics.median(course.success - course.posted for course in courses) * 1000
 
 
 def _at_once(service: Service, model: str) -> float:
     """Jobs a minute, from the first POST to the last success."""
+    client, ids = Client(service.url), list[str]()
     began = time.perf_counter()
-    run(service.url, repeat(("POST", "/run", payload(ROWS, model)), MANY))
-    while True:
-        listed = _json(f"{service.url}/jobs?limit=200")["jobs"]
-        ended = [job for job in listed if job["status"] in {"success", "failed"}]
-        if len(ended) >= MANY:
-            break
-        time.sleep(0.1)
-    if failed := [job for job in ended if job["status"] == "failed"]:
-        raise SystemExit(f"{len(failed)} jobs failed: {failed[0]['message']}")
+    run(
+        service.url,
+        repeat(("POST", "/run", payload(ROWS, model)), MANY),
+        on_answer=lambda answer: ids.append(_id(answer)),
+    )
+    client.await_success(ids)
     return MANY / (time.perf_counter() - began) * 60
 
 
-def _json(url: str, body: bytes | None = None) -> Any:
-    request = urllib.request.Request(url, data=body, headers={"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=60) as answer:
-        return json.load(answer)
+def _id(answer: Answer) -> str:
+    return str(json.loads(answer.body)["job_id"])

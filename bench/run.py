@@ -4,9 +4,11 @@ Each section is a file with `measure() -> list[Figure]`. Nothing here asserts: a
 as not met, and the exit code stays 0.
 """
 
+import os
 import sys
 from collections.abc import Callable
 
+import api_requests
 import images
 import jobs
 import memory
@@ -22,6 +24,7 @@ SECTIONS: dict[str, Callable[[], list[Figure]]] = {
     "jobs": jobs.measure,
     "memory": memory.measure,
     "images": images.measure,
+    "requests": api_requests.measure,
 }
 BY_DEFAULT = ("submits", "reads", "jobs", "memory")
 """Those that need nothing but this checkout."""
@@ -30,7 +33,8 @@ BY_DEFAULT = ("submits", "reads", "jobs", "memory")
 def main(wanted: list[str]) -> None:
     console = Console(width=140)
     for name in wanted or BY_DEFAULT:
-        table = Table(title=name, title_justify="left")
+        load = os.getloadavg()[0]
+        table = Table(title=f"{name} (load average before: {load:.1f})", title_justify="left")
         for column in ("figure", "measured", "limit or peer", "ratio", ""):
             table.add_column(column, justify="left" if column == "figure" else "right")
         for figure in SECTIONS[name]():
