@@ -30,6 +30,7 @@ class Arguments:
     progress_interval: float = 2.0
     flush_interval: float = 5.0
     heartbeat_interval: float = 10.0
+    unheard_limit: float = 60.0
     grace_period: float = 25.0
     log_quota: int = 256 * MEGABYTE
     event_quota: int = 64 * MEGABYTE
@@ -79,6 +80,7 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
 
     add("--progress-interval", float, "seconds between patches of the progress")
     add("--flush-interval", float, "seconds within which what was written is in the store")
+    add("--unheard-limit", float, "seconds without an answer of the API server after which the store is left alone")
     add("--heartbeat-interval", float, "seconds within which the status is patched though nothing changed")
     add("--grace-period", float, "seconds after SIGTERM in which draining is tried; below the pod's own")
     add("--log-quota", int, "bytes of log lines kept of all attempts together")

@@ -89,7 +89,7 @@ class Attempt:
             arguments.heartbeat_interval,
             started=time.monotonic(),
         )
-        return Session(outbox, checkpoint, self.patience.termination, timetable)
+        return Session(outbox, checkpoint, self.patience.termination, timetable, arguments.unheard_limit)
 
     def _heed(self, resource: Object) -> None:
         """`spec.stop` reaches the optimizer as a file; Cancel is the operator's to carry out."""

@@ -1,7 +1,9 @@
 """The long middle of an attempt, from `ready` to its result: look, flush, patch, in one loop and one thread.
 
 Only checkpoints, which may be large, are shipped beside it. A store or an API server that is away delays its own
-part alone: the optimizer's files wait, and the status says so as soon as it can.
+part alone: the optimizer's files wait, and the status says so as soon as it can. But a pod that has not been heard for
+long may be given up, and another attempt write to the same store: then this one waits for the API server's word first.
+Kubernetes needs more than `unheard_limit` to give a node up: 40 s at least, and the pod's grace period.
 """
 
 import logging
@@ -26,6 +28,7 @@ class Session:
     checkpoint: Checkpoint
     termination: Termination
     timetable: Timetable
+    unheard_limit: float
     clock: Callable[[], float] = time.monotonic
     _store_patience: Backoff = field(init=False, default_factory=Backoff)
     _cluster_patience: Backoff = field(init=False, default_factory=Backoff)
@@ -50,9 +53,10 @@ class Session:
         return changed
 
     def _keep_up(self, now: float) -> None:
+        heard = now - self.outbox.answered < self.unheard_limit
         patch = self.timetable.patch_due(now) and now >= self._cluster_patience.until
-        flush = self.timetable.flush_due(now)
-        if (patch or flush) and now >= self._store_patience.until:
+        flush = self.timetable.flush_due(now) and heard
+        if (patch or flush) and heard and now >= self._store_patience.until:
             self._flush(now)
         if patch:
             self._patch(now)

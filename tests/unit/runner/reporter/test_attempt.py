@@ -429,6 +429,29 @@ def test_an_api_server_that_is_away_delays_the_status_alone(pod: ReporterPod, ap
         assert pod.wait_result()["outcome"] == "Succeeded"
 
 
+def test_a_pod_that_is_cut_off_writes_no_more_until_it_is_heard(pod: ReporterPod, api: AttemptApi) -> None:
+    """Another attempt may have begun, and write the very same files."""
+    tries: list[str] = []
+
+    def cut_off(method: str) -> Answer:
+        tries.append(method)
+        return refusal(503)
+
+    pod.options += ["--unheard-limit", "0.4"]
+    with pod.running():
+        follow_to_running(pod)
+        pod.log("one")
+        wait_for(lambda: pod.messages() == ["one"], what="the line in the store")
+        api.fault = cut_off
+        wait_for(lambda: len(tries) >= 4, what="tries, whose pauses add up to more than the limit")
+        pod.log("two")
+        before = len(tries)
+        wait_for(lambda: len(tries) >= before + 2, what="further tries")
+        assert pod.messages() == ["one"]
+        api.fault = lambda method: None
+        wait_for(lambda: pod.messages() == ["one", "two"], what="the rest in the store")
+
+
 def test_a_patch_whose_answer_is_lost_is_made_again(pod: ReporterPod, api: AttemptApi) -> None:
     lost: list[int] = []
 
