@@ -28,6 +28,7 @@ from dspy_service_api.routes import health, jobs, run
 from dspy_service_api.service import Service
 from dspy_service_api.settings import Settings
 from dspy_service_api.submit import Submits
+from dspy_service_api.telemetry import Telemetry
 from dspy_service_core.kube.protocol import KubeClient
 from dspy_service_core.kube.reflector import Reflector
 from dspy_service_core.kube.resources import OPTIMIZATION_JOBS
@@ -39,22 +40,25 @@ def create_app(
     cluster: KubeClient,
     store: Store,
     acceptance: Acceptance,
+    telemetry: Telemetry | None = None,
 ) -> FastAPI:
-    traffic = Traffic()
+    traffic, telemetry = Traffic(), telemetry or Telemetry()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         service = _service(settings, cluster, store, acceptance, traffic)
         app.state.service = service
         running = asyncio.create_task(service.run())
-        yield
+        async with telemetry.served(service):
+            yield
         running.cancel()
         with suppress(asyncio.CancelledError):
             await running
         await service.close()
 
     app = FastAPI(title="DSPy as a Service", version=version("dspy-service"), lifespan=lifespan, redoc_url=None)
-    app.add_middleware(Guard, rules=rules_of(settings), door=_door(settings, cluster), traffic=traffic)
+    door = _door(settings, cluster)
+    app.add_middleware(Guard, rules=rules_of(settings), door=door, traffic=traffic, telemetry=telemetry)
     if settings.trusted_origins:
         app.add_middleware(
             CORSMiddleware,

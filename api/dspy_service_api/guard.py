@@ -21,6 +21,7 @@ from dspy_service_api.access.door import Door
 from dspy_service_api.origins import LOOPBACK_NAMES, foreign
 from dspy_service_api.problems import BodyTooLarge, Problem, answer, problem_of
 from dspy_service_api.settings import Settings
+from dspy_service_api.telemetry import Telemetry
 
 log = logging.getLogger(__name__)
 
@@ -56,8 +57,9 @@ class Traffic:
 
 
 class Guard:
-    def __init__(self, app: ASGIApp, rules: Rules, door: Door, traffic: Traffic) -> None:
+    def __init__(self, app: ASGIApp, rules: Rules, door: Door, traffic: Traffic, telemetry: Telemetry) -> None:
         self._app = app
+        self._telemetry = telemetry
         self._rules = rules
         self._door = door
         self._traffic = traffic
@@ -73,7 +75,7 @@ class Guard:
             await self._answer(scope, receive, headers, visit)
         finally:
             self._traffic.open -= 1
-        visit.tell()
+        visit.tell(self._telemetry)
 
     async def _answer(self, scope: Scope, receive: Receive, headers: dict[bytes, bytes], visit: "_Visit") -> None:
         refusal = await self._refusal(scope, headers, visit)
@@ -134,12 +136,13 @@ class _Visit:
             MutableHeaders(scope=message)["X-Request-ID"] = self.request_id
         await self._send(message)
 
-    def tell(self) -> None:
-        level = logging.DEBUG if self._scope["method"] in ("GET", "HEAD") and self.status < 500 else logging.INFO
+    def tell(self, telemetry: Telemetry) -> None:
+        method, seconds = self._scope["method"], perf_counter() - self._began
+        telemetry.answered(method, _template(self._scope), self.status, seconds)
+        level = logging.DEBUG if method in ("GET", "HEAD") and self.status < 500 else logging.INFO
         if log.isEnabledFor(level):
-            milliseconds = round((perf_counter() - self._began) * 1000, 1)
-            told = {"request_id": self.request_id, "status": self.status, "milliseconds": milliseconds}
-            log.log(level, "%s %s", self._scope["method"], self._scope["path"], extra=told)
+            told = {"request_id": self.request_id, "status": self.status, "milliseconds": round(seconds * 1000, 1)}
+            log.log(level, "%s %s", method, self._scope["path"], extra=told)
 
 
 class _Meter:
@@ -180,6 +183,11 @@ async def _drain(receive: Receive, most: int) -> None:
                 left -= len(message.get("body", b""))
     except TimeoutError:
         return
+
+
+def _template(scope: Scope) -> str:
+    """Of the route that the router has found; empty for what was refused before."""
+    return str(getattr(scope.get("route"), "path", ""))
 
 
 def _few(scope: Scope) -> dict[bytes, bytes]:

@@ -69,13 +69,13 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """All that is written for a job, in this order: the Secret, the payload, the resource."""
+    """All that is written for a job, in this order: the payload, the resource, the Secret that belongs to it."""
 
     name: str
-    resource: Object
-    secret: Object | None
     folder: str
     payload: bytes | None
+    resource: Object
+    secret: Object | None
 
     @property
     def payload_key(self) -> str:
@@ -93,15 +93,15 @@ def draft(accepted: Accepted, identity: Identity) -> Draft:
     )
 
 
-def owner_patch(job: Object) -> Object:
-    """What makes the cluster remove the Secret together with the job."""
+def owned(secret: Object, job: Object) -> Object:
+    """The Secret as the job's own: the cluster removes it together with the job."""
     reference = {
         "apiVersion": names.API_VERSION,
         "kind": names.KIND,
         "name": job["metadata"]["name"],
         "uid": job["metadata"]["uid"],
     }
-    return {"metadata": {"ownerReferences": [reference]}}
+    return {**secret, "metadata": {**secret["metadata"], "ownerReferences": [reference]}}
 
 
 def _with_credentials(accepted: Accepted, name: str) -> dict[str, Any]:
@@ -167,12 +167,6 @@ def _resource(spec: Mapping[str, Any], labels: Mapping[str, str], identity: Iden
 
 def _secret(withheld: Mapping[str, Json], identity: Identity) -> Object:
     labels = names.child_labels(identity.name) | {names.LABEL_MODEL_KEY: "true"}
-    metadata: Object = {
-        "name": names.credentials_secret(identity.name),
-        "namespace": identity.namespace,
-        "labels": labels,
-    }
-    if identity.digest:
-        metadata["annotations"] = {names.ANNOTATION_REQUEST_DIGEST: identity.digest}
+    metadata = {"name": names.credentials_secret(identity.name), "namespace": identity.namespace, "labels": labels}
     data = {role: base64.b64encode(value).decode() for role, value in withheld.items()}
     return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": "Opaque", "data": data}

@@ -17,10 +17,12 @@ from dspy_service_api import log_lines
 from dspy_service_api.accept import CoreAcceptance
 from dspy_service_api.app import create_app
 from dspy_service_api.settings import Settings
+from dspy_service_api.telemetry import Telemetry
 from dspy_service_api.tls import CertificateFiles, TlsError
 from dspy_service_core.errors import ServiceError
 from dspy_service_core.kube import config
 from dspy_service_core.kube.client import HttpKubeClient
+from dspy_service_core.kube.tapped import TappedClient
 from dspy_service_core.registry_file import RegistryError
 from dspy_service_core.store import open_store
 
@@ -31,7 +33,7 @@ def main() -> None:
     try:
         settings = Settings()
         log_lines.configure(settings.log_level)
-        cluster = HttpKubeClient(config.load(str(settings.kubeconfig) if settings.kubeconfig else None))
+        kube = HttpKubeClient(config.load(str(settings.kubeconfig) if settings.kubeconfig else None))
         acceptance = CoreAcceptance.from_settings(settings)
         store = open_store(settings.store_url)
         files = _certificate_files(settings)
@@ -39,7 +41,8 @@ def main() -> None:
         sys.exit("\n".join(f"{_variable(e['loc'])}{e['msg'].removeprefix('Value error, ')}" for e in exc.errors()))
     except (config.ConfigError, RegistryError, ServiceError, TlsError) as exc:
         sys.exit(str(exc))
-    app = create_app(settings, cluster, store, acceptance)
+    telemetry = _telemetry(settings)
+    app = create_app(settings, TappedClient(kube, telemetry.asked), store, acceptance, telemetry)
     server = Server(_config(app, settings, files), files)
     with suppress(KeyboardInterrupt):
         server.run()
@@ -59,6 +62,14 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
         if self._files is not None and self.config.ssl is not None:
             self._keeping = asyncio.create_task(self._files.keep_loaded(self.config.ssl), name="tls")
+
+
+def _telemetry(settings: Settings) -> Telemetry:
+    if not settings.metrics_port:
+        return Telemetry()
+    from dspy_service_api.metrics import Metrics  # here: its library costs memory that nobody uses otherwise
+
+    return Metrics(settings.metrics_host, settings.metrics_port)
 
 
 def _certificate_files(settings: Settings) -> CertificateFiles | None:

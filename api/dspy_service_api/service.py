@@ -36,7 +36,6 @@ class Service:
             group.create_task(self.preparer.run())
 
     async def close(self) -> None:
-        await self.submits.settle()
         self.jobs.ready.close()
         await self.jobs.cluster.close()
 

@@ -116,6 +116,12 @@ class Settings(BaseSettings):
         gt=0,
         description="Not ready when the cluster has been silent for so long (watch bookmarks count).",
     )
+    metrics_port: int = Field(
+        default=0, ge=0, le=65535, description="Where /metrics is served for Prometheus, without a token; 0: nowhere."
+    )
+    metrics_host: str = Field(
+        default="", description="Address that the metrics' port listens on; empty: every one of the machine."
+    )
     retry_after_seconds: int = Field(default=5, ge=1, description="Retry-After of answers with 503.")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         default="INFO", description="Level of the API's own log: DEBUG tells of every request."

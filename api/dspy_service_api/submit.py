@@ -1,7 +1,9 @@
-"""An accepted request becomes a job: the Secret first, then the payload, then the resource, which is what makes it one.
+"""An accepted request becomes a job: the payload first, then the resource, which makes it one, then its Secret.
 
-Nothing that was written stays when the resource is refused. When it is not known whether the resource was made, all
-stays: the operator's sweep removes what belongs to no job.
+The Secret last, because it is created as the resource's own (an owner set later would be one more write for every
+job); the operator waits a moment for it. Nothing that was written stays when a step is refused. When it is not known
+whether the resource was made, all stays: the operator's sweep removes what belongs to no job, and the operator ends a
+job that was left without its Secret.
 """
 
 import asyncio
@@ -15,7 +17,7 @@ from weakref import WeakValueDictionary
 
 from dspy_service_api import idempotency
 from dspy_service_api.cache import JobCache
-from dspy_service_api.layout import Accepted, Draft, Identity, draft, owner_patch
+from dspy_service_api.layout import Accepted, Draft, Identity, draft, owned
 from dspy_service_core import names
 from dspy_service_core.errors import ClusterUnavailable, IdempotencyConflict, StoreError
 from dspy_service_core.kube import errors as kube
@@ -46,7 +48,6 @@ class Submits:
     inline_bytes: int
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     _by_key: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
-    _adoptions: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def submit(self, body: bytes, key: str | None, submitter: str = "") -> Submitted:
         """`submitter` is the name that the cluster knows the client by."""
@@ -61,10 +62,6 @@ class Submits:
                 await self._once(body, accepted, self._identity(job_id, submitter), key)
         return Submitted(job_id, accepted.unknown_keys)
 
-    async def settle(self) -> None:
-        """Before the process ends: what was left for after the answer."""
-        await asyncio.gather(*self._adoptions)
-
     async def _accepted(self, body: bytes) -> Accepted:
         if len(body) <= self.inline_bytes:
             return self.accept(body)
@@ -77,31 +74,30 @@ class Submits:
     async def _once(self, body: bytes, accepted: Accepted, identity: Identity, key: str) -> None:
         holds_credentials = bool(accepted.withheld or accepted.unknown_keys)
         digest = await asyncio.to_thread(idempotency.digest, body, identity.job_id, holds_credentials=holds_credentials)
-        if (known := await self._digest_of(identity.name)) is None:
+        job = draft(accepted, replace(identity, digest=digest))
+        if (known := await self._known(job.name)) is None:
             try:
-                await self._write(draft(accepted, replace(identity, digest=digest)))
+                await self._write(job)
                 return
             except kube.AlreadyExists:  # another replica was faster
-                known = await self._digest_of(identity.name)
+                known = await self._known(job.name)
             except _OtherBody:  # a faster one, or an earlier try that got no further
                 raise IdempotencyConflict(key) from None
-        if known != digest:
+        if known is None or _request_digest(known) != digest:
             raise IdempotencyConflict(key)
+        if job.secret:  # the first try may have got no further than the resource
+            await self._create_secret(job.secret, known)
 
-    async def _digest_of(self, name: str) -> str | None:
-        if record := self.cache.get(name):
-            return record.request_digest
+    async def _known(self, name: str) -> Object | None:
         try:
             found = await self.cluster.get(OPTIMIZATION_JOBS, name, self.namespace)
         except kube.NotFound:
             return None
         self.cache.upsert(found)
-        return _request_digest(found)
+        return found
 
     async def _write(self, job: Draft) -> None:
         async with AsyncExitStack() as undo:
-            if job.secret and await self._create_secret(job.secret):
-                undo.push_async_callback(self._delete_secret, job.secret)
             if job.payload is not None and await self._is_new(job.payload_key, job.payload, job.resource):
                 undo.push_async_callback(self._delete_folder, job.folder)
                 await self.store.put_async(job.payload_key, job.payload, durable=True)
@@ -110,10 +106,11 @@ class Submits:
             except (kube.AlreadyExists, ClusterUnavailable):
                 undo.pop_all()  # all of it is another's, or may be the job's
                 raise
+            if job.secret:
+                undo.push_async_callback(self._delete_job, created)
+                await self._create_secret(job.secret, created)
             undo.pop_all()
         self.cache.upsert(created)
-        if job.secret:
-            self._adopt(job.secret, created)
 
     async def _create(self, job: Draft) -> Object:
         try:
@@ -134,19 +131,19 @@ class Submits:
                 uncertain=True,
             ) from cause
 
-    async def _create_secret(self, secret: Object) -> bool:
-        """Whether it is new: a repeated request may find the one that its first try has left."""
+    async def _create_secret(self, secret: Object, job: Object) -> None:
+        """One that is there is the job's own, by an earlier try, or what a deleted job of that name has left."""
         try:
-            await self.cluster.create(SECRETS, secret, self.namespace)
-            return True
+            await self.cluster.create(SECRETS, owned(secret, job), self.namespace)
         except kube.AlreadyExists:
-            found = await self.cluster.get(SECRETS, secret["metadata"]["name"], self.namespace)
-            if _request_digest(found) != _request_digest(secret):
-                raise _OtherBody from None
-            return False
+            name, owner = secret["metadata"]["name"], job["metadata"]["uid"]
+            found = (await self.cluster.get(SECRETS, name, self.namespace))["metadata"]
+            if owner not in {reference["uid"] for reference in found.get("ownerReferences") or ()}:
+                await self.cluster.delete(SECRETS, name, self.namespace, uid=found["uid"])
+                await self.cluster.create(SECRETS, owned(secret, job), self.namespace)
 
     async def _is_new(self, key: str, payload: bytes, resource: Object) -> bool:
-        """The same for the payload; only a repeated request can find one."""
+        """Whether the payload is still to be written: a repeated request may find its own, or another's."""
         if not _request_digest(resource):
             return True
         try:
@@ -157,23 +154,13 @@ class Submits:
             raise _OtherBody
         return False
 
-    def _adopt(self, secret: Object, job: Object) -> None:
-        """After the answer: it matters when the job is deleted, and the operator's sweep does it should this fail."""
-        task = asyncio.create_task(self._make_owner(secret["metadata"]["name"], job))
-        self._adoptions.add(task)
-        task.add_done_callback(self._adoptions.discard)
-
-    async def _make_owner(self, secret_name: str, job: Object) -> None:
+    async def _delete_job(self, job: Object) -> None:
+        name = job["metadata"]["name"]
+        self.cache.forget(name, job["metadata"]["uid"])
         try:
-            await self.cluster.patch(SECRETS, secret_name, owner_patch(job), self.namespace)
+            await self.cluster.delete(OPTIMIZATION_JOBS, name, self.namespace, uid=job["metadata"]["uid"])
         except kube.KubeError as exc:
-            log.warning("secret %s got no owner: %s", secret_name, exc)
-
-    async def _delete_secret(self, secret: Object) -> None:
-        try:
-            await self.cluster.delete(SECRETS, secret["metadata"]["name"], self.namespace)
-        except kube.KubeError as exc:
-            log.warning("secret %s of a refused request stays: %s", secret["metadata"]["name"], exc)
+            log.warning("job %s of a refused request stays, without its Secret: %s", name, exc)
 
     async def _delete_folder(self, folder: str) -> None:
         try:

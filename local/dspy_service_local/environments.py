@@ -28,8 +28,10 @@ def container_environment(settings: LocalSettings, environment: Mapping[str, str
     }
 
 
-def child_environment(settings: LocalSettings, environment: Mapping[str, str], kubeconfig: Path) -> dict[str, str]:
-    """For the API and the operator; their own settings, where the user gave some, come through."""
+def child_environment(
+    settings: LocalSettings, environment: Mapping[str, str], kubeconfig: Path, metrics_port: int
+) -> dict[str, str]:
+    """For the API or the operator; their own settings, where the user gave some, come through."""
     hidden = {*settings.model_key_variables, *_NOT_PASSED_ON}
     inherited = {name: value for name, value in environment.items() if name not in hidden}
     return inherited | {
@@ -38,6 +40,8 @@ def child_environment(settings: LocalSettings, environment: Mapping[str, str], k
         "DSPY_SERVICE_PORT": str(settings.port),
         "DSPY_SERVICE_TOKEN": settings.token.get_secret_value(),
         "DSPY_SERVICE_AUTH_MODE": settings.auth_mode,
+        "DSPY_SERVICE_METRICS_HOST": "127.0.0.1",
+        "DSPY_SERVICE_METRICS_PORT": str(metrics_port),
         "DSPY_SERVICE_NAMESPACE": NAMESPACE,
         "DSPY_SERVICE_NAMESPACES": NAMESPACE,
         "DSPY_SERVICE_STORE_URL": store_folder(settings).as_uri(),

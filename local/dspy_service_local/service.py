@@ -144,10 +144,17 @@ def _launcher(settings: LocalSettings, base_env: Mapping[str, str], say: Callabl
 
 
 def _children(settings: LocalSettings, environment: Mapping[str, str], server: ApiServer) -> list[Child]:
-    env = child_environment(settings, environment, server.kubeconfig)
+    ports = {"api": settings.api_metrics_port, "operator": settings.operator_metrics_port}
     logs = settings.folder / "logs"
     return [
-        Child(ChildCommand(f"dspy-service-{name}", entry, env, logs / f"{name}.log"))
+        Child(
+            ChildCommand(
+                f"dspy-service-{name}",
+                entry,
+                child_environment(settings, environment, server.kubeconfig, ports[name]),
+                logs / f"{name}.log",
+            )
+        )
         for name, entry in _COMMANDS.items()
     ]
 

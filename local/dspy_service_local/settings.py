@@ -82,6 +82,12 @@ class LocalSettings(BaseSettings):
     cluster_port: int = Field(
         default=0, ge=0, le=65535, description="Port of the embedded cluster's API, on loopback; 0 takes a free one."
     )
+    api_metrics_port: int = Field(
+        default=0, ge=0, le=65535, description="Port, on loopback, of the HTTP API's metrics; 0: none."
+    )
+    operator_metrics_port: int = Field(
+        default=0, ge=0, le=65535, description="Port, on loopback, of the operator's metrics; 0: none."
+    )
     start_timeout_seconds: float = Field(default=60, gt=0, description="Patience with the API and the operator.")
     log_level: str = Field(default="INFO", description="Level of the logs in the data folder.")
 

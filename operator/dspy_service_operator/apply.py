@@ -8,7 +8,8 @@ that nothing is decided over the head of a report that arrived meanwhile.
 import asyncio
 
 from dspy_service_core import names
-from dspy_service_core.job import OptimizationJob
+from dspy_service_core.conditions import parse_time
+from dspy_service_core.job import FINAL_PHASES, OptimizationJob, OptimizationJobStatus
 from dspy_service_core.kube import errors
 from dspy_service_core.kube.protocol import KubeClient
 from dspy_service_core.kube.resources import JOBS, OPTIMIZATION_JOBS
@@ -23,6 +24,7 @@ from dspy_service_operator.queue import Key
 from dspy_service_operator.runner_job import build_job
 from dspy_service_operator.settings import OperatorSettings
 from dspy_service_operator.status_changes import patch_between
+from dspy_service_operator.telemetry import Telemetry
 from dspy_service_operator.view import JobEntry, View
 
 
@@ -35,6 +37,7 @@ class Applier:
         expiry: Expiry,
         registry: Registry,
         settings: OperatorSettings,
+        telemetry: Telemetry,
     ) -> None:
         self._client = client
         self._view = view
@@ -42,6 +45,7 @@ class Applier:
         self._expiry = expiry
         self._registry = registry
         self._settings = settings
+        self._telemetry = telemetry
 
     async def apply(self, key: Key, entry: JobEntry, decision: Decision) -> float | None:
         """In how many seconds the job is due again, or None."""
@@ -107,11 +111,21 @@ class Applier:
             self._view.upsert(raw)
             if (written := self._view.get(key)) is not None:
                 written.wrote_at = asyncio.get_running_loop().time()
+            self._tell(entry, decision.status)
         if decision.mark_finished:
             label = {"metadata": {"labels": {names.LABEL_FINISHED: "true"}}}
             raw = await self._client.patch(OPTIMIZATION_JOBS, name, label, namespace)
             self._view.close(raw)
             self._expiry.watch(raw)
+
+    def _tell(self, entry: JobEntry, new: OptimizationJobStatus) -> None:
+        """A start is told once, whatever follows it; an end is final by itself."""
+        created, started = parse_time(entry.metadata.creation_timestamp), parse_time(new.started_at)
+        if created and started and not entry.status.started_at:
+            self._telemetry.started((started - created).total_seconds())
+        if new.phase in FINAL_PHASES:
+            end = next((c for c in new.conditions if c.type == new.phase), None)
+            self._telemetry.ended(new.phase, end.reason if end else "")
 
     async def _read_again(self, key: Key) -> None:
         try:

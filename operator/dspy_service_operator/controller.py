@@ -25,6 +25,7 @@ from dspy_service_operator.reconciler import Reconciler
 from dspy_service_operator.resync import resync
 from dspy_service_operator.settings import OperatorSettings
 from dspy_service_operator.sweep import Sweep
+from dspy_service_operator.telemetry import Telemetry
 from dspy_service_operator.view import View
 from dspy_service_operator.work_queue import WorkQueue
 
@@ -32,6 +33,7 @@ log = logging.getLogger(__name__)
 
 EVERY_NAMESPACE = "*"
 _RETRY_SECONDS = 2.0
+_SECOND_RESYNC_SECONDS = 5.0
 _FIRST_SWEEP_SECONDS = 30.0
 _DRAIN_SECONDS = 3.0
 
@@ -52,10 +54,13 @@ class Controller:
         registry: Registry,
         store: Store | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        telemetry: Telemetry | None = None,
     ) -> None:
         self.settings = settings
+        self._telemetry = telemetry or Telemetry()
         self.view = View()
         self.queue = Queue(settings.concurrency, settings.namespace_concurrency)
+        self._telemetry.watch(self.queue)
         self.recorder = EventRecorder(client)
         self.expiry = Expiry(client, settings, clock)
         self.sweep = Sweep(client, store, self.expiry, settings, clock)
@@ -67,7 +72,7 @@ class Controller:
             self.queue,
             Observer(client, self.view),
             PrerequisiteCheck(client, check, settings),
-            Applier(client, self.view, self.recorder, self.expiry, registry, settings),
+            Applier(client, self.view, self.recorder, self.expiry, registry, settings, self._telemetry),
             Lingering(client, self.view, time.monotonic),
             settings,
             clock,
@@ -125,12 +130,16 @@ class Controller:
     async def reconcile(self, key: Key) -> float | None:
         """Nothing is started before all that runs is known."""
         await self.synced.wait()
-        return await self._reconciler.reconcile(key)
+        with self._telemetry.reconciling():
+            return await self._reconciler.reconcile(key)
 
     async def _resyncs(self) -> None:
+        """Soon again after the start: what is deleted between our list and the first of kopf's is told to nobody."""
+        pause = _SECOND_RESYNC_SECONDS
         while True:
             done = await self._try("resync", self.resync)
-            await asyncio.sleep(self.settings.resync_seconds if done else _RETRY_SECONDS)
+            await asyncio.sleep(min(pause, self.settings.resync_seconds) if done else _RETRY_SECONDS)
+            pause = pause * 3 if done else pause
 
     async def _sweeps(self) -> None:
         await self.synced.wait()

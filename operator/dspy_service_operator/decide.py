@@ -22,6 +22,9 @@ SETTLE_SECONDS = 0.3
 """A preflight shorter than this is not worth a write of its own: the next one says `Running` at once."""
 LOOK_AGAIN_SECONDS = 30.0
 REFUSED_SECONDS = 5.0
+SECRET_SECONDS = 0.03
+ABANDONED_SECONDS = 60.0
+"""An API-made job without its Secret by then never gets one: the API died between the two, or somebody deleted it."""
 _LONGEST_PAUSE = 300.0
 SUCCEEDED_MESSAGE = "Optimization completed successfully."
 
@@ -328,8 +331,10 @@ def _missing(case: Case, reason: str, message: str) -> Decision:
     """Something it refers to is not there; tools that apply several objects may bring it later."""
     age = case.age(conditions.parse_time(case.job.metadata.creation_timestamp))
     again = min(max(age / 10, 0.05), LOOK_AGAIN_SECONDS)
-    if case.api_made and age < 3:  # the API makes a job's Secret after the job
-        return Decision(requeue_after=again, release_slot=True)
+    if case.api_made and age < 3:  # the API makes a job's Secret right after the job
+        return Decision(requeue_after=SECRET_SECONDS, release_slot=True)
+    if case.api_made and age > ABANDONED_SECONDS:
+        return _fail(case, AttemptEnd("failed", reason, f"{message} Its submit was not finished; submit it again."))
     return _blocked(case, reason, message, again)
 
 

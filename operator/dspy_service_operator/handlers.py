@@ -4,7 +4,6 @@ Only `on.event`: it needs no finalizer, writes no annotation and stores nothing 
 for changes offer (retries, diffs) would cost a PATCH for each object, and the work queue retries by itself.
 """
 
-import time
 from typing import Any
 
 import aiohttp
@@ -65,13 +64,6 @@ def register(operator: Controller, cluster: kube_config.ClusterConfig) -> kopf.O
     @kopf.on.event(*_selector(PODS), registry=registry)
     async def pod_event(event: kopf.RawEvent, **_: Any) -> None:
         operator.child_event(operator.view.pods, event["type"], _object(event))
-
-    @kopf.on.probe(registry=registry, id="resync")
-    async def fresh(**_: Any) -> float:
-        age = time.monotonic() - operator.last_resync
-        if age > 3 * operator.settings.resync_seconds:
-            raise kopf.PermanentError(f"the last resync was {age:.0f} s ago")
-        return age
 
     return registry
 

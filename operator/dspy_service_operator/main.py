@@ -3,7 +3,10 @@
 import asyncio
 import gc
 import logging
+import signal
 import sys
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import kopf
 
@@ -16,13 +19,19 @@ from dspy_service_core.kube.client import HttpKubeClient
 from dspy_service_core.kube.errors import KubeError
 from dspy_service_core.kube.protocol import KubeClient
 from dspy_service_core.kube.resources import OPTIMIZATION_JOBS
+from dspy_service_core.kube.tapped import Tap, TappedClient
 from dspy_service_core.registry import Registry
 from dspy_service_core.registry_file import RegistryError
+from dspy_service_core.side_server import side_server
 from dspy_service_core.store import open_store
 from dspy_service_operator.controller import EVERY_NAMESPACE, Controller
+from dspy_service_operator.election import Timing
 from dspy_service_operator.handlers import make_settings, register
+from dspy_service_operator.health import Health, address_of, resync_check
+from dspy_service_operator.leadership import Leadership, LeaseName, own_identity
 from dspy_service_operator.prerequisites import Check, Rows
 from dspy_service_operator.settings import OperatorSettings, load
+from dspy_service_operator.telemetry import Telemetry
 
 log = logging.getLogger("dspy_service_operator")
 
@@ -38,21 +47,57 @@ def main() -> None:
     logging.getLogger("kopf").setLevel(logging.WARNING)
     _spare_the_collector()
     try:
-        asyncio.run(run(settings))
+        asyncio.run(_run_until_asked(settings))
     except (kube_config.ConfigError, RegistryError, ServiceError) as exc:
         sys.exit(f"dspy-service-operator: {exc}")
 
 
-async def run(settings: OperatorSettings, stop: asyncio.Event | None = None) -> None:
-    """Until SIGTERM or SIGINT, or until `stop` is set."""
+async def run(settings: OperatorSettings, stop: asyncio.Event) -> None:
     cluster = kube_config.load(settings.kubeconfig or None)
+    telemetry, health = make_telemetry(settings), Health()
+    async with _served(settings, telemetry, health):
+        if not settings.lease_name:
+            telemetry.leads(True)
+            await _operate(settings, cluster, telemetry.asked, telemetry, health, stop)
+            return
+        async with _leadership(settings, cluster) as leadership:
+
+            def tap(verb: str, resource: str) -> None:
+                leadership.fence()
+                telemetry.asked(verb, resource)
+
+            if not await leadership.acquire(stop):
+                return
+            async with leadership.kept():
+                telemetry.leads(True)
+                await _operate(settings, cluster, tap, telemetry, health, stop)
+
+
+async def _run_until_asked(settings: OperatorSettings) -> None:
+    """kopf minds the signals while it runs; until then they are ours."""
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    await run(settings, stop)
+
+
+async def _operate(
+    settings: OperatorSettings,
+    cluster: kube_config.ClusterConfig,
+    tap: Tap,
+    telemetry: Telemetry,
+    health: Health,
+    stop: asyncio.Event,
+) -> None:
     store = open_store(settings.store_url) if settings.store_url else None
-    client = HttpKubeClient(cluster, connections=settings.workers + _SPARE_CONNECTIONS)
+    http = HttpKubeClient(cluster, connections=settings.workers + _SPARE_CONNECTIONS)
+    client = TappedClient(http, tap)
     registry = Registry.load(settings.registry or None)
     check = make_check(registry, settings.allowed_base_url_hosts)
-    operator = Controller(client, settings, check, registry, store, client.server_time)
+    operator = Controller(client, settings, check, registry, store, http.server_time, telemetry)
+    health.check = resync_check(lambda: operator.last_resync, settings.resync_seconds)
     try:
-        await _wait_for_cluster(client, operator)
+        await _wait_for_cluster(client, operator, stop)
         async with operator.running():
             await kopf.operator(
                 registry=register(operator, cluster),
@@ -60,9 +105,41 @@ async def run(settings: OperatorSettings, stop: asyncio.Event | None = None) -> 
                 standalone=True,
                 clusterwide=EVERY_NAMESPACE in settings.namespaces,
                 namespaces=() if EVERY_NAMESPACE in settings.namespaces else settings.namespaces,
-                liveness_endpoint=settings.liveness_address or None,
                 stop_flag=stop,
             )
+    finally:
+        await client.close()
+
+
+def make_telemetry(settings: OperatorSettings) -> Telemetry:
+    if not settings.metrics_port:
+        return Telemetry()
+    from dspy_service_operator.metrics import Metrics  # here: its library costs memory that nobody uses otherwise
+
+    return Metrics()
+
+
+@asynccontextmanager
+async def _served(settings: OperatorSettings, telemetry: Telemetry, health: Health) -> AsyncIterator[None]:
+    """From the first moment on: who stands by is alive too."""
+    async with AsyncExitStack() as servers:
+        if settings.metrics_port:
+            metrics = side_server(settings.metrics_host, settings.metrics_port, telemetry.pages())
+            await servers.enter_async_context(metrics)
+        if settings.liveness_address:
+            host, port, path = address_of(settings.liveness_address)
+            await servers.enter_async_context(side_server(host, port, {path: health.page}))
+        yield
+
+
+@asynccontextmanager
+async def _leadership(settings: OperatorSettings, cluster: kube_config.ClusterConfig) -> AsyncIterator[Leadership]:
+    """On a connection of its own: a renewal must not wait for one behind the operator's requests."""
+    timing = Timing(settings.lease_seconds)
+    client = HttpKubeClient(cluster, request_timeout=timing.renew_seconds, connections=1)
+    lease = LeaseName(settings.lease_namespace or cluster.namespace, settings.lease_name)
+    try:
+        yield Leadership(client, lease, timing, own_identity())
     finally:
         await client.close()
 
@@ -80,9 +157,9 @@ def _spare_the_collector() -> None:
     gc.set_threshold(_COLLECT_AFTER, 20, 50)
 
 
-async def _wait_for_cluster(client: KubeClient, operator: Controller) -> None:
+async def _wait_for_cluster(client: KubeClient, operator: Controller, stop: asyncio.Event) -> None:
     """kopf looks once what kinds there are: ours must be among them by then."""
-    while True:
+    while not stop.is_set():
         try:
             await client.list(OPTIMIZATION_JOBS, operator.namespaces[0], limit=1)
             return

@@ -42,6 +42,11 @@ class Queue:
     def running(self) -> int:
         return len(self._holding)
 
+    @property
+    def holders(self) -> int:
+        """How many hold a slot."""
+        return len(self._holding)
+
     def holds(self, key: Key) -> bool:
         return key in self._holding
 

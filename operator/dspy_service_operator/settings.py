@@ -39,7 +39,28 @@ class OperatorSettings(BaseSettings):
     liveness_address: str = Field(
         default="", description="Where /healthz is served, as in http://0.0.0.0:8080/healthz. Empty: nowhere."
     )
+    metrics_port: int = Field(
+        default=0, ge=0, le=65535, description="Where /metrics is served for Prometheus, without a token; 0: nowhere."
+    )
+    metrics_host: str = Field(
+        default="", description="Address that the metrics' port listens on; empty: every one of the machine."
+    )
     log_level: str = Field(default="INFO", description="Level of the operator's log.")
+
+    # Replicas
+    lease_name: str = Field(
+        default="",
+        description="Lease by which one of several replicas is elected; the others stand by. Empty: no election, "
+        "for a single replica.",
+    )
+    lease_namespace: str = Field(default="", description="Namespace of the Lease; empty: the operator's own.")
+    lease_seconds: int = Field(
+        default=15,
+        ge=5,
+        le=300,
+        description="Another replica leads within so long of a leader's death. A leader that cannot renew its Lease "
+        "for about half of it ends its process.",
+    )
 
     # How many
     concurrency: int = Field(

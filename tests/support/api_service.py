@@ -16,6 +16,7 @@ from dspy_service_api.app import create_app
 from dspy_service_api.layout import Acceptance
 from dspy_service_api.service import Service
 from dspy_service_api.settings import Settings
+from dspy_service_api.telemetry import Telemetry
 from dspy_service_core import names
 from dspy_service_core.kube.protocol import Object
 from dspy_service_core.kube.resources import OPTIMIZATION_JOBS
@@ -53,12 +54,16 @@ class Harness:
 
 @asynccontextmanager
 async def api_service(
-    folder: Path, acceptance: Acceptance, cluster: FakeCluster | None = None, **settings: Any
+    folder: Path,
+    acceptance: Acceptance,
+    cluster: Any = None,
+    telemetry: Telemetry | None = None,
+    **settings: Any,
 ) -> AsyncIterator[Harness]:
     cluster = cluster or FakeCluster()
     given = Settings(store_url=(folder / "store").as_uri(), namespace=NAMESPACE, **settings)
     store = open_store(given.store_url)
-    app = create_app(given, cluster, store, acceptance)
+    app = create_app(given, cluster, store, acceptance, telemetry)
     async with app.router.lifespan_context(app):
         await app.state.service.reflector.synced.wait()
         transport = httpx.ASGITransport(app)

@@ -11,6 +11,7 @@ from dspy_service_operator.controller import Controller
 from dspy_service_operator.queue import Key
 from dspy_service_operator.resync import UNFINISHED
 from dspy_service_operator.settings import OperatorSettings
+from dspy_service_operator.telemetry import Telemetry
 from operator_objects import make_raw
 from simulated_cluster import Clock, SimulatedApi, SimulatedNodes, selected
 
@@ -23,19 +24,27 @@ def accept(*_: object) -> None:
 
 
 class Harness:
-    def __init__(self, **settings: Any) -> None:
+    def __init__(self, telemetry: Telemetry | None = None, **settings: Any) -> None:
         self.clock = Clock()
         self.api = SimulatedApi(self.clock)
         self.nodes = SimulatedNodes(self.api)
         self.settings = OperatorSettings(**{"store_url": "", **settings})
         self.check = accept
         self.registry = registry.default()
+        self.telemetry = telemetry
         self._cursors: dict[str, int] = {}
         self._shown: set[str] = set()
         self.controller = self._new()
 
     def _new(self) -> Controller:
-        return Controller(self.api, self.settings, lambda *args: self.check(*args), self.registry, clock=self.clock)
+        return Controller(
+            self.api,
+            self.settings,
+            lambda *args: self.check(*args),
+            self.registry,
+            clock=self.clock,
+            telemetry=self.telemetry,
+        )
 
     async def start(self) -> None:
         """A new process: nothing is known but what it lists."""

@@ -18,7 +18,6 @@ from dspy_service_core.kube import errors as kube
 from dspy_service_core.kube.protocol import Object
 from fake_cluster import Fault
 from simple_acceptance import SimpleAcceptance
-from waiting import until
 
 BIG = {"dataset": [{"text": "x" * 500, "team": "a"} for _ in range(100)]}
 
@@ -120,12 +119,40 @@ async def test_credentials_live_in_a_secret_of_the_job(api: Harness) -> None:
     assert orjson.loads(base64.b64decode(secret["data"]["default"])) == {"extra": {"api_key": "canary"}}
     assert job["spec"]["models"]["default"]["credentialsFrom"] == {"name": f"job-{job_id}-keys", "key": "default"}
     assert b"canary" not in orjson.dumps(job)
+    (owner,) = secret["metadata"]["ownerReferences"]
+    assert owner["uid"] == job["metadata"]["uid"]
 
-    async def owned() -> bool:
-        owners = made(api, "secrets")[0]["metadata"].get("ownerReferences")
-        return bool(owners) and owners[0]["uid"] == job["metadata"]["uid"]
 
-    await until(owned)
+@pytest.mark.parametrize(
+    "error", [kube.Forbidden("exceeded quota: secrets"), kube.Unavailable("away"), kube.Unavailable("away", sent=True)]
+)
+async def test_no_job_stays_without_its_secret(api: Harness, error: kube.KubeError) -> None:
+    api.cluster.fault = fails("create", "secrets", error)
+    response = await submitted(api, BIG | {"api_key": "canary"})
+    assert response.status_code == 503
+    assert made(api) == stored(api) == []
+    assert len(api.service.cache) == 0
+
+
+async def test_a_try_that_died_before_its_secret_is_finished(api: Harness) -> None:
+    await post(api, {"api_key": "canary"}, "k")
+    before = api.cluster.objects.pop(("secrets", "default", made(api, "secrets")[0]["metadata"]["name"]))
+    await post(api, {"api_key": "other"}, "k", 409)
+    assert made(api, "secrets") == []
+    await post(api, {"api_key": "canary"}, "k")
+    (after,) = made(api, "secrets")
+    assert after["data"] == before["data"]
+    assert after["metadata"]["ownerReferences"] == before["metadata"]["ownerReferences"]
+
+
+async def test_what_a_deleted_job_of_that_name_has_left_is_replaced(api: Harness) -> None:
+    job_id = (await post(api, {"api_key": "canary"}, "k"))["job_id"]
+    assert (await api.client.delete(f"/jobs/{job_id}")).status_code == 204
+    assert len(made(api, "secrets")) == 1  # nobody collects garbage here
+    await post(api, {"api_key": "new"}, "k")
+    (secret,), (job,) = made(api, "secrets"), made(api)
+    assert secret["metadata"]["ownerReferences"][0]["uid"] == job["metadata"]["uid"]
+    assert b"new" in base64.b64decode(secret["data"]["default"])
 
 
 @pytest.mark.parametrize(
@@ -172,7 +199,7 @@ async def test_a_create_that_stays_uncertain_says_so_and_takes_nothing_back(api:
     response = await submitted(api, BIG | {"api_key": "canary"})
     assert response.status_code == 503
     assert "may have been created" in response.json()["detail"]
-    assert len(made(api, "secrets")) == len(stored(api)) == 1
+    assert len(stored(api)) == 1
 
 
 async def test_the_same_key_and_body_are_one_job(api: Harness) -> None:
@@ -213,13 +240,13 @@ async def test_different_requests_with_one_key_at_once_are_one_job(replicas: tup
 async def test_a_try_that_got_no_further_is_taken_up(api: Harness) -> None:
     def fault(verb: str, plural: str) -> BaseException | None:
         away = verb in ("create", "get") and plural == "optimizationjobs"
-        return kube.Unavailable("time-out", sent=True) if away and made(api, "secrets") else None
+        return kube.Unavailable("time-out", sent=True) if away and stored(api) else None
 
     api.cluster.fault = fault
     await post(api, BIG | {"api_key": "canary"}, "k", 503)
     assert made(api) == []
     api.cluster.fault = lambda verb, plural: None
-    await post(api, BIG | {"api_key": "other"}, "k", 409)
+    await post(api, {"dataset": BIG["dataset"][1:]}, "k", 409)
     await post(api, BIG | {"api_key": "canary"}, "k")
     assert len(made(api)) == 1
 

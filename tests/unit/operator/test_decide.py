@@ -8,7 +8,7 @@ import pytest
 from dspy_service_core import conditions, names
 from dspy_service_core.conditions import precise_timestamp
 from dspy_service_core.job import OptimizationJob
-from dspy_service_operator.decide import SETTLE_SECONDS, decide
+from dspy_service_operator.decide import ABANDONED_SECONDS, SECRET_SECONDS, SETTLE_SECONDS, decide
 from dspy_service_operator.decision import CreateJob, Decision, DeleteJob
 from dspy_service_operator.observed import ContainerState, Observed, Prerequisites, Refusal
 from dspy_service_operator.settings import OperatorSettings
@@ -437,7 +437,17 @@ def test_what_is_missing_is_waited_for_without_a_slot(slot):
 def test_the_api_has_a_moment_to_make_a_jobs_secret():
     missing = Prerequisites(missing_reason="SecretNotFound", missing="there is no Secret 'openai'.")
     decision = decided(make_job(api_made=True, created=NOW), seen(prerequisites=missing))
-    assert decision == Decision(requeue_after=0.05, release_slot=True)
+    assert decision == Decision(requeue_after=SECRET_SECONDS, release_slot=True)
+
+
+def test_a_submit_that_was_never_finished_ends_its_job():
+    missing = Prerequisites(missing_reason="SecretNotFound", missing="there is no Secret 'openai'.")
+    created = ago(ABANDONED_SECONDS + 1)
+    decision = decided(make_job(api_made=True, created=created), seen(prerequisites=missing))
+    assert decision.status is not None
+    assert (decision.status.phase, decision.mark_finished) == ("Failed", True)
+    assert "submit it again" in decision.status.message
+    assert decided(make_job(created=created), seen(prerequisites=missing)).status.phase == "Pending"
 
 
 @pytest.mark.parametrize(("final", "phase"), [(True, "Failed"), (False, "Pending")])

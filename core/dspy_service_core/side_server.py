@@ -1,0 +1,40 @@
+"""A small server beside the real work, for those who look after a process: probes and metrics.
+
+aiohttp's, because every part that needs one speaks to the cluster with aiohttp already.
+"""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from aiohttp import web
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    body: bytes
+    status: int = 200
+    content_type: str = "text/plain; charset=utf-8"
+
+
+@asynccontextmanager
+async def side_server(host: str, port: int, pages: Mapping[str, Callable[[], Page]]) -> AsyncIterator[None]:
+    """`host` empty: every address of the machine."""
+    app = web.Application()
+    for path, page in pages.items():
+        app.router.add_get(path, _handler(page))
+    runner = web.AppRunner(app, access_log=None, handle_signals=False)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host or None, port).start()
+        yield
+    finally:
+        await runner.cleanup()
+
+
+def _handler(page: Callable[[], Page]) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        made = page()
+        return web.Response(body=made.body, status=made.status, headers={"Content-Type": made.content_type})
+
+    return handle
