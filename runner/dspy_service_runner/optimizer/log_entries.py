@@ -4,6 +4,7 @@ Entries are also passed on as text to the container's own stdout, so that `kubec
 stdout may be slow or gone: it is never waited for twice.
 """
 
+import contextlib
 import logging
 import os
 import re
@@ -35,20 +36,23 @@ class Relay:
         self._redact = redact
         self._may_block = not stat.S_ISREG(os.fstat(descriptor).st_mode)
         self._patience_ms = 1000
+        self._lock = threading.Lock()
         self._poll = select.poll()
         self._poll.register(descriptor, select.POLLOUT)
 
     def write(self, text: str) -> None:
+        """By one thread at a time: lines stay whole, and a poll object takes no second caller."""
         data = self._redact(text).encode(errors="replace")
-        try:
-            for start in range(0, len(data), _PIPE_CHUNK):
-                if self._may_block and not self._poll.poll(self._patience_ms):
-                    self._patience_ms = 0
-                    return
-                self._patience_ms = 1000 if self._may_block else 0
-                os.write(self._fd, data[start : start + _PIPE_CHUNK])
-        except OSError:
-            return  # nobody reads it any more
+        with self._lock, contextlib.suppress(OSError):  # nobody reads it any more
+            self._send(data)
+
+    def _send(self, data: bytes) -> None:
+        for start in range(0, len(data), _PIPE_CHUNK):
+            if self._may_block and not self._poll.poll(self._patience_ms):
+                self._patience_ms = 0
+                return
+            self._patience_ms = 1000 if self._may_block else 0
+            os.write(self._fd, data[start : start + _PIPE_CHUNK])
 
 
 class LogEntries:
