@@ -8,7 +8,8 @@ SCRIPTS := $(shell grep -lsE '^\#!.*sh$$|^\# shellcheck shell' .ci/* cluster/*)
 CLUSTER ?= .cluster/kubeconfig
 ARGS ?=
 
-.PHONY: install demo up test e2e cluster-faults cluster-security check generate lock images base-image bench bench-cluster clean
+.PHONY: install demo up test e2e cluster-faults cluster-security policies check generate lock images install-chart \
+	base-image bench bench-cluster clean
 
 install: $(READY)
 
@@ -44,6 +45,10 @@ cluster-faults: $(READY)
 
 cluster-security: $(READY)
 	$(BIN)/python -m pytest tests/cluster/security --kubeconfig $(CLUSTER) $(ARGS)
+
+# The chart's accounts and admission policies, on an API server without nodes (`make control-plane-down` ends it).
+policies: $(READY)
+	$(BIN)/python -m pytest tests/policies --kubeconfig $$(cluster/control-plane up) $(ARGS)
 
 check: $(READY)
 	$(BIN)/ruff format --check .
@@ -96,6 +101,10 @@ control-plane:
 
 control-plane-down:
 	@cluster/control-plane down
+
+# The chart in the cluster of `make cluster`; STORE=s3 for its S3 server, ARGS for helm.
+install-chart: $(READY)
+	cluster/install-chart $(ARGS)
 
 # The conformance suite on the embedded API server and on real ones, the oldest supported version among them.
 conformance: $(READY)

@@ -78,16 +78,16 @@ class Site:
         path = f"{SERVICE_ACCOUNTS.path(self.namespace, f'dspy-service-{part}')}/token"
         body = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": spec}
         token = ok(self.http.post(path, body))["status"]["token"]
-        return KubeHttp(self._kubeconfig_of(token))
+        return self.as_bearer(token)
 
-    def _kubeconfig_of(self, token: str) -> Path:
-        """The admin's, but for who it is: a client certificate would come before a token."""
+    def as_bearer(self, token: str) -> KubeHttp:
+        """By the admin's kubeconfig, but for who it is: a client certificate would come before a token."""
         config = yaml.safe_load(self.kubeconfig.read_text())
         for user in config["users"]:
             user["user"] = {"token": token}
         path = self.scratch / f"{secrets.token_hex(4)}.yaml"
         path.write_text(yaml.safe_dump(config))
-        return path
+        return KubeHttp(path)
 
     def pod(self, name: str) -> dict[str, Any]:
         """Of the runner's account, kept from every node: an object to bind a token to."""
