@@ -13,24 +13,20 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from dspy_service_core import names
 from dspy_service_local import bytecode
 from dspy_service_local.apiserver.cluster import Cluster
 from dspy_service_local.apiserver.serve import ApiServer
-from dspy_service_local.bootstrap import NAMESPACE, prepare_cluster
+from dspy_service_local.bootstrap import prepare_cluster
 from dspy_service_local.children import Child, ChildCommand
 from dspy_service_local.environments import child_environment, container_environment, model_keys, store_folder
-from dspy_service_local.node.cgroups import find_cgroups
+from dspy_service_local.launching import choose_launcher
 from dspy_service_local.node.context import Folders, NodeContext
 from dspy_service_local.node.job_controller import JobController
 from dspy_service_local.node.launch import PodLimits
 from dspy_service_local.node.node import Node
 from dspy_service_local.node.pod_logs import NodeLogs
-from dspy_service_local.node.processes import Launcher, PlainLauncher, SandboxLauncher
-from dspy_service_local.node.sandbox import Sandbox, find_sandbox
 from dspy_service_local.node.usage import UsageWatch
-from dspy_service_local.node.warm_pool import WarmPool
-from dspy_service_local.node.warm_shape import default_shape
+from dspy_service_local.node.warm import WarmLauncher
 from dspy_service_local.pod_tokens import PodTokens
 from dspy_service_local.settings import LocalSettings
 
@@ -108,39 +104,24 @@ async def _start_node(
     await prepare_cluster(cluster.client, model_keys(settings, environment))
     folders = Folders(settings.folder)
     base_env = container_environment(settings, environment, server.url)
-    launcher = _launcher(settings, base_env, say)
-    shape = default_shape(NAMESPACE, names.STORE_CLAIM)
-    limits = PodLimits(settings.pod_processes, settings.pod_open_files, settings.pod_nice)
-    pool = WarmPool(settings.prewarmed, shape, launcher, folders.slots, folders.claims, base_env, limits)
+    if bytecode.is_missing():
+        await bytecode.compile_runner(base_env)
+    launcher = choose_launcher(settings, base_env, say)
     context = NodeContext(
         client=cluster.client,
         launcher=launcher,
         folders=folders,
         tokens=PodTokens(cluster.tokens),
         base_env=base_env,
-        limits=limits,
+        limits=PodLimits(settings.pod_processes, settings.pod_open_files, settings.pod_nice),
         usage=UsageWatch(),
-        pool=pool,
         now=now,
     )
     node = Node(context)
     cluster.set_logs(NodeLogs(folders, node.runs, now))
-    if bytecode.is_missing():
-        await bytecode.compile_runner(base_env)
     controller = JobController(cluster.client, now)
-    return node, [asyncio.create_task(node.run(), name="node"), asyncio.create_task(controller.run(), name="jobs")]
-
-
-def _launcher(settings: LocalSettings, base_env: Mapping[str, str], say: Callable[[str], None]) -> Launcher:
-    found: Sandbox | str = "DSPY_SERVICE_SANDBOX is off"
-    if settings.sandbox != "off":
-        found = find_sandbox(base_env, settings.folder)
-    if isinstance(found, Sandbox):
-        return SandboxLauncher(found, find_cgroups())
-    if settings.sandbox == "require":
-        raise CannotStart(f"no sandbox: {found}")
-    say(f"no sandbox ({found}): the code of jobs runs as you and can read what you can read")
-    return PlainLauncher(find_cgroups())
+    parts = [node.run(), controller.run(), *([launcher.run()] if isinstance(launcher, WarmLauncher) else [])]
+    return node, [asyncio.create_task(part, name="node") for part in parts]
 
 
 def _children(settings: LocalSettings, environment: Mapping[str, str], server: ApiServer) -> list[Child]:

@@ -41,9 +41,9 @@ class LocalSettings(BaseSettings):
     prewarmed: int = Field(
         default=1,
         ge=0,
-        le=16,
-        description="Pods whose processes wait with dspy imported, so that a job starts at once; 0: none. "
-        "Each takes about 100 MB.",
+        le=1,
+        description="Keep processes with dspy imported, from which those of jobs are forked: a job starts at once, "
+        "for about 85 MB. 0: none. (Inside the sandbox alone.)",
     )
     sandbox: Literal["auto", "require", "off"] = Field(
         default="auto", description="Whether jobs run inside bubblewrap: where it works, always, or never."

@@ -15,6 +15,7 @@ import uvloop
 from pydantic import ValidationError
 
 from dspy_service_local.apiserver.cluster import ClusterInUse
+from dspy_service_local.launching import NoSandbox
 from dspy_service_local.service import CannotStart, Started, serve
 from dspy_service_local.settings import LocalSettings
 
@@ -27,7 +28,7 @@ _ENDED_AT_ONCE = 130
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Folder of all state.  [default: ~/.dspy-service]")
 @click.option("--token", help="What clients must send; better given as DSPY_SERVICE_TOKEN, which nobody else sees.")
 @click.option("--concurrency", type=int, help="Jobs that run at the same time.  [default: 4]")
-@click.option("--prewarmed", type=int, help="Pods that wait with dspy imported; 0: none.  [default: 1]")
+@click.option("--prewarmed", type=int, help="0: start every job's processes anew, importing dspy.  [default: 1]")
 @click.option("--sandbox", type=click.Choice(["auto", "require", "off"]), help="Use bubblewrap.  [default: auto]")
 def command(**options: Any) -> None:
     """Run API, operator and an embedded cluster until SIGTERM or Ctrl-C.
@@ -43,7 +44,7 @@ def command(**options: Any) -> None:
         uvloop.run(_run(settings))
     except ValidationError as exc:
         raise click.UsageError("; ".join(f"{e['loc'][0]}: {e['msg']}" for e in exc.errors())) from exc
-    except (CannotStart, ClusterInUse, OSError) as exc:
+    except (CannotStart, NoSandbox, ClusterInUse, OSError) as exc:
         raise click.ClickException(str(exc)) from exc
 
 

@@ -1,99 +1,177 @@
-"""Waits, with a command's modules imported, for the one job that this process will serve; then becomes that command.
+"""A process that has a command's modules imported, and forks itself for every job: a start without the imports.
 
-Started by the embedded node (never in a cluster), which speaks through an inherited socket: a byte when everything is
-imported, then one JSON message with arguments, environment and what is still to be mounted. No user code and nothing
-of a job is seen before the sandbox is final: mounts are made, the right to make them is given up, then the job is read.
+Started by the embedded node (never in a cluster) inside a sandbox, which it never leaves. It reads nothing of any job,
+so that no fork has another job's keys in its memory: what comes through its inherited socket are pairs of descriptors,
+a container's output and a socket for that container alone. Its fork reads the request from there, makes the rest of its
+sandbox (`warm_sandbox`), gives up the right to do so, waits until the node has set its limits, and only then becomes
+the command.
+
+    node -> request    fork -> "ready" or why not    node -> "go"    fork -> exit code
 """
 
-import ctypes
 import gc
 import importlib
-import json
 import os
 import resource
+import signal
 import socket
 import sys
 import time
 from pathlib import Path
-from typing import Any
+from typing import NoReturn
 
-_MS_RDONLY, _MS_NOSUID, _MS_NODEV, _MS_REMOUNT, _MS_BIND, _MS_REC = 1, 2, 4, 32, 4096, 16384
-_MNT_DETACH = 2
-_CAPABILITY_VERSION_3 = 0x20080522
-_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 47, 4
-_HIDDEN = "/.late"
+from dspy_service_runner.warm_request import ContainerRequest, decode
+from dspy_service_runner.warm_sandbox import enter_namespaces, finish_sandbox, set_traceable
+
+_REQUEST_BYTES = 1024 * 1024
+HERE, READY, GO = b"here", b"ready", b"go"
+_COMMAND_PID = 2
 
 
 def main() -> None:
-    entry, channel = sys.argv[1], socket.socket(fileno=int(sys.argv[2]))
+    entry, control = sys.argv[1], socket.socket(fileno=int(sys.argv[2]))
+    _close_all_but(control.fileno())
+    control.sendall(HERE)
     module_name, _, function = entry.partition(":")
     module = importlib.import_module(module_name)
     if hasattr(module, "preload"):
         module.preload()
-    _refuse_threads()
+    _refuse_what_forks_badly(control.fileno())
     gc.collect()
     gc.freeze()
-    channel.sendall(b"1")
-    job = _receive(channel)
-    _finish_sandbox(job["mounts"])
-    for kind, pair in job["limits"].items():
-        resource.setrlimit(int(kind), tuple(pair))
-    os.environ.clear()
-    os.environ.update(job["env"])
-    time.tzset()
-    sys.argv = job["argv"]
+    _rehearse(own_users=sys.argv[3] == "own-users")
+    control.sendall(READY)
+    _become(_next_container(control))
     sys.exit(getattr(module, function)())
 
 
-def _receive(channel: socket.socket) -> dict[str, Any]:
-    """Until the node closes its end; nothing at all means that it needs us no more."""
-    with channel:
-        chunks = list(iter(lambda: channel.recv(65536), b""))
-    if not chunks:
-        sys.exit(0)
-    job: dict[str, Any] = json.loads(b"".join(chunks))
-    return job
+def _next_container(control: socket.socket) -> ContainerRequest:
+    """Returns in a fork alone; the process itself ends when the node closes its end."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    while True:
+        more, descriptors, _, _ = socket.recv_fds(control, 1, 2)
+        if not more:
+            os._exit(0)
+        if _forked():
+            control.close()
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            return _confined(descriptors[0], socket.socket(fileno=descriptors[1]))
+        for descriptor in descriptors:
+            os.close(descriptor)
 
 
-def _refuse_threads() -> None:
-    """Capabilities are per thread: one that was started by an import would keep the right to mount."""
-    if Path(_HIDDEN).exists() and len(os.listdir("/proc/self/task")) > 1:
-        sys.exit("an import started a thread: no warm start")
+def _forked() -> bool:
+    try:
+        return os.fork() == 0
+    except OSError:  # no memory or no process left: the node sees its socket closed
+        return False
 
 
-def _finish_sandbox(mounts: list[tuple[str, str, bool]]) -> None:
-    if not Path(_HIDDEN).exists():
-        return
-    for source, target, read_only in mounts:
-        os.makedirs(target, exist_ok=True)
-        _mount(source, target, _MS_BIND | _MS_REC)
-        if read_only:
-            _mount("none", target, _MS_REMOUNT | _MS_BIND | _MS_RDONLY | _MS_NOSUID | _MS_NODEV)
-    for hidden in Path(_HIDDEN).iterdir():
-        _checked(ctypes.CDLL(None, use_errno=True).umount2(str(hidden).encode(), _MNT_DETACH), str(hidden))
-        hidden.rmdir()
-    Path(_HIDDEN).rmdir()
-    _mount("none", "/", _MS_REMOUNT | _MS_BIND | _MS_RDONLY | _MS_NOSUID | _MS_NODEV)
-    _drop_capabilities()
+def _confined(output: int, node: socket.socket) -> ContainerRequest:
+    """Returns in the container's command, the second process of its pid namespace."""
+    try:
+        request = decode(node.recv(_REQUEST_BYTES))
+        _enter(request)
+        _limit(request.limits)
+    except (OSError, ValueError) as exc:
+        node.sendall(str(exc).encode())
+        os._exit(1)
+    node.sendall(READY)
+    if node.recv(len(GO)) != GO:
+        os._exit(0)
+    set_traceable(False)
+    if command := os.fork():
+        _reap(command, node)
+    set_traceable(True)
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    _close_all_but(0)
+    return request
 
 
-def _mount(source: str, target: str, flags: int) -> None:
-    libc = ctypes.CDLL(None, use_errno=True)
-    _checked(libc.mount(source.encode(), target.encode(), None, ctypes.c_ulong(flags), None), target)
+def _enter(request: ContainerRequest) -> None:
+    """Returns in the first process of a new pid namespace, in its finished sandbox."""
+    enter_namespaces()
+    if os.fork():
+        os._exit(0)
+    finish_sandbox(request)
 
 
-def _drop_capabilities() -> None:
-    libc = ctypes.CDLL(None, use_errno=True)
-    _checked(libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0), "ambient capabilities")
-    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
-    nothing = (ctypes.c_uint32 * 6)()
-    _checked(libc.capset(header, nothing), "capabilities")
+def _limit(limits: dict[str, list[int]]) -> None:
+    for kind, (soft, hard) in limits.items():
+        resource.setrlimit(int(kind), (soft, hard))
 
 
-def _checked(result: int, what: str) -> None:
-    if result != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, os.strerror(number), what)
+def _reap(command: int, node: socket.socket) -> NoReturn:
+    """The namespace's first process: when it ends, the kernel ends all others with it."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # which its own namespace cannot send it; Python's handler it could
+    null = os.open(os.devnull, os.O_RDWR)
+    for standard in (0, 1, 2):
+        os.dup2(null, standard)
+    _close_all_but(node.fileno())
+    while True:
+        pid, status = os.waitpid(-1, 0)
+        if pid == command:
+            code = os.waitstatus_to_exitcode(status)
+            node.sendall(str(128 - code if code < 0 else code).encode())
+            os._exit(0)
+
+
+def _become(request: ContainerRequest) -> None:
+    """The command's name, arguments and environment, as an exec would set them."""
+    Path("/proc/self/comm").write_text(Path(request.argv[0]).name)
+    os.setsid()
+    os.chdir(request.cwd)
+    os.environ.clear()
+    os.environ.update(request.env)
+    time.tzset()
+    if numpy := sys.modules.get("numpy"):
+        numpy.random.seed()  # `random` does so itself after a fork
+    sys.argv = request.argv
+
+
+def _rehearse(own_users: bool) -> None:
+    """Some systems grant namespaces and then no rights in them: better known before a job has to wait for it."""
+    request = ContainerRequest([], {}, "/", [], [], {}, os.getuid(), os.getgid(), own_users)
+    read_end, write_end = os.pipe()
+    if (child := os.fork()) == 0:
+        try:
+            _enter(request)
+            os.write(write_end, b"1")
+        except OSError as exc:
+            os.write(2, f"no warm starts: {exc}\n".encode())
+        os._exit(0)
+    os.close(write_end)
+    os.waitpid(child, 0)
+    worked = os.read(read_end, 1)
+    os.close(read_end)
+    if not worked:
+        sys.exit(1)
+
+
+def _close_all_but(kept: int) -> None:
+    """And the three standard ones."""
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    os.closerange(3, max(kept, 3))
+    os.closerange(max(kept + 1, 3), most)
+
+
+def _refuse_what_forks_badly(control: int) -> None:
+    """Threads would not live on in a fork, and locks that they held would never be released; files would be closed.
+
+    OpenSSL tells a fork by its process id and seeds anew: in a namespace of its own, ours is always _COMMAND_PID.
+    """
+    if len(os.listdir("/proc/self/task")) > 1:
+        sys.exit("an import started a thread: no warm starts")
+    if opened := [fd for fd in os.listdir("/proc/self/fd") if int(fd) > 2 and int(fd) != control and _is_open(fd)]:
+        sys.exit(f"an import opened {len(opened)} files: no warm starts")
+    if os.getpid() <= _COMMAND_PID:
+        sys.exit(f"started as process {os.getpid()}: forks would share its random numbers")
+
+
+def _is_open(descriptor: str) -> bool:
+    """Not the one that listed them all."""
+    return os.path.lexists(f"/proc/self/fd/{descriptor}")
 
 
 if __name__ == "__main__":

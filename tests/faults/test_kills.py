@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from killing import kill
+from killing import kill, kill_container, waiting
 from payloads import payload
 from scripted_lm import ScriptedServer
 from waiting import wait_for
@@ -67,18 +67,35 @@ def test_the_service_dies(model: ScriptedServer, tmp_path: Path, undisturbed: in
     assert model.stats.calls <= undisturbed + THREADS
 
 
-@pytest.mark.parametrize("words", [("optimizer",), ("reporter",)], ids=["optimizer", "reporter"])
-def test_a_part_of_the_pod_dies(
-    model: ScriptedServer, tmp_path: Path, undisturbed: int, words: tuple[str, ...]
-) -> None:
-    with service("--prewarmed", "0", data_dir=tmp_path / "killed") as running:
+@pytest.mark.parametrize("start", ["cold", "warm"])
+@pytest.mark.parametrize("part", ["optimizer", "reporter"])
+def test_a_part_of_the_pod_dies(model: ScriptedServer, tmp_path: Path, undisturbed: int, part: str, start: str) -> None:
+    with service("--prewarmed", "1" if start == "warm" else "0", data_dir=tmp_path / "killed") as running:
+        if start == "warm":
+            waiting(running, f"{part}.main")
         job_id = submit(running.http, body(model))
         half_way(running.http, job_id, model, undisturbed // 2)
-        kill(running, "dspy-service-" + words[0])
+        kill_container(running, f"dspy-service-{part}")
         answer = ended(running.http, job_id)
         assert answer["status"] == "success", answer["message"]
         told_once_and_in_order(running.http, job_id)
     assert model.stats.calls <= undisturbed + THREADS
+
+
+@pytest.mark.parametrize("part", ["optimizer", "reporter"])
+def test_the_process_dies_that_forked_a_part_of_the_pod(
+    model: ScriptedServer, tmp_path: Path, undisturbed: int, part: str
+) -> None:
+    with service(data_dir=tmp_path / "killed") as running:
+        forked_by = waiting(running, f"{part}.main")
+        job_id = submit(running.http, body(model))
+        half_way(running.http, job_id, model, undisturbed // 2)
+        forked_by.kill()
+        assert ended(running.http, job_id)["status"] == "success"
+        told_once_and_in_order(running.http, job_id)
+        assert waiting(running, f"{part}.main") != forked_by
+        assert ended(running.http, submit(running.http, body(model)))["status"] == "success"
+    assert model.stats.calls == 2 * undisturbed, "no attempt was repeated"
 
 
 @pytest.mark.parametrize("part", ["api", "operator"])

@@ -7,11 +7,34 @@ import psutil
 from waiting import wait_for
 from whole_service import Service
 
+_LONGEST_NAME = 15
+
 
 def kill(service: Service, *words: str) -> None:
     """SIGKILL to the innermost process whose command line has all the words, once there is one."""
     found = wait_for(lambda: _matching(service, words), timeout=30, what=f"a process with {words}")
     found[-1].send_signal(signal.SIGKILL)
+
+
+def kill_container(service: Service, command: str) -> None:
+    """SIGKILL to the process that the container's command is, started for it or forked from a warm one."""
+    name = command[:_LONGEST_NAME]
+    found = wait_for(lambda: [p for p in service.processes() if _name(p) == name], timeout=30, what=command)
+    found[-1].send_signal(signal.SIGKILL)
+
+
+def waiting(service: Service, entry: str) -> psutil.Process:
+    """The process that has imported the entry's module and waits for jobs: a shell's child, as no fork of it is."""
+    return wait_for(
+        lambda: next((p for p in _matching(service, ("dspy_service_runner.warm", entry)) if _is_keepers(p)), None),
+        timeout=60,
+        what=f"a warm process of {entry}",
+    )
+
+
+def _is_keepers(process: psutil.Process) -> bool:
+    parent = process.parent()
+    return _name(process).startswith("python") and parent is not None and _name(parent) == "sh"
 
 
 def _matching(service: Service, words: tuple[str, ...]) -> list[psutil.Process]:
@@ -21,5 +44,12 @@ def _matching(service: Service, words: tuple[str, ...]) -> list[psutil.Process]:
 def _command(process: psutil.Process) -> str:
     try:
         return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
+
+
+def _name(process: psutil.Process) -> str:
+    try:
+        return process.name()
     except psutil.Error:
         return ""

@@ -22,8 +22,6 @@ from dspy_service_local.node.node import Node
 from dspy_service_local.node.processes import Launcher, PlainLauncher, SandboxLauncher
 from dspy_service_local.node.sandbox import Sandbox, find_sandbox
 from dspy_service_local.node.usage import UsageWatch
-from dspy_service_local.node.warm_pool import WarmPool
-from dspy_service_local.node.warm_shape import WARM_COMMANDS, Shape
 from fake_kube import FakeKube
 from waiting import until
 
@@ -48,7 +46,6 @@ class Host:
     node: Node
     folders: Folders
     tokens: FakeTokens
-    pool: WarmPool
 
     def run_pod(self, **pod: Any) -> str:
         """Adds the pod; its name."""
@@ -94,22 +91,19 @@ async def node_host(
     launcher: Launcher | None = None,
     kube: FakeKube | None = None,
     limits: PodLimits | None = None,
-    shape: Shape | None = None,
-    commands: Mapping[str, str] = WARM_COMMANDS,
     base_env: Mapping[str, str] = BASE_ENV,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> AsyncIterator[Host]:
-    """Everything that it started ends with it; `shape` turns the warm pool on."""
+    """Everything that it started ends with it."""
     kube, folders, tokens = kube or FakeKube(), Folders(data), FakeTokens()
-    launcher = launcher or PlainLauncher()
-    limits, wanted = limits or PodLimits(), shape or Shape("", ())
-    pool = WarmPool(1 if shape else 0, wanted, launcher, folders.slots, folders.claims, base_env, limits, commands)
-    context = NodeContext(kube, launcher, folders, tokens, base_env, limits, UsageWatch(), pool, now)
+    context = NodeContext(
+        kube, launcher or PlainLauncher(), folders, tokens, base_env, limits or PodLimits(), UsageWatch(), now
+    )
     node = Node(context)
     tasks = [asyncio.create_task(work) for work in (node.run(), JobController(kube, now).run())]
     await node.ready.wait()
     try:
-        yield Host(kube, node, folders, tokens, pool)
+        yield Host(kube, node, folders, tokens)
         await node.stop()
     finally:
         for task in tasks:

@@ -23,8 +23,6 @@ from dspy_service_local.node.node import Node
 from dspy_service_local.node.processes import SandboxLauncher
 from dspy_service_local.node.sandbox import Sandbox, find_sandbox
 from dspy_service_local.node.usage import UsageWatch
-from dspy_service_local.node.warm_pool import WarmPool
-from dspy_service_local.node.warm_shape import default_shape
 from dspy_service_local.settings import LocalSettings
 from kube_http import KubeHttp, ok
 from waiting import wait_for
@@ -93,16 +91,13 @@ def _context(client: HttpKubeClient, http: KubeHttp, kubeconfig: Path, folders: 
     base_env = container_environment(LocalSettings(), os.environ, server)
     sandbox = find_sandbox(base_env, folders.data)
     assert isinstance(sandbox, Sandbox), sandbox
-    launcher = SandboxLauncher(sandbox, find_cgroups())
-    limits, shape = PodLimits(), default_shape("", "")
     return NodeContext(
         client=client,
-        launcher=launcher,
+        launcher=SandboxLauncher(sandbox, find_cgroups()),
         folders=folders,
         tokens=_PodTokens(http),
         base_env=base_env,
-        limits=limits,
+        limits=PodLimits(),
         usage=UsageWatch(),
-        pool=WarmPool(0, shape, launcher, folders.slots, folders.claims, base_env, limits),
         now=lambda: datetime.now(UTC),
     )

@@ -64,10 +64,9 @@ class ContainerRun:
             pipe.close()
             raise
         os.close(write_end)
-        self.adopt(process, pipe)
+        self._runs(process, pipe)
 
-    def adopt(self, process: Process, pipe: LogPipe) -> None:
-        """The process runs the container from now on."""
+    def _runs(self, process: Process, pipe: LogPipe) -> None:
         self.process = process
         self._killed_for = None
         self._ended = asyncio.Event()

@@ -10,22 +10,17 @@ from dspy_service_local.node.launch import PodLimits
 from dspy_service_local.node.processes import Launcher
 from dspy_service_local.node.usage import UsageWatch
 from dspy_service_local.node.volumes import Tokens
-from dspy_service_local.node.warm_pool import WarmPool
 
 
 @dataclass(frozen=True, slots=True)
 class Folders:
-    """Below the data folder. `slots` are folders of pods that do not exist yet (see `warm_pool`)."""
+    """Below the data folder."""
 
     data: Path
 
     @property
     def claims(self) -> Path:
         return self.data / "volumes"
-
-    @property
-    def slots(self) -> Path:
-        return self.data / "slots"
 
     @property
     def pods(self) -> Path:
@@ -47,5 +42,4 @@ class NodeContext:
     base_env: Mapping[str, str]
     limits: PodLimits
     usage: UsageWatch
-    pool: WarmPool
     now: Callable[[], datetime]

@@ -4,6 +4,7 @@ import asyncio
 import os
 import subprocess
 import threading
+from collections.abc import Callable
 
 
 def watch_exit(child: subprocess.Popen[bytes]) -> asyncio.Future[int]:
@@ -27,3 +28,16 @@ def watch_exit(child: subprocess.Popen[bytes]) -> asyncio.Future[int]:
 
     loop.add_reader(descriptor, readable)
     return exited
+
+
+def watch_end(pid: int, ended: Callable[[], None]) -> None:
+    """The same for a process that is somebody else's child (Linux); of that one there is no exit code."""
+    loop = asyncio.get_running_loop()
+    descriptor = os.pidfd_open(pid)
+
+    def readable() -> None:
+        loop.remove_reader(descriptor)
+        os.close(descriptor)
+        ended()
+
+    loop.add_reader(descriptor, readable)

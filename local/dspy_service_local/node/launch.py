@@ -41,12 +41,12 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Launch:
-    """`late_binds` are folders that a waiting process may mount itself, before it sees its job (see `warm_pool`)."""
+    """`hidden` folders make a process one that forks containers: it may mount them, or what is below (see `warm`)."""
 
     command: tuple[str, ...]
     env: Mapping[str, str]
     limits: Limits
     working_dir: str = "/"
     binds: tuple[Bind, ...] = ()
-    late_binds: tuple[Bind, ...] = ()
+    hidden: tuple[Bind, ...] = ()
     pass_fds: tuple[int, ...] = ()

@@ -14,7 +14,7 @@ from dspy_service_local.node.environment import NODE_NAME
 from dspy_service_local.node.model import Object
 from dspy_service_local.node.pod_setup import was_started
 from dspy_service_local.node.pods import PodRun, Stop
-from dspy_service_local.node.remove import remove_pod_folder
+from dspy_service_local.node.remove import remove_tree
 from dspy_service_local.node.status import Verdict
 
 log = logging.getLogger(__name__)
@@ -39,7 +39,6 @@ class Node:
         reflector = Reflector(self._context.client, PODS, self)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._context.usage.run())
-            group.create_task(self._context.pool.run())
             group.create_task(reflector.run())
             await reflector.synced.wait()
             self._tidy()
@@ -78,7 +77,7 @@ class Node:
             run.stop(Stop(0.0, 0.0))
         else:
             self._done.discard(uid)
-            self._spawn(remove_pod_folder(self._context.folders.pod(uid)))
+            self._spawn(remove_tree(self._context.folders.pod(uid)))
 
     def retain(self, keys: frozenset[tuple[str, str]]) -> None:
         for run in list(self._runs.values()):
@@ -108,7 +107,7 @@ class Node:
         self._done.add(uid)
         if run.gone:
             self._done.discard(uid)
-            await remove_pod_folder(self._context.folders.pod(uid))
+            await remove_tree(self._context.folders.pod(uid))
         elif run.deleted:
             await self._remove_object({"metadata": run.pod.metadata})
 
@@ -146,16 +145,12 @@ class Node:
             log.warning("cannot remove pod %s/%s: %s", metadata["namespace"], metadata["name"], exc)
 
     def _tidy(self) -> None:
-        """Folders of pods and slots that a node before this one left behind."""
+        """Folders of pods that a node before this one left behind."""
         folders = self._context.folders
         known = {*self._runs, *self._done}
         for folder in _entries(folders.pods):
             if folder.name not in known:
-                self._spawn(remove_pod_folder(folder))
-        used = {folder.resolve() for folder in _entries(folders.pods) if folder.is_symlink()}
-        for folder in _entries(folders.slots):
-            if folder.resolve() not in used and not self._context.pool.owns(folder):
-                self._spawn(remove_pod_folder(folder))
+                self._spawn(remove_tree(folder))
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

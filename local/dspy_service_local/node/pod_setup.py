@@ -1,17 +1,15 @@
-"""What a pod needs before its containers can run: a folder, volumes, environments, and a warm slot where one fits."""
+"""What a pod needs before its containers can run: a folder, volumes, environments, and how each is to be started."""
 
 import math
-import os
 from pathlib import Path
 
 from dspy_service_local.node.containers import ContainerRun
 from dspy_service_local.node.context import NodeContext
 from dspy_service_local.node.environment import References, expand, resolve
 from dspy_service_local.node.launch import Bind, Launch, Limits
-from dspy_service_local.node.model import Container, Mount, Pod
+from dspy_service_local.node.model import Container, Pod
 from dspy_service_local.node.remove import remove_tree
 from dspy_service_local.node.volumes import Volumes
-from dspy_service_local.node.warm_pool import Slot
 
 _STARTED = "started"
 _BEYOND_LIMIT = 1024 * 1024
@@ -27,18 +25,10 @@ class PodSetup:
         self.launches: dict[str, Launch] = {}
         self._context = context
         self._folder = context.folders.pod(pod.uid)
-        self._slot: Slot | None = None
         self.volumes = Volumes(pod, self._folder, context.folders.claims, context.tokens)
 
-    def open(self) -> None:
-        """The pod's folder: a waiting slot's where one fits, so that its processes have it mounted already."""
-        self._folder.parent.mkdir(parents=True, exist_ok=True)
-        self._slot = None if self._folder.exists() else self._context.pool.take(self.pod)
-        if self._slot:
-            self._folder.symlink_to(os.path.relpath(self._slot.folder, self._folder.parent))
-        self._folder.mkdir(mode=0o700, exist_ok=True)
-
     async def prepare(self) -> None:
+        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         await self.volumes.prepare(References(self._context.client, self.pod.namespace))
 
     def mark_started(self) -> None:
@@ -50,19 +40,12 @@ class PodSetup:
         env = await resolve(self.pod, run.spec, references, self._context.base_env)
         launch = self._launch(run.spec, env)
         self.launches[run.spec.name] = launch
-        waiting = self._slot.processes.pop(run.spec.name, None) if self._slot else None
-        if waiting and waiting.alive:
-            log_file = self._context.folders.log(self.pod.uid, run.spec.name)
-            await waiting.serve(run, launch, self._late_mounts(run.spec, env), log_file)
-        else:
-            await run.start(self._context.launcher, launch)
+        await run.start(self._context.launcher, launch)
 
     async def release(self) -> None:
         """The pod has ended: its volumes and its token go, its logs stay until its object goes."""
         self._context.tokens.revoke(self.pod.uid)
-        if self._slot:
-            self._slot.kill()
-        await remove_tree(self._folder.resolve() / "volumes")
+        await remove_tree(self._folder / "volumes")
 
     def _launch(self, spec: Container, env: dict[str, str]) -> Launch:
         return Launch(
@@ -87,15 +70,6 @@ class PodSetup:
         writable = [self.pod.volumes[m.volume].size_limit for m in spec.mounts if not m.read_only]
         sizes = [size for size in writable if size is not None]
         return max(sizes) + _BEYOND_LIMIT if sizes and len(sizes) == len(writable) else None
-
-    def _late_mounts(self, spec: Container, env: dict[str, str]) -> list[tuple[str, Mount, str]]:
-        """Claims' folders by claim name: a waiting process mounts them itself once it knows which."""
-        claims = [(m, self.pod.volumes[m.volume]) for m in spec.mounts]
-        return [
-            (str(volume.source["claimName"]), mount, mount.sub_path or expand(mount.sub_path_expr, env))
-            for mount, volume in claims
-            if volume.kind == "persistentVolumeClaim"
-        ]
 
 
 def was_started(pod_folder: Path) -> bool:

@@ -120,7 +120,6 @@ class PodRun:
     # -- the way up --
 
     async def _work(self) -> None:
-        self._setup.open()
         await self._resolved(self._setup.prepare, None)
         self._setup.mark_started()
         for container in self.pod.init:

@@ -77,15 +77,27 @@ class SandboxLauncher:
             starting.add_done_callback(_kill_started)
             raise
 
+    @property
+    def visible(self) -> tuple[Bind, ...]:
+        return self._sandbox.visible
+
+    @property
+    def own_users(self) -> bool:
+        return self._sandbox.own_users
+
+    def restrict(self, process: Process, limits: Limits) -> None:
+        """Before the container's command exists: it inherits all of it."""
+        _restrict(process.root, limits)
+        if self._cgroups:
+            self._cgroups.place(process.root, limits.processes, process.exited)
+
     async def _release(self, child: subprocess.Popen[bytes], limits: Limits, info: int, block: int) -> Process:
         """Never cut short: killed half-way, bubblewrap would leave its own child waiting for ever."""
         exited = watch_exit(child)
         try:
             root = await _first_process(info)
             process = SandboxedProcess(root, exited)
-            _restrict(root, limits)
-            if self._cgroups:
-                self._cgroups.place(root, limits.processes, process.exited)
+            self.restrict(process, limits)
             os.write(block, b"1")
         except (OSError, StartError) as exc:
             child.kill()
@@ -110,7 +122,7 @@ class SandboxedProcess:
 
     def command(self) -> int | None:
         """The first child of the namespace's init; None before bubblewrap has forked it."""
-        return None if self.exited.done() else _first_child(self.root)
+        return None if self.exited.done() else first_child(self.root)
 
     def terminate(self) -> None:
         command = self.command()
@@ -169,7 +181,7 @@ class PlainProcess:
         exited.add_done_callback(lambda _: self.kill())
 
     def command(self) -> int | None:
-        return None if self.exited.done() else _first_child(self.root)
+        return None if self.exited.done() else first_child(self.root)
 
     def terminate(self) -> None:
         if not self.exited.done():
@@ -220,10 +232,7 @@ def rlimits(limits: Limits) -> dict[int, tuple[int, int]]:
 
 
 def _restrict(pid: int, limits: Limits) -> None:
-    """Before the container's command exists: it inherits all of it.
-
-    The processes are counted in the sandbox's own user namespace; root is exempt, and capped by a cgroup.
-    """
+    """Processes are counted in the sandbox's own user namespace; root is exempt, and capped by a cgroup."""
     if os.geteuid():
         resource.prlimit(pid, resource.RLIMIT_NPROC, (limits.processes, limits.processes))
     for kind, pair in rlimits(limits).items():
@@ -283,7 +292,7 @@ async def _first_process(info: int) -> int:
     return int(json.loads(data)["child-pid"])
 
 
-def _first_child(pid: int) -> int | None:
+def first_child(pid: int) -> int | None:
     try:
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
     except OSError:

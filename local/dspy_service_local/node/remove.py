@@ -10,13 +10,3 @@ async def remove_tree(folder: Path) -> None:
     null = asyncio.subprocess.DEVNULL
     child = await asyncio.create_subprocess_exec("rm", "-rf", "--", str(folder), stdin=null, stdout=null, stderr=null)
     await child.wait()
-
-
-async def remove_pod_folder(folder: Path) -> None:
-    """A pod's folder may be a link to the slot that it was started in."""
-    if folder.is_symlink():
-        target = folder.resolve()
-        folder.unlink()
-        await remove_tree(target)
-    else:
-        await remove_tree(folder)

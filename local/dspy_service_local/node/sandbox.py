@@ -22,12 +22,15 @@ _PROBE_SECONDS = 20
 _SHARED_MEMORY_BYTES = 64 * 1024 * 1024
 _TMP_BYTES = 256 * 1024 * 1024
 HIDDEN = "/.late"
-"""Where a waiting process finds its `late_binds` until it has its job; unmounted before any job data is read."""
+"""Where a process that forks containers finds their folders; each fork hides it before it becomes its job."""
 
 _NAMESPACES = (
     *("--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try", "--hostname", "pod"),
     *("--die-with-parent", "--new-session", "--cap-drop", "ALL"),
 )
+
+_MAKING = ("CAP_SYS_ADMIN", "CAP_SYS_RESOURCE", "CAP_SETFCAP", "CAP_SETPCAP")
+"""To mount, to forbid further user namespaces, to map its user into one, to give up what could bring rights back."""
 
 _VARIANTS: tuple[tuple[str, ...], ...] = (
     ("--unshare-user", "--disable-userns"),
@@ -46,17 +49,22 @@ class Sandbox:
     visible: tuple[Bind, ...]
     hidden: tuple[str, ...] = ()
 
+    @property
+    def own_users(self) -> bool:
+        """Whether a container is in a user namespace of its own."""
+        return "--unshare-user" in self.variant
+
     def arguments(self, launch: Launch, info_fd: int, block_fd: int) -> list[str]:
         """bwrap's command line. The environment is never part of it: everybody can read the process list."""
-        late = bool(launch.late_binds)
+        forks = bool(launch.hidden)
         return [
             self.executable,
-            *(option for option in self.variant if not (late and option == "--disable-userns")),
+            *(option for option in self.variant if not (forks and option == "--disable-userns")),
             *_NAMESPACES,
             *_system(),
             *_binds([*self.visible, *launch.binds]),
             *(option for folder in self.hidden for option in ("--tmpfs", folder)),
-            *(_late(launch.late_binds) if late else ("--remount-ro", "/")),
+            *(_may_mount(launch.hidden) if forks else ("--remount-ro", "/")),
             *("--chdir", launch.working_dir, "--info-fd", str(info_fd), "--block-fd", str(block_fd), "--"),
             *launch.command,
         ]
@@ -116,12 +124,10 @@ def _binds(binds: Sequence[Bind]) -> list[str]:
     return arguments
 
 
-def _late(binds: Sequence[Bind]) -> list[str]:
-    """Mounting needs this one capability; the process gives it up together with the hidden folders.
+def _may_mount(hidden: Sequence[Bind]) -> list[str]:
+    """For a process that makes its forks' sandboxes; each of them gives these rights up before it becomes its job.
 
     As root of its user namespace: for any other user bubblewrap makes a second one, which may not mount in the first.
     """
-    arguments = ["--cap-add", "CAP_SYS_ADMIN", *(("--uid", "0", "--gid", "0") if os.geteuid() else ())]
-    for bind in binds:
-        arguments += ("--bind", str(bind.source), f"{HIDDEN}{bind.target}")
-    return arguments
+    arguments = [part for right in _MAKING for part in ("--cap-add", right)]
+    return [*arguments, *(("--uid", "0", "--gid", "0") if os.geteuid() else ()), *_binds(hidden)]

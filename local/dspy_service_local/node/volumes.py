@@ -1,8 +1,8 @@
 """A pod's volumes as folders: `pods/<uid>/volumes/<name>` for what lives and dies with the pod, the claim's own folder
 for what outlives it.
 
-Content is written before any container starts; a waiting warm process may already have these folders mounted, so they
-are filled in place and never replaced.
+Content is written before any container starts; a container that runs has these folders mounted, so they are filled in
+place and never replaced.
 """
 
 import os

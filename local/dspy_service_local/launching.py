@@ -1,0 +1,34 @@
+"""How jobs' processes are started on this machine: sandboxed where that works, forked from warm ones where wanted."""
+
+from collections.abc import Callable, Mapping
+
+from dspy_service_local.node.cgroups import find_cgroups
+from dspy_service_local.node.context import Folders
+from dspy_service_local.node.processes import Launcher, PlainLauncher, SandboxLauncher
+from dspy_service_local.node.sandbox import Sandbox, find_sandbox
+from dspy_service_local.node.warm import WarmLauncher
+from dspy_service_local.settings import LocalSettings
+
+
+class NoSandbox(Exception):
+    """One was required."""
+
+
+def choose_launcher(settings: LocalSettings, base_env: Mapping[str, str], say: Callable[[str], None]) -> Launcher:
+    found: Sandbox | str = "DSPY_SERVICE_SANDBOX is off"
+    if settings.sandbox != "off":
+        found = find_sandbox(base_env, settings.folder)
+    if isinstance(found, Sandbox):
+        return _sandboxed(settings, base_env, SandboxLauncher(found, find_cgroups()))
+    if settings.sandbox == "require":
+        raise NoSandbox(f"no sandbox: {found}")
+    say(f"no sandbox ({found}): the code of jobs runs as you and can read what you can read; no prewarmed starts")
+    return PlainLauncher(find_cgroups())
+
+
+def _sandboxed(settings: LocalSettings, base_env: Mapping[str, str], cold: SandboxLauncher) -> Launcher:
+    if not settings.prewarmed:
+        return cold
+    folders = Folders(settings.folder)
+    hidden = {"pods": folders.pods, "volumes": folders.claims}
+    return WarmLauncher(cold, hidden, base_env, settings.folder / "logs")

@@ -1,0 +1,187 @@
+"""One process that waits with a command's modules imported, and the containers that it forked.
+
+It is the child of a shell, and the sandbox lasts as long as that shell: a pipe that only this node holds open keeps it
+there after the waiting process has ended, whyever that was, until the last container has ended too.
+"""
+
+import asyncio
+import os
+import signal
+import socket
+import struct
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+
+from dspy_service_local.node.exits import watch_end
+from dspy_service_local.node.forked import ForkedProcess
+from dspy_service_local.node.launch import Bind, Launch, Limits
+from dspy_service_local.node.logs import ContainerLog, LogPipe
+from dspy_service_local.node.priority import may_lower_and_raise, set_nice
+from dspy_service_local.node.processes import Process, SandboxLauncher, StartError
+from dspy_service_runner.warm import GO, HERE, READY
+from dspy_service_runner.warm_request import ContainerRequest
+
+_KEEPER = 'keep=$1; shift; "$@"; read -r _ <"/proc/self/fd/$keep"'
+"""Also makes the waiting process the third of its namespace: its forks are the second of theirs (see `warm` there)."""
+_READY_SECONDS, FORK_SECONDS = 120.0, 2.0
+_BACKGROUND_NICE = 19
+_CREDENTIALS = struct.Struct("3i")
+
+
+class Hung(StartError):
+    """No answer in time: whoever does not answer one will not answer the next."""
+
+
+class WarmProcess:
+    """`pid` is the waiting process's, once it has said a word."""
+
+    def __init__(
+        self, cold: SandboxLauncher, sandbox: Process, control: socket.socket, keeper: int, log: LogPipe
+    ) -> None:
+        """`keeper` is this node's end of the pipe; `sandbox` is what all of it runs in."""
+        self.pid = 0
+        self._cold = cold
+        self._sandbox = sandbox
+        self._control = control
+        self._keeper = keeper
+        self._ended = asyncio.get_running_loop().create_future()
+        self._uses = 0
+        """Containers that run, or are about to."""
+        self._retired = False
+        sandbox.exited.add_done_callback(lambda _: self._sandbox_ended(log))
+
+    async def ready(self) -> None:
+        """As soon as everything is imported."""
+        answer, self.pid = await self._answer(self._control, _READY_SECONDS)
+        if answer != HERE:
+            raise StartError("it could not be started; see its log")
+        watch_end(self.pid, self._set_ended)
+        answer, _ = await self._answer(self._control, _READY_SECONDS)
+        if answer != READY:
+            raise StartError("it ended before it was ready; see its log")
+
+    async def fork(self, request: ContainerRequest, limits: Limits, output: int) -> Process:
+        """`StartError` when that did not work, `Hung` when it would not for the next container either."""
+        ours, theirs = _channel()
+        self._uses += 1
+        try:
+            with theirs:
+                socket.send_fds(self._control, [b"1"], [output, theirs.fileno()])
+            ours.send(request.encode())
+            answer, pid = await self._answer(ours, FORK_SECONDS)
+            if answer != READY:
+                raise StartError(answer.decode(errors="replace") or "the fork ended at once")
+            forked = ForkedProcess(pid, ours)
+        except BaseException:
+            ours.close()
+            self._unused()
+            raise
+        forked.exited.add_done_callback(lambda _: self._unused())
+        self._release(forked, limits, ours)
+        return forked
+
+    async def ended(self) -> None:
+        await asyncio.shield(self._ended)
+
+    def retire(self) -> None:
+        """No fork any more; the sandbox goes with its last container."""
+        if self._retired:
+            return
+        self._retired = True
+        if self.pid and not self._ended.done():
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+        self._control.close()
+        self._close_when_unused()
+
+    async def _answer(self, channel: socket.socket, seconds: float) -> tuple[bytes, int]:
+        """Not waited for any longer than there is a process to give it."""
+        receiving = asyncio.ensure_future(_receive(channel, seconds))
+        try:
+            await asyncio.wait([receiving, self._ended], return_when=asyncio.FIRST_COMPLETED)
+            if not receiving.done():
+                raise StartError("the process has ended; see its log")
+            return receiving.result()
+        finally:
+            receiving.cancel()
+
+    def _sandbox_ended(self, log: LogPipe) -> None:
+        self._set_ended()
+        log.close()  # not before: the shell says there that its child was killed, and would die of a closed pipe
+
+    def _set_ended(self) -> None:
+        if not self._ended.done():
+            self._ended.set_result(None)
+
+    def _release(self, forked: ForkedProcess, limits: Limits, ours: socket.socket) -> None:
+        try:
+            self._cold.restrict(forked, limits)
+            set_nice(forked.root, limits.nice)
+            ours.send(GO)
+        except OSError as exc:
+            forked.kill()
+            raise StartError(str(exc)) from exc
+
+    def _unused(self) -> None:
+        self._uses -= 1
+        self._close_when_unused()
+
+    def _close_when_unused(self) -> None:
+        if self._retired and not self._uses and self._keeper >= 0:
+            os.close(self._keeper)
+            self._keeper = -1
+
+
+async def start_warm(
+    cold: SandboxLauncher, entry: str, env: Mapping[str, str], hidden: tuple[Bind, ...], log: ContainerLog
+) -> WarmProcess:
+    """`hidden` are the folders that its forks may mount; await its `ready`."""
+    ours, theirs = _channel()
+    read_end, write_end = os.pipe()
+    keep_read, keep_write = os.pipe()
+    pipe = LogPipe(read_end, log)
+    users = "own-users" if cold.own_users else "no-users"
+    warm = (sys.executable, "-P", "-m", "dspy_service_runner.warm", entry, str(theirs.fileno()), users)
+    launch = Launch(
+        command=("/bin/sh", "-c", _KEEPER, "sh", str(keep_read), *warm),
+        env=env,
+        limits=Limits(processes=4096, open_files=4096, nice=_BACKGROUND_NICE if may_lower_and_raise() else 0),
+        hidden=hidden,
+        pass_fds=(theirs.fileno(), keep_read),
+    )
+    try:
+        return WarmProcess(cold, await cold.start(launch, write_end), ours, keep_write, pipe)
+    except BaseException:
+        ours.close()
+        pipe.close()
+        os.close(keep_write)
+        raise
+    finally:
+        theirs.close()
+        os.close(write_end)
+        os.close(keep_read)
+
+
+def _channel() -> tuple[socket.socket, socket.socket]:
+    """Ours tells who sent a message, as a process id of this machine."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours.setblocking(False)
+    ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+    return ours, theirs
+
+
+async def _receive(channel: socket.socket, seconds: float) -> tuple[bytes, int]:
+    """The next message and the process that sent it."""
+    loop, readable = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(channel, readable.set)
+    try:
+        async with asyncio.timeout(seconds):
+            await readable.wait()
+    except TimeoutError as exc:
+        raise Hung(f"no answer within {seconds:g} s") from exc
+    finally:
+        loop.remove_reader(channel)
+    data, ancillary, _, _ = channel.recvmsg(4096, socket.CMSG_SPACE(_CREDENTIALS.size))
+    senders = [_CREDENTIALS.unpack(d)[0] for level, kind, d in ancillary if kind == socket.SCM_CREDENTIALS]
+    return data, senders[0] if senders else 0
