@@ -7,6 +7,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any, cast
 
 import kopf
 
@@ -103,6 +104,8 @@ async def _operate(
                 registry=register(operator, cluster),
                 settings=make_settings(),
                 standalone=True,
+                # kopf's own names the system's user, which an image need not know. Its type is private to kopf.
+                identity=cast(Any, own_identity()),
                 clusterwide=EVERY_NAMESPACE in settings.namespaces,
                 namespaces=() if EVERY_NAMESPACE in settings.namespaces else settings.namespaces,
                 stop_flag=stop,
