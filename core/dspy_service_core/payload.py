@@ -129,7 +129,11 @@ class RunRequest(BaseModel):
         return tuple(sorted(self.model_extra or ()))
 
 
-_MESSAGES = {"too_short": "Should have at least one entry"}
+_MESSAGES = {
+    "too_short": "Should have at least one entry",
+    "dict_type": "Should be an object",
+    "model_type": "Should be an object",
+}
 """Where pydantic's own words speak of its insides."""
 
 

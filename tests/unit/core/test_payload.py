@@ -63,6 +63,13 @@ def test_rows_come_as_they_were_sent() -> None:
     assert parse(dataset=rows).dataset == rows
 
 
+@pytest.mark.parametrize("field", ["module_kwargs", "column_mapping", "model_config", "run_options"])
+def test_an_object_is_called_one(field: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        parse(**{field: "text"})
+    assert [(problem.field, problem.message) for problem in refused.value.problems] == [(field, "Should be an object")]
+
+
 def test_unknown_keys_at_the_top_are_taken_and_reported() -> None:
     assert parse(zeta=1, client_version="3").unknown_fields == ("client_version", "zeta")
 
