@@ -61,12 +61,17 @@ def free_port() -> int:
 
 
 @contextmanager
-def service(*args: str, data_dir: Path | None = None, env: Mapping[str, str] | None = None) -> Iterator[Service]:
-    """`dspy-service up` with these arguments and variables; ends with SIGTERM, as an operator ends it."""
+def service(
+    *args: str,
+    data_dir: Path | None = None,
+    env: Mapping[str, str] | None = None,
+    python: Path = Path(sys.executable),
+) -> Iterator[Service]:
+    """`dspy-service up` of that environment, with these arguments and variables, ended with SIGTERM."""
     with tempfile.TemporaryDirectory(prefix="dspy-service-whole-") as temporary:
         folder = data_dir or Path(temporary)
         port = free_port()
-        command = [str(Path(sys.executable).parent / "dspy-service"), "up", "--port", str(port)]
+        command = [str(python.parent / "dspy-service"), "up", "--port", str(port)]
         process = subprocess.Popen(
             [*command, "--data-dir", str(folder), *args], stdout=subprocess.PIPE, text=True, env=_environment(env or {})
         )

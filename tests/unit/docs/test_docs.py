@@ -17,13 +17,11 @@ import yaml
 
 from dspy_service.cli import cli
 from dspy_service_runner import introspect
+from pages import FENCE, PAGES, ROOT, blocks, command_lines
 
-ROOT = Path(__file__).parents[3]
-PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("usage_guide/*.md")])
 NOTEBOOKS = sorted(ROOT.glob("usage_guide/*.ipynb"))
 EXAMPLES = sorted(path for path in ROOT.glob("examples/*") if path.is_file())
 
-_FENCE = re.compile(r"^ *(?P<mark>`{3,})(?P<language>\w*)[^\n]*\n(?P<text>.*?)^ *(?P=mark) *$", re.M | re.S)
 _LINK = re.compile(r"\]\((?P<target>[^)\s]+)\)")
 _INLINE = re.compile(r"`([^`\n]+)`")
 _HEADING = re.compile(r"^#+ +(.+?) *$", re.M)
@@ -31,22 +29,12 @@ _MACHINE = re.compile(r"(?<![\w.])/(?:home|Users|root|work|tmp|private|var/folde
 """Folders of somebody's machine."""
 
 
-def blocks(page: str, *languages: str) -> list[str]:
-    return [found["text"] for found in _FENCE.finditer(page) if found["language"] in languages]
-
-
 def commands(page: str) -> Iterator[list[str]]:
-    """Command lines of shell blocks (`$ ` before them where output is shown too) and of inline code, as words."""
-    lines = [line for block in blocks(page, "bash", "sh") for line in _joined(block)]
-    shown = [line for block in blocks(page, "console") for line in _joined(block) if line.startswith("$ ")]
-    inline = _INLINE.findall(_FENCE.sub("", page))
-    for line in [*lines, *(line.removeprefix("$ ") for line in shown), *inline]:
+    """Command lines of shell blocks and of inline code, as words."""
+    inline = _INLINE.findall(FENCE.sub("", page))
+    for line in [*command_lines(page), *inline]:
         if re.search(r"dspy[-_]service|^make ", line):
             yield from _words(line)
-
-
-def _joined(block: str) -> list[str]:
-    return [line.strip() for line in re.sub(r"\\\n", " ", block).splitlines()]
 
 
 def _words(line: str) -> Iterator[list[str]]:
@@ -64,7 +52,7 @@ def slug(heading: str) -> str:
 
 
 def broken_links(page: Path, text: str) -> list[str]:
-    prose = _FENCE.sub("", text)
+    prose = FENCE.sub("", text)
     targets = [found["target"] for found in _LINK.finditer(prose) if not re.match(r"\w+:", found["target"])]
     return [target for target in targets if not _leads_somewhere(page, target)]
 
@@ -74,7 +62,7 @@ def _leads_somewhere(page: Path, target: str) -> bool:
     aim = page.parent / path if path else page
     if not anchor:
         return aim.exists()
-    headings = _HEADING.findall(_FENCE.sub("", aim.read_text())) if aim.is_file() else []
+    headings = _HEADING.findall(FENCE.sub("", aim.read_text())) if aim.is_file() else []
     return anchor in {slug(heading) for heading in headings}
 
 
@@ -144,6 +132,25 @@ def test_examples_parse(page: Path) -> None:
 def test_commands_exist(page: Path) -> None:
     wrong = {" ".join(words): misused(words) for words in commands(page.read_text())}
     assert {line: what for line, what in wrong.items() if what} == {}
+
+
+LOCAL = "tests/e2e_local"
+RUN_BY = {
+    r"make \w": "people and CI; that the target exists is checked above",
+    r"dspy-service up --port": f"{LOCAL}/test_up.py",
+    r"\.venv/bin/python -m dspy_service_local\.demo\.model": f"{LOCAL}/test_notebooks.py",
+    r"cd usage_guide|uv venv|uv pip install -r pyproject": f"{LOCAL}/test_notebooks.py, in another folder",
+    r"curl -s http://127\.0\.0\.1:8000|export KUBECONFIG=|kubectl (apply|wait|get) ": f"{LOCAL}/test_readme.py",
+    r"(DSPY_SERVICE_REGISTRY=.* )?\.venv/bin/(python -m pip|dspy-service)": f"{LOCAL}/test_tutorial.py",
+    r"(docker|helm|kubectl|cluster/docker) |eval |export DSPY_SERVICE_TOKEN=": "tests on a cluster, or people",
+}
+"""What a page may tell people to type, and who types it so that it stays true. Nothing else may be on a page."""
+
+
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_every_command_is_one_that_somebody_runs(page: Path) -> None:
+    lines = command_lines(page.read_text())
+    assert [line for line in lines if not any(re.match(pattern, line) for pattern in RUN_BY)] == []
 
 
 @pytest.mark.parametrize("path", [*PAGES, *NOTEBOOKS, *EXAMPLES], ids=named)
