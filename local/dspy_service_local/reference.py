@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 
 from dspy_service_api import settings as api
 from dspy_service_core import names
+from dspy_service_core.crd import MAX_NAME_LENGTH
 from dspy_service_local import reference_api, reference_chart
 from dspy_service_local import settings as local
 from dspy_service_operator import settings as operator
@@ -36,10 +37,20 @@ Generated from the settings' declarations; `make generate` writes it anew. Every
 `dspy-service up` passes its own to the parts that it starts.
 """
 
-_RESOURCE = """# The OptimizationJob resource
+_RESOURCE = f"""# The OptimizationJob resource
 
 Generated from the CRD; `make generate` writes it anew. `kubectl explain optimizationjob.spec` says the
 same.
+
+## metadata.name
+
+HTTP clients know a job of the API by a UUID, any other by its name. Three kinds of names are therefore not to be had:
+
+- a bare UUID: the resource's own rule refuses it in every cluster, and `kubectl apply` fails;
+- `job-<UUID>` from anybody but the API: the chart's admission policy lets the API's ServiceAccount alone create one.
+  Where that policy is not (`up`, or `admissionPolicies.enabled=false`) the job is taken, and the operator ends it as
+  Failed with its condition `Valid` False, unless it carries the label that the API sets;
+- more than {MAX_NAME_LENGTH} characters: the resource's schema refuses it, and `kubectl apply` fails.
 """
 
 
