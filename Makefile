@@ -110,6 +110,22 @@ install-chart: $(READY)
 conformance: $(READY)
 	cluster/conformance $(ARGS)
 
+.PHONY: node-image cluster cluster-down load-images
+
+# kind on this machine, with volumes on demand and an S3 server; prints its kubeconfig. NODES=2 for two nodes.
+node-image:
+	@cluster/node-image
+
+cluster:
+	@cluster/kind up
+
+cluster-down:
+	@cluster/kind down
+
+# What `make images` built, into every node.
+load-images:
+	@cluster/kind load dspy-service-api:$(VERSION) dspy-service-runner:$(VERSION)
+
 # Needs a machine where `make control-plane` works.
 bench-cluster: $(READY)
 	PYTHONPATH=tests/support $(BIN)/python bench/run.py requests $(ARGS)

@@ -27,6 +27,7 @@ die() {
 # Exit code for "this machine cannot do it", as automake has it: CI prints the reason and skips.
 cannot() {
     say "cannot: $*"
+    if [ -n "${REASON:-}" ]; then echo "$*" >"$REASON"; fi
     exit 77
 }
 
