@@ -37,14 +37,18 @@ class Child:
         self._process: subprocess.Popen[bytes] | None = None
         self._exited: asyncio.Future[int] | None = None
 
+    @property
+    def name(self) -> str:
+        return self._command.name
+
     async def run(self) -> None:
-        """Until `stop`."""
+        """Until `stop`, after which it is not run again."""
         loop, delay = asyncio.get_running_loop(), _FIRST_DELAY
-        while not self._stopping:
+        while True:
             begun = loop.time()
             code = await self._once()
             if self._stopping:
-                return
+                await asyncio.Event().wait()
             delay = _FIRST_DELAY if loop.time() - begun > _STEADY_SECONDS else min(delay * 2, _LONGEST_DELAY)
             log.warning("%s ended with %d; again in %.1f s", self._command.name, code, delay)
             await asyncio.sleep(delay)
@@ -66,10 +70,12 @@ class Child:
         alive_read, alive_write = os.pipe()
         pipe = LogPipe(read_end, ContainerLog(self._command.log_file))
         try:
-            self._process = self._start(alive_read, write_end)
+            try:
+                self._process = self._start(alive_read, write_end)
+            finally:
+                os.close(write_end)
+                os.close(alive_read)
             self._exited = watch_exit(self._process)
-            os.close(write_end)
-            os.close(alive_read)
             return await asyncio.shield(self._exited)
         finally:
             os.close(alive_write)

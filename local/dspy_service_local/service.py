@@ -29,12 +29,16 @@ from dspy_service_local.node.usage import UsageWatch
 from dspy_service_local.node.warm import WarmLauncher
 from dspy_service_local.pod_tokens import PodTokens
 from dspy_service_local.settings import LocalSettings
+from dspy_service_local.supervision import keep_running
 
 log = logging.getLogger(__name__)
 
 _STOP_SECONDS = 9.5
 _HEALTH_SECONDS = 0.05
 _COMMANDS = {"api": "dspy_service_api.main:main", "operator": "dspy_service_operator.main:main"}
+
+
+Part = Callable[[], Awaitable[None]]
 
 
 class CannotStart(Exception):
@@ -61,15 +65,15 @@ async def serve(
     """Until `stop`; `say` is for what the user should know, `ready` is called once."""
     cluster = await Cluster.open(settings.folder)
     server = await ApiServer.start(cluster, port=settings.cluster_port)
-    node, background = await _start_node(settings, environment, cluster, server, say)
+    node, parts = await _start_node(settings, environment, cluster, server, say)
     children = _children(settings, environment, server)
-    background += [asyncio.create_task(child.run(), name="child") for child in children]
+    parts |= {child.name: child.run for child in children}
+    background = [asyncio.create_task(keep_running(name, part), name=name) for name, part in parts.items()]
     try:
-        started = Started(_url(settings), str(server.kubeconfig))
-        await _first_of(background, stop, _healthy(settings))
+        await _unless_stopped(_healthy(settings), stop)
         if not stop.is_set():
-            ready(started)
-            await _first_of(background, stop, asyncio.Event().wait())
+            ready(Started(_url(settings), str(server.kubeconfig)))
+            await stop.wait()
     finally:
         asyncio.get_running_loop().call_later(_STOP_SECONDS, os._exit, 1)
         await asyncio.gather(node.stop(), *(child.stop() for child in children))
@@ -80,12 +84,11 @@ async def serve(
         await cluster.close()
 
 
-async def _first_of(background: list[asyncio.Task[None]], stop: asyncio.Event, work: Awaitable[object]) -> None:
-    """Until the work is done or a stop was asked for; raises what ended a background task, none of which may end."""
+async def _unless_stopped(work: Awaitable[object], stop: asyncio.Event) -> None:
     awaited = asyncio.ensure_future(work)
     stopped = asyncio.create_task(stop.wait())
     try:
-        done, _ = await asyncio.wait([awaited, stopped, *background], return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait([awaited, stopped], return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             task.result()
     finally:
@@ -99,7 +102,8 @@ async def _start_node(
     cluster: Cluster,
     server: ApiServer,
     say: Callable[[str], None],
-) -> tuple[Node, list[asyncio.Task[None]]]:
+) -> tuple[Node, dict[str, Part]]:
+    """The node, and what must run for it, by name."""
     store_folder(settings).mkdir(parents=True, exist_ok=True)
     await prepare_cluster(cluster.client, model_keys(settings, environment))
     folders = Folders(settings.folder)
@@ -120,8 +124,8 @@ async def _start_node(
     node = Node(context)
     cluster.set_logs(NodeLogs(folders, node.runs, now))
     controller = JobController(cluster.client, now)
-    parts = [node.run(), controller.run(), *([launcher.run()] if isinstance(launcher, WarmLauncher) else [])]
-    return node, [asyncio.create_task(part, name="node") for part in parts]
+    parts: dict[str, Part] = {"the node": node.run, "the Job controller": controller.run}
+    return node, parts | ({"prewarming": launcher.run} if isinstance(launcher, WarmLauncher) else {})
 
 
 def _children(settings: LocalSettings, environment: Mapping[str, str], server: ApiServer) -> list[Child]:

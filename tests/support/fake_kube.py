@@ -22,6 +22,20 @@ class FakeKube:
         self._log: list[tuple[str, WatchEvent]] = []
         self._news = asyncio.Condition()
         self.patches: list[tuple[str, str]] = []
+        self._defects: dict[tuple[str, str], int] = {}
+
+    def fail(self, method: str, resource: Resource, times: int = 1) -> None:
+        """As a defect would: with an error that nobody is prepared for."""
+        self._defects[method, resource.plural] = times
+
+    def failing(self, method: str, resource: Resource) -> bool:
+        """Whether a failure that was asked for is still to come."""
+        return self._defects.get((method, resource.plural), 0) > 0
+
+    def _fail(self, method: str, resource: Resource) -> None:
+        if self.failing(method, resource):
+            self._defects[method, resource.plural] -= 1
+            raise RuntimeError(f"a defect in {method} of {resource.plural}")
 
     def add(self, resource: Resource, obj: Object) -> Object:
         """What is there from the beginning."""
@@ -56,6 +70,7 @@ class FakeKube:
         return ObjectList(copy.deepcopy(items), str(len(self._log)))
 
     async def create(self, resource: Resource, body: Object, namespace: str | None = None) -> Object:
+        self._fail("create", resource)
         obj = copy.deepcopy(body)
         obj["metadata"]["namespace"] = namespace or obj["metadata"].get("namespace", "default")
         if self.find(resource, obj["metadata"]["name"], obj["metadata"]["namespace"]):
@@ -83,6 +98,7 @@ class FakeKube:
     ) -> Object:
         assert isinstance(body, dict)
         assert patch_type == "merge"
+        self._fail("patch", resource)
         self.patches.append((resource.plural, subresource))
         known = self._existing(resource, name, namespace)
         part = {"status": body["status"]} if subresource == "status" else body
@@ -133,6 +149,7 @@ class FakeKube:
                 plural, event = self._log[position]
                 position += 1
                 if plural == resource.plural:
+                    self._fail("watch", resource)
                     yield copy.deepcopy(event)
 
     async def read_log(self, pod: str, namespace: str, *, container: str = "", tail_lines: int | None = None) -> bytes:

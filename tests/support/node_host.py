@@ -22,6 +22,7 @@ from dspy_service_local.node.node import Node
 from dspy_service_local.node.processes import Launcher, PlainLauncher, SandboxLauncher
 from dspy_service_local.node.sandbox import Sandbox, find_sandbox
 from dspy_service_local.node.usage import UsageWatch
+from dspy_service_local.supervision import keep_running
 from fake_kube import FakeKube
 from waiting import until
 
@@ -32,8 +33,13 @@ BASE_ENV = {"PATH": f"{sys.prefix}/bin:{os.environ['PATH']}", "LANG": "C.UTF-8"}
 class FakeTokens:
     def __init__(self) -> None:
         self.revoked: list[str] = []
+        self.defects = 0
+        """So many times in a row, no token can be had, for a reason that nobody is prepared for."""
 
     def issue(self, pod: Pod) -> str:
+        if self.defects:
+            self.defects -= 1
+            raise RuntimeError("a defect in the tokens")
         return f"token-of-{pod.uid}"
 
     def revoke(self, pod_uid: str) -> None:
@@ -100,7 +106,8 @@ async def node_host(
         kube, launcher or PlainLauncher(), folders, tokens, base_env, limits or PodLimits(), UsageWatch(), now
     )
     node = Node(context)
-    tasks = [asyncio.create_task(work) for work in (node.run(), JobController(kube, now).run())]
+    parts = {"the node": node.run, "the Job controller": JobController(kube, now).run}
+    tasks = [asyncio.create_task(keep_running(name, part)) for name, part in parts.items()]
     await node.ready.wait()
     try:
         yield Host(kube, node, folders, tokens)

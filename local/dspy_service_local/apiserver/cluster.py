@@ -27,6 +27,7 @@ from dspy_service_local.apiserver.selectors import Selection
 from dspy_service_local.apiserver.storage import Storage
 from dspy_service_local.apiserver.tokens import TokenStore
 from dspy_service_local.apiserver.watch import Hub
+from dspy_service_local.supervision import keep_running
 
 _FIRST_NAMESPACES = ("default", "kube-system")
 
@@ -63,7 +64,7 @@ class Cluster:
         cluster._serve_definitions()
         cluster._ensure_namespaces()
         await cluster.operations.storage.committed()
-        cluster._work = asyncio.create_task(cluster._garbage.run(), name="garbage")
+        cluster._work = asyncio.create_task(keep_running("garbage collection", cluster._garbage.run), name="garbage")
         return cluster
 
     def set_logs(self, source: PodLogs) -> None:

@@ -20,6 +20,7 @@ from dspy_service_local.apiserver.watch import Hub
 log = logging.getLogger(__name__)
 
 _EXPIRY_SECONDS = 60.0
+_AGAIN_SECONDS = 2.0
 _BATCH = 20
 """Steps between two turns of the event loop."""
 _DEFINITIONS = qualified(CUSTOM_RESOURCE_DEFINITIONS)
@@ -37,7 +38,9 @@ class Garbage:
 
     async def run(self) -> None:
         self._look_at_everything()
-        await asyncio.gather(self._follow(), self._expire())
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._follow())
+            group.create_task(self._expire())
 
     async def _follow(self) -> None:
         while True:
@@ -67,6 +70,9 @@ class Garbage:
                 self._cleanup.collect(item)
         except errors.KubeError as exc:
             log.warning("cleaning up after %s: %s", item, exc)
+        except Exception:  # of this one: the others are not to wait for it
+            log.exception("cleaning up after %s; again in %g s", item, _AGAIN_SECONDS)
+            asyncio.get_running_loop().call_later(_AGAIN_SECONDS, self._later, item)
 
     def _notice(self, change: Change) -> None:
         """Cheap, because it sees everything: it looks for words in bodies before it parses them."""

@@ -10,6 +10,7 @@ import uvicorn
 
 from dspy_service_local.apiserver import kubeconfig
 from dspy_service_local.apiserver.cluster import Cluster
+from dspy_service_local.supervision import keep_running
 
 _SHUTDOWN_SECONDS = 1
 
@@ -33,20 +34,20 @@ class _Quiet(uvicorn.Server):
 class ApiServer:
     """`server = await ApiServer.start(cluster)`; `server.url`, `server.kubeconfig`; `await server.stop()`."""
 
-    def __init__(
-        self, cluster: Cluster, url: str, path: Path, server: uvicorn.Server, task: asyncio.Task[None]
-    ) -> None:
+    def __init__(self, cluster: Cluster, url: str, path: Path, listening: socket.socket) -> None:
         self.url = url
         self.kubeconfig = path
         self._cluster = cluster
-        self._server = server
-        self._task = task
+        self._listening = listening
+        self.running = _Quiet(_config(cluster))
+        self._task = asyncio.create_task(_serve(self.running, listening), name="apiserver")
+        self._keeper: asyncio.Task[None] | None = None
 
     @classmethod
     async def start(
         cls, cluster: Cluster, *, host: str = "127.0.0.1", port: int = 0, kubeconfig_path: Path | None = None
     ) -> "ApiServer":
-        """Port 0: any that is free. Returns once requests are answered."""
+        """Port 0: any that is free. Returns once requests are answered; from then on they always are."""
         listening = socket.create_server((host, port), backlog=512)
         # Accepted sockets inherit it. asyncio sets it on sockets of protocol TCP alone, and these say 0: an answer's
         # second part would wait 40 ms for the first one's acknowledgement.
@@ -54,19 +55,42 @@ class ApiServer:
         url = f"https://{host}:{listening.getsockname()[1]}"
         path = kubeconfig_path or cluster.folder / "kubeconfig"
         kubeconfig.write(path, server=url, authority=cluster.pki.authority, token=cluster.pki.admin_token)
-        server = _Quiet(_config(cluster))
-        task = asyncio.create_task(server.serve(sockets=[listening]), name="apiserver")
-        ready = asyncio.ensure_future(server.listening.wait())
-        await asyncio.wait({ready, task}, return_when=asyncio.FIRST_COMPLETED)
-        if task.done():
-            ready.cancel()
-            task.result()
-        return cls(cluster, url, path, server, task)
+        server = cls(cluster, url, path, listening)
+        await server._listens()
+        server._keeper = asyncio.create_task(keep_running("the cluster's HTTP server", server._keep), name="apiserver")
+        return server
 
     async def stop(self) -> None:
+        if self._keeper is not None:
+            self._keeper.cancel()
         self._cluster.end_watches()
-        self._server.should_exit = True
-        await self._task
+        self.running.should_exit = True
+        await asyncio.wait([self._task])
+        self._listening.close()
+
+    async def _listens(self) -> None:
+        ready = asyncio.ensure_future(self.running.listening.wait())
+        await asyncio.wait({ready, self._task}, return_when=asyncio.FIRST_COMPLETED)
+        if self._task.done():
+            ready.cancel()
+            self._task.result()
+
+    async def _keep(self) -> None:
+        if self._task.done():
+            self.running = _Quiet(_config(self._cluster))
+            self._task = asyncio.create_task(_serve(self.running, self._listening), name="apiserver")
+        await asyncio.shield(self._task)
+
+
+async def _serve(server: uvicorn.Server, listening: socket.socket) -> None:
+    """On a copy of the socket: uvicorn closes its own, and clients know this address."""
+    sockets = [listening.dup()]
+    try:
+        await server.serve(sockets=sockets)
+    except Exception:
+        if server.started:
+            await server.shutdown(sockets=sockets)
+        raise
 
 
 def _config(cluster: Cluster) -> uvicorn.Config:

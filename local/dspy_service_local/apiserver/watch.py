@@ -5,6 +5,7 @@ are answered 410. A change is encoded once, however many watchers get it.
 """
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -14,6 +15,8 @@ import orjson
 from dspy_service_local.apiserver import refusals
 from dspy_service_local.apiserver.rows import Change, Key, Row
 from dspy_service_local.apiserver.selectors import Selection
+
+log = logging.getLogger(__name__)
 
 _WINDOW_BYTES = 16 * 1024 * 1024
 _WINDOW_CHANGES = 20_000
@@ -53,7 +56,10 @@ class Hub:
             for watcher in self._watchers.get(change.key.kind, ()):
                 watcher.offer(change)
             for listener in self._listeners:
-                listener(change)
+                try:
+                    listener(change)
+                except Exception:  # whoever waits for this commit, and every watcher, would wait for ever
+                    log.exception("%s %s", change.type, change.key)
 
     def listen(self, listener: Callable[[Change], None]) -> None:
         """Called with every change of every kind, for as long as the hub lives."""

@@ -101,6 +101,9 @@ class JobController:
             except KubeError as exc:
                 log.warning("job %s/%s: %s", *key, exc)
                 self._later(key, _RETRY_SECONDS)
+            except Exception:  # of this Job alone: the others are not to wait for it
+                log.exception("job %s/%s", *key)
+                self._later(key, _RETRY_SECONDS)
 
     async def _reconcile(self, key: Key, job: Object) -> None:
         uid = job["metadata"]["uid"]

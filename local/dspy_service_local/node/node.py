@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 
 SHUTDOWN_SECONDS, SHUTDOWN_MAIN_SECONDS = 8.0, 3.0
 """Pods end within these when the node stops: together with the server's own end they make up its 10 s."""
+_AGAIN_SECONDS = 1.0
 _SHUTDOWN = Verdict("Terminated", "Pod was terminated in response to imminent node shutdown.", disruption=True)
 
 
@@ -92,7 +93,11 @@ class Node:
             return
         if obj["spec"]["nodeName"] != NODE_NAME:
             return
-        run = PodRun(obj, self._context)
+        try:
+            run = PodRun(obj, self._context)
+        except Exception:  # of this pod: the others are not to wait for it
+            log.exception("cannot read pod %s", obj["metadata"]["name"])
+            return
         self._runs[run.pod.uid] = run
         self._stop_if_deleted(run, obj["metadata"])
         self._spawn(self._serve(run, lost=self._was_lost(obj)))
@@ -102,7 +107,10 @@ class Node:
         try:
             await (run.recover() if lost else run.run())
         except Exception:
-            log.exception("pod %s/%s", run.pod.namespace, run.pod.name)
+            log.exception("pod %s/%s is looked at anew in %g s", run.pod.namespace, run.pod.name, _AGAIN_SECONDS)
+            await run.abandon()
+            self._spawn(self._look_again(run))
+            return
         del self._runs[uid]
         self._done.add(uid)
         if run.gone:
@@ -110,6 +118,22 @@ class Node:
             await remove_tree(self._context.folders.pod(uid))
         elif run.deleted:
             await self._remove_object({"metadata": run.pod.metadata})
+
+    async def _look_again(self, run: PodRun) -> None:
+        """As a node that was restarted would: by what is stored of the pod."""
+        await asyncio.sleep(_AGAIN_SECONDS)
+        del self._runs[run.pod.uid]
+        try:
+            obj = await self._context.client.get(PODS, run.pod.name, run.pod.namespace)
+            if obj["metadata"]["uid"] != run.pod.uid:
+                raise NotFound(run.pod.name)
+            self.upsert(obj)
+        except NotFound:
+            self.remove({"metadata": run.pod.metadata})
+        except KubeError as exc:
+            log.warning("cannot look at pod %s/%s: %s", run.pod.namespace, run.pod.name, exc)
+            self._runs[run.pod.uid] = run
+            self._spawn(self._look_again(run))
 
     def _was_lost(self, obj: Object) -> bool:
         """Another node process had started it: its own memory is all that a node has of running processes."""

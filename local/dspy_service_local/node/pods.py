@@ -97,6 +97,15 @@ class PodRun:
             await self._publisher.publish_last()
         await self._setup.release()
 
+    async def abandon(self) -> None:
+        """After a failure of this code: no process may stay that nobody looks after."""
+        for keeper in self._keepers.values():
+            keeper.cancel()
+        running = [run for run in self._runs.values() if run.running]
+        for run in running:
+            run.kill()
+        await asyncio.gather(*(run.wait() for run in running))
+
     async def recover(self) -> None:
         """After the node died: what is on disk is drained by the sidecars, then the pod ends as disrupted."""
         self._read_lost_statuses()

@@ -14,7 +14,6 @@ log = logging.getLogger(__name__)
 _GATHER_SECONDS = 0.005
 """Changes come in bursts (two containers start): one write serves them all."""
 _RETRY_SECONDS = 0.5
-_LAST_TRIES = 6
 
 
 class Publisher:
@@ -38,7 +37,8 @@ class Publisher:
                 await asyncio.sleep(_RETRY_SECONDS)
 
     async def publish_last(self) -> None:
-        for _ in range(_LAST_TRIES):
+        """However long that takes: nobody would learn of the pod's end from anyone else."""
+        while True:
             if await self._write():
                 return
             await asyncio.sleep(_RETRY_SECONDS)
@@ -51,5 +51,8 @@ class Publisher:
             return True
         except KubeError as exc:
             log.warning("status of pod %s/%s: %s", pod.namespace, pod.name, exc)
+            return False
+        except Exception:
+            log.exception("status of pod %s/%s", pod.namespace, pod.name)
             return False
         return True
