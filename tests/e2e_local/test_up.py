@@ -77,6 +77,13 @@ def test_a_token_is_asked_for_once_it_is_set(tmp_path: Path) -> None:
         assert httpx.get(f"{guarded.url}/jobs", headers={"Authorization": "Bearer secret"}).status_code == 200
 
 
+@pytest.mark.parametrize("headers", [{"Host": "example.org"}, {"Origin": "https://example.org"}])
+def test_web_pages_may_not_call(running: Service, headers: dict[str, str]) -> None:
+    response = running.http.get("/jobs", headers=headers)
+    assert response.status_code == 403
+    assert "example.org" in response.json()["detail"]
+
+
 def test_kubectl_sees_what_was_prepared(running: Service) -> None:
     assert "optimizationjobs" in kubectl(running, "api-resources")
     assert "dspy-service-store" in kubectl(running, "get", "pvc")

@@ -207,8 +207,9 @@ def test_from_another_namespace_nothing(
     elsewhere = "dspy-service-elsewhere"
     chosen = "default" if name == "default" else account
     kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": elsewhere}})
-    kubectl.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": chosen, "namespace": elsewhere}})
-    token = Kubectl(kubectl.kubeconfig, elsewhere, kubectl.home).run("create", "token", chosen).strip()
+    there = Kubectl(kubectl.kubeconfig, elsewhere, kubectl.home)
+    there.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": chosen}})
+    token = there.run("create", "token", chosen).strip()
     with as_token(service.kubeconfig, token) as client:
         assert patched(client, path(pair.name, "status"), {"status": {"run": {"message": "x"}}}).status_code == 403
         assert patched(client, path(pair.name), {"spec": {"stop": "Cancel"}}).status_code == 403
