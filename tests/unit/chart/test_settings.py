@@ -15,11 +15,6 @@ from operator_objects import make_job
 
 SECRET = "from a Secret"
 CA = {"SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"}
-AWAITED = {
-    "DSPY_SERVICE_METRICS_PORT",
-    *("DSPY_SERVICE_LEASE_NAME", "DSPY_SERVICE_LEASE_NAMESPACE", "DSPY_SERVICE_LEASE_SECONDS"),
-}
-"""Settings that come with leader election and metrics; gone with the last of them."""
 
 
 def environment(documents, part: str) -> dict[str, str]:
@@ -38,7 +33,7 @@ def settings(model, given: Mapping[str, str], monkeypatch):
 def test_every_variable_is_a_setting(documents, part, title):
     prefix, model = PARTS[title]
     known = {variable(prefix, name, field) for name, field in model.model_fields.items()}
-    assert environment(documents, part).keys() - CA - AWAITED <= known
+    assert environment(documents, part).keys() - CA <= known
 
 
 def test_the_api_takes_what_it_is_given(case, documents, monkeypatch):
