@@ -142,7 +142,7 @@ RUN_BY = {
     r"cd usage_guide|uv venv|uv pip install -r pyproject": f"{LOCAL}/test_notebooks.py, in another folder",
     r"curl -s http://127\.0\.0\.1:8000|export KUBECONFIG=|kubectl (apply|wait|get) ": f"{LOCAL}/test_readme.py",
     r"(DSPY_SERVICE_REGISTRY=.* )?\.venv/bin/(python -m pip|dspy-service)": f"{LOCAL}/test_tutorial.py",
-    r"(docker|helm|kubectl|cluster/docker) |eval |export DSPY_SERVICE_TOKEN=": "tests on a cluster, or people",
+    r"(docker|helm|kubectl|cluster/docker) |eval |export DSPY_SERVICE_(TOKEN|URL)=|sed s,": "tests/cluster, or people",
 }
 """What a page may tell people to type, and who types it so that it stays true. Nothing else may be on a page."""
 
