@@ -126,9 +126,10 @@ cluster-down:
 load-images:
 	@cluster/kind load dspy-service-api:$(VERSION) dspy-service-runner:$(VERSION)
 
-# Needs a machine where `make control-plane` works.
+# What a job costs the API server of `make control-plane`, and jobs in the cluster of `make cluster`, where the chart is
+# installed (NAMESPACE_UNDER_TEST), beside bare Jobs of the same pod; BENCH_JOBS=20 where a hundred take too long.
 bench-cluster: $(READY)
-	PYTHONPATH=tests/support $(BIN)/python bench/run.py requests $(ARGS)
+	KUBECONFIG_UNDER_TEST=$(CLUSTER) PYTHONPATH=tests/support $(BIN)/python bench/run.py $(or $(ARGS),requests pods)
 
 bench: $(READY)
 	PYTHONPATH=tests/support $(BIN)/python bench/run.py $(ARGS)

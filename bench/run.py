@@ -12,6 +12,7 @@ import api_requests
 import images
 import jobs
 import memory
+import pods
 import reads
 import submits
 from figures import Figure
@@ -25,6 +26,7 @@ SECTIONS: dict[str, Callable[[], list[Figure]]] = {
     "memory": memory.measure,
     "images": images.measure,
     "requests": api_requests.measure,
+    "pods": pods.measure,
 }
 BY_DEFAULT = ("submits", "reads", "jobs", "memory")
 """Those that need nothing but this checkout."""
