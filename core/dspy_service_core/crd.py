@@ -1,18 +1,18 @@
 """`python -m dspy_service_core.crd --write`: the CRD and the chart's copy of it, from the models in `job`.
 
-What a CustomResourceDefinition says beyond the models' schema (CEL rules, printer columns, list types) is here. What
-CEL cannot see, because Kubernetes hides free-form objects from it (`extra`, kwargs), the operator checks.
+What a CustomResourceDefinition says beyond the models' schema is here (printer columns, list types) and in `crd_rules`
+(CEL).
 """
 
 import argparse
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from dspy_service_core import names
+from dspy_service_core.crd_rules import ROOT_VALIDATIONS, TYPED_KWARGS, VALIDATIONS
 from dspy_service_core.crd_schema import structural
 from dspy_service_core.job import OptimizationJobSpec, OptimizationJobStatus
 
@@ -24,66 +24,6 @@ CHART_FILE = _ROOT / "charts" / "dspy-service" / "templates" / "crd.yaml"
 """A template, because what lies in a chart's own `crds/` is never upgraded."""
 MAX_NAME_LENGTH = 52
 """Leaves an attempt's Job and pod room for their endings within 63 characters."""
-
-_FIXED = ["module", "optimizer", "signature", "metric", "dataset", "columns", "models"]
-_FIXED_OPTIONAL = ["split", "run"]
-
-
-def _one_of(*fields: str) -> Json:
-    return {
-        "rule": f"[{', '.join(f'has(self.{name})' for name in fields)}].filter(given, given).size() == 1",
-        "message": f"exactly one of {', '.join(fields)} is needed",
-    }
-
-
-def _unchanged(required: list[str], optional: list[str]) -> str:
-    same = [f"self.{name} == oldSelf.{name}" for name in required]
-    same += [
-        f"has(self.{name}) == has(oldSelf.{name}) && (!has(self.{name}) || self.{name} == oldSelf.{name})"
-        for name in optional
-    ]
-    return " && ".join(f"({part})" for part in same)
-
-
-VALIDATIONS: Mapping[str, list[Json]] = {
-    "OptimizationJobSpec": [
-        {
-            "rule": _unchanged(_FIXED, _FIXED_OPTIONAL),
-            "message": "the spec cannot be changed, but for suspend and stop; create another job",
-        },
-        {
-            "rule": "!has(oldSelf.stop) || oldSelf.stop != 'Cancel' || (has(self.stop) && self.stop == 'Cancel')",
-            "message": "a cancelled job stays cancelled",
-        },
-    ],
-    "CodeSource": [_one_of("code", "configMapKeyRef", "payload")],
-    "Dataset": [
-        _one_of("rows", "configMapKeyRef", "uri", "payload"),
-        {"rule": "has(self.uri) == has(self.digest)", "message": "uri and digest belong together"},
-    ],
-    "Split": [
-        {
-            "rule": "[self.train, self.val, self.test].all(share, double(share) >= 0.0)"
-            " && double(self.train) + double(self.val) + double(self.test) > 0.999999"
-            " && double(self.train) + double(self.val) + double(self.test) < 1.000001",
-            "message": "train, val and test must not be negative and must sum to 1",
-        }
-    ],
-    "Model": [
-        {
-            "rule": "!has(self.baseUrl) || self.baseUrl == '' || self.baseUrl.matches('^https?://[^/@?#]+(/[^?#]*)?$')",
-            "message": "baseUrl must be an http or https URL without user part and query; keys belong into keyFrom",
-        }
-    ],
-}
-"""By the name of the model."""
-
-ROOT_VALIDATIONS: list[Json] = [
-    {
-        "rule": f"!self.metadata.name.matches('^{names.UUID_PATTERN}$')",
-        "message": "a bare UUID is no name for a job: it would be mistaken for one of the HTTP API's",
-    }
-]
 
 
 def _column(name: str, path: str, kind: str = "string", *, wide: bool = False, description: str = "") -> Json:
@@ -149,6 +89,8 @@ def _version() -> Json:
 
 def schema() -> Json:
     spec = structural(OptimizationJobSpec, VALIDATIONS, defaults=True)
+    for kwargs, fields in TYPED_KWARGS.items():
+        spec["properties"]["optimizer"]["properties"][kwargs]["properties"] = dict(fields)
     status = structural(OptimizationJobStatus, {}, defaults=False)
     spec["description"] = "What is to be optimized, how, and with what. Immutable but for suspend and stop."
     status["description"] = "How far it is. `run` is the runner's part, all else the operator's."

@@ -283,7 +283,9 @@ def _validating(case: Case, draft: Draft) -> Decision:
     settled = case.seen.quiet_seconds >= SETTLE_SECONDS or not case.recorded
     if not settled and case.job.status.phase == "Pending":
         return Decision(requeue_after=SETTLE_SECONDS - case.seen.quiet_seconds)
-    return Decision(status=draft.validating().status)
+    new = case.job.status.phase != "Validating"
+    notes = (Note("Validating", "The pod runs the job's checks."),) if new else ()
+    return Decision(status=draft.validating().status, notes=notes)
 
 
 def _starting(case: Case, draft: Draft) -> Decision:

@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from accounts import grant, make_account, token_of
+from as_token import authority_of
 from dspy_service_api.app import create_app
 from dspy_service_api.settings import Settings
 from dspy_service_core import names
@@ -24,7 +25,11 @@ from waiting import until
 pytestmark = pytest.mark.usefixtures("optimization_jobs")
 
 Served = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
-BODY = {"signature_code": "class S(dspy.Signature): ...", "metric_code": "def metric(gold, pred): ..."}
+BODY = {
+    "dataset": [{"text": "a", "team": "b"}] * 10,
+    "signature_code": "class S(dspy.Signature): ...",
+    "metric_code": "def metric(gold, pred): ...",
+}
 
 
 @pytest.fixture
@@ -36,7 +41,9 @@ def served(kubeconfig: Path, namespace: str, tmp_path: Path) -> Served:
         store_url = (tmp_path / "store").as_uri()
         given = Settings(host="0.0.0.0", auth_mode="kubernetes", namespace=namespace, store_url=store_url, **settings)
         config = from_kubeconfig(kubeconfig)
-        cluster = HttpKubeClient(replace(config, tokens=TokenSource(own_token)) if own_token else config)
+        if own_token:  # and by nothing else: a client certificate would come before it
+            config = replace(config, tokens=TokenSource(own_token), ssl_context=authority_of(kubeconfig))
+        cluster = HttpKubeClient(config)
         app = create_app(given, cluster, open_store(store_url), SimpleAcceptance())
         async with app.router.lifespan_context(app):
             await app.state.service.reflector.synced.wait()

@@ -3,8 +3,10 @@
 import copy
 from typing import Any
 
+import orjson
 import pytest
 
+from dspy_service_core.job import MAX_SPEC_BYTES, MAX_STATUS_BYTES
 from kube_http import TABLE, KubeHttp, ok, refused
 from kubectl import Kubectl
 
@@ -16,7 +18,7 @@ _SPEC: dict[str, Any] = {
     "optimizer": {"name": "miprov2", "kwargs": {"auto": "light"}},
     "signature": {"code": "class Ticket(dspy.Signature): ..."},
     "metric": {"code": "def metric(gold, pred, trace=None): return True"},
-    "dataset": {"rows": [{"text": "a", "label": "b"}]},
+    "dataset": {"rows": [{"text": "a", "label": "b"}] * 3},
     "columns": {"inputs": {"text": "text"}, "outputs": {"label": "label"}},
     "models": {"default": {"name": "openai/gpt-4o-mini"}},
 }
@@ -33,7 +35,7 @@ def _path(namespace: str) -> str:
 
 def test_kwargs_and_rows_are_kept_as_they_are(http: KubeHttp, namespace: str) -> None:
     kwargs = {"auto": "light", "deep": {"list": [1, 2.5, None, {"x": True}]}}
-    rows = [{"text": "a", "label": None, "n": 1.0}, {"text": {"deep": [1]}, "label": "b"}]
+    rows = [{"text": "a", "label": None, "n": 1.0}, {"text": {"deep": [1]}, "label": "b"}, {}]
     spec = ok(
         http.post(_path(namespace), _job(optimizer={"name": "miprov2", "kwargs": kwargs}, dataset={"rows": rows}))
     )["spec"]
@@ -82,10 +84,50 @@ def test_the_control_fields_change(http: KubeHttp, namespace: str) -> None:
         {"models": {}},
         {"split": {"train": "0.7", "val": "0.7", "test": "0.7"}},
         {"models": {"default": {"name": "x", "baseUrl": "https://user:secret@host/v1"}}},
+        {"models": {"default": {"name": "x", "temperature": "2.5"}}},
+        {"optimizer": {"name": "gepa", "kwargs": {"auto": "light"}}},
+        {"optimizer": {"name": "dspy.MIPROv2", "kwargs": {"auto": "light", "num_candidates": 4}}},
+        {"optimizer": {"name": "miprov2", "kwargs": {"auto": "light"}, "compileKwargs": {"num_trials": 4}}},
+        {"optimizer": {"name": "miprov2", "kwargs": {"auto": True}}},
+        {"columns": {"inputs": {"text": "text"}, "outputs": {"label": "text"}}},
+        {"dataset": {"rows": [{"text": "a", "label": "b"}]}},
+        {"split": {"train": "0.0", "val": "0.5", "test": "0.5"}},
     ],
 )
-def test_specs_that_contradict_themselves_are_refused(http: KubeHttp, namespace: str, changed: dict[str, Any]) -> None:
+def test_specs_that_the_api_would_refuse_are_refused(http: KubeHttp, namespace: str, changed: dict[str, Any]) -> None:
+    refused(http.post(_path(namespace), _job(**changed), dryRun="All"), 422, "Invalid")
     refused(http.post(_path(namespace), _job(**changed)), 422, "Invalid")
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        {"name": "miprov2", "kwargs": {"auto": None, "num_candidates": 4}, "compileKwargs": {"num_trials": 4}},
+        {"name": "dspy.MIPROv2", "kwargs": {"auto": "light", "num_candidates": None}},
+        {"name": "acme.Own", "kwargs": {"auto": "light", "num_candidates": 4, "deep": {"x": [None]}}},
+    ],
+)
+def test_a_null_is_kept_and_counts_as_not_given(http: KubeHttp, namespace: str, optimizer: dict[str, Any]) -> None:
+    assert ok(http.post(_path(namespace), _job(optimizer=optimizer)))["spec"]["optimizer"] == optimizer
+
+
+def test_the_largest_spec_and_status_fit(http: KubeHttp, namespace: str) -> None:
+    """16 KiB each, as the API and the reporter fill them, under every rule."""
+    columns = {f"field_{number}": f"column {number} {'x' * 40}" for number in range(60)}
+    row = {"text": "a", "label": "b"}
+    spec = _job(
+        columns={"inputs": columns, "outputs": {"label": "label"}}, dataset={"rows": [row] * 100}, metric={"code": "#"}
+    )
+    room = MAX_SPEC_BYTES - len(orjson.dumps(spec["spec"]))
+    spec["spec"]["metric"]["code"] += "x" * room
+    assert len(orjson.dumps(spec["spec"])) == MAX_SPEC_BYTES
+    ok(http.post(_path(namespace), spec))
+    logs = [{"n": n, "timestamp": "t", "level": "INFO", "logger": "l", "message": "x" * 500} for n in range(20)]
+    run = {"attempt": 1, "podUID": "u", "logs": {"count": 20, "tail": logs}, "metrics": {"note": ""}}
+    run["metrics"]["note"] = "x" * (MAX_STATUS_BYTES - len(orjson.dumps({"phase": "Running", "run": run})))
+    status = {"phase": "Running", "run": run}
+    assert len(orjson.dumps(status)) == MAX_STATUS_BYTES
+    assert ok(http.patch(f"{_path(namespace)}/tickets/status", {"status": status}))["status"] == status
 
 
 def test_a_bare_uuid_is_no_name(http: KubeHttp, namespace: str) -> None:

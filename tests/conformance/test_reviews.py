@@ -1,10 +1,12 @@
 """Tokens, reviews and RBAC, as the HTTP API relies on them to know its callers."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from accounts import make_account, token_of
+from as_token import as_token
 from dspy_service_core.kube.resources import (
     CONFIG_MAPS,
     OPTIMIZATION_JOBS,
@@ -54,14 +56,15 @@ def test_what_is_no_token_is_nobodys(http: KubeHttp) -> None:
     assert "user" not in status or not status["user"]
 
 
-def test_a_token_is_for_its_audience(http: KubeHttp, namespace: str) -> None:
+def test_a_token_is_for_its_audience(http: KubeHttp, kubeconfig: Path, namespace: str) -> None:
     make_account(http, namespace, "alice")
     token = token_of(http, namespace, "alice", "dspy-service")
     status = _token_review(http, token, "dspy-service", "another")
     assert (status["authenticated"], status["audiences"]) == (True, ["dspy-service"])
     for audiences in ((), ("another",)):
         assert not _token_review(http, token, *audiences).get("authenticated")
-    refused(http.get(CONFIG_MAPS.path(namespace), authorization=f"Bearer {token}"), 401, "Unauthorized")
+    with as_token(kubeconfig, token) as client:
+        refused(client.get(CONFIG_MAPS.path(namespace)), 401, "Unauthorized")
 
 
 def test_roles_say_what_may_be_done(http: KubeHttp, namespace: str) -> None:
@@ -79,9 +82,9 @@ def test_roles_say_what_may_be_done(http: KubeHttp, namespace: str) -> None:
     assert [_may(http, one, namespace, "delete", name) for name in ("mine", "other", "")] == [True, False, False]
 
 
-def test_the_server_itself_obeys_roles(http: KubeHttp, namespace: str) -> None:
+def test_the_server_itself_obeys_roles(http: KubeHttp, kubeconfig: Path, namespace: str) -> None:
     make_account(http, namespace, "reader", "list")
-    authorization = f"Bearer {token_of(http, namespace, 'reader')}"
-    ok(http.get(OPTIMIZATION_JOBS.path(namespace), authorization=authorization))
-    for path in (OPTIMIZATION_JOBS.path(namespace, "x"), OPTIMIZATION_JOBS.path(), CONFIG_MAPS.path(namespace)):
-        refused(http.get(path, authorization=authorization), 403, "Forbidden")
+    with as_token(kubeconfig, token_of(http, namespace, "reader")) as client:
+        ok(client.get(OPTIMIZATION_JOBS.path(namespace)))
+        for path in (OPTIMIZATION_JOBS.path(namespace, "x"), OPTIMIZATION_JOBS.path(), CONFIG_MAPS.path(namespace)):
+            refused(client.get(path), 403, "Forbidden")

@@ -20,7 +20,7 @@ from waiting import until
 pytestmark = pytest.mark.usefixtures("optimization_jobs")
 
 MOST_JOBS = 50
-LEASE = {"lease_name": "operator", "lease_seconds": 5, "concurrency": 20}
+LEASE = {"lease_name": "operator", "lease_seconds": 15, "concurrency": 20}
 RUN_SECONDS = 1.0
 
 
@@ -37,6 +37,31 @@ async def client(kubeconfig: Path, namespace: str) -> AsyncIterator[KubeClient]:
 def start(kubeconfig: Path, namespace: str, tmp_path: Path) -> Iterator[Start]:
     with operator_processes(kubeconfig, namespace, tmp_path) as starting:
         yield starting
+
+
+@pytest.fixture
+async def played(client: KubeClient, namespace: str) -> AsyncIterator[PlayedRunners]:
+    controlled = await _has_job_controller(client, namespace)
+    async with PlayedRunners(client, namespace, RUN_SECONDS, controlled=controlled).playing() as playing:
+        yield playing
+
+
+async def _has_job_controller(client: KubeClient, namespace: str) -> bool:
+    """It says of a suspended Job that it is suspended."""
+    container = {"name": "probe", "image": "probe"}
+    template = {"spec": {"containers": [container], "restartPolicy": "Never"}}
+    probe = {"metadata": {"name": "probe"}, "spec": {"suspend": True, "template": template}}
+    await client.create(JOBS, {"apiVersion": "batch/v1", "kind": "Job", **probe}, namespace)
+
+    async def answered() -> bool:
+        return bool(((await client.get(JOBS, "probe", namespace)).get("status") or {}).get("conditions"))
+
+    try:
+        return await until(answered, timeout=5)
+    except AssertionError:
+        return False
+    finally:
+        await client.delete(JOBS, "probe", namespace)
 
 
 async def _leader(*operators: OperatorProcess) -> OperatorProcess:
@@ -83,34 +108,34 @@ async def _assert_each_ran_once(client: KubeClient, namespace: str, played: Play
 
 
 async def test_a_killed_leader_is_followed_and_no_job_runs_twice_or_is_lost(
-    client: KubeClient, namespace: str, start: Start
+    client: KubeClient, namespace: str, start: Start, played: PlayedRunners
 ) -> None:
     operators = [start(**LEASE), start(**LEASE)]
     first = await _leader(*operators)
     second = next(each for each in operators if each is not first)
-    async with PlayedRunners(client, namespace, RUN_SECONDS).playing() as played:
-        names = await _submit(client, namespace, MOST_JOBS)
-        await _some_run(client, namespace)
-        assert not second.leads
-        first.send(signal.SIGKILL)
-        assert await _leader(second) is second
-        await _all_succeed(client, namespace, MOST_JOBS)
+    names = await _submit(client, namespace, MOST_JOBS)
+    await _some_run(client, namespace)
+    assert not second.leads
+    first.send(signal.SIGKILL)
+    assert await _leader(second) is second
+    await _all_succeed(client, namespace, MOST_JOBS)
     await _assert_each_ran_once(client, namespace, played, names)
 
 
-async def test_a_frozen_leader_ends_when_it_wakes(client: KubeClient, namespace: str, start: Start) -> None:
+async def test_a_frozen_leader_ends_when_it_wakes(
+    client: KubeClient, namespace: str, start: Start, played: PlayedRunners
+) -> None:
     operators = [start(**LEASE), start(**LEASE)]
     first = await _leader(*operators)
     second = next(each for each in operators if each is not first)
-    async with PlayedRunners(client, namespace, RUN_SECONDS).playing() as played:
-        names = await _submit(client, namespace, MOST_JOBS)
-        await _some_run(client, namespace)
-        first.send(signal.SIGSTOP)
-        await _leader(second)
-        first.send(signal.SIGCONT)
-        assert await asyncio.to_thread(first.ended) == LOST
-        assert "its time as the leader is over" in first.said or "could not be renewed" in first.said
-        await _all_succeed(client, namespace, MOST_JOBS)
+    names = await _submit(client, namespace, MOST_JOBS)
+    await _some_run(client, namespace)
+    first.send(signal.SIGSTOP)
+    await _leader(second)
+    first.send(signal.SIGCONT)
+    assert await asyncio.to_thread(first.ended) == LOST
+    assert "its time as the leader is over" in first.said or "could not be renewed" in first.said
+    await _all_succeed(client, namespace, MOST_JOBS)
     await _assert_each_ran_once(client, namespace, played, names)
 
 

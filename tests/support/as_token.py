@@ -15,15 +15,24 @@ from kube_http import MERGE, KubeHttp, ok
 
 @contextmanager
 def as_token(kubeconfig: Path, token: str) -> Iterator[httpx.Client]:
-    document = yaml.safe_load(kubeconfig.read_text())
-    cluster = document["clusters"][0]["cluster"]
-    authority = base64.b64decode(cluster["certificate-authority-data"]).decode()
-    context = ssl.create_default_context(cadata=authority)
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     with httpx.Client(
-        base_url=cluster["server"], verify=context, headers=headers, timeout=30, trust_env=False
+        base_url=_cluster(kubeconfig)["server"],
+        verify=authority_of(kubeconfig),
+        headers=headers,
+        timeout=30,
+        trust_env=False,
     ) as opened:
         yield opened
+
+
+def authority_of(kubeconfig: Path) -> ssl.SSLContext:
+    authority = base64.b64decode(_cluster(kubeconfig)["certificate-authority-data"]).decode()
+    return ssl.create_default_context(cadata=authority)
+
+
+def _cluster(kubeconfig: Path) -> dict[str, Any]:
+    return dict(yaml.safe_load(kubeconfig.read_text())["clusters"][0]["cluster"])
 
 
 def patched(client: httpx.Client, path: str, body: Any) -> httpx.Response:

@@ -141,7 +141,7 @@ def resource(name: str, extra: dict[str, Any] | None = None, **metadata: Any) ->
             "optimizer": {"name": "dspy.LabeledFewShot"},
             "signature": {"code": "class S(dspy.Signature): ..."},
             "metric": {"code": "def metric(gold, pred, trace=None): return 1"},
-            "dataset": {"rows": [{"text": "a", "label": "b"}]},
+            "dataset": {"rows": [{"text": "a", "label": "b"}] * 4},
             "columns": {"inputs": {"text": "text"}, "outputs": {"label": "label"}},
             "models": {"default": {"name": "openai/some", **({"extra": extra} if extra else {})}},
         },

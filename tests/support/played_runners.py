@@ -1,7 +1,7 @@
-"""Job controller, kubelets and reporters of a whole cluster, played by one coroutine through its API alone.
+"""Kubelets and reporters of a whole cluster, and its Job controller where it has none, played through its API alone.
 
-For API servers without any of them, embedded or real: every Job of a namespace gets a pod, which runs once the operator
-has recorded it, reports as a reporter would, and ends well. `ran` says which attempts ran user code, and how often.
+For API servers without nodes, embedded or real: every Job of a namespace gets a pod, which runs once the operator has
+recorded it, reports as a reporter would, and ends well.
 """
 
 import asyncio
@@ -21,12 +21,13 @@ _RECORD_SECONDS = 120
 
 
 class PlayedRunners:
-    def __init__(self, client: KubeClient, namespace: str, seconds: float) -> None:
+    def __init__(self, client: KubeClient, namespace: str, seconds: float, *, controlled: bool) -> None:
         self.ran: Counter[str] = Counter()
         """How many pods ran user code, by the resource's name."""
         self._client = client
         self._namespace = namespace
         self._seconds = seconds
+        self._controlled = controlled
         self._runs: dict[str, asyncio.Task[None]] = {}
 
     @asynccontextmanager
@@ -51,7 +52,8 @@ class PlayedRunners:
 
     async def _run(self, job: Object) -> None:
         name, number = job["metadata"]["labels"][names.LABEL_JOB], int(job["metadata"]["labels"][names.LABEL_ATTEMPT])
-        pod = await self._make_pod(job)
+        pod = await (self._made_pod(job) if self._controlled else self._make_pod(job))
+        await self._pod_status(pod, "Running", {"running": {}})
         word = {"attempt": number, "podUID": pod["metadata"]["uid"]}
         await until(lambda: self._recorded(name, pod), timeout=_RECORD_SECONDS, interval=_LOOK_SECONDS)
         self.ran[name] += 1
@@ -70,8 +72,18 @@ class PlayedRunners:
             "ownerReferences": [owner | {"controller": True}],
         }
         body = {"apiVersion": "v1", "kind": "Pod", "metadata": own, "spec": template["spec"]}
-        pod = await self._client.create(PODS, body, self._namespace)
-        await self._pod_status(pod, "Running", {"running": {}})
+        return await self._client.create(PODS, body, self._namespace)
+
+    async def _made_pod(self, job: Object) -> Object:
+        """By the cluster's own Job controller."""
+
+        async def found() -> Object | None:
+            selector = f"batch.kubernetes.io/controller-uid={job['metadata']['uid']}"
+            pods = (await self._client.list(PODS, self._namespace, label_selector=selector)).items
+            return pods[0] if pods else None
+
+        pod = await until(found, timeout=_RECORD_SECONDS, interval=_LOOK_SECONDS)
+        assert pod is not None
         return pod
 
     async def _pod_status(self, pod: Object, phase: str, state: Object) -> None:

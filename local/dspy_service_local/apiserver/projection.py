@@ -79,7 +79,7 @@ def projected(read: Reads, value: Any) -> Any:
     if read == "whole":
         return value
     if read == "exists":
-        return True
+        return None if value is None else True
     if not isinstance(value, dict):
         return value
     return {key: projected(below, item) for key, item in value.items() if (below := read.get(escaped(key))) is not None}

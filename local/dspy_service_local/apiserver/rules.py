@@ -122,8 +122,10 @@ def _shown(value: Any) -> str:
 
 
 def needs_conversion(schema: Mapping[str, Any]) -> bool:
-    """Numbers must be doubles, and names that are no CEL identifiers are escaped."""
-    return schema.get("type") == "number" or any(escaped(key) != key for key in schema.get("properties") or ())
+    """Numbers must be doubles, names that are no CEL identifiers are escaped, and a null is not there."""
+    properties = schema.get("properties") or {}
+    odd = any(escaped(key) != key or its.get("nullable") for key, its in properties.items())
+    return schema.get("type") == "number" or odd
 
 
 def converted(node: "Node", value: Any) -> Any:
@@ -134,6 +136,7 @@ def converted(node: "Node", value: Any) -> Any:
             escaped(key) if key in node.properties else key: converted(child, item) if child else item
             for key, item in value.items()
             for child in [node.child(key)]
+            if item is not None or child is None or not child.nullable
         }
     if isinstance(value, list) and node.items is not None:
         return [converted(node.items, item) for item in value]

@@ -49,7 +49,10 @@ class Backoff:
 
 @dataclass(slots=True)
 class Timetable:
-    """Patches: what is important at once, what changed after the progress interval, a heartbeat in any case."""
+    """Patches: what is important at once, what changed after the progress interval, a heartbeat in any case.
+
+    No heartbeat is sooner than the progress interval, which keeps all reporters together below the cluster's budget.
+    """
 
     progress_interval: float
     flush_interval: float
@@ -67,7 +70,7 @@ class Timetable:
     def patch_due(self, now: float) -> bool:
         if self.urgent:
             return True
-        interval = min(self.progress_interval if self.changed else self.heartbeat_interval, self.heartbeat_interval)
+        interval = self.progress_interval if self.changed else max(self.progress_interval, self.heartbeat_interval)
         return now - self.last_patch >= interval
 
     def flush_due(self, now: float) -> bool:

@@ -14,6 +14,7 @@ import yaml
 from dspy_service_core import crd
 from dspy_service_core.crd_schema import UnsupportedSchema, structural
 from dspy_service_core.job import OptimizationJobSpec, OptimizationJobStatus, Wire
+from dspy_service_core.splits import Fractions, counts
 from run_requests import METRIC, SIGNATURE, ticket_rows
 
 Json = dict[str, Any]
@@ -59,7 +60,8 @@ def test_structural(path: str) -> None:
     schema = ALL[path]
     free = schema.get("x-kubernetes-preserve-unknown-fields", False)
 
-    assert not schema.keys() & {"$ref", "anyOf", "oneOf", "allOf", "not", "const", "title", "propertyNames", "nullable"}
+    assert not schema.keys() & {"$ref", "anyOf", "oneOf", "allOf", "not", "const", "title", "propertyNames"}
+    assert "nullable" not in schema or path.startswith(".spec.optimizer."), "Kubernetes drops nulls elsewhere"
     assert schema.get("type") in ("object", "array", "string", "integer", "boolean") or (free and "type" not in schema)
     assert schema.get("additionalProperties") is not False
     assert not ("properties" in schema and "additionalProperties" in schema)
@@ -287,6 +289,83 @@ def test_endpoints_hold_no_credentials(url: str, allowed: bool) -> None:
 )
 def test_a_bare_uuid_is_no_name(name: str, allowed: bool) -> None:
     assert holds("", 0, {"metadata": {"name": name}}) is allowed
+
+
+MIPRO, GEPA = "miprov2", "dspy.teleprompt.GEPA"
+REFLECTING = {"default": {"name": "m"}, "reflection": {"name": "m"}}
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "refused"),
+    [
+        ({"name": MIPRO, "kwargs": {"auto": "light"}}, False),
+        ({"name": MIPRO, "kwargs": {"num_candidates": 3}, "compileKwargs": {"num_trials": 3}}, False),
+        ({"name": MIPRO, "kwargs": {"auto": "light", "num_candidates": 3}}, True),
+        ({"name": "dspy.MIPROv2", "kwargs": {"auto": "light"}, "compileKwargs": {"num_trials": 3}}, True),
+        ({"name": "acme.Own", "kwargs": {"auto": "light", "num_candidates": 3}}, False),
+        ({"name": GEPA, "kwargs": {"max_metric_calls": 40}}, False),
+        ({"name": GEPA}, False),
+        ({"name": "gepa", "kwargs": {"max_metric_calls": 40, "auto": "light"}}, True),
+        ({"name": GEPA, "kwargs": {"max_full_evals": 4, "max_metric_calls": 40, "auto": "light"}}, True),
+    ],
+)
+def test_budgets_that_contradict_each_other(optimizer: Json, refused: bool) -> None:
+    broken = [number for number in (0, 1) if not holds(".spec.optimizer", number, optimizer)]
+    assert bool(broken) is refused
+
+
+@pytest.mark.parametrize(
+    ("name", "models", "allowed"),
+    [
+        ("gepa", {"default": {"name": "m"}}, False),
+        ("dspy.GEPA", {"default": {"name": "m"}}, False),
+        (GEPA, {"default": {"name": "m"}}, False),
+        (GEPA, REFLECTING, True),
+        (MIPRO, {"default": {"name": "m"}}, True),
+    ],
+)
+def test_gepa_needs_a_reflection_model(name: str, models: Json, allowed: bool) -> None:
+    assert holds(".spec", 2, job(optimizer={"name": name}, models=models)["spec"]) is allowed
+
+
+@pytest.mark.parametrize(
+    ("rows", "shares", "train", "test"),
+    [
+        (3, ("0.7", "0.15", "0.15"), True, True),
+        (1, ("0.7", "0.15", "0.15"), False, True),
+        (10, ("0.9", "0.1", "0"), True, False),
+        (2, ("0.5", "0.5", "0"), True, False),
+        (3, ("0.0", "0.5", "0.5"), False, True),
+    ],
+)
+def test_splits_that_come_out_empty(rows: int, shares: tuple[str, str, str], train: bool, test: bool) -> None:
+    split = dict(zip(("train", "val", "test"), shares, strict=True))
+    spec = job(dataset={"rows": ticket_rows(rows)}, split=split)["spec"]
+    assert (holds(".spec", 3, spec), holds(".spec", 4, spec)) == (train, test)
+    counted = counts(rows, Fractions(*map(float, shares)))
+    assert (train, test) == (counted.train > 0, counted.test > 0), "the API counts otherwise"
+
+
+@pytest.mark.parametrize(
+    ("outputs", "allowed"), [({"label": "label"}, True), ({"label": "text"}, False), ({"a": "b", "c": "text"}, False)]
+)
+def test_a_column_is_used_once(outputs: Json, allowed: bool) -> None:
+    assert holds(".spec.columns", 0, {"inputs": {"text": "text"}, "outputs": outputs}) is allowed
+
+
+@pytest.mark.parametrize(
+    ("model", "allowed"),
+    [
+        ({"temperature": "0"}, True),
+        ({"temperature": "2.0", "topP": "1"}, True),
+        ({"temperature": "2.1"}, False),
+        ({"temperature": "-0.1"}, False),
+        ({"topP": "1.01"}, False),
+        ({}, True),
+    ],
+)
+def test_sampling_is_within_its_range(model: Json, allowed: bool) -> None:
+    assert all(holds(".spec.models.default", number, {"name": "m"} | model) for number in (0, 1, 2)) is allowed
 
 
 def test_names_leave_room_for_attempts() -> None:

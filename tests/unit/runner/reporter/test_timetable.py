@@ -25,10 +25,16 @@ def test_patches(changed: bool, urgent: bool, elapsed: float, due: bool) -> None
     assert timetable.patch_due(100 + elapsed) is due
 
 
-def test_heartbeats_come_though_progress_is_slow() -> None:
+@pytest.mark.parametrize("changed", [True, False])
+def test_nothing_but_what_is_urgent_is_sooner_than_the_interval(changed: bool) -> None:
+    """Not a heartbeat either: a thousand of them would be too many for the cluster."""
     timetable = make(progress=60)
-    timetable.changed = True
-    assert timetable.patch_due(110)
+    timetable.patched(100)
+    timetable.changed = changed
+    assert not timetable.patch_due(159)
+    assert timetable.patch_due(160)
+    timetable.urgent = True
+    assert timetable.patch_due(101)
 
 
 def test_the_first_patch_is_soon_but_not_at_once() -> None:

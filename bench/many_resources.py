@@ -1,0 +1,175 @@
+"""10,000 finished resources of a usual size: what they cost the operator and the API at their start.
+
+    PYTHONPATH=tests/support:bench python bench/many_resources.py [--kubeconfig PATH] [--count N]
+
+On the cluster of the kubeconfig, in a namespace of its own; without one on an embedded API server. Needs the CRD there.
+"""
+
+import argparse
+import asyncio
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+import psutil
+from figures import Figure
+from prometheus_client.parser import text_string_to_metric_families
+
+from dspy_service_core import names
+from dspy_service_core.kube.client import HttpKubeClient
+from dspy_service_core.kube.config import from_kubeconfig
+from dspy_service_core.kube.resources import NAMESPACES, OPTIMIZATION_JOBS
+from embedded_cluster import cluster_in_thread
+from whole_service import free_port
+
+SPEC_BYTES, STATUS_BYTES = 4 * 1024, 6 * 1024
+NAMESPACE = "many-resources"
+_MEBIBYTE = 2**20
+_PATIENCE = 300.0
+
+
+async def seed(kubeconfig: Path, count: int) -> None:
+    client = HttpKubeClient(from_kubeconfig(kubeconfig), request_timeout=120)
+    await client.create(NAMESPACES, {"metadata": {"name": NAMESPACE}})
+    numbers = iter(range(count))
+
+    async def worker() -> None:
+        for number in numbers:
+            name = f"finished-{number}"
+            await client.create(OPTIMIZATION_JOBS, _resource(name), NAMESPACE)
+            await client.patch(OPTIMIZATION_JOBS, name, {"status": _status()}, NAMESPACE, subresource="status")
+
+    await asyncio.gather(*(worker() for _ in range(16)))
+    await client.close()
+
+
+def _resource(name: str) -> dict[str, Any]:
+    spec: dict[str, Any] = {
+        "module": {"name": "predict"},
+        "optimizer": {"name": "dspy.BootstrapFewShot"},
+        "signature": {"code": "class Ticket(dspy.Signature): ..."},
+        "metric": {"code": "#"},
+        "dataset": {"rows": [{"text": str(number), "label": "a"} for number in range(20)]},
+        "columns": {"inputs": {"text": "text"}, "outputs": {"label": "label"}},
+        "models": {"default": {"name": "openai/gpt-4o-mini"}},
+    }
+    spec["metric"]["code"] += "x" * (SPEC_BYTES - len(orjson.dumps(spec)))
+    metadata = {"name": name, "labels": {names.LABEL_FINISHED: "true"}}
+    return {"apiVersion": names.API_VERSION, "kind": names.KIND, "metadata": metadata, "spec": spec}
+
+
+def _status() -> dict[str, Any]:
+    when = "2026-01-02T12:00:00Z"
+    condition = {"type": "Succeeded", "status": "True", "reason": "Completed", "lastTransitionTime": when}
+    log = {"n": 1, "timestamp": when, "level": "INFO", "logger": "dspy", "message": ""}
+    run = {"attempt": 1, "podUID": "u", "stage": "Ended", "logs": {"count": 1, "tail": [log]}}
+    status = {"phase": "Succeeded", "conditions": [condition], "startedAt": when, "completedAt": when, "run": run}
+    log["message"] = "x" * (STATUS_BYTES - len(orjson.dumps(status)))
+    return status
+
+
+@contextmanager
+def process(part: str, kubeconfig: Path, **settings: object) -> Iterator[psutil.Process]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("DSPY_SERVICE_")}
+    given = {f"DSPY_SERVICE_{name.upper()}": str(value) for name, value in settings.items()}
+    command = [sys.executable, "-c", f"from dspy_service_{part}.main import main; main()"]
+    started = subprocess.Popen(command, env={**kept, "KUBECONFIG": str(kubeconfig), **given})
+    try:
+        yield psutil.Process(started.pid)
+    finally:
+        started.terminate()
+        started.wait()
+
+
+def _until(ready: Callable[[], bool]) -> float:
+    """Seconds."""
+    began = time.perf_counter()
+    while not ready():
+        if time.perf_counter() - began > _PATIENCE:
+            raise SystemExit(f"not ready within {_PATIENCE:g} s")
+        time.sleep(0.05)
+    return time.perf_counter() - began
+
+
+def _samples(port: int) -> dict[str, float]:
+    """Metrics summed over all labels but verbs and resources."""
+    try:
+        page = httpx.get(f"http://127.0.0.1:{port}/metrics").text
+    except httpx.TransportError:
+        return {}
+    families = text_string_to_metric_families(page)
+    return {
+        " ".join([sample.name, *sample.labels.values()]): sample.value
+        for family in families
+        for sample in family.samples
+    }
+
+
+def _writes(samples: dict[str, float]) -> float:
+    verbs = {"create", "update", "patch", "delete"}
+    asked = {name: value for name, value in samples.items() if name.startswith("dspy_service_kube_requests_total")}
+    return sum(value for name, value in asked.items() if verbs & set(name.split()))
+
+
+def measure_operator(kubeconfig: Path) -> list[Figure]:
+    """Ready: it has found the cluster, and compared all that is unfinished."""
+    port = free_port()
+    settings = {"namespace": NAMESPACE, "store_url": "", "metrics_port": port, "metrics_host": "127.0.0.1"}
+    with process("operator", kubeconfig, **settings) as operator:
+        listed = "dspy_service_kube_requests_total list optimizationjobs"
+        taken = _until(lambda: _samples(port).get(listed, 0) >= 2)
+        time.sleep(10)  # memory and writes once kopf's own lists are through
+        writes, resident = _writes(_samples(port)), operator.memory_info().rss / _MEBIBYTE
+    return [
+        Figure("operator ready", taken, "s", most=10),
+        Figure("operator's writes", writes, "", most=0),
+        Figure("operator resident", resident, "MB", most=150),
+    ]
+
+
+def measure_api(kubeconfig: Path, folder: Path) -> list[Figure]:
+    port = free_port()
+    settings = {"namespace": NAMESPACE, "store_url": (folder / "store").as_uri(), "port": port}
+
+    def ready() -> bool:
+        try:
+            return httpx.get(f"http://127.0.0.1:{port}/readyz").status_code == 200
+        except httpx.TransportError:
+            return False
+
+    with process("api", kubeconfig, **settings) as api:
+        taken = _until(ready)
+        time.sleep(5)
+        resident = api.memory_info().rss / _MEBIBYTE
+    return [Figure("API synced", taken, "s", most=10), Figure("API resident", resident, "MB", most=300)]
+
+
+def main(arguments: list[str]) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kubeconfig", type=Path)
+    parser.add_argument("--count", type=int, default=10_000)
+    options = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory() as folder:
+        if options.kubeconfig:
+            report(options.kubeconfig, Path(folder), options.count)
+            return
+        with cluster_in_thread(Path(folder) / "cluster") as running:
+            report(running.kubeconfig, Path(folder), options.count)
+
+
+def report(kubeconfig: Path, folder: Path, count: int) -> None:
+    asyncio.run(seed(kubeconfig, count))
+    for figure in (*measure_operator(kubeconfig), *measure_api(kubeconfig, folder)):
+        print(f"{figure.what:<24} {figure.measured:>16}   {figure.against:<24} {figure.verdict}")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
