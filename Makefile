@@ -8,7 +8,7 @@ SCRIPTS := $(shell grep -lsE '^\#!.*sh$$|^\# shellcheck shell' .ci/* cluster/*)
 CLUSTER ?= .cluster/kubeconfig
 ARGS ?=
 
-.PHONY: install demo up test e2e cluster-faults cluster-security policies check generate lock images install-chart \
+.PHONY: install demo up test e2e cluster-chart cluster-faults cluster-security policies check generate lock images install-chart \
 	base-image bench bench-cluster clean
 
 install: $(READY)
@@ -42,6 +42,9 @@ e2e: $(READY)
 # What only real pods can show. The faults stop kubelets and API servers: not for a cluster that others use.
 cluster-faults: $(READY)
 	$(BIN)/python -m pytest tests/cluster/faults --kubeconfig $(CLUSTER) $(ARGS)
+
+cluster-chart: $(READY)
+	$(BIN)/python -m pytest tests/cluster/chart --kubeconfig $(CLUSTER) $(ARGS)
 
 cluster-security: $(READY)
 	$(BIN)/python -m pytest tests/cluster/security --kubeconfig $(CLUSTER) $(ARGS)
