@@ -20,7 +20,7 @@ from waiting import until
 pytestmark = pytest.mark.usefixtures("optimization_jobs")
 
 MOST_JOBS = 50
-LEASE = {"lease_name": "operator", "lease_seconds": 15, "concurrency": 20}
+LEASE = {"lease_name": "operator", "lease_seconds": 30, "concurrency": 20}
 RUN_SECONDS = 1.0
 
 
