@@ -14,13 +14,16 @@ from dspy_service_operator import attempt_end
 from dspy_service_operator.attempt_end import AttemptEnd
 from dspy_service_operator.decision import CreateJob, Decision, DeleteJob, Note
 from dspy_service_operator.observed import AttemptJob, AttemptPod, Observed
-from dspy_service_operator.pod_trouble import Trouble, find_trouble, worth_a_look
+from dspy_service_operator.pod_trouble import UNSCHEDULABLE, Trouble, find_trouble, worth_a_look
 from dspy_service_operator.settings import OperatorSettings
 from dspy_service_operator.status_changes import SUSPENDED, Draft
 
 SETTLE_SECONDS = 0.3
 """A preflight shorter than this is not worth a write of its own: the next one says `Running` at once."""
 LOOK_AGAIN_SECONDS = 30.0
+SCHEDULER_SECONDS = 2.0
+"""A pod as young as this (its age is told in whole seconds) is not recorded before the scheduler has said something of
+it, usually within some hundredths: so that one write tells both, with a thousand waiting pods too."""
 REFUSED_SECONDS = 5.0
 SECRET_SECONDS = 0.03
 ABANDONED_SECONDS = 60.0
@@ -268,6 +271,8 @@ def _attempt_under_way(case: Case) -> Decision:
     if pod is not None and not case.recorded and child is not None:
         if child.deleting:
             return Decision(requeue_after=1.0)
+        if not (pod.bound or pod.unschedulable or case.age(pod.created_at) >= SCHEDULER_SECONDS):
+            return Decision(requeue_after=SCHEDULER_SECONDS)
         draft.recorded(child, pod)
     run = case.job.status.run
     if case.recorded and run.attempt == case.number and (run.started_at or run.stage in ("Running", "Finishing")):
@@ -300,6 +305,8 @@ def _starting(case: Case, draft: Draft) -> Decision:
         return Decision(wants="words")
     trouble = find_trouble(child, pod, case.seen.words, case.settings)
     if trouble is None:
+        if _just_found_a_node(case):  # what it waited for is withdrawn by the write that says that it runs
+            return Decision(requeue_after=LOOK_AGAIN_SECONDS / 2)
         if pod is not None:
             draft.not_started("PodCreated", f"Pod {pod.name} is being started.")
         return Decision(status=draft.status if pod else None, requeue_after=LOOK_AGAIN_SECONDS / 2)
@@ -308,6 +315,12 @@ def _starting(case: Case, draft: Draft) -> Decision:
         end = AttemptEnd("failed", trouble.reason, f"{waited}{trouble.message}")
         return replace(_fail(case, end), child=case.stop_child())
     return _troubled(case, draft, trouble)
+
+
+def _just_found_a_node(case: Case) -> bool:
+    started = conditions.find(case.job.status.conditions, "Started")
+    waited = case.recorded is not None and started is not None and started.reason == UNSCHEDULABLE
+    return waited and case.pod is not None and case.age(case.pod.scheduled_at) < LOOK_AGAIN_SECONDS / 2
 
 
 def _troubled(case: Case, draft: Draft, trouble: Trouble) -> Decision:

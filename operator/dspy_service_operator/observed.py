@@ -59,6 +59,8 @@ class AttemptPod:
     created_at: datetime | None = None
     deleted_at: datetime | None = None
     """When it should be gone by: Kubernetes' deletionTimestamp, which the grace period is part of."""
+    bound: bool = False
+    """Whether it has a node."""
     scheduled_at: datetime | None = None
     optimizer: ContainerState | None = None
     reporter: ContainerState | None = None
@@ -162,6 +164,7 @@ def read_pod(raw: Mapping[str, Any]) -> AttemptPod | None:
         deleted_at=parse_time(metadata.get("deletionTimestamp")),
         optimizer=_container(status.get("containerStatuses"), OPTIMIZER),
         reporter=_container(status.get("initContainerStatuses"), REPORTER),
+        bound=bool((raw.get("spec") or {}).get("nodeName")),
         scheduled_at=_since(conditions.get("PodScheduled") or {}),
         unschedulable=_unschedulable(conditions.get("PodScheduled") or {}),
         disruption=_disruption(conditions.get("DisruptionTarget") or {}),

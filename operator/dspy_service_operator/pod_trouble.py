@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from dspy_service_operator.observed import AttemptJob, AttemptPod, ContainerState
 from dspy_service_operator.settings import OperatorSettings
 
+UNSCHEDULABLE = "Unschedulable"
 _SLOW_SECONDS = 15.0
 """From then on an attempt without a running pod is worth a look at its Events."""
 _WAITING_NORMALLY = frozenset({"ContainerCreating", "PodInitializing", ""})
@@ -36,7 +37,7 @@ def find_trouble(
             return Trouble("WaitingForQuota", words, for_room)
         return Trouble("PodNotCreated", words, settings.start_timeout_seconds) if words else None
     if pod.unschedulable:
-        return Trouble("Unschedulable", pod.unschedulable, for_room)
+        return Trouble(UNSCHEDULABLE, pod.unschedulable, for_room)
     for name, state in (("reporter", pod.reporter), ("optimizer", pod.optimizer)):
         if state is None or state.phase != "waiting":
             continue

@@ -299,6 +299,7 @@ class SimulatedNodes:
                     "labels": job["spec"]["template"]["metadata"]["labels"],
                     "ownerReferences": [{"uid": metadata["uid"], "controller": True}],
                 },
+                "spec": {"nodeName": "simulated"},
                 "status": {"phase": "Pending"},
             },
         )

@@ -77,6 +77,32 @@ def test_one_write_records_the_pod_and_says_that_the_job_is_valid_and_no_longer_
     assert decision.status.phase == "Pending"
 
 
+@pytest.mark.parametrize(
+    ("pod", "recorded"),
+    [
+        (make_pod(created_at=NOW), False),
+        (make_pod(created_at=NOW, bound=True), True),
+        (make_pod(created_at=NOW, unschedulable="no node"), True),
+        (make_pod(created_at=ago(2)), True),
+    ],
+    ids=["just made", "bound", "unschedulable", "without a scheduler"],
+)
+def test_a_new_pod_is_recorded_once_the_scheduler_has_spoken(pod, recorded):
+    decision = decided(make_job(), seen(make_child(), pods=(pod,)))
+    assert (decision.status is not None) == recorded
+    assert recorded or decision.requeue_after == 2.0
+
+
+@pytest.mark.parametrize(("since", "said"), [(ago(1), ""), (ago(16), "PodCreated")])
+def test_that_a_node_was_found_is_told_by_the_start_itself_unless_that_takes_long(since, said):
+    waiting = make_pod(unschedulable="no node")
+    first = decided(make_job(), seen(make_child(), pods=(waiting,)))
+    assert first.status is not None
+    found = seen(make_child(), pods=(make_pod(bound=True, scheduled_at=since),), words="")
+    decision = decided(make_job(status=first.status), found)
+    assert (reason_of(decision, "Started")[1] if decision.status else "") == said
+
+
 def test_a_pod_that_runs_when_it_is_recorded_is_validating_at_once():
     decision = decided(make_job(), seen(make_child(), pods=(running(),)))
     assert decision.status is not None
