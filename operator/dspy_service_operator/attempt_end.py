@@ -23,6 +23,8 @@ _OWN_START = re.compile(
     re.IGNORECASE,
 )
 """What the job's own image or limits cause, and would cause again."""
+_LAST_LINES = 2
+"""Of a log's end: what went wrong, and that it was given up."""
 _SIGNALS = range(129, 193)
 """Exit codes by which shells and container runtimes report a signal: 128 plus its number."""
 
@@ -133,7 +135,8 @@ def _report_lost(pod: AttemptPod) -> bool:
 def _words(pod: AttemptPod, said: str) -> str:
     """The reporter's own in the status, else the last of its log, which the kubelet kept."""
     words = said or (pod.reporter.message if pod.reporter else "")
-    return f": {words.strip()}" if words else ""
+    lines = words.strip().splitlines()[-_LAST_LINES:]
+    return f": {'; '.join(lines)}" if lines else ""
 
 
 def _signal(state: ContainerState) -> int:

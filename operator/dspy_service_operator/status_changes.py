@@ -151,6 +151,8 @@ class Draft:
         return self._set(conditions=changed)
 
     def _set(self, **fields: Any) -> "Draft":
+        if "message" in fields:  # the cluster's own words may be longer than the resource takes
+            fields["message"] = fields["message"][: conditions.MESSAGE_LENGTH]
         self._status = self._status.model_copy(update=fields)
         return self
 

@@ -25,14 +25,13 @@ from whole_jobs import ended, submit
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
-AWAY_CALLS = 240
-"""Model calls of a job that outlasts the minute, at a quarter of a second each."""
+OUTLASTS, ENDS_MEANWHILE = 1.5, 0.3
+"""Seconds that a model call takes: some hundred calls one by one last two minutes and more, or half of one."""
 
 
 @pytest.fixture
 def slow(model: Model) -> Iterator[Model]:
     model.reset()
-    model.latency = 0.25
     yield model
     model.latency = 0.0
 
@@ -51,6 +50,16 @@ def answers(api: KubeHttp) -> bool:
         return False
 
 
+@contextmanager
+def away(api: KubeHttp, control_plane: Node, how: str) -> Iterator[None]:
+    """For a minute, and until it is back."""
+    with control_plane.frozen(SERVER) if how == "frozen" else control_plane.without_manifest(SERVER):
+        wait_for(lambda: not answers(api), timeout=60, interval=0.5, what="the API server to be away")
+        control_plane.run("sleep", "60")
+        yield
+    wait_for(lambda: answers(api), timeout=180, interval=1, what="the API server to be back")
+
+
 @pytest.mark.parametrize("how", ["frozen", "gone"])
 def test_an_api_server_that_is_away_for_a_minute(
     service: InstalledService,
@@ -61,25 +70,37 @@ def test_an_api_server_that_is_away_for_a_minute(
     submitted: Callable[..., str],
     how: str,
 ) -> None:
+    """A job that outlasts it is not even tried again."""
     before = ok(api.get(OPTIMIZATION_JOBS.path(jobs.namespace)))["metadata"]["resourceVersion"]
-    name = submitted(spread(slow, AWAY_CALLS))
-    jobs.runs(name)
+    slow.latency = OUTLASTS
+    jobs.runs(name := submitted(spread(slow, 240)))
     calls = slow.stats.calls
-    away = control_plane.frozen("kube-apiserver") if how == "frozen" else control_plane.without_manifest(SERVER)
-    with away:
-        wait_for(lambda: not answers(api), timeout=60, interval=0.5, what="the API server to be away")
-        control_plane.run("sleep", "60")
-    wait_for(lambda: answers(api), timeout=180, interval=1, what="the API server to be back")
-    found = jobs.ended(name, timeout=400)
-    assert (found["phase"], found.get("attempts", [])) == ("Succeeded", []), found
-    assert slow.stats.calls > calls
+    with away(api, control_plane, how):
+        assert slow.stats.calls > calls, "the optimizer went on"
+    assert jobs.status(name)["phase"] == "Running", "the job was to outlast it"
     if how == "gone":
         assert "Expired" in expired(api, jobs.namespace, before), "the watches were not told to list anew"
     slow.latency = 0.0
+    found = jobs.ended(name, timeout=400)
+    assert (found["phase"], found.get("attempts", [])) == ("Succeeded", []), found
     job_id = submit(service.http, payload(12, slow.url))
     assert ended(service.http, job_id)["status"] == "success"
     listed = [job["job_id"] for job in service.http.get("/jobs?limit=500").json()["jobs"]]
     assert {job_id, name} <= set(listed)
+
+
+def test_a_job_that_ends_while_the_api_server_is_away(
+    jobs: ClusterJobs, api: KubeHttp, slow: Model, control_plane: Node, submitted: Callable[..., str]
+) -> None:
+    """Its pod has half a minute to tell of it. Then another attempt tells, from the journal."""
+    slow.latency = ENDS_MEANWHILE
+    jobs.runs(name := submitted(spread(slow, 240)))
+    with away(api, control_plane, "gone"):
+        calls = slow.stats.calls
+    found = jobs.ended(name, timeout=300)
+    assert found["phase"] == "Succeeded", found["message"]
+    assert found.get("retriesUsed", 0) <= 1
+    assert slow.stats.calls <= calls + 1, "answered calls were asked again"
 
 
 SERVER = "kube-apiserver"

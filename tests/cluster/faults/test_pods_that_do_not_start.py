@@ -149,6 +149,7 @@ def test_a_config_map_that_is_deleted_before_its_pod_starts(
     with there(kubectl, "ConfigMap", rows, data={"rows.jsonl": lines}), quota(kubectl, pods="0"):
         name = submitted(document)
         jobs.says(name, "WaitingForQuota")
+        kubectl.run("delete", "configmap", rows)
     assert rows in jobs.says(name, "PodNotStarted", timeout=120)
     ended = jobs.ended(name)
     assert ended["phase"] == "Failed"

@@ -134,6 +134,14 @@ def test_the_reporters_own_words_come_first():
     assert classify(make_child(), exited(64), context).message.endswith("access denied")
 
 
+def test_of_a_reporters_log_the_end_counts():
+    log = "".join(f"2026-01-02 12:00:{n:02} WARNING the API server does not answer; trying again\n" for n in range(30))
+    reporter = ContainerState("terminated", "Error", f"{log}2026-01-02 12:01:00 ERROR given up\n", exit_code=1)
+    message = classify(make_child(), exited(0, reason="Completed", reporter=reporter), CONTEXT).message
+    assert message.count("does not answer") == 1
+    assert message.endswith("ERROR given up")
+
+
 def test_a_deadline_that_was_spent_waiting_says_for_what():
     context = Context(40, "2Gi", said="the store answers 403")
     assert classify(make_child(failure="DeadlineExceeded"), None, context).message == (

@@ -7,7 +7,7 @@ import pytest
 
 from dspy_service_core import conditions, names
 from dspy_service_core.conditions import precise_timestamp
-from dspy_service_core.job import OptimizationJob
+from dspy_service_core.job import OptimizationJob, OptimizationJobStatus
 from dspy_service_operator.decide import ABANDONED_SECONDS, SECRET_SECONDS, SETTLE_SECONDS, decide
 from dspy_service_operator.decision import CreateJob, Decision, DeleteJob
 from dspy_service_operator.observed import ContainerState, Observed, Prerequisites, Refusal
@@ -397,6 +397,15 @@ def test_the_time_that_a_pod_waited_for_its_node_is_not_held_against_its_start()
     decision = decided(make_job(status={"attempt": attempt()}), seen(make_child(), pods=(pod,), words=""))
     assert decision.status is not None
     assert decision.status.phase == "Pending"
+
+
+def test_words_of_the_cluster_are_cut_to_what_the_resource_takes():
+    pod = make_pod(optimizer=replace(WAITS, message="x" * 5000))
+    for age in (20, 601):
+        seen_so = seen(make_child(created_at=ago(age)), pods=(replace(pod, created_at=ago(age)),), words="")
+        decision = decided(make_job(status={"attempt": attempt()}), seen_so)
+        assert decision.status is not None
+        OptimizationJobStatus.model_validate(decision.status.model_dump(by_alias=True))
 
 
 def test_the_events_are_looked_at_when_a_pod_takes_long():
