@@ -43,7 +43,12 @@ STATUS_WORDS: dict[str, str] = {
 
 class Wire(BaseModel):
     model_config = ConfigDict(
-        alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore", validate_default=False
+        alias_generator=to_camel,
+        populate_by_name=True,
+        frozen=True,
+        extra="ignore",
+        validate_default=False,
+        defer_build=True,  # a process pays for the models that it uses: the optimizer never reads a status
     )
 
     def wire(self) -> dict[str, Any]:

@@ -24,6 +24,7 @@ from pydantic import JsonValue
 from dspy_service_core.catalogue import AnyAsset, Catalogue, ModuleAsset, OptimizerAsset, bundled, by_path
 from dspy_service_core.errors import UnusableRequest
 from dspy_service_core.registry_file import RegisteredAlias, RegistryFile, read_catalogue, read_file
+from dspy_service_core.targets import Target, Targets
 
 Kind = Literal["module", "optimizer"]
 _PUBLIC_PATH = re.compile(r"[A-Za-z]\w*(?:\.[A-Za-z]\w*)+")
@@ -142,3 +143,14 @@ def build(file: RegistryFile, catalogue: Catalogue) -> Registry:
 @cache
 def default() -> Registry:
     return Registry.load()
+
+
+def targets_of(module_name: str, optimizer_name: str, registry: Registry) -> Targets:
+    """Raises `UnknownName`."""
+    module, optimizer = registry.resolve_module(module_name), registry.resolve_optimizer(optimizer_name)
+    return Targets(
+        module=Target(path=module.path, kwargs=dict(module.kwargs)),
+        optimizer=Target(
+            path=optimizer.path, kwargs=dict(optimizer.kwargs), compile_kwargs=dict(optimizer.compile_kwargs)
+        ),
+    )

@@ -13,8 +13,7 @@ from dspy_service_core.job import FINAL_PHASES, OptimizationJob, OptimizationJob
 from dspy_service_core.kube import errors
 from dspy_service_core.kube.protocol import KubeClient
 from dspy_service_core.kube.resources import JOBS, OPTIMIZATION_JOBS
-from dspy_service_core.registry import Registry, UnknownName
-from dspy_service_core.targets import targets_of
+from dspy_service_core.registry import Registry, UnknownName, targets_of
 from dspy_service_operator.decision import CreateJob, Decision, DeleteJob
 from dspy_service_operator.events import EventRecorder
 from dspy_service_operator.expiry import Expiry

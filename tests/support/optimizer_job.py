@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from dspy_service_core.catalogue import bundled
-from dspy_service_core.registry import Registry, build
+from dspy_service_core.registry import Registry, build, targets_of
 from dspy_service_core.registry_file import RegistryFile
-from dspy_service_core.targets import targets_of
 from scripted_lm import TICKETS
 from waiting import wait_for
 

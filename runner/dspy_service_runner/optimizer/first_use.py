@@ -13,13 +13,10 @@ import tqdm
 from dspy.clients import costs, execution, model_metadata
 from dspy.clients.engines import streaming
 
-from dspy_service_core import registry
-
 LOADED = (difflib, cachetools, costs, execution, streaming)
 
 os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
 model_metadata.source_info()
-registry.default()
 
 
 def quiet_bars() -> None:

@@ -386,7 +386,7 @@ OPTIONS = [
 KWARGS = st.dictionaries(st.sampled_from(OPTIONS), JSON, max_size=3)
 
 
-@settings(deadline=None, max_examples=400)
+@settings(max_examples=400)
 @given(st.sampled_from(registry.default().optimizers.names()), KWARGS, KWARGS, st.integers(1, 60))
 def test_any_arguments_are_taken_or_refused(name: str, kwargs: Changes, compile_kwargs: Changes, rows: int) -> None:
     body = run_request(optimizer_name=name, optimizer_kwargs=kwargs, compile_kwargs=compile_kwargs, rows=rows)

@@ -246,7 +246,7 @@ JSON_VALUES = st.recursive(
 )
 
 
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 @given(st.sampled_from([*RunRequest.model_fields, "model_config"]), JSON_VALUES)
 def test_any_json_is_taken_or_refused(field: str, value: Any) -> None:
     body = json.dumps(run_request() | {field: value}).encode("utf-8", "surrogatepass")
@@ -254,7 +254,7 @@ def test_any_json_is_taken_or_refused(field: str, value: Any) -> None:
         parse_run_request(body)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(st.binary(max_size=200))
 def test_any_bytes_are_taken_or_refused(body: bytes) -> None:
     with pytest.raises(InvalidRequest):

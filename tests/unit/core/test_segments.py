@@ -250,7 +250,7 @@ STEP = st.tuples(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(st.lists(STEP, max_size=60))
 def test_any_sequence_of_appends_crashes_and_recoveries_yields_every_entry_once_and_in_order(
     steps: list[tuple[str, int]],

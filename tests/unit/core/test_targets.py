@@ -5,9 +5,9 @@ import pytest
 
 from dspy_service_core import registry
 from dspy_service_core.catalogue import bundled
-from dspy_service_core.registry import UnknownName, build
+from dspy_service_core.registry import UnknownName, build, targets_of
 from dspy_service_core.registry_file import RegistryFile
-from dspy_service_core.targets import Targets, targets_of
+from dspy_service_core.targets import Targets
 
 FILE = RegistryFile.model_validate(
     {

@@ -240,7 +240,7 @@ async def live_through(steps: list[Step]) -> None:
 
 
 @pytest.mark.timeout(300)
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(st.integers(0, 2**32))
 def test_each_job_comes_to_its_right_end(seed):
     asyncio.run(live_through(walk(seed)))

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from dspy_service_core import registry
-from dspy_service_core.targets import targets_of
+from dspy_service_core.registry import targets_of
 from dspy_service_operator.runner_job import build_job
 from dspy_service_operator.settings import OperatorSettings
 from operator_objects import make_job

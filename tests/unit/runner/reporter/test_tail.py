@@ -144,7 +144,7 @@ def test_what_is_no_regular_file_is_not_followed(tail: Tail, path: Path, kind: s
     assert tail.offset == 0
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.binary(max_size=12).map(lambda b: b.replace(b"\n", b"")), max_size=30),
     st.lists(st.integers(1, 40), max_size=60),
