@@ -34,6 +34,7 @@ SPEC_BYTES, STATUS_BYTES = 4 * 1024, 6 * 1024
 NAMESPACE = "many-resources"
 _MEBIBYTE = 2**20
 _PATIENCE = 300.0
+_WRITES = frozenset({"create", "update", "patch", "delete"})
 
 
 async def seed(kubeconfig: Path, count: int) -> None:
@@ -99,24 +100,21 @@ def _until(ready: Callable[[], bool]) -> float:
     return time.perf_counter() - began
 
 
-def _samples(port: int) -> dict[str, float]:
-    """Metrics summed over all labels but verbs and resources."""
+Requests = dict[tuple[str, str], float]
+
+
+def _requests(port: int) -> Requests:
+    """The operator's own, by verb and resource."""
     try:
         page = httpx.get(f"http://127.0.0.1:{port}/metrics").text
     except httpx.TransportError:
         return {}
-    families = text_string_to_metric_families(page)
+    samples = [sample for family in text_string_to_metric_families(page) for sample in family.samples]
     return {
-        " ".join([sample.name, *sample.labels.values()]): sample.value
-        for family in families
-        for sample in family.samples
+        (sample.labels["verb"], sample.labels["resource"]): sample.value
+        for sample in samples
+        if sample.name == "dspy_service_kube_requests_total"
     }
-
-
-def _writes(samples: dict[str, float]) -> float:
-    verbs = {"create", "update", "patch", "delete"}
-    asked = {name: value for name, value in samples.items() if name.startswith("dspy_service_kube_requests_total")}
-    return sum(value for name, value in asked.items() if verbs & set(name.split()))
 
 
 def measure_operator(kubeconfig: Path) -> list[Figure]:
@@ -124,10 +122,10 @@ def measure_operator(kubeconfig: Path) -> list[Figure]:
     port = free_port()
     settings = {"namespace": NAMESPACE, "store_url": "", "metrics_port": port, "metrics_host": "127.0.0.1"}
     with process("operator", kubeconfig, **settings) as operator:
-        listed = "dspy_service_kube_requests_total list optimizationjobs"
-        taken = _until(lambda: _samples(port).get(listed, 0) >= 2)
+        taken = _until(lambda: _requests(port).get(("list", "optimizationjobs"), 0) >= 2)
         time.sleep(10)  # memory and writes once kopf's own lists are through
-        writes, resident = _writes(_samples(port)), operator.memory_info().rss / _MEBIBYTE
+        writes = sum(count for (verb, _), count in _requests(port).items() if verb in _WRITES)
+        resident = operator.memory_info().rss / _MEBIBYTE
     return [
         Figure("operator ready", taken, "s", most=10),
         Figure("operator's writes", writes, "", most=0),
@@ -137,7 +135,7 @@ def measure_operator(kubeconfig: Path) -> list[Figure]:
 
 def measure_api(kubeconfig: Path, folder: Path) -> list[Figure]:
     port = free_port()
-    settings = {"namespace": NAMESPACE, "store_url": (folder / "store").as_uri(), "port": port}
+    settings = {"namespace": NAMESPACE, "store_url": (folder / "store").as_uri(), "port": port, "log_level": "ERROR"}
 
     def ready() -> bool:
         try:
@@ -167,8 +165,9 @@ def main(arguments: list[str]) -> None:
 
 def report(kubeconfig: Path, folder: Path, count: int) -> None:
     asyncio.run(seed(kubeconfig, count))
-    for figure in (*measure_operator(kubeconfig), *measure_api(kubeconfig, folder)):
-        print(f"{figure.what:<24} {figure.measured:>16}   {figure.against:<24} {figure.verdict}")
+    for measured in (measure_operator(kubeconfig), measure_api(kubeconfig, folder)):
+        for figure in measured:
+            print(f"{figure.what:<24} {figure.measured:>16}   {figure.against:<24} {figure.verdict}", flush=True)
 
 
 if __name__ == "__main__":
