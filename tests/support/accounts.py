@@ -2,8 +2,15 @@
 
 from typing import Any
 
-from dspy_service_core.kube.resources import OPTIMIZATION_JOBS, ROLE_BINDINGS, ROLES, SERVICE_ACCOUNTS
+from dspy_service_core.kube.resources import (
+    OPTIMIZATION_JOBS,
+    ROLE_BINDINGS,
+    ROLES,
+    SERVICE_ACCOUNTS,
+    SUBJECT_ACCESS_REVIEWS,
+)
 from kube_http import KubeHttp, ok
+from waiting import wait_for
 
 _RBAC = "rbac.authorization.k8s.io"
 
@@ -26,6 +33,21 @@ def grant(http: KubeHttp, namespace: str, name: str, rule: dict[str, Any]) -> No
     reference = {"apiGroup": _RBAC, "kind": "Role", "name": name}
     binding = {"metadata": {"name": name}, "subjects": [subject], "roleRef": reference}
     ok(http.post(ROLE_BINDINGS.path(namespace), binding))
+    wait_for(lambda: _holds(http, namespace, name, rule), what=f"the role of {name} to be known")
+
+
+def _holds(http: KubeHttp, namespace: str, name: str, rule: dict[str, Any]) -> bool:
+    """An API server learns of roles by its own watch, a moment after it stored them."""
+    attributes = {
+        "namespace": namespace,
+        "verb": rule["verbs"][0],
+        "group": rule["apiGroups"][0],
+        "resource": rule["resources"][0],
+        "name": (rule.get("resourceNames") or [""])[0],
+    }
+    spec = {"user": f"system:serviceaccount:{namespace}:{name}", "resourceAttributes": attributes}
+    body = {"apiVersion": SUBJECT_ACCESS_REVIEWS.api_version, "kind": "SubjectAccessReview", "spec": spec}
+    return bool(ok(http.post(SUBJECT_ACCESS_REVIEWS.path(), body))["status"]["allowed"])
 
 
 def token_of(http: KubeHttp, namespace: str, name: str, *audiences: str) -> str:
