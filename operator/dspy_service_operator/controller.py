@@ -61,7 +61,7 @@ class Controller:
         self.view = View()
         self.queue = Queue(settings.concurrency, settings.namespace_concurrency)
         self._telemetry.watch(self.queue)
-        self.recorder = EventRecorder(client)
+        self.recorder = EventRecorder(client, clock)
         self.expiry = Expiry(client, settings, clock)
         self.sweep = Sweep(client, store, self.expiry, settings, clock)
         self.synced = asyncio.Event()

@@ -6,8 +6,8 @@ By hand, because kopf posts its own only from within its handlers' context and o
 import asyncio
 import logging
 import time
-from collections.abc import Iterable
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable
+from datetime import datetime
 
 from dspy_service_core import names
 from dspy_service_core.conditions import timestamp
@@ -27,8 +27,9 @@ _SENDERS = 2
 
 
 class EventRecorder:
-    def __init__(self, client: KubeClient) -> None:
+    def __init__(self, client: KubeClient, clock: Callable[[], datetime]) -> None:
         self._client = client
+        self._clock = clock
         self._backlog: asyncio.Queue[Object] = asyncio.Queue(_BACKLOG)
         self._made: dict[str, int] = {}
 
@@ -38,7 +39,7 @@ class EventRecorder:
             made = self._made.get(job.uid, 0)
             if made < MOST - (not final):
                 self._made[job.uid] = made + 1
-                self._put(_event(job, note))
+                self._put(_event(job, note, timestamp(self._clock())))
         if final:
             self._made.pop(job.uid, None)
 
@@ -75,8 +76,7 @@ class EventRecorder:
                 self._backlog.task_done()
 
 
-def _event(job: ObjectMeta, note: Note) -> Object:
-    now = timestamp(datetime.now(UTC))
+def _event(job: ObjectMeta, note: Note, now: str) -> Object:
     return {
         "apiVersion": "v1",
         "kind": "Event",

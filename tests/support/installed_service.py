@@ -41,6 +41,12 @@ class InstalledService:
     def namespace(self) -> str:
         return self.kubectl.namespace
 
+    def answers(self) -> bool:
+        try:
+            return self.http.get("/health").is_success
+        except httpx.TransportError:
+            return False
+
     def part(self, component: str) -> str:
         """deployment/NAME of the api or the operator."""
         return self.kubectl.run("get", "deployments", "-l", selector(component), "-o", "name").strip()
@@ -89,12 +95,6 @@ def installed(kubeconfig: Path, namespace: str, home: Path) -> Iterator[Installe
     with forwarded(kubectl, f"service/{name}", int(port)) as local:
         url = f"{scheme}://127.0.0.1:{local}"
         with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=30) as http:
-            wait_for(lambda: _healthy(http), timeout=60, interval=0.2, what="the API to answer")
-            yield InstalledService(url, token, http, kubectl, name)
-
-
-def _healthy(http: httpx.Client) -> bool:
-    try:
-        return http.get("/health").is_success
-    except httpx.TransportError:
-        return False
+            found = InstalledService(url, token, http, kubectl, name)
+            wait_for(found.answers, timeout=60, interval=0.2, what="the API to answer")
+            yield found

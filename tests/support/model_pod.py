@@ -44,7 +44,7 @@ class ModelPod:
 
     @property
     def stats(self) -> Stats:
-        return Stats(**httpx.get(f"{self._local}/stats", timeout=30).raise_for_status().json())
+        return Stats(**self._ask("GET", "/stats"))
 
     @property
     def latency(self) -> float:
@@ -53,22 +53,26 @@ class ModelPod:
     @latency.setter
     def latency(self, seconds: float) -> None:
         self._latency = seconds
-        self._control(latency=seconds)
+        self._ask("POST", "/control", {"latency": seconds})
 
     def fail_from(self, call: int, fault: str) -> None:
-        self._control(fail_from=[call, fault])
+        self._ask("POST", "/control", {"fail_from": [call, fault]})
 
     def reset(self) -> None:
-        httpx.post(f"{self._local}/reset", timeout=30).raise_for_status()
+        self._ask("POST", "/reset")
 
-    def answers(self) -> bool:
-        try:
-            return httpx.get(f"{self._local}/stats", timeout=5).is_success
-        except httpx.TransportError:
-            return False
+    def _ask(self, method: str, path: str, body: Any = None) -> dict[str, Any]:
+        """Until it answers: the way there leads through the API server, which tests take away. Twice does no harm."""
 
-    def _control(self, **changes: Any) -> None:
-        httpx.post(f"{self._local}/control", json=changes, timeout=30).raise_for_status()
+        def answered() -> httpx.Response | None:
+            try:
+                return httpx.request(method, f"{self._local}{path}", json=body, timeout=10)
+            except httpx.TransportError:
+                return None
+
+        answer = wait_for(answered, timeout=90, interval=0.5, what=f"the scripted model to answer {path}")
+        assert answer is not None
+        return dict(answer.raise_for_status().json())
 
 
 @contextmanager
@@ -80,7 +84,6 @@ def model_pod(kubeconfig: Path, image: str, home: Path) -> Iterator[ModelPod]:
     kubectl.run("rollout", "status", f"deployment/{_NAME}", "--timeout=120s", timeout=130)
     with forwarded(kubectl, f"service/{_NAME}", _PORT) as port:
         model = ModelPod(port)
-        wait_for(model.answers, timeout=60, interval=0.2, what="the scripted model to answer")
         model.reset()
         model.latency = 0.0
         yield model

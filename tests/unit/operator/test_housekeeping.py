@@ -178,7 +178,7 @@ async def drained(harness: Harness, recorder: EventRecorder) -> list[str]:
 
 async def test_a_job_that_is_tried_often_has_few_events_and_its_end_is_among_them():
     harness = Harness()
-    recorder, job = EventRecorder(harness.api), make_job().metadata
+    recorder, job = EventRecorder(harness.api, harness.clock), make_job().metadata
     for number in range(30):
         recorder.record(job, [Note(f"Retrying{number}", "again")])
     recorder.record(job, [Note("Failed", "in the end", warning=True)], final=True)
@@ -189,7 +189,7 @@ async def test_a_job_that_is_tried_often_has_few_events_and_its_end_is_among_the
 
 async def test_an_event_that_is_refused_does_not_stop_the_next():
     harness = Harness()
-    recorder, job = EventRecorder(harness.api), make_job().metadata
+    recorder, job = EventRecorder(harness.api, harness.clock), make_job().metadata
     harness.api.fail_next = "before"
     recorder.record(job, [Note("One", ""), Note("Two", ""), Note("Three", "")])
     assert len(await drained(harness, recorder)) == 2
