@@ -1,5 +1,8 @@
 """The journal is dspy's cache and a file: what was answered is found again, by this attempt and by the next."""
 
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -73,10 +76,25 @@ def test_a_cut_line_and_rubbish_are_skipped(tmp_path: Path) -> None:
     assert second.get(REQUEST, IGNORED) == "kept"
 
 
-def test_a_full_disk_costs_the_journal_alone(tmp_path: Path) -> None:
-    cache = JournalCache(tmp_path / "none", AppendFile(Path("/dev/full")))
-    cache.put(REQUEST, "answer", IGNORED)
+@pytest.mark.parametrize("room", [0, 10])
+def test_a_full_disk_costs_the_journal_alone(tmp_path: Path, room: int) -> None:
+    file = AppendFile(tmp_path / "calls.jsonl")
+    cache = JournalCache(tmp_path / "none", file)
+    with _room_for(room):
+        cache.put(REQUEST, "answer", IGNORED)
     assert cache.get(REQUEST, IGNORED) == "answer"
+    assert (tmp_path / "calls.jsonl").read_bytes() == b""
+
+
+@contextmanager
+def _room_for(count: int) -> Iterator[None]:
+    """Files of this process may grow to so many bytes: the kernel then writes less, or refuses, as on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (count, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_keys_are_dspy_s_own(tmp_path: Path) -> None:
