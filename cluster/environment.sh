@@ -10,7 +10,7 @@
 
 PROJECT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/dspy-service
-RUN=/run/dspy-service
+RUN=${DSPY_SERVICE_RUN:-/run/dspy-service}
 STATE=$PROJECT/.cluster
 # What went wrong is exported to here.
 LOGS=${LOGS:-$STATE/logs}

@@ -23,6 +23,13 @@ _IMAGE = f"dspy-service-api:{version('dspy-service')}"
 _PYTHON = "/opt/dspy-service/bin/python"
 _FETCH = "import sys, urllib.request as u; print(u.urlopen(sys.argv[1], timeout=10).read().decode())"
 
+_TRY = f"""
+try:
+    {_FETCH}
+except OSError as exc:
+    print(exc)
+"""
+
 
 def _facts(path: Path) -> dict[str, str]:
     lines = [line for line in path.read_text().splitlines() if not line.startswith("#")]
@@ -97,10 +104,14 @@ def test_all_nodes_write_to_one_volume(kubectl: Kubectl, nodes: list[str]) -> No
 
 def test_a_service_is_found_from_every_node(kubectl: Kubectl, nodes: list[str]) -> None:
     server = _start(kubectl, nodes[0], "-m", "http.server", "8080", "--directory", "/etc")
-    kubectl.run("wait", f"pod/{server}", "--for=condition=Ready", "--timeout=60s")
+    clients = [_start(kubectl, node, "-c", "import signal; signal.pause()") for node in nodes]
+    for pod in (server, *clients):
+        kubectl.run("wait", f"pod/{pod}", "--for=condition=Ready", "--timeout=60s")
     kubectl.run("expose", "pod", server, "--port=80", "--target-port=8080")
-    for node in nodes:
-        assert _output(kubectl, node, "-c", _FETCH, f"http://{server}/hostname") == server
+    for client in clients:
+        fetch = partial(kubectl.run, "exec", client, "--", _PYTHON, "-c", _TRY, f"http://{server}/hostname")
+        # a Service works once every node's proxy has heard of it
+        wait_for(lambda fetch=fetch: server in fetch(), timeout=60, interval=0.5, what=f"the Service from {client}")
 
 
 def test_pods_reach_a_server_of_this_machine(
