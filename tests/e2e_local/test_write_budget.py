@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from payloads import payload
 from under_test import Model
 from whole_jobs import ended, submit
-from whole_service import free_port, service
+from whole_service import await_port, free_port, service
 
 pytestmark = pytest.mark.e2e
 
@@ -36,6 +36,8 @@ def test_a_job_takes_no_more_writes_than_its_budget(model: Model) -> None:
     ports = free_port(), free_port()
     names = ("DSPY_SERVICE_API_METRICS_PORT", "DSPY_SERVICE_OPERATOR_METRICS_PORT")
     with service(env=dict(zip(names, map(str, ports), strict=True))) as running:
+        for port in ports:
+            await_port(port)
         before = _writes(ports)
         jobs = [submit(running.http, payload(30, model.url)) for _ in range(3)]
         for job in jobs:
