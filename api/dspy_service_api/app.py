@@ -91,7 +91,7 @@ def _service(
         preparer=preparer,
         jobs=found,
         submits=Submits(cluster, cache, store, settings.namespace, acceptance.accept, settings.inline_body_bytes),
-        removals=Removals(found, settings.delete_wait_seconds),
+        removals=Removals(found, settings.delete_wait_seconds, settings.last_upload_seconds),
         health=_health(acceptance.assets()),
     )
 

@@ -1,12 +1,15 @@
 """DELETE: the resource goes, with it (by ownership) the running attempt and the Secret, then the job's folders.
 
-The resource first: once it is gone nobody may write for the job, and what a slow store or a last upload leaves is
-found by the operator's sweep, which compares the store with the resources.
+The resource first: once it is gone nobody may write for the job. A running pod may have an upload under way, so its
+folders are removed once more when it has ended; what is left even then (a slow store, this process's own end) is found
+by the operator's sweep, which compares the store with the resources.
 """
 
 import asyncio
 import logging
+from collections.abc import Coroutine
 from dataclasses import dataclass, field
+from typing import Any
 
 from dspy_service_api.jobs import Jobs
 from dspy_service_api.record import JobRecord
@@ -22,6 +25,7 @@ log = logging.getLogger(__name__)
 class Removals:
     jobs: Jobs
     wait_seconds: float
+    last_upload_seconds: float
     _going: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def remove(self, job_id: str) -> None:
@@ -32,10 +36,20 @@ class Removals:
             self.jobs.cache.forget(record.name, record.uid)
             raise JobNotFound(job_id) from None
         self.jobs.cache.forget(record.name, record.uid)
-        task = asyncio.create_task(self._remove_folders(record))
+        removed = self._spawn(self._remove_folders(record))
+        if not record.finished:
+            self._spawn(self._remove_again(record))
+        await asyncio.wait([removed], timeout=self.wait_seconds)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work)
         self._going.add(task)
         task.add_done_callback(self._going.discard)
-        await asyncio.wait([task], timeout=self.wait_seconds)
+        return task
+
+    async def _remove_again(self, record: JobRecord) -> None:
+        await asyncio.sleep(self.last_upload_seconds)
+        await self._remove_folders(record)
 
     async def _remove_folders(self, record: JobRecord) -> None:
         for folder in (

@@ -111,6 +111,11 @@ class Settings(BaseSettings):
     delete_wait_seconds: float = Field(
         default=5.0, ge=0, description="How long DELETE waits for the store; what takes longer is left to the sweep."
     )
+    last_upload_seconds: float = Field(
+        default=30.0,
+        ge=0,
+        description="What a running job's pod uploads after DELETE, while it ends, is removed after so long.",
+    )
     stale_after_seconds: float = Field(
         default=120.0,
         gt=0,

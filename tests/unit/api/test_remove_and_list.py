@@ -1,13 +1,15 @@
 """DELETE /jobs/{id} and GET /jobs."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from api_service import Harness, put_artifact, put_segment, running, succeeded
+from api_service import Harness, api_service, put_artifact, put_segment, running, succeeded
 from dspy_service_core import names
 from dspy_service_core.kube import errors as kube
 from dspy_service_core.kube.resources import OPTIMIZATION_JOBS
+from simple_acceptance import SimpleAcceptance
 from waiting import until
 
 ID = "4f0c6b6e-8a0e-4a59-9a38-6b4c6f1d2a10"
@@ -29,6 +31,19 @@ async def test_a_deleted_job_is_gone_with_all_that_it_stored(api: Harness) -> No
     assert (await api.client.delete(f"/jobs/{ID}")).status_code == 404
     assert (await listing(api))["jobs"] == []
     assert api.store.files() == []
+
+
+async def test_what_a_pod_uploads_while_it_ends_goes_too(tmp_path: Path) -> None:
+    async with api_service(tmp_path, SimpleAcceptance(), last_upload_seconds=0.2) as api:
+        job = await api.job("tickets", running())
+        await api.client.delete("/jobs/tickets")
+        put_segment(api.store, job, "logs", [{}])
+        assert api.store.files() != []
+
+        async def empty() -> bool:
+            return api.store.files() == []
+
+        await until(empty, what="the late upload to go")
 
 
 async def test_what_is_still_said_of_a_deleted_job_is_late(api: Harness) -> None:
