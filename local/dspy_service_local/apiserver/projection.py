@@ -8,8 +8,9 @@ import re
 from collections.abc import Mapping
 from typing import Any, Literal
 
-Reads = Mapping[str, Any] | Literal["whole", "exists"]
-"""A map of field names to what is read below them, or the value itself, or only whether it is there."""
+Part = Literal["whole", "size", "exists"]
+Reads = Mapping[str, Any] | Part
+"""A map of field names to what is read below them, or the value itself, or its size, or only whether it is there."""
 
 _KEYWORDS = frozenset(
     {
@@ -52,26 +53,31 @@ def reads(source: str, variable: str) -> Reads:
         _note(found, match[1].split(".")[1:], "exists")
     for match in re.finditer(_CHAIN.format(variable=variable), re.sub(_HAS.format(variable=variable), "", text)):
         names = match[1].split(".")[1:]
-        if match[2] and names:
-            names.pop()  # a method's name
+        method = names.pop() if match[2] and names else ""
         if not names:
             return "whole"
-        _note(found, names, "whole")
+        _note(found, names, "size" if method == "size" else "whole")
     return found
 
 
-def _note(found: dict[str, Any], names: list[str], what: Literal["whole", "exists"]) -> None:
+def _note(found: dict[str, Any], names: list[str], what: Part) -> None:
     place = found
     for name in names[:-1]:
         below = place.setdefault(name, {})
-        if below == "whole":
+        if below in ("whole", "size"):
+            place[name] = "whole"
             return
         if below == "exists":
             below = place[name] = {}
         place = below
     last = names[-1]
-    if what == "whole" or last not in place:
-        place[last] = what
+    place[last] = _both(place[last], what) if last in place else what
+
+
+def _both(one: Reads, other: Part) -> Reads:
+    if other == "exists":
+        return one
+    return other if one in ("exists", other) else "whole"
 
 
 def projected(read: Reads, value: Any) -> Any:
@@ -80,9 +86,18 @@ def projected(read: Reads, value: Any) -> Any:
         return value
     if read == "exists":
         return None if value is None else True
+    if read == "size":
+        return _hollow(value)
     if not isinstance(value, dict):
         return value
     return {key: projected(below, item) for key, item in value.items() if (below := read.get(escaped(key))) is not None}
+
+
+def _hollow(value: Any) -> Any:
+    """As many of no matter what."""
+    if isinstance(value, list):
+        return [True] * len(value)
+    return dict.fromkeys(value, True) if isinstance(value, dict) else value
 
 
 def escaped(name: str) -> str:

@@ -48,6 +48,13 @@ def _problems(rule: dict[str, Any], spec: dict[str, Any], old: dict[str, Any] | 
         ("self.items.all(i, i.v > 0)", {"items": [{"name": "a", "v": 0}]}, None, True),
         ("self.text.lowerAscii() == 'x'", {"text": "X"}, None, False),
         ("self.text.matches('^[a-z]+$')", {"text": "1"}, None, True),
+        (
+            "self.items.size() == 2 && self.text.size() == 3",
+            {"items": [{"name": "a"}, {"v": 1}], "text": "abc"},
+            None,
+            False,
+        ),
+        ("self.items.size() == 2", {"items": [{"name": "a"}]}, None, True),
         ("'n' in self", {"n": 1}, None, False),
     ],
 )
@@ -99,7 +106,13 @@ def test_what_is_not_supported_is_refused_at_once(rule: str) -> None:
 @pytest.mark.parametrize(
     ("source", "expected"),
     [
-        ("self.a.size() > 0 && has(self.b.c)", {"a": "whole", "b": {"c": "exists"}}),
+        ("self.a.size() > 0 && has(self.b.c)", {"a": "size", "b": {"c": "exists"}}),
+        ("has(self.a) && self.a.size() > 0", {"a": "size"}),
+        ("self.a.size() > 0 && self.a.all(x, x > 0)", {"a": "whole"}),
+        ("self.a.b == 1 && self.a.size() > 0", {"a": "whole"}),
+        ("self.a.size() > 0 && self.a.b == 1", {"a": "whole"}),
+        ("self.a.size() == 1 && has(self.a.b)", {"a": "whole"}),
+        ("self.size() > 0", "whole"),
         ("has(self.a) && self.a.b == 1", {"a": {"b": "whole"}}),
         ("'self.x' == self.y", {"y": "whole"}),
         ("self.a[0].b", {"a": "whole"}),
@@ -116,11 +129,15 @@ def test_reads(source: str, expected: object) -> None:
 
 
 def test_projection_keeps_what_is_read() -> None:
-    value = {"a": {"b": 1, "c": 2}, "d": [1] * 1000, "e-f": 5}
-    assert projected({"a": {"b": "whole"}, "d": "exists", "e__dash__f": "whole"}, value) == {
+    value = {"a": {"b": 1, "c": 2}, "d": [1] * 1000, "e-f": 5, "g": [{"x": "y"}, "z"], "h": {"i": [1]}, "j": "four"}
+    read = {"a": {"b": "whole"}, "d": "exists", "e__dash__f": "whole", "g": "size", "h": "size", "j": "size"}
+    assert projected(read, value) == {
         "a": {"b": 1},
         "d": True,
         "e-f": 5,
+        "g": [True, True],
+        "h": {"i": True},
+        "j": "four",
     }
 
 
