@@ -30,10 +30,10 @@ demo: $(READY)
 up: $(READY)
 	$(BIN)/dspy-service up $(ARGS)
 
-# What shares nothing runs side by side; whole services get the machine for themselves.
+# Whole services mostly wait (for a process to be missed, a lease to end): more of them at once than processors.
 test: $(READY)
-	$(BIN)/python -m pytest -n 2 tests/unit tests/conformance $(ARGS)
-	$(BIN)/python -m pytest tests/e2e tests/e2e_local tests/faults $(ARGS)
+	$(BIN)/python -m pytest -n 3 tests/unit tests/conformance $(ARGS)
+	$(BIN)/python -m pytest -n 4 --dist worksteal tests/e2e tests/e2e_local tests/faults $(ARGS)
 
 # The same end-to-end tests on a real cluster where the chart is installed.
 e2e: $(READY)

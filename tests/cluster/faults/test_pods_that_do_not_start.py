@@ -19,6 +19,9 @@ from unique import unique
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
 
+LINES = "\n".join(f'{{"text": "t{n}", "team": "app"}}' for n in range(20))
+
+
 @contextmanager
 def there(kubectl: Kubectl, kind: str, name: str, **fields: Any) -> Iterator[None]:
     kubectl.apply({"apiVersion": "v1", "kind": kind, "metadata": {"name": name}, **fields})
@@ -46,26 +49,25 @@ def with_key(model: Model, secret: str) -> dict[str, Any]:
     return {"default": {"name": "openai/scripted", "baseUrl": model.url, "keyFrom": key}}
 
 
-@pytest.mark.parametrize(
-    ("image", "reason", "words"),
-    [
-        ("registry.invalid/nowhere:1", "ImagePullBackOff", "registry.invalid/nowhere:1"),
-        ("no such image", "InvalidImageName", "no such image"),
-        ("registry.k8s.io/pause:3.10", "CannotStart", "dspy-service-optimizer"),
-    ],
-)
-def test_an_image_that_does_not_do(
-    jobs: ClusterJobs, model: Model, submitted: Any, image: str, reason: str, words: str
-) -> None:
-    ended = jobs.ended(name := submitted(spread(model, 40, run={"image": image})))
-    assert (ended["phase"], jobs.conditions(name)["Failed"]["reason"]) == ("Failed", reason), ended["message"]
-    assert words in ended["message"]
-    assert (ended.get("retriesUsed", 0), ended["attempt"]["number"]) == (0, 1)
+WITHOUT_A_CHANCE: dict[str, dict[str, Any]] = {
+    "an image of no registry": {"image": "registry.invalid/nowhere:1"},
+    "no name of an image": {"image": "no such image"},
+    "an image without a runner": {"image": "registry.k8s.io/pause:3.10"},
+    "no node has room": {"resources": {"requests": {"cpu": "1000"}}},
+}
 
 
-def test_no_node_has_room(jobs: ClusterJobs, model: Model, submitted: Any) -> None:
-    resources = {"requests": {"cpu": "1000"}}
-    name = submitted(spread(model, 40, run={"resources": resources}))
+@pytest.fixture(scope="module")
+def hopeless(jobs: ClusterJobs, model: Model) -> Iterator[dict[str, str]]:
+    """Submitted at once, so that the operator loses its patience with all of them in the same half minute."""
+    made = {what: jobs.create(spread(model, 40, run=run)) for what, run in WITHOUT_A_CHANCE.items()}
+    yield made
+    for name in made.values():
+        jobs.remove(name)
+
+
+def test_no_node_has_room(jobs: ClusterJobs, hopeless: dict[str, str]) -> None:
+    name = hopeless["no node has room"]
     assert "Insufficient cpu" in jobs.says(name, "Unschedulable")
     assert any(event["reason"] == "Unschedulable" for event in jobs.events(name))
     ended = jobs.ended(name)
@@ -73,11 +75,25 @@ def test_no_node_has_room(jobs: ClusterJobs, model: Model, submitted: Any) -> No
     assert "Insufficient cpu" in ended["message"]
 
 
-@pytest.mark.parametrize("hard", [{"pods": "0"}, {"count__jobs_batch": "0"}], ids=["of pods", "of Jobs"])
-def test_a_quota_is_waited_for(
-    jobs: ClusterJobs, model: Model, kubectl: Kubectl, submitted: Any, hard: dict[str, str]
+@pytest.mark.parametrize(
+    ("what", "reason", "words"),
+    [
+        ("an image of no registry", "ImagePullBackOff", "registry.invalid/nowhere:1"),
+        ("no name of an image", "InvalidImageName", "no such image"),
+        ("an image without a runner", "CannotStart", "dspy-service-optimizer"),
+    ],
+)
+def test_an_image_that_does_not_do(
+    jobs: ClusterJobs, hopeless: dict[str, str], what: str, reason: str, words: str
 ) -> None:
-    with quota(kubectl, **hard):
+    ended = jobs.ended(name := hopeless[what])
+    assert (ended["phase"], jobs.conditions(name)["Failed"]["reason"]) == ("Failed", reason), ended["message"]
+    assert words in ended["message"]
+    assert (ended.get("retriesUsed", 0), ended["attempt"]["number"]) == (0, 1)
+
+
+def test_a_quota_of_jobs_is_waited_for(jobs: ClusterJobs, model: Model, kubectl: Kubectl, submitted: Any) -> None:
+    with quota(kubectl, count__jobs_batch="0"):
         name = submitted(spread(model, 40))
         assert "exceeded quota: tests" in jobs.says(name, "WaitingForQuota")
     ended = jobs.ended(name)
@@ -121,36 +137,29 @@ def test_a_secret_that_is_deleted_before_the_first_attempt(
         kubectl.run("delete", "secret", secret)
 
 
-def test_a_secret_that_is_deleted_before_its_pod_starts(
+def test_a_quota_of_pods_is_waited_for_and_what_is_deleted_meanwhile_is_missed(
     jobs: ClusterJobs, model: Model, kubectl: Kubectl, submitted: Any
 ) -> None:
-    secret = unique("key")
+    """Three jobs under one quota. A Secret that comes back is enough; a ConfigMap that does not ends its job."""
+    secret, rows = unique("key"), unique("rows")
     kubectl.apply(key_secret(secret))
-    with quota(kubectl, pods="0"):
-        name = submitted(spread(model, 40, models=with_key(model, secret)))
-        jobs.says(name, "WaitingForQuota")
+    with there(kubectl, "ConfigMap", rows, data={"rows.jsonl": LINES}), quota(kubectl, pods="0"):
+        plain = submitted(spread(model, 40))
+        keyed = submitted(spread(model, 40, models=with_key(model, secret)))
+        mapped = submitted(spread(model, 40, dataset={"configMapKeyRef": {"name": rows, "key": "rows.jsonl"}}))
+        for name in (plain, keyed, mapped):
+            assert "exceeded quota: tests" in jobs.says(name, "WaitingForQuota")
         kubectl.run("delete", "secret", secret)
-    assert f'secret "{secret}" not found' in jobs.says(name, "CreateContainerConfigError", timeout=120)
+        kubectl.run("delete", "configmap", rows)
+    assert f'secret "{secret}" not found' in jobs.says(keyed, "CreateContainerConfigError", timeout=120)
     kubectl.apply(key_secret(secret))
+    assert rows in jobs.says(mapped, "PodNotStarted")
     try:
-        ended = jobs.ended(name)
-        assert (ended["phase"], ended.get("retriesUsed", 0)) == ("Succeeded", 0), ended["message"]
+        for name in (plain, keyed):
+            ended = jobs.ended(name)
+            assert (ended["phase"], ended.get("retriesUsed", 0)) == ("Succeeded", 0), ended["message"]
     finally:
         kubectl.run("delete", "secret", secret)
-
-
-def test_a_config_map_that_is_deleted_before_its_pod_starts(
-    jobs: ClusterJobs, model: Model, kubectl: Kubectl, submitted: Any
-) -> None:
-    rows = unique("rows")
-    document = spread(model, 40)
-    lines = "\n".join(str(row).replace("'", '"') for row in [{"text": f"t{n}", "team": "app"} for n in range(20)])
-    document["spec"]["dataset"] = {"configMapKeyRef": {"name": rows, "key": "rows.jsonl"}}
-    with there(kubectl, "ConfigMap", rows, data={"rows.jsonl": lines}), quota(kubectl, pods="0"):
-        name = submitted(document)
-        jobs.says(name, "WaitingForQuota")
-        kubectl.run("delete", "configmap", rows)
-    assert rows in jobs.says(name, "PodNotStarted", timeout=120)
-    ended = jobs.ended(name)
+    ended = jobs.ended(mapped)
     assert ended["phase"] == "Failed"
     assert f'configmap "{rows}" not found' in ended["message"]

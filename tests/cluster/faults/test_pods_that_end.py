@@ -20,7 +20,8 @@ from waiting import wait_for
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(900)]
 
 LATENCY = 0.25
-CALLS = 160
+CALLS = 112
+"""Half of those that come of it take longer than a flush."""
 FLUSH_SECONDS = 5
 """`flush_interval_seconds` of the operator: how old what the store lacks may be."""
 LOST_AT_MOST = int(FLUSH_SECONDS / LATENCY) + 2
@@ -46,7 +47,7 @@ def undisturbed(jobs: ClusterJobs, model: Model) -> int:
 
 
 def half_way(jobs: ClusterJobs, model: Model, name: str, undisturbed: int) -> Object:
-    """The pod, when half of the calls are answered: some twenty seconds, many flushes."""
+    """The pod, when half of the calls are answered: some ten seconds, two flushes."""
     pod = jobs.runs(name)
     wait_for(lambda: model.stats.calls >= undisturbed // 2, timeout=180, interval=0.2, what="half of the calls")
     return pod
@@ -187,18 +188,37 @@ def test_a_process_that_is_killed_from_outside(
         assert "SIGKILL" in entry["message"]
 
 
+@contextmanager
+def one_of_many(kubectl: Kubectl, node: Node) -> Iterator[None]:
+    """Not counted among the nodes: where every node is silent, the node controller blames itself and gives up none.
+
+    `handleDisruption` of Kubernetes' node lifecycle controller; which of its loops comes first is chance.
+    """
+    label = "node.kubernetes.io/exclude-disruption"
+    kubectl.run("label", "node", node.name, f"{label}=")
+    try:
+        yield
+    finally:
+        kubectl.run("label", "node", node.name, f"{label}-")
+
+
 def test_a_lost_node_costs_at_most_the_last_flush(
-    jobs: ClusterJobs, node_of: Callable[[Object], Node], slow: Model, undisturbed: int, submitted: Callable[..., str]
+    jobs: ClusterJobs,
+    kubectl: Kubectl,
+    node_of: Callable[[Object], Node],
+    slow: Model,
+    undisturbed: int,
+    submitted: Callable[..., str],
 ) -> None:
     """Its kubelet is silent and its processes die at once, so that nothing is drained."""
     name = submitted(spread(slow, CALLS))
     pod = half_way(jobs, slow, name, undisturbed)
     node = node_of(pod)
-    with node.without_kubelet():
+    with one_of_many(kubectl, node), node.without_kubelet():
         node.kill("dspy-service-reporter", pod["metadata"]["uid"])
         node.kill("dspy-service-optimizer", pod["metadata"]["uid"])
         (entry,) = wait_for(
-            lambda: jobs.status(name).get("attempts"), timeout=240, interval=1, what="the node to be given up"
+            lambda: jobs.status(name).get("attempts"), timeout=480, interval=1, what="the node to be given up"
         )
         assert "TaintManager" in entry["message"], entry
     ends_well(jobs, slow, name, undisturbed, lost=LOST_AT_MOST, counted=False)
@@ -215,7 +235,10 @@ def test_too_much_memory_is_the_jobs_own_fault(jobs: ClusterJobs, model: Model, 
 
 
 def test_too_much_disk_is_the_jobs_own_fault(jobs: ClusterJobs, model: Model, submitted: Callable[..., str]) -> None:
-    filling = metric("import os\nfor n in range(1500):\n    open(f'/tmp/{n}', 'wb').write(bytes(1 << 20))")
+    """The kubelet adds a volume up once a minute, which the metric waits for."""
+    filling = metric(
+        "import time\nfor n in range(1500):\n    open(f'/tmp/{n}', 'wb').write(bytes(1 << 20))\ntime.sleep(180)"
+    )
     ended = jobs.ended(submitted(spread(model, 40, metric=filling, run={"retries": 2})))
     assert ended["phase"] == "Failed", ended
     assert ended.get("retriesUsed", 0) == 0
