@@ -29,6 +29,8 @@ SECRET_SECONDS = 0.03
 ABANDONED_SECONDS = 60.0
 """An API-made job without its Secret by then never gets one: the API died between the two, or somebody deleted it."""
 _LONGEST_PAUSE = 300.0
+_AFTERWARDS_SECONDS = 0.1
+"""A look at the very end of a patience would find it not over yet."""
 SUCCEEDED_MESSAGE = "Optimization completed successfully."
 
 
@@ -127,7 +129,16 @@ def decide(job: OptimizationJob, seen: Observed, now: datetime, settings: Operat
     for rule in (_reported, _invalid, _cancelled, _suspended, _waiting, _next_attempt, _attempt_over):
         if (decision := rule(case)) is not None:
             return decision
-    return _attempt_under_way(case)
+    return _until_lost(case, _attempt_under_way(case))
+
+
+def _until_lost(case: Case, decision: Decision) -> Decision:
+    """Nothing happens to a pod of a dead node when it should have been gone: no event tells of that."""
+    pod = case.pod
+    if pod is None or pod.deleted_at is None or decision.wants:
+        return decision
+    due = case.settings.lost_pod_seconds - case.age(pod.deleted_at) + _AFTERWARDS_SECONDS
+    return replace(decision, requeue_after=due if decision.requeue_after is None else min(due, decision.requeue_after))
 
 
 def _reported(case: Case) -> Decision | None:

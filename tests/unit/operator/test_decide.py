@@ -294,6 +294,18 @@ def test_a_pod_whose_node_is_lost_is_not_waited_for():
     assert decided(after, seen(pods=(running(**gone_for),), prerequisites=USABLE)).child == CreateJob(2, 900)
 
 
+@pytest.mark.parametrize(("seconds", "again"), [(-30, 90.1), (0, 60.1), (59, 1.1)])
+@pytest.mark.parametrize("pod", [running, lambda **parts: make_pod(**parts)], ids=["running", "not started"])
+def test_a_pod_that_should_be_gone_is_looked_at_when_it_counts_as_lost(pod, seconds, again):
+    job = make_job(status=running_status())
+    decision = decided(job, seen(make_child(), pods=(pod(deleted_at=ago(seconds)),), words=""))
+    assert decision.requeue_after is not None
+    assert decision.requeue_after <= again + 1e-6
+    after_that = decided(job, seen(make_child(), pods=(pod(deleted_at=ago(60.1)),), fresh=True))
+    assert after_that.status is not None
+    assert after_that.status.attempts[0].reason == "PodLost"
+
+
 @pytest.mark.parametrize(("tried", "pause"), [(1, 0), (2, 10), (3, 20), (4, 40)])
 def test_retries_wait_longer_each_time(tried, pause):
     job = make_job(run={"retries": 10}, status={"attempts": [ended(n) for n in range(1, tried + 1)]})
