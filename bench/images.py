@@ -8,11 +8,12 @@ import os
 import re
 import subprocess
 from pathlib import Path
+from typing import Any
 
 from figures import Figure
 
 MEGABYTE = 1e6
-VERSION = re.search(r'^version = "(.+)"', (Path(__file__).parents[1] / "pyproject.toml").read_text(), re.M)[1]  # type: ignore[index]
+VERSION = re.search(r'^version = "(.+)"', (Path(__file__).parents[1] / "pyproject.toml").read_text(), re.M)[1]  # type: ignore[index]  # it is there
 API = f"dspy-service-api:{VERSION}"
 RUNNER = f"dspy-service-runner:{VERSION}"
 SLIM = f"{RUNNER}-slim"
@@ -34,8 +35,9 @@ def _over_base(image: str) -> float:
     return float(found["Size"] - _inspect(base)["Size"]) / MEGABYTE
 
 
-def _inspect(image: str) -> dict:  # type: ignore[type-arg]
-    return json.loads(_docker("image", "inspect", image))[0]  # type: ignore[no-any-return]
+def _inspect(image: str) -> dict[str, Any]:
+    inspected: list[dict[str, Any]] = json.loads(_docker("image", "inspect", image))
+    return inspected[0]
 
 
 def _import(image: str) -> float:

@@ -28,6 +28,7 @@ from dspy_service_core.kube.client import HttpKubeClient
 from dspy_service_core.kube.config import from_kubeconfig
 from dspy_service_core.kube.resources import NAMESPACES, OPTIMIZATION_JOBS
 from embedded_cluster import cluster_in_thread
+from waiting import wait_for
 from whole_service import free_port
 
 SPEC_BYTES, STATUS_BYTES = 4 * 1024, 6 * 1024
@@ -93,10 +94,7 @@ def process(part: str, kubeconfig: Path, **settings: object) -> Iterator[psutil.
 def _until(ready: Callable[[], bool]) -> float:
     """Seconds."""
     began = time.perf_counter()
-    while not ready():
-        if time.perf_counter() - began > _PATIENCE:
-            raise SystemExit(f"not ready within {_PATIENCE:g} s")
-        time.sleep(0.05)
+    wait_for(ready, timeout=_PATIENCE, interval=0.05)
     return time.perf_counter() - began
 
 
@@ -145,7 +143,7 @@ def measure_api(kubeconfig: Path, folder: Path) -> list[Figure]:
 
     with process("api", kubeconfig, **settings) as api:
         taken = _until(ready)
-        time.sleep(5)
+        time.sleep(5)  # memory once its first lists are through
         resident = api.memory_info().rss / _MEBIBYTE
     return [Figure("API synced", taken, "s", most=10), Figure("API resident", resident, "MB", most=300)]
 

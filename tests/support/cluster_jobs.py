@@ -122,5 +122,14 @@ class ClusterJobs:
         assert found is not None
         return found
 
+    def undisturbed_calls(self, model: Model, *calls: int) -> int:
+        """Model calls that `spread` jobs of so many make together when nothing happens to them."""
+        model.reset()
+        made = [self.create(spread(model, each)) for each in calls]
+        assert {self.ended(name)["phase"] for name in made} == {"Succeeded"}
+        for name in made:
+            self.remove(name)
+        return model.stats.calls
+
     def _children(self, path: str, name: str) -> list[Object]:
         return list(ok(self.api.get(path, labelSelector=f"{names.LABEL_JOB}={name}"))["items"])

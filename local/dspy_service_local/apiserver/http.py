@@ -47,7 +47,7 @@ class App:
             answer = refused(exc)
         except ConnectionResetError:
             return
-        except Exception:
+        except Exception:  # one request's fault is a 500 for its client, never the server's end
             log.exception("%s %s", scope["method"], scope["path"])
             answer = refused(refusals.failure(500, "InternalError", "Internal error occurred"))
         if isinstance(answer, Stream):

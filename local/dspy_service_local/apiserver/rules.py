@@ -12,7 +12,7 @@ from dspy_service_local.apiserver.projection import escaped, projected
 from dspy_service_local.apiserver.refusals import Problem
 
 if TYPE_CHECKING:
-    from dspy_service_local.apiserver.schema import Node
+    from dspy_service_local.apiserver.schema import Node  # for its type alone: schema imports this module
 
 _REASONS = {
     "FieldValueInvalid": "Invalid value",

@@ -10,7 +10,7 @@ from dspy_service_core.kube.protocol import Object
 from dspy_service_local.apiserver.refusals import Problem, duplicate, invalid_value, not_supported, required
 
 if TYPE_CHECKING:
-    from dspy_service_local.apiserver.schema import Node
+    from dspy_service_local.apiserver.schema import Node  # for its type alone: schema imports this module
 
 _KEPT = frozenset(
     {

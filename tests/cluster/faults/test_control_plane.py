@@ -78,13 +78,7 @@ def away(api: KubeHttp, service: InstalledService, control_plane: Node, how: str
 
 @pytest.fixture(scope="module")
 def undisturbed(jobs: ClusterJobs, model: Model) -> int:
-    """Model calls of the long job and the short one when nothing happens to them."""
-    model.reset()
-    made = [jobs.create(spread(model, calls)) for calls in (LONG, SHORT)]
-    assert {jobs.ended(name)["phase"] for name in made} == {"Succeeded"}
-    for name in made:
-        jobs.remove(name)
-    return model.stats.calls
+    return jobs.undisturbed_calls(model, LONG, SHORT)
 
 
 @pytest.mark.parametrize("how", ["frozen", "gone"])

@@ -38,12 +38,7 @@ def slow(model: Model) -> Iterator[Model]:
 
 @pytest.fixture(scope="module")
 def undisturbed(jobs: ClusterJobs, model: Model) -> int:
-    """Model calls of the same job when nothing happens to it."""
-    model.reset()
-    name = jobs.create(spread(model, CALLS))
-    assert jobs.ended(name)["phase"] == "Succeeded"
-    jobs.remove(name)
-    return model.stats.calls
+    return jobs.undisturbed_calls(model, CALLS)
 
 
 def half_way(jobs: ClusterJobs, model: Model, name: str, undisturbed: int) -> Object:
@@ -218,7 +213,7 @@ def test_a_lost_node_costs_at_most_the_last_flush(
         node.kill("dspy-service-reporter", pod["metadata"]["uid"])
         node.kill("dspy-service-optimizer", pod["metadata"]["uid"])
         (entry,) = wait_for(
-            lambda: jobs.status(name).get("attempts"), timeout=480, interval=1, what="the node to be given up"
+            lambda: jobs.status(name).get("attempts"), timeout=240, interval=1, what="the node to be given up"
         )
         assert "TaintManager" in entry["message"], entry
     ends_well(jobs, slow, name, undisturbed, lost=LOST_AT_MOST, counted=False)

@@ -295,7 +295,7 @@ def test_a_pod_whose_node_is_lost_is_not_waited_for():
 
 
 @pytest.mark.parametrize(("seconds", "again"), [(-30, 90.1), (0, 60.1), (59, 1.1)])
-@pytest.mark.parametrize("pod", [running, lambda **parts: make_pod(**parts)], ids=["running", "not started"])
+@pytest.mark.parametrize("pod", [running, make_pod], ids=["running", "not started"])
 def test_a_pod_that_should_be_gone_is_looked_at_when_it_counts_as_lost(pod, seconds, again):
     job = make_job(status=running_status())
     decision = decided(job, seen(make_child(), pods=(pod(deleted_at=ago(seconds)),), words=""))
