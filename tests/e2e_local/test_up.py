@@ -11,6 +11,7 @@ import httpx
 import psutil
 import pytest
 
+from live_files import content, files_below
 from payloads import payload
 from scripted_lm import ScriptedServer
 from waiting import wait_for
@@ -111,9 +112,7 @@ def test_the_services_keys_are_in_a_secret_and_nowhere_else(tmp_path: Path, mode
             if process.pid != keyed.process.pid:
                 assert "OPENAI_API_KEY" not in process.environ()
             assert CANARY not in " ".join(process.cmdline())
-    holders = [
-        f.relative_to(tmp_path) for f in tmp_path.rglob("*") if f.is_file() and CANARY.encode() in f.read_bytes()
-    ]
+    holders = [f.relative_to(tmp_path) for f in files_below(tmp_path) if CANARY.encode() in content(f)]
     assert not [f for f in holders if not f.name.startswith("cluster.db")]
 
 

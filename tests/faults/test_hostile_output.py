@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 import pytest
 
+from live_files import content, files_below
 from payloads import METRIC, payload, rows
 from sandboxed import need_sandbox
 from scripted_lm import ScriptedServer
@@ -192,5 +193,5 @@ def test_a_job_has_no_foreign_variables(probed: dict[str, str]) -> None:
 
 def _files_with(folder: Path, word: str, job_id: str) -> list[Any]:
     """Files of the store that hold the word, but for the code that the job itself came with."""
-    found = [path for path in folder.rglob("*") if path.is_file() and word.encode() in path.read_bytes()]
+    found = [path for path in files_below(folder) if word.encode() in content(path)]
     return [path for path in found if path.name != "payload.json"]

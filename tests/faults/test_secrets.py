@@ -10,6 +10,7 @@ import pytest
 
 from dspy_service_core.kube.resources import CONFIG_MAPS, EVENTS, JOBS, OPTIMIZATION_JOBS, PODS, SECRETS
 from kube_http import KubeHttp
+from live_files import content, files_below
 from payloads import payload, rows
 from scripted_lm import ScriptedServer
 from waiting import wait_for
@@ -136,14 +137,11 @@ def _resources(running: Service) -> set[tuple[str, bytes]]:
 
 def _files(folder: Path) -> set[tuple[str, bytes]]:
     """The store, the artifacts in it, logs, and what is left of pods; the cluster's database holds the Secrets."""
-    wait_for(lambda: not [*folder.glob("*/*/volumes/out/*.jsonl")], timeout=60, what="ended pods to lose their volumes")
-    files = [path for path in folder.rglob("*") if path.is_file() and not path.name.startswith("cluster.db")]
+    wait_for(
+        lambda: not any(path.match("volumes/out/*.jsonl") for path in files_below(folder)),
+        timeout=60,
+        what="ended pods to lose their volumes",
+    )
+    files = [path for path in files_below(folder) if not path.name.startswith("cluster.db")]
     assert any(path.name == "result.json" for path in files)
-    return {(str(path.relative_to(folder)), _content(path)) for path in files}
-
-
-def _content(path: Path) -> bytes:
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        return b""
+    return {(str(path.relative_to(folder)), content(path)) for path in files}

@@ -10,6 +10,7 @@ import httpx
 import psutil
 import pytest
 
+from live_files import files_below
 from payloads import payload, rows
 from scripted_lm import ScriptedServer
 from waiting import wait_for
@@ -172,7 +173,7 @@ def _bytes_below(folder: Path) -> int:
         except OSError:
             return 0
 
-    return sum(size(path) for path in folder.rglob("*"))
+    return sum(size(path) for path in files_below(folder))
 
 
 def _commands_with(word: str) -> list[psutil.Process]:

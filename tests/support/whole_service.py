@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 import psutil
 
+from live_files import files_below
 from waiting import wait_for
 
 START_SECONDS = 60
@@ -36,7 +37,7 @@ class Service:
 
     def stored(self, store_id: str) -> Set[str]:
         root = self.data_dir / "volumes" / self.namespace / "dspy-service-store"
-        found = (path.relative_to(root) for path in root.rglob("*") if path.is_file())
+        found = (path.relative_to(root) for path in files_below(root))
         return {str(path) for path in found if store_id in path.parts}
 
     def processes(self) -> list[psutil.Process]:
