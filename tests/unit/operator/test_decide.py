@@ -8,10 +8,11 @@ import pytest
 from dspy_service_core import conditions, names
 from dspy_service_core.conditions import precise_timestamp
 from dspy_service_core.job import OptimizationJob, OptimizationJobStatus
-from dspy_service_operator.decide import ABANDONED_SECONDS, SECRET_SECONDS, SETTLE_SECONDS, decide
+from dspy_service_operator.decide import ABANDONED_SECONDS, SECRET_SECONDS, decide
 from dspy_service_operator.decision import CreateJob, Decision, DeleteJob
 from dspy_service_operator.observed import ContainerState, Observed, Prerequisites, Refusal
 from dspy_service_operator.settings import OperatorSettings
+from dspy_service_operator.under_way import LOOK_AGAIN_SECONDS, SETTLE_SECONDS
 from operator_objects import (
     NOW,
     USABLE,
@@ -304,6 +305,13 @@ def test_a_pod_that_should_be_gone_is_looked_at_when_it_counts_as_lost(pod, seco
     after_that = decided(job, seen(make_child(), pods=(pod(deleted_at=ago(60.1)),), fresh=True))
     assert after_that.status is not None
     assert after_that.status.attempts[0].reason == "PodLost"
+
+
+@pytest.mark.parametrize(("seconds", "again"), [(0, LOOK_AGAIN_SECONDS), (59, 1.1)])
+def test_an_earlier_pod_is_waited_for_until_it_counts_as_lost(seconds, again):
+    job = make_job(status={"attempt": attempt(), "attempts": [ended(1, "JobDeleted")]})
+    decision = decided(job, seen(pods=(running(deleted_at=ago(seconds)),), prerequisites=USABLE))
+    assert (decision.child, decision.requeue_after) == (None, pytest.approx(again))
 
 
 @pytest.mark.parametrize(("tried", "pause"), [(1, 0), (2, 10), (3, 20), (4, 40)])

@@ -1,0 +1,88 @@
+"""The rule for an attempt whose pod has not ended: recorded, starting or in trouble, validating, running.
+
+Pure, as all of `decide`.
+"""
+
+from dataclasses import replace
+
+from dspy_service_core import conditions
+from dspy_service_operator.attempt_end import AttemptEnd
+from dspy_service_operator.case import Case, fail
+from dspy_service_operator.decision import Decision, Note
+from dspy_service_operator.pod_trouble import UNSCHEDULABLE, Trouble, find_trouble, worth_a_look
+from dspy_service_operator.status_changes import Draft
+
+SETTLE_SECONDS = 0.3
+"""A preflight shorter than this is not worth a write of its own: the next one says `Running` at once."""
+LOOK_AGAIN_SECONDS = 30.0
+SCHEDULER_SECONDS = 2.0
+"""A pod as young as this (its age is told in whole seconds) is not recorded before the scheduler has said something of
+it, usually within some hundredths: so that one write tells both, with a thousand waiting pods too."""
+
+
+def attempt_under_way(case: Case) -> Decision:
+    child, pod = case.child, case.pod
+    draft = case.draft
+    if pod is not None and not case.recorded and child is not None:
+        if child.deleting:
+            return Decision(requeue_after=1.0)
+        if not (pod.bound or pod.unschedulable or case.age(pod.created_at) >= SCHEDULER_SECONDS):
+            return Decision(requeue_after=SCHEDULER_SECONDS)
+        draft.recorded(child, pod)
+    run = case.job.status.run
+    if case.recorded and run.attempt == case.number and (run.started_at or run.stage in ("Running", "Finishing")):
+        new = case.job.status.phase != "Running"
+        notes = (Note("Running", "The preflight has passed."),) if new else ()
+        return Decision(status=draft.running().status, notes=notes)
+    if pod is not None and pod.running:
+        return _validating(case, draft)
+    return _starting(case, draft)
+
+
+def _validating(case: Case, draft: Draft) -> Decision:
+    settled = case.seen.quiet_seconds >= SETTLE_SECONDS or not case.recorded
+    if not settled and case.job.status.phase == "Pending":
+        return Decision(requeue_after=SETTLE_SECONDS - case.seen.quiet_seconds)
+    new = case.job.status.phase != "Validating"
+    notes = (Note("Validating", "The pod runs the job's checks."),) if new else ()
+    return Decision(status=draft.validating().status, notes=notes)
+
+
+def _starting(case: Case, draft: Draft) -> Decision:
+    """The pod is not there or not running yet: say why, and give up in the end."""
+    child, pod = case.child, case.pod
+    if child is None:  # recorded, and its Job was deleted: the pod follows it
+        return Decision(status=draft.status, requeue_after=LOOK_AGAIN_SECONDS)
+    # Waiting for a node has a patience of its own, which that for starting must not be used up by.
+    age = case.age((pod.scheduled_at or pod.created_at) if pod else child.created_at)
+    recorded = case.recorded is not None or pod is None  # recording it comes before looking for words
+    if case.seen.words is None and recorded and not child.suspended and worth_a_look(pod, age):
+        return Decision(wants="words")
+    trouble = find_trouble(child, pod, case.seen.words, case.settings)
+    if trouble is None:
+        if _just_found_a_node(case):  # what it waited for is withdrawn by the write that says that it runs
+            return Decision(requeue_after=LOOK_AGAIN_SECONDS / 2)
+        if pod is not None:
+            draft.not_started("PodCreated", f"Pod {pod.name} is being started.")
+        return Decision(status=draft.status if pod else None, requeue_after=LOOK_AGAIN_SECONDS / 2)
+    if trouble.patience is not None and age > trouble.patience:
+        waited = f"not started within {trouble.patience:.0f} s: " if trouble.patience else ""
+        end = AttemptEnd("failed", trouble.reason, f"{waited}{trouble.message}")
+        return replace(fail(case, end), child=case.stop_child())
+    return _troubled(case, draft, trouble)
+
+
+def _just_found_a_node(case: Case) -> bool:
+    started = conditions.find(case.job.status.conditions, "Started")
+    waited = case.recorded is not None and started is not None and started.reason == UNSCHEDULABLE
+    return waited and case.pod is not None and case.age(case.pod.scheduled_at) < LOOK_AGAIN_SECONDS / 2
+
+
+def _troubled(case: Case, draft: Draft, trouble: Trouble) -> Decision:
+    started = conditions.find(case.job.status.conditions, "Started")
+    new = started is None or started.reason != trouble.reason
+    return Decision(
+        status=draft.not_started(trouble.reason, trouble.message).status,
+        requeue_after=LOOK_AGAIN_SECONDS,
+        notes=(Note(trouble.reason, trouble.message, warning=True),) if new else (),
+    )
