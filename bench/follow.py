@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 ENDS = {"success", "failed", "cancelled"}
-_PAUSE = 0.005
 
 
 @dataclass(frozen=True)
@@ -25,6 +24,9 @@ class Course:
 class Client:
     url: str
     token: str = ""
+    pause: float = 0.005
+    """Seconds between looks at one job: what is read off them is as fine as that, and each look costs the service and
+    whatever lies between (a port-forward of kubectl's more than either) its share of the same processors."""
 
     def submit(self, body: bytes) -> str:
         return str(self.ask("/run", body)["job_id"])
@@ -40,7 +42,7 @@ class Client:
             if status in ENDS:
                 self.require_success([job_id])
                 return Course(job_id, posted, running, now)
-            time.sleep(_PAUSE)
+            time.sleep(self.pause)
 
     def await_success(self, job_ids: Iterable[str], pause: float = 0.1) -> None:
         """Of the newest 500 jobs."""

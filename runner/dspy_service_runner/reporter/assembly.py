@@ -53,7 +53,7 @@ def assemble(
     )
     calls = CheckedStream(*follow(pod_files.CALLS), maker.call, arguments.calls_quota)
     _recall(store, report, logs.writer, events.writer)
-    if arguments.attempt > 1 and not logs.writer.lines:
+    if arguments.attempt > 1 and not logs.writer.count:
         logs.say(_beginning(arguments.attempt, status_of(resource)), "INFO")
     return Outbox(out, store, own_resource, redactor, report, logs, [events, calls], heed, resource)
 

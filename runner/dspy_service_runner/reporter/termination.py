@@ -26,12 +26,19 @@ class SignalTermination:
     @property
     def asked(self) -> bool:
         if not self._asked:
-            self._asked = signal.sigtimedwait([signal.SIGTERM], 0) is not None
+            self._asked = _taken_within(0)
         return self._asked
 
     def wait(self, seconds: float) -> bool:
         if self._asked:
             time.sleep(seconds)
         else:
-            self._asked = signal.sigtimedwait([signal.SIGTERM], seconds) is not None
+            self._asked = _taken_within(seconds)
         return self._asked
+
+
+def _taken_within(seconds: float) -> bool:
+    """A process that was stopped (SIGSTOP) past the wait's end gets an answer with no signal in it: CPython returns
+    what it never filled in, when the wait is over after an EINTR."""
+    found = signal.sigtimedwait([signal.SIGTERM], seconds)
+    return found is not None and found.si_signo == signal.SIGTERM

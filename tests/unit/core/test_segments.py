@@ -141,9 +141,11 @@ def test_a_writer_goes_on_where_the_same_attempt_was(store: Store) -> None:
     before = filled(store, 8)
     again = recover(store, FOLDER, 1, SMALL)
     assert (again.following, again.to, again.stored, again.unsaved()) == (9, 8, 8, [])
-    assert again.lines == before.lines
     new = recover(store, FOLDER, 2, SMALL)
-    assert (new.first, new.to, new.lines) == (9, 0, [])
+    assert (new.first, new.to, new.count) == (9, 0, 0)
+    for writer in (before, again):
+        writer.append(entry("next"), to=9)
+    assert again.unsaved() == before.unsaved()
 
 
 def test_other_files_in_the_folder_are_left_alone(store: Store) -> None:

@@ -13,6 +13,7 @@ import orjson
 import pytest
 
 from attempt_api import POD_UID, AttemptApi
+from dspy_service_runner.reporter.timetable import LONGEST_LOOK
 from reporter_pod import COMMAND, ReporterPod, make_resource, terminate
 from waiting import wait_for
 
@@ -195,6 +196,17 @@ def test_keys_are_neither_printed_nor_on_the_command_line(pod: ReporterPod, api:
     assert KEY not in (pod.root / "reporter.log").read_text()
 
 
+def test_being_stopped_for_a_while_is_not_being_asked_to_end(pod: ReporterPod) -> None:
+    process = pod.start()
+    pod.wait_ready()
+    process.send_signal(signal.SIGSTOP)
+    time.sleep(2 * LONGEST_LOOK)  # every wait that it may be in is over by then
+    process.send_signal(signal.SIGCONT)
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(timeout=2)
+    terminate(process)
+
+
 def memory_kb(pid: int, name: str = "VmRSS") -> int:
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
@@ -205,10 +217,12 @@ def test_it_stays_small(pod: ReporterPod, api: AttemptApi) -> None:
     process = pod.start()
     pod.wait_ready()
     pod.progress()
+    process.send_signal(signal.SIGSTOP)  # all of it lies there at once then
     for _ in range(10):
         pod.log(*("x" * 200 for _ in range(5000)))
         pod.event("e", a=1)
         pod.call("k")
+    process.send_signal(signal.SIGCONT)
     wait_for(lambda: api.run.get("logs", {}).get("count") == 50_000, what="the lines")
     pod.program()
     pod.result()
