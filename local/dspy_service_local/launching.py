@@ -4,8 +4,10 @@ from collections.abc import Callable, Mapping
 
 from dspy_service_local.node.cgroups import find_cgroups
 from dspy_service_local.node.context import Folders
-from dspy_service_local.node.processes import Launcher, PlainLauncher, SandboxLauncher
+from dspy_service_local.node.plain_process import PlainLauncher
+from dspy_service_local.node.processes import Launcher
 from dspy_service_local.node.sandbox import Sandbox, find_sandbox
+from dspy_service_local.node.sandboxed_process import SandboxLauncher
 from dspy_service_local.node.warm import WarmLauncher
 from dspy_service_local.settings import LocalSettings
 

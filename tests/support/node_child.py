@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dspy_service_local.node.context import Folders
-from dspy_service_local.node.processes import SandboxLauncher
+from dspy_service_local.node.sandboxed_process import SandboxLauncher
 from dspy_service_local.node.warm import WarmLauncher
 from node_host import BASE_ENV, Host, launchers, node_host, script, sidecar
 from waiting import until

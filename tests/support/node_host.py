@@ -19,8 +19,10 @@ from dspy_service_local.node.launch import PodLimits
 from dspy_service_local.node.logs import read_lines
 from dspy_service_local.node.model import Pod
 from dspy_service_local.node.node import Node
-from dspy_service_local.node.processes import Launcher, PlainLauncher, SandboxLauncher
+from dspy_service_local.node.plain_process import PlainLauncher
+from dspy_service_local.node.processes import Launcher
 from dspy_service_local.node.sandbox import Sandbox, find_sandbox
+from dspy_service_local.node.sandboxed_process import SandboxLauncher
 from dspy_service_local.node.usage import UsageWatch
 from dspy_service_local.supervision import keep_running
 from fake_kube import FakeKube

@@ -20,8 +20,8 @@ from dspy_service_local.node.context import Folders, NodeContext
 from dspy_service_local.node.launch import PodLimits
 from dspy_service_local.node.model import Pod
 from dspy_service_local.node.node import Node
-from dspy_service_local.node.processes import SandboxLauncher
 from dspy_service_local.node.sandbox import Sandbox, find_sandbox
+from dspy_service_local.node.sandboxed_process import SandboxLauncher
 from dspy_service_local.node.usage import UsageWatch
 from dspy_service_local.settings import LocalSettings
 from kube_http import KubeHttp, ok

@@ -6,7 +6,8 @@ import shutil
 from dspy_service_local.node.containers import ContainerRun
 from dspy_service_local.node.launch import Launch
 from dspy_service_local.node.model import StartupProbe
-from dspy_service_local.node.processes import SandboxedProcess, rewrite
+from dspy_service_local.node.plain_process import rewrite
+from dspy_service_local.node.sandboxed_process import SandboxedProcess
 
 
 async def until_started(run: ContainerRun, probe: StartupProbe, launch: Launch) -> None:

@@ -12,8 +12,9 @@ from pathlib import Path
 
 from dspy_service_local.node.launch import Bind, Launch
 from dspy_service_local.node.logs import ContainerLog
-from dspy_service_local.node.processes import Process, SandboxLauncher, StartError, rlimits
+from dspy_service_local.node.processes import Process, StartError, rlimits
 from dspy_service_local.node.sandbox import HIDDEN
+from dspy_service_local.node.sandboxed_process import SandboxLauncher
 from dspy_service_local.node.warm_process import Hung, WarmProcess, start_warm
 from dspy_service_runner.warm_request import ContainerRequest
 

@@ -18,7 +18,8 @@ from dspy_service_local.node.forked import ForkedProcess
 from dspy_service_local.node.launch import Bind, Launch, Limits
 from dspy_service_local.node.logs import ContainerLog, LogPipe
 from dspy_service_local.node.priority import may_lower_and_raise, set_nice
-from dspy_service_local.node.processes import Process, SandboxLauncher, StartError
+from dspy_service_local.node.processes import Process, StartError
+from dspy_service_local.node.sandboxed_process import SandboxLauncher
 from dspy_service_runner.warm import GO, HERE, READY
 from dspy_service_runner.warm_request import ContainerRequest
 

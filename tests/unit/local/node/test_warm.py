@@ -14,7 +14,7 @@ import pytest
 import warm_probe
 from dspy_service_core.kube.resources import PODS, SECRETS
 from dspy_service_local.node.context import Folders
-from dspy_service_local.node.processes import SandboxLauncher
+from dspy_service_local.node.sandboxed_process import SandboxLauncher
 from dspy_service_local.node.warm import WarmLauncher
 from node_host import BASE_ENV, Host, launchers, node_host
 from waiting import until
