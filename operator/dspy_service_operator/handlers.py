@@ -4,6 +4,7 @@ Only `on.event`: it needs no finalizer, writes no annotation and stores nothing 
 for changes offer (retries, diffs) would cost a PATCH for each object, and the work queue retries by itself.
 """
 
+import asyncio
 from typing import Any
 
 import aiohttp
@@ -46,7 +47,7 @@ def make_settings() -> kopf.OperatorSettings:
     return settings
 
 
-def register(operator: Controller, cluster: kube_config.ClusterConfig) -> kopf.OperatorRegistry:
+def register(operator: Controller, cluster: kube_config.ClusterConfig, stop: asyncio.Event) -> kopf.OperatorRegistry:
     registry = kopf.OperatorRegistry()
 
     @kopf.on.login(registry=registry)
@@ -64,6 +65,11 @@ def register(operator: Controller, cluster: kube_config.ClusterConfig) -> kopf.O
     @kopf.on.event(*_selector(PODS), registry=registry)
     async def pod_event(event: kopf.RawEvent, **_: Any) -> None:
         operator.child_event(operator.view.pods, event["type"], _object(event))
+
+    @kopf.on.cleanup(registry=registry)
+    async def ending(**_: Any) -> None:
+        """A signal reaches kopf alone, which then waits 5 s for its own waiter on the flag that it was given."""
+        stop.set()
 
     return registry
 

@@ -101,7 +101,7 @@ async def _operate(
         await _wait_for_cluster(client, operator, stop)
         async with operator.running():
             await kopf.operator(
-                registry=register(operator, cluster),
+                registry=register(operator, cluster, stop),
                 settings=make_settings(),
                 standalone=True,
                 # kopf's own names the system's user, which an image need not know. Its type is private to kopf.
