@@ -89,6 +89,7 @@ class ReporterPod:
     options: list[str] = field(default_factory=list)
     port: str = "1"
     store_root: Path | None = None
+    _started: "list[subprocess.Popen[bytes]]" = field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
         for folder in (self.inputs, self.out, self.refs, self.token):
@@ -162,11 +163,19 @@ class ReporterPod:
 
     def start(self) -> "subprocess.Popen[bytes]":
         with (self.root / "reporter.log").open("ab") as log:
-            return subprocess.Popen(
+            process = subprocess.Popen(
                 [sys.executable, "-c", COMMAND, *self.command_line()],
                 env={"PATH": os.environ["PATH"], **self.environment()},
                 stderr=log,
             )
+        self._started.append(process)
+        return process
+
+    def end(self) -> None:
+        """Whatever a test that failed has left running."""
+        for process in self._started:
+            process.kill()
+            process.wait()
 
     @contextmanager
     def running(self) -> Iterator["ThreadedReporter"]:

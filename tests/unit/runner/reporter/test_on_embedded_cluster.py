@@ -53,12 +53,13 @@ def cluster(tmp_path: Path) -> Iterator[Cluster]:
 
 
 @pytest.fixture
-def pod(tmp_path: Path, cluster: Cluster) -> ReporterPod:
+def pod(tmp_path: Path, cluster: Cluster) -> Iterator[ReporterPod]:
     made = ReporterPod(tmp_path / "pod", AttemptApi(make_resource()), options=["--namespace", "default"])
     made.port = str(urlsplit(cluster.running.url).port)
     (made.token / "token").write_text(cluster.running.token)
     (made.token / "ca.crt").write_bytes(cluster.running.authority.read_bytes())
-    return made
+    yield made
+    made.end()
 
 
 def test_a_whole_attempt(cluster: Cluster, pod: ReporterPod) -> None:

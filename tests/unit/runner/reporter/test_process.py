@@ -32,6 +32,7 @@ def pod(tmp_path: Path, api: AttemptApi) -> Iterator[ReporterPod]:
     with api.served(made.token) as port:
         made.port = port
         yield made
+        made.end()
 
 
 class Optimizer:
