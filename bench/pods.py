@@ -29,7 +29,7 @@ MANY = int(os.environ.get("BENCH_JOBS", "100"))
 """Fewer for a look on a busy machine: a hundred take a quarter of an hour there, twice."""
 CLIENTS = 8
 LOOK_SECONDS = 0.05
-"""A fortieth of what is measured; the bare Job beside it tells its own times, and nobody looks meanwhile."""
+"""A thirtieth of what is measured; the bare Job beside it tells its own times, and nobody looks meanwhile."""
 SLOWER = 1.25
 
 
