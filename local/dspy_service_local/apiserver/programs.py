@@ -12,9 +12,9 @@ from typing import Any
 
 sys.modules.setdefault("cel.cli", types.ModuleType("cel.cli"))  # its command line costs 16 MB and is not used here
 import cel  # noqa: E402  (after the line above, for its sake)
-from cel.stdlib import add_stdlib_to_context  # noqa: E402
+from cel.stdlib import add_stdlib_to_context  # noqa: E402  (likewise)
 
-from dspy_service_local.apiserver.projection import Reads, reads  # noqa: E402
+from dspy_service_local.apiserver.projection import Reads, reads  # noqa: E402  (likewise)
 
 
 class RuleError(ValueError):

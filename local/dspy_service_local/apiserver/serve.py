@@ -87,7 +87,7 @@ async def _serve(server: uvicorn.Server, listening: socket.socket) -> None:
     sockets = [listening.dup()]
     try:
         await server.serve(sockets=sockets)
-    except Exception:
+    except Exception:  # whatever it was, connections are closed before it goes on its way
         if server.started:
             await server.shutdown(sockets=sockets)
         raise

@@ -106,7 +106,7 @@ class Node:
         uid = run.pod.uid
         try:
             await (run.recover() if lost else run.run())
-        except Exception:
+        except Exception:  # one pod's trouble is not the other pods'
             log.exception("pod %s/%s is looked at anew in %g s", run.pod.namespace, run.pod.name, _AGAIN_SECONDS)
             await run.abandon()
             self._spawn(self._look_again(run))

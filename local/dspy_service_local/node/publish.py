@@ -52,7 +52,7 @@ class Publisher:
         except KubeError as exc:
             log.warning("status of pod %s/%s: %s", pod.namespace, pod.name, exc)
             return False
-        except Exception:
+        except Exception:  # tried again like any other: a pod's course does not end with its report
             log.exception("status of pod %s/%s", pod.namespace, pod.name)
             return False
         return True

@@ -4,14 +4,14 @@ import asyncio
 import json
 import os
 import resource
-import signal
 import subprocess
 from contextlib import suppress
 
 from dspy_service_local.node.cgroups import ProcessCgroups
 from dspy_service_local.node.exits import watch_exit
 from dspy_service_local.node.launch import Bind, Launch, Limits
-from dspy_service_local.node.processes import Process, StartError, first_child, rlimits, send_signal, spawn
+from dspy_service_local.node.namespaced_process import NamespacedProcess
+from dspy_service_local.node.processes import Process, StartError, rlimits, spawn
 from dspy_service_local.node.sandbox import Sandbox
 
 _START_SECONDS = 20.0
@@ -70,43 +70,16 @@ class SandboxLauncher:
         return process
 
 
-class SandboxedProcess:
-    """`root` is the first process of the container's pid namespace: the kernel ends all others with it.
-
-    bubblewrap's own process ends with the command; the container has ended when the namespace's last process has.
-    """
+class SandboxedProcess(NamespacedProcess):
+    """bubblewrap's own process ends with the command; the container has ended when its namespace's last process has."""
 
     def __init__(self, root: int, command_exited: asyncio.Future[int]) -> None:
-        self.root = root
-        self._loop = asyncio.get_running_loop()
-        self.exited: asyncio.Future[int] = self._loop.create_future()
-        self._pidfd = os.pidfd_open(root)
+        super().__init__(root)
         command_exited.add_done_callback(self._command_exited)
-
-    def command(self) -> int | None:
-        """The first child of the namespace's init; None before bubblewrap has forked it."""
-        return None if self.exited.done() else first_child(self.root)
-
-    def terminate(self) -> None:
-        command = self.command()
-        if command is None:
-            self.kill()
-        else:
-            send_signal(command, signal.SIGTERM)
-
-    def kill(self) -> None:
-        if not self.exited.done():
-            with suppress(ProcessLookupError):
-                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
 
     def _command_exited(self, command: asyncio.Future[int]) -> None:
         self.kill()
-        self._loop.add_reader(self._pidfd, self._all_exited, command.result())
-
-    def _all_exited(self, code: int) -> None:
-        self._loop.remove_reader(self._pidfd)
-        os.close(self._pidfd)
-        self.exited.set_result(code)
+        self._watch_end(command.result)
 
 
 def _restrict(pid: int, limits: Limits) -> None:
