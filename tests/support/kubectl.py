@@ -5,13 +5,16 @@ import os
 import queue
 import subprocess
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+_KILLED = 128 + 9
+"""What `kubectl exec` ends with where its process got SIGKILL."""
 
 
 @dataclass(frozen=True)
@@ -23,16 +26,17 @@ class Kubectl:
     home: Path
 
     def run(self, *arguments: str, stdin: str = "", fails: bool = False, timeout: float = 60) -> str:
-        done = subprocess.run(
-            self.command(*arguments),
-            input=stdin,
-            capture_output=True,
-            text=True,
-            env=self.environment(),
-            timeout=timeout,
-        )
-        assert (done.returncode != 0) == fails, f"kubectl {arguments}: {done.returncode}\n{done.stdout}{done.stderr}"
+        done = self._done(arguments, stdin, timeout)
+        assert (done.returncode != 0) == fails, _account(arguments, done)
         return done.stdout + done.stderr
+
+    def terminate(self, pod: str, container: str) -> None:
+        """Ends a container by its first process. What sends the signal from inside may be killed along with the
+        container before it has ended by itself: both are well, and what follows from the container's end is the proof.
+        """
+        arguments = ("exec", pod, "-c", container, "--", "python", "-c", "import os; os.kill(1, 15)")
+        done = self._done(arguments)
+        assert done.returncode in (0, _KILLED), _account(arguments, done)
 
     def apply(self, manifest: Mapping[str, Any]) -> str:
         return self.run("apply", "-f", "-", stdin=yaml.safe_dump(dict(manifest)))
@@ -45,6 +49,20 @@ class Kubectl:
 
     def environment(self) -> dict[str, str]:
         return {**os.environ, "KUBECONFIG": str(self.kubeconfig), "HOME": str(self.home)}
+
+    def _done(self, arguments: Sequence[str], stdin: str = "", timeout: float = 60) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            self.command(*arguments),
+            input=stdin,
+            capture_output=True,
+            text=True,
+            env=self.environment(),
+            timeout=timeout,
+        )
+
+
+def _account(arguments: Sequence[str], done: subprocess.CompletedProcess[str]) -> str:
+    return f"kubectl {arguments}: {done.returncode}\n{done.stdout}{done.stderr}"
 
 
 class Followed:

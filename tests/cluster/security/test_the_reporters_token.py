@@ -187,8 +187,7 @@ def test_a_pod_of_an_earlier_attempt_writes_no_more(
     try:
         pod = jobs.runs(name)
         token = bound_token(api, service.namespace, account, pod)
-        ends = "import os, signal; os.kill(1, signal.SIGTERM)"
-        kubectl.run("exec", pod["metadata"]["name"], "-c", "optimizer", "--", "python", "-c", ends)
+        kubectl.terminate(pod["metadata"]["name"], "optimizer")
         jobs.runs(name, attempt=2)
         with as_token(service.kubeconfig, token) as client:
             assert ok(client.get(path(name)))["status"]["attempt"]["number"] == 2
