@@ -6,8 +6,8 @@ import shutil
 from dspy_service_local.node.containers import ContainerRun
 from dspy_service_local.node.launch import Launch
 from dspy_service_local.node.model import StartupProbe
+from dspy_service_local.node.namespaced_process import NamespacedProcess
 from dspy_service_local.node.plain_process import rewrite
-from dspy_service_local.node.sandboxed_process import SandboxedProcess
 
 
 async def until_started(run: ContainerRun, probe: StartupProbe, launch: Launch) -> None:
@@ -43,7 +43,7 @@ async def _succeeds(run: ContainerRun, probe: StartupProbe, launch: Launch) -> b
 
 
 def _command(run: ContainerRun, probe: StartupProbe, launch: Launch) -> list[str]:
-    if not isinstance(run.process, SandboxedProcess):
+    if not isinstance(run.process, NamespacedProcess):
         return [rewrite(part, launch.binds) for part in probe.command]
     enter = [shutil.which("nsenter") or "nsenter", "-t", str(run.process.root), "-U", "--preserve-credentials"]
     return [*enter, "-m", "-p", "-i", "-u", "--", *probe.command]

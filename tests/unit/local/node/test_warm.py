@@ -145,6 +145,18 @@ async def test_signals_reach_the_command_and_kill_all(host: Host) -> None:
     await until(lambda: _async(not host.pod(name)))
 
 
+async def test_a_startup_probe_runs_inside_the_fork(host: Host) -> None:
+    inside = (
+        f'test "$(readlink /proc/self/ns/pid)" != "{os.readlink("/proc/self/ns/pid")}" -a -e /store/jobs/mine/of-mine'
+    )
+    seen = {"exec": {"command": ["/bin/sh", "-c", inside]}, "periodSeconds": 1}
+    sidecar = probe("sleep", name="sidecar", restartPolicy="Always", startupProbe=seen)
+    name = host.run_pod(initContainers=[sidecar], containers=[probe()], volumes=VOLUMES)
+    await host.ended(name)
+    assert host.status_of(name, "main")["state"]["terminated"]["exitCode"] == 3
+    assert host.status_of(name, "sidecar")["restartCount"] == 0
+
+
 @pytest.mark.parametrize("code", ["killed", "exit", "raise"])
 async def test_exit_codes(host: Host, code: str) -> None:
     name = host.run_pod(containers=[probe(code)], volumes=VOLUMES)
