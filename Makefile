@@ -86,7 +86,7 @@ CA ?= $(SSL_CERT_FILE)
 BUILD = docker build --quiet --network host $(CA:%=--secret id=ca,src=%) --build-arg PYTHON_IMAGE=$$base \
 	--build-arg VERSION=$(VERSION) --build-arg REVISION=$$(git rev-parse HEAD 2>/dev/null || echo unknown)
 images: $(READY)
-	eval "$$(cluster/docker env)"; base=$$(cluster/base-image); set -ex; \
+	set -e; environment=$$(cluster/docker env); eval "$$environment"; base=$$(cluster/base-image); set -x; \
 	$(BUILD) --file Dockerfile.api --tag dspy-service-api:$(VERSION) .; \
 	$(BUILD) --file Dockerfile.runner --tag dspy-service-runner:$(VERSION) .; \
 	$(BUILD) --file Dockerfile.runner --build-arg VARIANT=-slim --tag dspy-service-runner:$(VERSION)-slim .; \

@@ -76,7 +76,7 @@ install_packages() {
     command -v apt-get >/dev/null 2>&1 || cannot "no apt-get to install ${missing[*]}"
     need_root "installing ${missing[*]}"
     say "installing ${missing[*]}"
-    local apt=(apt-get -qq -o DPkg::Lock::Timeout=300)
+    local apt=(apt-get -qq -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3)
     { "${apt[@]}" update && DEBIAN_FRONTEND=noninteractive "${apt[@]}" install -y --no-install-recommends \
         "${missing[@]}"; } >"$CACHE/apt.log" 2>&1 || cannot "apt could not install ${missing[*]}: $CACHE/apt.log"
 }

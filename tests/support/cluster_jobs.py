@@ -1,19 +1,22 @@
 """Jobs on a real cluster, as its API server shows them: what they are, where they run, how they end."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
+
+import httpx
 
 from dspy_service_core import names
 from dspy_service_core.kube.resources import EVENTS, JOBS, OPTIMIZATION_JOBS, PODS
 from examples import applied_example
-from kube_http import KubeHttp, ok
+from kube_http import KubeHttp, NotNow, ok
 from under_test import Model
 from unique import unique
 from waiting import wait_for
 
 ENDS = {"Succeeded", "Failed", "Cancelled"}
 Object = dict[str, Any]
+T = TypeVar("T")
 
 
 def spread(model: Model, calls: int, **spec: Any) -> Object:
@@ -41,6 +44,18 @@ def metric(code: str) -> Mapping[str, str]:
     """For `spec.metric`: the code runs each time before the score is told."""
     body = "".join(f"    {line}\n" for line in code.splitlines())
     return {"code": f"def metric(gold, pred, trace=None):\n{body}    return gold.team == pred.team\n"}
+
+
+def answered(look: Callable[[], T]) -> Callable[[], T | None]:
+    """A look that gets no answer of the API server saw nothing."""
+
+    def looked() -> T | None:
+        try:
+            return look()
+        except (httpx.TransportError, NotNow):
+            return None
+
+    return looked
 
 
 @dataclass(frozen=True)
@@ -89,24 +104,25 @@ class ClusterJobs:
             waiting = [c for c in status.get("conditions") or () if c["type"] in ("Queued", "Started")]
             return status["message"] if reason in {c["reason"] for c in waiting} else ""
 
-        return wait_for(said, timeout=timeout, interval=0.2, what=f"{name} to say {reason}: {self.status(name)}")
+        told = wait_for(
+            answered(said), timeout=timeout, interval=0.2, what=f"{name} to say {reason}: {self.status(name)}"
+        )
+        assert told is not None
+        return told
 
     def ended(self, name: str, timeout: float = 240) -> Object:
         """The last status."""
 
         def end() -> Object | None:
-            try:
-                status = self.status(name)
-            except OSError:
-                return None
+            status = self.status(name)
             return status if status.get("phase") in ENDS else None
 
-        found = wait_for(end, timeout=timeout, interval=0.3, what=f"{name} to end")
+        found = wait_for(answered(end), timeout=timeout, interval=0.3, what=f"{name} to end")
         assert found is not None
         return found
 
     def runs(self, name: str, attempt: int = 1, timeout: float = 120) -> Object:
-        """The pod of that attempt once its preflight has passed."""
+        """The pod of that attempt once its preflight has passed, and the operator has taken note of it."""
 
         def pod() -> Object | None:
             status = self.status(name)
@@ -114,11 +130,11 @@ class ClusterJobs:
             run, recorded = status.get("run") or {}, status.get("attempt") or {}
             if recorded.get("number", 0) < attempt or run.get("podUID") != recorded["podUID"]:
                 return None
-            if run.get("stage") != "Running":
+            if (status["phase"], run.get("stage")) != ("Running", "Running"):
                 return None
             return next((p for p in self.pods(name) if p["metadata"]["uid"] == recorded["podUID"]), None)
 
-        found = wait_for(pod, timeout=timeout, interval=0.2, what=f"attempt {attempt} of {name} to run")
+        found = wait_for(answered(pod), timeout=timeout, interval=0.2, what=f"attempt {attempt} of {name} to run")
         assert found is not None
         return found
 

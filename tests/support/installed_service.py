@@ -16,6 +16,8 @@ from waiting import wait_for
 
 NAME_LABEL = "app.kubernetes.io/name=dspy-service"
 _SERVICE = "jsonpath={.items[0].metadata.name} {.items[0].spec.ports[0].port} {.items[0].spec.ports[0].name}"
+_BRIEF = httpx.Limits(keepalive_expiry=2)
+"""uvicorn closes what is idle for 5 s, which a port-forward tells late: the client is to be first."""
 _LIST = """
 import os, sys
 from dspy_service_core.store import open_store
@@ -73,6 +75,18 @@ class InstalledService:
         patch = json.dumps([{"op": "replace", "path": path, "value": value}])
         self.kubectl.run("patch", self.part(component), "--type=json", "-p", patch)
         self.kubectl.run("rollout", "status", self.part(component), "--timeout=120s", timeout=130)
+        self.await_ends(component)
+
+    def await_ends(self, component: str) -> None:
+        """A rollout is over for kubectl when the last old pod was asked to end: until it has, it still acts."""
+
+        def only_new() -> bool:
+            return not any("deletionTimestamp" in pod["metadata"] for pod in self.pods(component))
+
+        wait_for(only_new, timeout=90, interval=0.5, what=f"the earlier {component} to end")
+
+    def pods(self, component: str) -> list[dict[str, Any]]:
+        return list(self.kubectl.json("pods", "-l", selector(component))["items"])
 
     def stored(self, store_id: str) -> Set[str]:
         """Read by the API's own pod, which alone has the store's credentials."""
@@ -94,7 +108,9 @@ def installed(kubeconfig: Path, namespace: str, home: Path) -> Iterator[Installe
     token = kubectl.run("create", "token", f"{name}-client", "--duration=8h").strip()
     with forwarded(kubectl, f"service/{name}", int(port)) as local:
         url = f"{scheme}://127.0.0.1:{local}"
-        with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=30) as http:
+        with httpx.Client(
+            base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=30, limits=_BRIEF
+        ) as http:
             found = InstalledService(url, token, http, kubectl, name)
             wait_for(found.answers, timeout=60, interval=0.2, what="the API to answer")
             yield found

@@ -61,7 +61,13 @@ class KubeHttp:
             yield (json.loads(line) for line in response.iter_lines() if line)
 
 
+class NotNow(AssertionError):
+    """The server is busy, starting or ending: who polls asks again."""
+
+
 def ok(response: httpx.Response) -> Any:
+    if response.status_code == 429 or response.status_code >= 500:
+        raise NotNow(f"{response.status_code}: {response.text}")
     assert response.status_code < 300, response.text
     return response.json()
 

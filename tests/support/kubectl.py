@@ -19,7 +19,7 @@ _KILLED = 128 + 9
 
 @dataclass(frozen=True)
 class Kubectl:
-    """kubectl in one namespace; `run` gives what it printed, and fails with it unless `fails` says so."""
+    """kubectl in one namespace; `run` gives what it printed (with its complaints where it `fails`, as it is to)."""
 
     kubeconfig: Path
     namespace: str
@@ -28,7 +28,7 @@ class Kubectl:
     def run(self, *arguments: str, stdin: str = "", fails: bool = False, timeout: float = 60) -> str:
         done = self._done(arguments, stdin, timeout)
         assert (done.returncode != 0) == fails, _account(arguments, done)
-        return done.stdout + done.stderr
+        return done.stdout + done.stderr if fails else done.stdout
 
     def terminate(self, pod: str, container: str) -> None:
         """Ends a container by its first process. What sends the signal from inside may be killed along with the

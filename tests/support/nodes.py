@@ -15,11 +15,11 @@ class Node:
         assert not check or done.returncode == 0, f"{command}: {done.stderr}"
         return done.stdout
 
-    def kill(self, word: str, pod_uid: str) -> None:
-        """SIGKILL to every process of that pod whose command line has the word."""
-        found = [pid for pid in self.run("pgrep", "-f", word, check=False).split() if self._in_pod(pid, pod_uid)]
-        assert found, f"no process of the pod with {word}"
-        self.run("kill", "-KILL", *found)
+    def kill(self, pod_uid: str, *words: str) -> None:
+        """SIGKILL at once to every process of that pod whose command line has one of the words."""
+        found = {word: self._processes(word, pod_uid) for word in words}
+        assert all(found.values()), f"a word without a process of the pod: {found}"
+        self.run("kill", "-KILL", *(pid for pids in found.values() for pid in pids))
 
     @contextmanager
     def without_kubelet(self) -> Iterator[None]:
@@ -47,6 +47,9 @@ class Node:
             yield
         finally:
             self.run("mv", away, here)
+
+    def _processes(self, word: str, pod_uid: str) -> list[str]:
+        return [pid for pid in self.run("pgrep", "-f", word, check=False).split() if self._in_pod(pid, pod_uid)]
 
     def _in_pod(self, pid: str, pod_uid: str) -> bool:
         """cgroup paths name the pod, with underscores where systemd drives them."""

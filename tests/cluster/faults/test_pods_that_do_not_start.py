@@ -15,6 +15,7 @@ from installed_service import InstalledService
 from kubectl import Kubectl
 from under_test import Model
 from unique import unique
+from waiting import wait_for
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
@@ -33,8 +34,11 @@ def there(kubectl: Kubectl, kind: str, name: str, **fields: Any) -> Iterator[Non
 
 @contextmanager
 def quota(kubectl: Kubectl, **hard: str) -> Iterator[None]:
+    """Admission goes by the quota's status, which its controller fills."""
     limits = {name.replace("__", "/").replace("_", "."): value for name, value in hard.items()}
     with there(kubectl, "ResourceQuota", "tests", spec={"hard": limits}):
+        in_force = lambda: (kubectl.json("resourcequota", "tests").get("status") or {}).get("hard") == limits  # noqa: E731
+        wait_for(in_force, timeout=60, interval=0.2, what="the quota to be in force")
         yield
 
 

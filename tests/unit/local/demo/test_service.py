@@ -97,8 +97,9 @@ import subprocess, sys
 from pathlib import Path
 from dspy_service_local.demo.service import running_service
 with running_service(Path(sys.argv[1]), 0) as url:
-    print(url, flush=True)
-    subprocess.run(["sleep", "600"])
+    kept = subprocess.Popen(["sleep", "600"])
+    print(url, kept.pid, flush=True)
+    kept.wait()
 """
 
 
@@ -106,13 +107,11 @@ with running_service(Path(sys.argv[1]), 0) as url:
 def test_a_killed_demo_leaves_no_service(tmp_path: Path) -> None:
     demo = subprocess.Popen([sys.executable, "-c", KEPT, str(tmp_path)], stdout=subprocess.PIPE, text=True)
     assert demo.stdout is not None
-    assert demo.stdout.readline().startswith("http://127.0.0.1:")
-    below = psutil.Process(demo.pid).children(recursive=True)
-    service = [process for process in below if process.name() != "sleep"]
+    url, kept = demo.stdout.readline().split()
+    assert url.startswith("http://127.0.0.1:")
+    service = [each for each in psutil.Process(demo.pid).children(recursive=True) if each.pid != int(kept)]
     assert service
     demo.kill()
     demo.wait()
-    for process in below:
-        if process not in service:
-            process.kill()
+    os.kill(int(kept), signal.SIGKILL)
     wait_for(lambda: not any(alive(process) for process in service), what="all of the service has ended")
