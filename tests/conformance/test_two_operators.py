@@ -57,7 +57,7 @@ async def _has_job_controller(client: KubeClient, namespace: str) -> bool:
         return bool(((await client.get(JOBS, "probe", namespace)).get("status") or {}).get("conditions"))
 
     try:
-        return await until(answered, timeout=5)
+        return await until(answered, timeout=20)
     except AssertionError:
         return False
     finally:

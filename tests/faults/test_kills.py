@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from killing import kill, kill_container, waiting
+from living import alive
 from payloads import payload
 from scripted_lm import ScriptedServer
 from waiting import wait_for
@@ -124,11 +125,7 @@ def test_sigterm_ends_all_of_it_and_leaves_no_process(model: ScriptedServer, tmp
         job_id = submit(running.http, body(model))
         half_way(running.http, job_id, model, 10)
         processes = running.processes()
-    assert not [process for process in processes if _alive(process)]
+    wait_for(lambda: not any(alive(process) for process in processes), timeout=20, what="all of the service has ended")
     with service(data_dir=tmp_path / "stopped") as again:
         assert ended(again.http, job_id)["status"] == "success"
         told_once_and_in_order(again.http, job_id)
-
-
-def _alive(process: Any) -> bool:
-    return bool(process.is_running() and process.status() != "zombie")

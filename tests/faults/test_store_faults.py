@@ -70,6 +70,7 @@ def read_only(store: Path) -> Iterator[None]:
 
 def test_a_full_store_is_said_and_waited_for(model: ScriptedServer, small_store: Path) -> None:
     with service(data_dir=small_store) as running:
+        model.latency = 0.2
         job_id = submit(running.http, payload(60, model.url, metric_code=CHATTY))
         reached(running.http, job_id, {"running"})
         with full(small_store / STORE):
@@ -114,6 +115,7 @@ def test_a_running_job_says_that_its_store_takes_nothing_until_it_does(
         model.latency = 0.2
         job_id = submit(running.http, payload(60, model.url, metric_code=CHATTY))
         reached(running.http, job_id, {"running"})
+        model.latency = 2.0  # none of it ends before its store is away
         with read_only(small_store / STORE):
             said = wait_for(lambda: _trouble(running, job_id), timeout=60, what="the job to say what its store does")
             assert job(running.http, job_id)["message"] == said

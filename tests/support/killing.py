@@ -4,6 +4,7 @@ import signal
 
 import psutil
 
+from living import command_line, parent
 from waiting import wait_for
 from whole_service import Service
 
@@ -33,19 +34,12 @@ def waiting(service: Service, entry: str) -> psutil.Process:
 
 
 def _is_keepers(process: psutil.Process) -> bool:
-    parent = process.parent()
-    return _name(process).startswith("python") and parent is not None and _name(parent) == "sh"
+    keeper = parent(process)
+    return _name(process).startswith("python") and keeper is not None and _name(keeper) == "sh"
 
 
 def _matching(service: Service, words: tuple[str, ...]) -> list[psutil.Process]:
-    return [process for process in service.processes() if all(word in _command(process) for word in words)]
-
-
-def _command(process: psutil.Process) -> str:
-    try:
-        return " ".join(process.cmdline())
-    except psutil.Error:
-        return ""
+    return [process for process in service.processes() if all(word in command_line(process) for word in words)]
 
 
 def _name(process: psutil.Process) -> str:

@@ -7,8 +7,9 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Set
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import cycle
 from pathlib import Path
 
 import httpx
@@ -55,10 +56,17 @@ def _pss(process: psutil.Process) -> int:
         return 0
 
 
+_FIRST_PORT = 10_000 + os.getpid() % 200 * 100
+_PORTS = cycle(range(_FIRST_PORT, _FIRST_PORT + 100))
+"""Of this test process, and below those that the kernel hands out itself: what is to listen binds seconds later."""
+
+
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    for port in _PORTS:
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("unreachable: the ports go round")
 
 
 @contextmanager

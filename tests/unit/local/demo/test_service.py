@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from dspy_service_local.demo.service import ServiceDidNotStart, running_service
+from living import alive
 from waiting import wait_for
 
 GOOD = """
@@ -27,14 +28,6 @@ open(sys.argv[2] + "/wrote", "w").close()
 time.sleep(600)
 """
 BAD = "import sys; print('port 8000 is taken'); sys.exit(1)"
-
-
-def alive(process: psutil.Process) -> bool:
-    """An orphan that has ended stays a zombie until the machine's first process looks."""
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 def descendants() -> set[int]:

@@ -147,13 +147,15 @@ async def test_the_deadline_of_a_pod(host: Host) -> None:
 async def test_ended_pods_leave_no_process_and_no_volume(host: Host) -> None:
     escape = """
 import os, time
+told, tells = os.pipe()
 if os.fork() == 0:
     os.setsid()
     if os.fork() == 0:
         print('escaped', os.getpid(), flush=True)
+        os.write(tells, b'1')
         time.sleep(300)
     os._exit(0)
-time.sleep(0.3)
+os.read(told, 1)
 """
     marker = f"marker-{id(host)}"
     name = host.run_pod(containers=[script(escape, args=[marker])], volumes=SHARED)

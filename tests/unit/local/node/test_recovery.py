@@ -126,7 +126,7 @@ def test_no_process_outlives_its_node(launcher: str, tmp_path: Path) -> None:
     with subprocess.Popen(command, stdout=subprocess.PIPE) as node:
         assert node.stdout is not None
         assert node.stdout.readline() == b"up\n"
-        assert len(with_marker(marker, node.pid)) >= 6
+        wait_for(lambda: len(with_marker(marker, node.pid)) >= 6)
         node.send_signal(signal.SIGKILL)
     wait_for(lambda: not with_marker(marker, node.pid))
 

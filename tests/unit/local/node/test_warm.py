@@ -13,6 +13,7 @@ import pytest
 
 import warm_probe
 from dspy_service_core.kube.resources import PODS, SECRETS
+from dspy_service_local.node import warm_process
 from dspy_service_local.node.context import Folders
 from dspy_service_local.node.sandboxed_process import SandboxLauncher
 from dspy_service_local.node.warm import WarmLauncher
@@ -33,7 +34,8 @@ VOLUMES = [
 
 
 @pytest.fixture
-async def warm(tmp_path: Path) -> AsyncIterator[WarmLauncher]:
+async def warm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[WarmLauncher]:
+    monkeypatch.setattr(warm_process, "FORK_SECONDS", 60.0)  # on a busy machine a start that is late becomes a cold one
     cold = launchers(tmp_path, [SUPPORT]).get("sandbox")
     if not isinstance(cold, SandboxLauncher):
         pytest.skip("bubblewrap does not work here")
@@ -184,7 +186,10 @@ async def test_a_container_outlives_the_process_that_forked_it(host: Host, warm:
     await until(lambda: _async(not keeper.is_running()))
 
 
-async def test_a_process_that_hangs_is_replaced_and_the_container_starts_cold(host: Host, warm: WarmLauncher) -> None:
+async def test_a_process_that_hangs_is_replaced_and_the_container_starts_cold(
+    host: Host, warm: WarmLauncher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(warm_process, "FORK_SECONDS", 2.0)
     running, old = await sleeping(host), psutil.Process(warm.waiting["env"])
     old.suspend()
     name = host.run_pod(containers=[probe()], volumes=VOLUMES)

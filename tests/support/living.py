@@ -1,0 +1,32 @@
+"""Looks at processes that may end meanwhile: what has ended is not alive, and has no command line."""
+
+import psutil
+
+
+def alive(process: psutil.Process) -> bool:
+    """An orphan that has ended stays a zombie until the machine's first process looks."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
+def command_line(process: psutil.Process) -> str:
+    try:
+        return " ".join(process.cmdline())
+    except psutil.Error:
+        return ""
+
+
+def variables(process: psutil.Process) -> dict[str, str]:
+    try:
+        return process.environ()
+    except psutil.Error:
+        return {}
+
+
+def parent(process: psutil.Process) -> psutil.Process | None:
+    try:
+        return process.parent()
+    except psutil.Error:
+        return None
