@@ -64,7 +64,7 @@ def test_get_prints_our_columns(kubectl: Kubectl) -> None:
     assert row.split()[:2] == ["a", "3"]
     wide = kubectl.run("get", "widgets", "-o", "wide").splitlines()[0]
     assert wide.split() == ["NAME", "SIZE", "READY", "NOTE", "AGE"]
-    assert "No resources found" in kubectl.run("get", "wdg", "-l", "team=y")
+    assert kubectl.run("get", "wdg", "-l", "team=y") == "", "no table, not even its header"
     assert kubectl.run("get", "wdg", "-o", "name").strip() == "widget.testing.dspy-service.io/a"
 
 
