@@ -73,9 +73,15 @@ with running_service(Path(sys.argv[1]), 0, (sys.executable, "-c", sys.argv[2])):
 """
 
 
+def _heeds_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupted_demo_leaves_no_process(tmp_path: Path, number: signal.Signals) -> None:
-    demo = subprocess.Popen([sys.executable, "-c", DEMO, str(tmp_path), GOOD], stdout=subprocess.PIPE, text=True)
+    arguments = [sys.executable, "-c", DEMO, str(tmp_path), GOOD]
+    # A shell ignores SIGINT for what it starts in the background, and all below inherits that: not so the demo here.
+    demo = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True, preexec_fn=_heeds_interrupts)
     assert demo.stdout is not None
     assert demo.stdout.readline() == "up\n"
     below = psutil.Process(demo.pid).children(recursive=True)
