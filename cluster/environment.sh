@@ -81,4 +81,11 @@ install_packages() {
         "${missing[@]}"; } >"$CACHE/apt.log" 2>&1 || cannot "apt could not install ${missing[*]}: $CACHE/apt.log"
 }
 
+# Not `eval "$(cluster/docker env)"`, which hides a failure.
+use_docker() {
+    local environment
+    environment=$("$PROJECT/cluster/docker" env)
+    eval "$environment"
+}
+
 mkdir -p "$CACHE" "$TOOLS"
