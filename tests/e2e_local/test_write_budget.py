@@ -33,8 +33,8 @@ def _writes(ports: tuple[int, int]) -> Counter[tuple[str, str]]:
 
 
 def test_a_job_takes_no_more_writes_than_its_budget(model: Model) -> None:
-    """With a key in its body, so that it has a Secret: the dearest of the normal jobs. One after another, and the
-    cheapest counts: on a busy machine one writes again after a conflict, or tells of a phase that is usually too short.
+    """With a key in its body, so that it has a Secret: the dearest of the normal jobs. One after another,
+    because jobs that come at once keep each other's phases long enough to be told.
     """
     ports = free_port(), free_port()
     names = ("DSPY_SERVICE_API_METRICS_PORT", "DSPY_SERVICE_OPERATOR_METRICS_PORT")
@@ -51,7 +51,7 @@ def test_a_job_takes_no_more_writes_than_its_budget(model: Model) -> None:
     for cost in costs:
         assert cost["create", "optimizationjobs"] == cost["create", "jobs"] == cost["create", "secrets"] == 1
         assert 3 <= cost.pop(("create", "events")) <= MOST_EVENTS
-    assert min(cost.total() for cost in costs) <= MOST_WRITES, costs
+    assert sum(cost.total() for cost in costs) <= MOST_WRITES * len(costs), costs
     assert jobs[0] not in told
 
 

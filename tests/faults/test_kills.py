@@ -61,7 +61,7 @@ def test_the_service_dies(model: ScriptedServer, tmp_path: Path, undisturbed: in
         job_id = submit(first.http, body(model))
         half_way(first.http, job_id, model, int(undisturbed * share))
         first.process.kill()
-        wait_for(lambda: not first.process.is_running() or first.process.status() == "zombie")
+        wait_for(lambda: not alive(first.process))
     with service(data_dir=folder) as second:
         assert ended(second.http, job_id)["status"] == "success", job(second.http, job_id)["message"]
         told_once_and_in_order(second.http, job_id)

@@ -126,7 +126,8 @@ def test_ten_million_lines_end_with_the_right_result_and_a_marker(running: Servi
     job_id = submit(running.http, body(model, flood))
 
     def over() -> bool:
-        return job(running.http, job_id, "/summary")["status"] in ("success", "failed")
+        answer = running.http.get(f"/jobs/{job_id}/summary", timeout=5)  # httpx's default: who asks gives up then
+        return answer.raise_for_status().json()["status"] in ("success", "failed")
 
     wait_for(over, timeout=200, interval=0.1, what="the flood to end")
     answer = job(running.http, job_id)

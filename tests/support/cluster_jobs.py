@@ -46,8 +46,8 @@ def metric(code: str) -> Mapping[str, str]:
     return {"code": f"def metric(gold, pred, trace=None):\n{body}    return gold.team == pred.team\n"}
 
 
-def answered(look: Callable[[], T]) -> Callable[[], T | None]:
-    """A look that gets no answer of the API server saw nothing."""
+def awaited(look: Callable[[], T | None], timeout: float, what: str) -> T:
+    """`wait_for` on the API server: a look that gets no answer saw nothing."""
 
     def looked() -> T | None:
         try:
@@ -55,7 +55,9 @@ def answered(look: Callable[[], T]) -> Callable[[], T | None]:
         except (httpx.TransportError, NotNow):
             return None
 
-    return looked
+    found = wait_for(looked, timeout=timeout, interval=0.2, what=what)
+    assert found is not None
+    return found
 
 
 @dataclass(frozen=True)
@@ -104,11 +106,7 @@ class ClusterJobs:
             waiting = [c for c in status.get("conditions") or () if c["type"] in ("Queued", "Started")]
             return status["message"] if reason in {c["reason"] for c in waiting} else ""
 
-        told = wait_for(
-            answered(said), timeout=timeout, interval=0.2, what=f"{name} to say {reason}: {self.status(name)}"
-        )
-        assert told is not None
-        return told
+        return awaited(said, timeout, f"{name} to say {reason}: {self.status(name)}")
 
     def ended(self, name: str, timeout: float = 240) -> Object:
         """The last status."""
@@ -117,9 +115,7 @@ class ClusterJobs:
             status = self.status(name)
             return status if status.get("phase") in ENDS else None
 
-        found = wait_for(answered(end), timeout=timeout, interval=0.3, what=f"{name} to end")
-        assert found is not None
-        return found
+        return awaited(end, timeout, f"{name} to end")
 
     def runs(self, name: str, attempt: int = 1, timeout: float = 120) -> Object:
         """The pod of that attempt once its preflight has passed, and the operator has taken note of it."""
@@ -134,9 +130,7 @@ class ClusterJobs:
                 return None
             return next((p for p in self.pods(name) if p["metadata"]["uid"] == recorded["podUID"]), None)
 
-        found = wait_for(answered(pod), timeout=timeout, interval=0.2, what=f"attempt {attempt} of {name} to run")
-        assert found is not None
-        return found
+        return awaited(pod, timeout, f"attempt {attempt} of {name} to run")
 
     def undisturbed_calls(self, model: Model, *calls: int) -> int:
         """Model calls that `spread` jobs of so many make together when nothing happens to them."""

@@ -4,7 +4,7 @@ import signal
 
 import psutil
 
-from living import command_line, parent
+from living import command_line, name, parent
 from waiting import wait_for
 from whole_service import Service
 
@@ -19,8 +19,9 @@ def kill(service: Service, *words: str) -> None:
 
 def kill_container(service: Service, command: str) -> None:
     """SIGKILL to the process that the container's command is, started for it or forked from a warm one."""
-    name = command[:_LONGEST_NAME]
-    found = wait_for(lambda: [p for p in service.processes() if _name(p) == name], timeout=30, what=command)
+    found = wait_for(
+        lambda: [p for p in service.processes() if name(p) == command[:_LONGEST_NAME]], timeout=30, what=command
+    )
     found[-1].send_signal(signal.SIGKILL)
 
 
@@ -35,15 +36,8 @@ def waiting(service: Service, entry: str) -> psutil.Process:
 
 def _is_keepers(process: psutil.Process) -> bool:
     keeper = parent(process)
-    return _name(process).startswith("python") and keeper is not None and _name(keeper) == "sh"
+    return name(process).startswith("python") and keeper is not None and name(keeper) == "sh"
 
 
 def _matching(service: Service, words: tuple[str, ...]) -> list[psutil.Process]:
     return [process for process in service.processes() if all(word in command_line(process) for word in words)]
-
-
-def _name(process: psutil.Process) -> str:
-    try:
-        return process.name()
-    except psutil.Error:
-        return ""

@@ -62,11 +62,14 @@ _PORTS = cycle(range(_FIRST_PORT, _FIRST_PORT + 100))
 
 
 def free_port() -> int:
-    for port in _PORTS:
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
-    raise AssertionError("unreachable: the ports go round")
+    return next(filter(_bindable, _PORTS))
+
+
+def _bindable(port: int) -> bool:
+    with socket.socket() as probe, suppress(OSError):
+        probe.bind(("127.0.0.1", port))
+        return True
+    return False
 
 
 @contextmanager

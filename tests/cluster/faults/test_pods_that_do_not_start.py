@@ -36,8 +36,11 @@ def there(kubectl: Kubectl, kind: str, name: str, **fields: Any) -> Iterator[Non
 def quota(kubectl: Kubectl, **hard: str) -> Iterator[None]:
     """Admission goes by the quota's status, which its controller fills."""
     limits = {name.replace("__", "/").replace("_", "."): value for name, value in hard.items()}
+
+    def in_force() -> bool:
+        return (kubectl.json("resourcequota", "tests").get("status") or {}).get("hard") == limits
+
     with there(kubectl, "ResourceQuota", "tests", spec={"hard": limits}):
-        in_force = lambda: (kubectl.json("resourcequota", "tests").get("status") or {}).get("hard") == limits  # noqa: E731
         wait_for(in_force, timeout=60, interval=0.2, what="the quota to be in force")
         yield
 

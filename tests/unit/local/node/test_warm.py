@@ -17,6 +17,7 @@ from dspy_service_local.node import warm_process
 from dspy_service_local.node.context import Folders
 from dspy_service_local.node.sandboxed_process import SandboxLauncher
 from dspy_service_local.node.warm import WarmLauncher
+from living import alive
 from node_host import BASE_ENV, Host, launchers, node_host
 from waiting import until
 
@@ -220,7 +221,7 @@ async def sleeping(host: Host) -> str:
 
 async def replaced(warm: WarmLauncher, old: psutil.Process) -> None:
     await until(lambda: _async(warm.waiting.get("env", old.pid) != old.pid))
-    assert not old.is_running() or old.status() == psutil.STATUS_ZOMBIE
+    assert not alive(old)
 
 
 async def _async(value: bool) -> bool:
