@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from cluster_jobs import ClusterJobs, spread
+from cluster_jobs import ClusterJobs, awaited, spread
 from dspy_service_core import names
 from installed_service import InstalledService
 from kubectl import Kubectl
@@ -76,10 +76,14 @@ def hopeless(jobs: ClusterJobs, model: Model) -> Iterator[dict[str, str]]:
 def test_no_node_has_room(jobs: ClusterJobs, hopeless: dict[str, str]) -> None:
     name = hopeless["no node has room"]
     assert "Insufficient cpu" in jobs.says(name, "Unschedulable")
-    assert any(event["reason"] == "Unschedulable" for event in jobs.events(name))
     ended = jobs.ended(name)
     assert ended["phase"] == "Failed"
     assert "Insufficient cpu" in ended["message"]
+    awaited(lambda: told(jobs, name, "Unschedulable"), timeout=30, what="the Event of it")  # they follow the status
+
+
+def told(jobs: ClusterJobs, name: str, reason: str) -> bool:
+    return any(event["reason"] == reason for event in jobs.events(name))
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from cluster_jobs import ClusterJobs, spread
+from cluster_jobs import ClusterJobs, awaited, spread
 from installed_service import NAME_LABEL, InstalledService
 from kubectl import Kubectl
 from model_pod import NAMESPACE as MODELS
@@ -36,6 +36,11 @@ def endpoint(pod: dict[str, Any]) -> Endpoint:
     return Endpoint(pod["status"]["podIP"], metadata["namespace"], metadata.get("labels") or {}, named)
 
 
+def placed(jobs: ClusterJobs, name: str) -> dict[str, Any] | None:
+    """Its pod once it has an address, of which the kubelet may tell later than the runner of the job's end."""
+    return next((pod for pod in jobs.pods(name) if pod["status"].get("podIP")), None)
+
+
 @pytest.fixture(scope="module")
 def policies(kubectl: Kubectl) -> list[dict[str, Any]]:
     found = kubectl.json("networkpolicies")["items"]
@@ -47,7 +52,7 @@ def policies(kubectl: Kubectl) -> list[dict[str, Any]]:
 def job(jobs: ClusterJobs, model: Model) -> Any:
     name = jobs.create(spread(model, 40))
     jobs.ended(name)
-    yield endpoint(jobs.pods(name)[0])
+    yield endpoint(awaited(lambda: placed(jobs, name), timeout=60, what="the kubelet to tell of the job's pod"))
     jobs.remove(name)
 
 
