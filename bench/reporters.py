@@ -1,14 +1,15 @@
 """Many reporters as processes, each with news all the time: how many patches a second reach the API server.
 
-    PYTHONPATH=tests/support:bench python bench/reporters.py [--kubeconfig PATH] [--count N] [--seconds S]
+    PYTHONPATH=tests/support:bench python bench/reporters.py --kubeconfig PATH [--count N] [--seconds S]
 
-On the cluster of the kubeconfig, in a namespace of its own; without one on an embedded API server. Needs the CRD there.
+On the cluster of the kubeconfig (`make control-plane` will do), in a namespace of its own. Needs the CRD there.
 The interval between two patches is what the operator gives to pods at that concurrency.
 """
 
 import argparse
 import asyncio
 import base64
+import itertools
 import json
 import os
 import secrets
@@ -16,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,7 +34,6 @@ from dspy_service_core.kube.errors import KubeError
 from dspy_service_core.kube.protocol import KubeClient
 from dspy_service_core.kube.resources import NAMESPACES, OPTIMIZATION_JOBS
 from dspy_service_operator.settings import OperatorSettings
-from embedded_cluster import cluster_in_thread
 from kube_http import KubeHttp
 from operator_objects import make_raw
 from waiting import until
@@ -112,10 +112,10 @@ def _news(pods: list[Pod]) -> Iterator[None]:
     over = threading.Event()
 
     def write() -> None:
-        number = 0
-        while not over.wait(_NEWS_SECONDS):
-            number += 1
-            for pod in pods:
+        for number in itertools.count(1):
+            for pod in pods:  # one after another, as optimizers that know nothing of each other
+                if over.wait(_NEWS_SECONDS / len(pods)):
+                    return
                 pod.tell(number)
 
     writer = threading.Thread(target=write)
@@ -135,22 +135,22 @@ async def _all_report(client: KubeClient, namespace: str, count: int) -> bool:
     return sum("progress" in (raw["status"].get("run") or {}) for raw in found) == count
 
 
-async def _count(client: KubeClient, namespace: str, seconds: float) -> list[int]:
-    """Changes of resources in each second, as a watch tells them."""
+async def _count(client: KubeClient, namespace: str, seconds: int) -> list[int]:
+    """Patches in each whole second by the API server's own clock, which it writes into what was changed: a watch on a
+    busy machine may tell of them later, and of many at once."""
     version = (await client.list(OPTIMIZATION_JOBS, namespace, limit=1)).resource_version
-    counted, began = [0] * int(seconds), time.monotonic()
-    watch = client.watch(OPTIMIZATION_JOBS, namespace, resource_version=version, timeout_seconds=int(seconds) + 5)
+    counted: Counter[str] = Counter()
+    watch = client.watch(OPTIMIZATION_JOBS, namespace, resource_version=version, timeout_seconds=seconds + 20)
     async for event in watch:
-        second = int(time.monotonic() - began)
-        if second >= seconds:
-            break
-        counted[second] += event.type == "MODIFIED"
-    if (lasted := time.monotonic() - began) < seconds:  # as it does soon after the CRD was made
-        raise SystemExit(f"the API server ended the watch after {lasted:.0f} s: nothing was counted, try again")
-    return counted
+        if event.type == "MODIFIED":
+            counted[max(entry["time"] for entry in event.object["metadata"]["managedFields"])] += 1
+        if len(counted) == seconds + 2:  # the first is not whole, and the last has just begun
+            return [counted[second] for second in sorted(counted)][1:-1]
+    # as it does soon after the CRD was made
+    raise SystemExit(f"the API server ended the watch after {len(counted)} s: nothing was counted, try again")
 
 
-async def measure(kubeconfig: Path, folder: Path, count: int, seconds: float) -> list[Figure]:
+async def measure(kubeconfig: Path, folder: Path, count: int, seconds: int) -> list[Figure]:
     interval = OperatorSettings(concurrency=count).progress_interval
     client, namespace = HttpKubeClient(from_kubeconfig(kubeconfig)), f"reporters-{secrets.token_hex(4)}"
     await client.create(NAMESPACES, {"metadata": {"name": namespace}})
@@ -181,20 +181,15 @@ async def measure(kubeconfig: Path, folder: Path, count: int, seconds: float) ->
 
 def main(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--kubeconfig", type=Path)
+    parser.add_argument("--kubeconfig", type=Path, required=True)
     parser.add_argument("--count", type=int, default=200)
-    parser.add_argument("--seconds", type=float, default=30)
+    parser.add_argument("--seconds", type=int, default=30)
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
-        if options.kubeconfig:
-            report(options.kubeconfig, Path(folder), options.count, options.seconds)
-            return
-        with cluster_in_thread(Path(folder) / "cluster") as running:
-            report(running.kubeconfig, Path(folder) / "pods", options.count, options.seconds)
+        report(options.kubeconfig, Path(folder), options.count, options.seconds)
 
 
-def report(kubeconfig: Path, folder: Path, count: int, seconds: float) -> None:
-    folder.mkdir(exist_ok=True)
+def report(kubeconfig: Path, folder: Path, count: int, seconds: int) -> None:
     for figure in asyncio.run(measure(kubeconfig, folder, count, seconds)):
         print(f"{figure.what:<24} {figure.measured:>16}   {figure.against:<24} {figure.verdict}")
 

@@ -191,7 +191,10 @@ class OperatorSettings(BaseSettings):
         default=2, gt=0, description="Least pause between two progress reports of a job."
     )
     progress_reports_per_second: float = Field(
-        default=100, gt=0, description="All running jobs together report at most so often, by waiting longer each."
+        default=70,
+        gt=0,
+        description="All running jobs together report at most so often in the mean, by waiting longer each; in a "
+        "single second somewhat more.",
     )
     flush_interval_seconds: float = Field(
         default=5, gt=0, description="Logs, events and answered model calls reach the store at least so often."

@@ -8,6 +8,9 @@ LONGEST_LOOK = 0.2
 QUIET_SHARE = 0.1
 FIRST_PATCH_AFTER = 0.5
 """A short run's first stage change comes sooner and makes this patch needless."""
+LONGEST_STRETCH = 1.2
+"""Of the progress interval, anew for each patch: what brought many reporters into step (an API server that was away,
+a busy node) would keep them in it."""
 
 
 @dataclass(slots=True)
@@ -62,6 +65,7 @@ class Timetable:
     urgent: bool = False
     last_flush: float = field(init=False)
     last_patch: float = field(init=False)
+    _stretch: float = field(init=False, default=1.0)
 
     def __post_init__(self) -> None:
         self.last_flush = self.started
@@ -70,14 +74,15 @@ class Timetable:
     def patch_due(self, now: float) -> bool:
         if self.urgent:
             return True
-        interval = self.progress_interval if self.changed else max(self.progress_interval, self.heartbeat_interval)
-        return now - self.last_patch >= interval
+        progress = self.progress_interval * self._stretch
+        return now - self.last_patch >= (progress if self.changed else max(progress, self.heartbeat_interval))
 
     def flush_due(self, now: float) -> bool:
         return now - self.last_flush >= self.flush_interval
 
     def patched(self, now: float) -> None:
         self.last_patch = now
+        self._stretch = random.uniform(1.0, LONGEST_STRETCH)
         self.changed = self.urgent = False
 
     def flushed(self, now: float) -> None:

@@ -1,6 +1,13 @@
 import pytest
 
-from dspy_service_runner.reporter.timetable import LONGEST_LOOK, SHORTEST_LOOK, Backoff, Looks, Timetable
+from dspy_service_runner.reporter.timetable import (
+    LONGEST_LOOK,
+    LONGEST_STRETCH,
+    SHORTEST_LOOK,
+    Backoff,
+    Looks,
+    Timetable,
+)
 
 
 def make(progress: float = 2, heartbeat: float = 10) -> Timetable:
@@ -15,7 +22,7 @@ def make(progress: float = 2, heartbeat: float = 10) -> Timetable:
         (False, False, 9.9, False),
         (False, False, 10, True),
         (True, False, 1.9, False),
-        (True, False, 2, True),
+        (True, False, 2 * LONGEST_STRETCH, True),
         (False, True, 0, True),
     ],
 )
@@ -32,7 +39,7 @@ def test_nothing_but_what_is_urgent_is_sooner_than_the_interval(changed: bool) -
     timetable.patched(100)
     timetable.changed = changed
     assert not timetable.patch_due(159)
-    assert timetable.patch_due(160)
+    assert timetable.patch_due(100 + 60 * LONGEST_STRETCH)
     timetable.urgent = True
     assert timetable.patch_due(101)
 
@@ -41,6 +48,16 @@ def test_the_first_patch_is_soon_but_not_at_once() -> None:
     timetable = Timetable(60, 5, 100, started=100)
     assert not timetable.patch_due(100.4)
     assert timetable.patch_due(100.5)
+
+
+def test_reporters_that_are_in_step_do_not_stay_so() -> None:
+    """All of them are due in one moment after an outage; the next time spreads over the stretch."""
+    timetables = [make(progress=60) for _ in range(200)]
+    for timetable in timetables:
+        timetable.changed = True
+    middle = 60 * (1 + LONGEST_STRETCH) / 2
+    due = sum(timetable.patch_due(100 + middle) for timetable in timetables)
+    assert 40 < due < 160, "200 tosses of a coin, and eight standard deviations"
 
 
 def test_flushes() -> None:
