@@ -3,7 +3,6 @@
 from base64 import b64encode
 from typing import Any
 
-import httpx
 import orjson
 import pytest
 
@@ -38,13 +37,13 @@ def test_a_user_part_reaches_the_model_as_basic_authorization(running: Service, 
 def test_other_hosts_are_refused_to_clients_and_to_kubectl_alike(model: ScriptedServer) -> None:
     with service(env={"DSPY_SERVICE_ALLOWED_BASE_URL_HOSTS": "127.0.0.1, *.example.org"}) as running:
         foreign = payload(12, model.url, model_config={"name": "openai/scripted", "base_url": ELSEWHERE})
-        refused = httpx.post(f"{running.url}/run", content=foreign)
+        refused = running.http.post("/run", content=foreign)
         assert (refused.status_code, refused.json()["detail"]) == (
             400,
             f"model_config.base_url: this service asks no models at '{ELSEWHERE}'. "
             "Allowed hosts: 127.0.0.1, *.example.org.",
         )
-        assert httpx.get(f"{running.url}/jobs").json()["jobs"] == []
+        assert running.http.get("/jobs").json()["jobs"] == []
         status = _made_with_kubectl(running, {"default": {"name": "openai/scripted", "baseUrl": ELSEWHERE}})
         assert status["phase"] == "Failed"
         assert "spec.models.default.baseUrl: this service asks no models at" in status["message"]

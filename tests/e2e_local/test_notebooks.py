@@ -42,7 +42,10 @@ def humble_model() -> Iterator[str]:
 
 @pytest.fixture
 def guide(tmp_path: Path) -> Path:
-    """A copy to be written to, with the examples beside it."""
+    """A copy to be written to, with the examples beside it. Its kernels listen on sockets in the file system: jupyter
+    picks ports that are free and binds them seconds later, and here are others who do the same.
+    """
+    (tmp_path / "jupyter_config.json").write_text('{"KernelManager": {"transport": "ipc"}}')
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     folder = tmp_path / "usage_guide"
     folder.mkdir()
@@ -55,6 +58,7 @@ def execute(python: Path, notebook: Path, **env: str) -> "subprocess.CompletedPr
     command = [str(python.parent / "jupyter"), "execute", "--inplace", notebook.name]
     known = {name: value for name, value in os.environ.items() if not name.startswith("DSPY_SERVICE_")}
     known |= {"PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}", "JUPYTER_PLATFORM_DIRS": "1"}
+    known |= {"JUPYTER_CONFIG_DIR": str(notebook.parent.parent)}
     return subprocess.run(command, cwd=notebook.parent, env=known | env, capture_output=True, text=True, timeout=300)
 
 

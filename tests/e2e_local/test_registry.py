@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import httpx
 import pytest
 
 from payloads import payload
@@ -27,7 +26,7 @@ def test_an_alias_of_the_operator_s_runs_with_its_defaults_and_a_job_s_own(
     registry.write_text(REGISTRY)
     ours = {"module_name": "stepwise", "optimizer_name": "two-labels"}
     with service(env={"DSPY_SERVICE_REGISTRY": str(registry)}) as running:
-        assert "two-labels" in httpx.get(f"{running.url}/health").json()["registered_assets"]["optimizers"]
+        assert "two-labels" in running.http.get("/health").json()["registered_assets"]["optimizers"]
         bodies = [payload(12, model.url, **ours, optimizer_kwargs=kwargs) for kwargs in ({}, {"k": 3})]
         answers = [ended(running.http, job_id) for job_id in [submit(running.http, body) for body in bodies]]
 

@@ -16,7 +16,7 @@ from payloads import payload
 from scripted_lm import ScriptedServer
 from waiting import wait_for
 from whole_jobs import ended, reached, submit
-from whole_service import Service, free_port, service
+from whole_service import STOP_SECONDS, Service, free_port, service
 
 pytestmark = pytest.mark.e2e
 
@@ -70,8 +70,8 @@ def test_settings_out_of_range_are_named(tmp_path: Path, option: str, value: str
 
 def test_a_token_is_asked_for_once_it_is_set(tmp_path: Path) -> None:
     with service("--token", "secret", data_dir=tmp_path) as guarded:
-        assert httpx.get(f"{guarded.url}/jobs").status_code == 401
-        assert httpx.get(f"{guarded.url}/jobs", headers={"Authorization": "Bearer secret"}).status_code == 200
+        assert guarded.http.get("/jobs").status_code == 401
+        assert guarded.http.get("/jobs", headers={"Authorization": "Bearer secret"}).status_code == 200
 
 
 @pytest.mark.parametrize("headers", [{"Host": "example.org"}, {"Origin": "https://example.org"}])
@@ -106,10 +106,16 @@ def test_the_services_keys_are_in_a_secret_and_nowhere_else(tmp_path: Path, mode
         )
         for process in keyed.processes():
             if process.pid != keyed.process.pid:
-                assert "OPENAI_API_KEY" not in variables(process)
+                assert "OPENAI_API_KEY" not in own_variables(process, keyed)
             assert CANARY not in command_line(process)
     holders = [f.relative_to(tmp_path) for f in files_below(tmp_path) if CANARY.encode() in content(f)]
     assert not [f for f in holders if not f.name.startswith("cluster.db")]
+
+
+def own_variables(process: psutil.Process, running: Service) -> dict[str, str]:
+    """Until its exec a child is `up` itself still, by its command line and its environment."""
+    wait_for(lambda: command_line(process) != command_line(running.process), what="the child's own command")
+    return variables(process)
 
 
 @pytest.mark.parametrize("sandbox", ["auto", "off"])
@@ -119,7 +125,7 @@ def test_sigterm_ends_everything_within_ten_seconds(tmp_path: Path, model: Scrip
         reached(stopped.http, job_id, {"running"})
         processes = stopped.processes()
         stopped.process.terminate()
-        wait_for(lambda: not any(map(alive, processes)), timeout=10)
+        wait_for(lambda: not any(map(alive, processes)), timeout=STOP_SECONDS)
 
 
 @pytest.mark.parametrize("sandbox", ["auto", "off"])

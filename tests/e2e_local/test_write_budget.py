@@ -24,7 +24,7 @@ _READS = frozenset({"get", "list", "watch"})
 def _writes(ports: tuple[int, int]) -> Counter[tuple[str, str]]:
     counted: Counter[tuple[str, str]] = Counter()
     for port in ports:
-        page = httpx.get(f"http://127.0.0.1:{port}/metrics").text
+        page = httpx.get(f"http://127.0.0.1:{port}/metrics", timeout=30).text
         for family in text_string_to_metric_families(page):
             for sample in family.samples:
                 if sample.name == "dspy_service_kube_requests_total" and sample.labels["verb"] not in _READS:
@@ -47,11 +47,13 @@ def test_a_job_takes_no_more_writes_than_its_budget(model: Model) -> None:
             jobs.append(submit(running.http, payload(30, model.url)))
             assert ended(running.http, jobs[-1])["status"] == "success"
             costs.append(_settled(ports) - before)
-        told = httpx.get(f"http://127.0.0.1:{ports[0]}/metrics").text
+        told = httpx.get(f"http://127.0.0.1:{ports[0]}/metrics", timeout=30).text
     for cost in costs:
         assert cost["create", "optimizationjobs"] == cost["create", "jobs"] == cost["create", "secrets"] == 1
         assert 3 <= cost.pop(("create", "events")) <= MOST_EVENTS
-    assert sum(cost.total() for cost in costs) <= MOST_WRITES * len(costs), costs
+    *others, dearest = sorted(cost.total() for cost in costs)
+    assert max(others) <= MOST_WRITES, costs
+    assert dearest <= MOST_WRITES + 1, "a conflict with the reporter's patch is written again, and counted twice"
     assert jobs[0] not in told
 
 

@@ -49,19 +49,23 @@ def told_once_and_in_order(http: httpx.Client, job_id: str) -> None:
     assert 1 <= len(baselines) <= 2, "at most once an attempt"
 
 
-def half_way(http: httpx.Client, job_id: str, model: ScriptedServer, calls: int) -> None:
+def half_way(http: httpx.Client, model: ScriptedServer, calls: int) -> str:
+    """A job that has its answers to so many calls, and waits for the next ones until they are released."""
+    model.hold_from(calls + 1)
+    job_id = submit(http, body(model))
     reached(http, job_id, {"running"})
     wait_for(lambda: model.stats.calls >= calls, timeout=60, what=f"{calls} model calls")
+    return job_id
 
 
 @pytest.mark.parametrize("share", [0.05, 0.4, 0.9])
 def test_the_service_dies(model: ScriptedServer, tmp_path: Path, undisturbed: int, share: float) -> None:
     folder = tmp_path / "killed"
     with service(data_dir=folder) as first:
-        job_id = submit(first.http, body(model))
-        half_way(first.http, job_id, model, int(undisturbed * share))
+        job_id = half_way(first.http, model, int(undisturbed * share))
         first.process.kill()
         wait_for(lambda: not alive(first.process))
+    model.release()
     with service(data_dir=folder) as second:
         assert ended(second.http, job_id)["status"] == "success", job(second.http, job_id)["message"]
         told_once_and_in_order(second.http, job_id)
@@ -74,9 +78,9 @@ def test_a_part_of_the_pod_dies(model: ScriptedServer, tmp_path: Path, undisturb
     with service("--prewarmed", "1" if start == "warm" else "0", data_dir=tmp_path / "killed") as running:
         if start == "warm":
             waiting(running, f"{part}.main")
-        job_id = submit(running.http, body(model))
-        half_way(running.http, job_id, model, undisturbed // 2)
+        job_id = half_way(running.http, model, undisturbed // 2)
         kill_container(running, f"dspy-service-{part}")
+        model.release()
         answer = ended(running.http, job_id)
         assert answer["status"] == "success", answer["message"]
         told_once_and_in_order(running.http, job_id)
@@ -89,9 +93,9 @@ def test_the_process_dies_that_forked_a_part_of_the_pod(
 ) -> None:
     with service(data_dir=tmp_path / "killed") as running:
         forked_by = waiting(running, f"{part}.main")
-        job_id = submit(running.http, body(model))
-        half_way(running.http, job_id, model, undisturbed // 2)
+        job_id = half_way(running.http, model, undisturbed // 2)
         forked_by.kill()
+        model.release()
         assert ended(running.http, job_id)["status"] == "success"
         told_once_and_in_order(running.http, job_id)
         assert waiting(running, f"{part}.main") != forked_by
@@ -102,9 +106,9 @@ def test_the_process_dies_that_forked_a_part_of_the_pod(
 @pytest.mark.parametrize("part", ["api", "operator"])
 def test_the_api_or_the_operator_dies(model: ScriptedServer, tmp_path: Path, part: str) -> None:
     with service(data_dir=tmp_path / "killed") as running:
-        job_id = submit(running.http, body(model))
-        half_way(running.http, job_id, model, 10)
+        job_id = half_way(running.http, model, 10)
         kill(running, f"dspy-service-{part}")
+        model.release()
         assert ended(running.http, job_id)["status"] == "success"
         told_once_and_in_order(running.http, job_id)
 
@@ -122,10 +126,10 @@ def test_an_optimizer_that_always_dies_is_given_up(model: ScriptedServer, tmp_pa
 
 def test_sigterm_ends_all_of_it_and_leaves_no_process(model: ScriptedServer, tmp_path: Path) -> None:
     with service(data_dir=tmp_path / "stopped") as running:
-        job_id = submit(running.http, body(model))
-        half_way(running.http, job_id, model, 10)
+        job_id = half_way(running.http, model, 10)
         processes = running.processes()
     wait_for(lambda: not any(alive(process) for process in processes), timeout=20, what="all of the service has ended")
+    model.release()
     with service(data_dir=tmp_path / "stopped") as again:
         assert ended(again.http, job_id)["status"] == "success"
         told_once_and_in_order(again.http, job_id)

@@ -138,7 +138,7 @@ def _resources(running: Service) -> set[tuple[str, bytes]]:
 def _files(folder: Path) -> set[tuple[str, bytes]]:
     """The store, the artifacts in it, logs, and what is left of pods; the cluster's database holds the Secrets."""
     wait_for(
-        lambda: not any(path.match("volumes/out/*.jsonl") for path in files_below(folder)),
+        lambda: not any({"pods", "volumes"} <= set(path.relative_to(folder).parts) for path in files_below(folder)),
         timeout=60,
         what="ended pods to lose their volumes",
     )

@@ -70,10 +70,11 @@ def read_only(store: Path) -> Iterator[None]:
 
 def test_a_full_store_is_said_and_waited_for(model: ScriptedServer, small_store: Path) -> None:
     with service(data_dir=small_store) as running:
-        model.latency = 0.2
+        model.hold_from(10)
         job_id = submit(running.http, payload(60, model.url, metric_code=CHATTY))
         reached(running.http, job_id, {"running"})
         with full(small_store / STORE):
+            model.release()
             said = wait_for(lambda: _trouble(running, job_id), timeout=60, what="the job to say that its store is full")
             assert "space" in said.lower(), said
             assert job(running.http, job_id)["message"] == said
@@ -112,15 +113,16 @@ def test_a_running_job_says_that_its_store_takes_nothing_until_it_does(
     model: ScriptedServer, small_store: Path
 ) -> None:
     with service(data_dir=small_store) as running:
-        model.latency = 0.2
+        model.hold_from(10)
         job_id = submit(running.http, payload(60, model.url, metric_code=CHATTY))
         reached(running.http, job_id, {"running"})
-        model.latency = 2.0  # none of it ends before its store is away
         with read_only(small_store / STORE):
+            model.release()  # to have something to say
+            model.hold_from(40)
             said = wait_for(lambda: _trouble(running, job_id), timeout=60, what="the job to say what its store does")
             assert job(running.http, job_id)["message"] == said
         wait_for(lambda: not _trouble(running, job_id), timeout=60, what="the job to say again what it does")
-        model.latency = 0.0
+        model.release()
         answer = ended(running.http, job_id)
         assert answer["status"] == "success", answer["message"]
         entries = numbered(running.http, job_id, "logs")

@@ -110,11 +110,9 @@ def test_ten_gigabytes_are_not_written(
 
 
 def test_closing_the_output_costs_the_output_alone(running: Service, model: ScriptedServer) -> None:
-    answer = beside_another(
-        running,
-        model,
-        "try: os.close(1); os.close(2); sys.stdout.close(); sys.stderr.close()\nexcept (OSError, ValueError): pass",
-    )
+    once = "if not vars(sys).setdefault('closed', []):\n    sys.closed.append(1)\n"  # later they are somebody's sockets
+    once += "    os.close(1); os.close(2); sys.stdout.close(); sys.stderr.close()"
+    answer = beside_another(running, model, once)
     assert answer["status"] == "success", answer["message"]
     assert answer["logs"]
 

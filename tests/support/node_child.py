@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from dspy_service_local.node import warm_process
 from dspy_service_local.node.context import Folders
 from dspy_service_local.node.sandboxed_process import SandboxLauncher
 from dspy_service_local.node.warm import WarmLauncher
@@ -35,6 +36,7 @@ async def main(folder: Path, launcher: str, marker: str) -> None:
 
 
 async def warm_node(folder: Path, marker: str) -> None:
+    warm_process.FORK_SECONDS = 60.0
     cold = launchers(folder, [SUPPORT])["sandbox"]
     assert isinstance(cold, SandboxLauncher)
     env = {**BASE_ENV, "PYTHONPATH": str(SUPPORT), "PYTHONDONTWRITEBYTECODE": "1", "MARKER": marker}

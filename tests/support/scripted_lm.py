@@ -11,6 +11,7 @@ import argparse
 import asyncio
 import contextlib
 import json
+import sys
 import threading
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -113,6 +114,8 @@ class ScriptedServer:
         self.connections: set[asyncio.Transport] = set()
         self._faults_from: tuple[int, str] | None = None
         self._faults_every: tuple[int, str] | None = None
+        self._held_from = sys.maxsize
+        self._held: list[tuple[_Connection, dict[str, Any], str]] = []
         self._log = log.open("ab") if log else None
         self._host, self._port = host, port
         self._loop = asyncio.new_event_loop()
@@ -140,6 +143,14 @@ class ScriptedServer:
         """Every nth call meets the fault."""
         self._faults_every = (nth, fault)
 
+    def hold_from(self, call: int) -> None:
+        """From the call of this number on (counted from 1) nobody is answered until `release`: time to look."""
+        self._held_from = call
+
+    def release(self) -> None:
+        self._held_from = sys.maxsize
+        self._loop.call_soon_threadsafe(self._let_go)
+
     def control(self, latency: float | None = None, fail_from: tuple[int, str] | None = None) -> None:
         """For whoever reaches it over HTTP alone: `POST /control {"latency": 0.2, "fail_from": [20, "refuse"]}`."""
         if latency is not None:
@@ -150,6 +161,7 @@ class ScriptedServer:
     def reset(self) -> None:
         self.stats, self.fault, self._faults_from, self._faults_every = Stats(), "", None, None
         self.requests.clear()
+        self.release()
 
     async def listen(self) -> None:
         self._listener = await self._loop.create_server(lambda: _Connection(self), self._host, self._port, backlog=1024)
@@ -199,10 +211,18 @@ class ScriptedServer:
         request = orjson.loads(body)
         self.stats.in_flight += 1
         self.stats.max_in_flight = max(self.stats.max_in_flight, self.stats.in_flight)
+        if self.stats.calls + self.stats.in_flight >= self._held_from:
+            self._held.append((connection, request, auth))
+            return None
         if self.latency:
             self._loop.call_later(self.latency, self._complete, connection, request, auth)
             return None
         return self._complete(connection, request, auth)
+
+    def _let_go(self) -> None:
+        held, self._held = self._held, []
+        for call in held:
+            self._complete(*call)
 
     def _fault_of(self, root: str) -> str:
         if root.startswith("err"):

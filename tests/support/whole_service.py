@@ -19,8 +19,8 @@ from live_files import files_below
 from waiting import wait_for
 
 START_SECONDS = 60
-STOP_SECONDS = 15
-"""`up` promises to be gone 10 s after SIGTERM; the rest is this machine's slack."""
+STOP_SECONDS = 30
+"""`up` promises to be gone 10 s after SIGTERM, and ends itself then; the rest is this machine's slack."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,7 @@
-"""Removes folders that user code wrote: by `rm`, which copes with trees too deep for a recursion of our own."""
+"""Removes folders that user code wrote: by `rm`, which copes with trees too deep for a recursion of our own.
+
+It inherits no variables: the service's may hold the keys of its models.
+"""
 
 import asyncio
 from pathlib import Path
@@ -8,5 +11,6 @@ async def remove_tree(folder: Path) -> None:
     if not folder.exists() and not folder.is_symlink():
         return
     null = asyncio.subprocess.DEVNULL
-    child = await asyncio.create_subprocess_exec("rm", "-rf", "--", str(folder), stdin=null, stdout=null, stderr=null)
+    command = ("rm", "-rf", "--", str(folder))
+    child = await asyncio.create_subprocess_exec(*command, stdin=null, stdout=null, stderr=null, env={})
     await child.wait()

@@ -165,6 +165,7 @@ async def _sizes(folders: list[Path]) -> dict[str, int]:
         *(str(folder) for folder in folders),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
+        env={},
     )
     output, _ = await child.communicate()
     lines = (line.split("\t", 1) for line in output.decode(errors="replace").splitlines() if "\t" in line)

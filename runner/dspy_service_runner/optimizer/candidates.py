@@ -50,7 +50,7 @@ class Candidates:
         self._outbox, self._calls, self._improved = outbox, calls, improved
         self._lock = threading.Lock()
         self._start: State = {}
-        self._tried = False
+        self._tried = self._closed = False
         self._best: Candidate | None = None
         self.scores: list[Scored] = []
         """Of every candidate, in order."""
@@ -61,6 +61,14 @@ class Candidates:
     def best(self) -> Candidate | None:
         """None until something else than the program as given was scored."""
         return self._best if self._tried else None
+
+    def final(self) -> Candidate | None:
+        """The best for good: what another thread still scores comes too late, and the file says the same, even if the
+        thread that was to write it was interrupted before."""
+        with self._lock:
+            self._closed = True
+        self._keep()
+        return self.best
 
     def begin(self, program: dspy.Module, earlier: Path) -> None:
         """`earlier`: the file that an earlier attempt left."""
@@ -73,6 +81,8 @@ class Candidates:
     def scored(self, state: State, score: float, rows: int) -> None:
         """A candidate's full score. More rows outweigh a higher score on few."""
         with self._lock:
+            if self._closed:
+                return
             self._tried = self._tried or state != self._start
             calls = self._calls()
             self.scores.append((calls, score))

@@ -125,9 +125,9 @@ class Run:
 
     def _best_so_far(self, interrupt: Interrupt) -> dspy.Module:
         """What a stop leaves to keep; any other end is raised again."""
-        best = self._kit.candidates.best
         if interrupt.failure is not None:
             raise interrupt.failure
+        best = self._kit.candidates.final()
         if best is None:
             raise interrupt
         self._record.stopped_early = True

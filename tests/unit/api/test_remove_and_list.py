@@ -34,7 +34,7 @@ async def test_a_deleted_job_is_gone_with_all_that_it_stored(api: Harness) -> No
 
 
 async def test_what_a_pod_uploads_while_it_ends_goes_too(tmp_path: Path) -> None:
-    async with api_service(tmp_path, SimpleAcceptance(), last_upload_seconds=0.2) as api:
+    async with api_service(tmp_path, SimpleAcceptance(), last_upload_seconds=1) as api:
         job = await api.job("tickets", running())
         await api.client.delete("/jobs/tickets")
         put_segment(api.store, job, "logs", [{}])

@@ -69,7 +69,7 @@ async def test_pods_run_on_while_the_node_is_down(host: Host) -> None:
 
 
 async def test_a_pods_end_is_told_however_often_that_fails(host: Host) -> None:
-    name = host.run_pod(containers=[script("import time; print('up'); time.sleep(0.5)")])
+    name = host.run_pod(containers=[script("import time; print('up'); time.sleep(3)")])
     await host.container(name, "main", "running")
     host.kube.fail("patch", PODS, times=8)
     assert (await host.ended(name))["phase"] == "Succeeded"

@@ -125,10 +125,10 @@ async def test_a_job_goes_from_its_resource_to_its_end(cluster, client):
             return names.LABEL_FINISHED in (found["metadata"].get("labels") or {})
 
         async def told() -> bool:  # Events go out beside the work, and this operator is ended without a drain
-            return "Succeeded" in await reasons(client)
+            return len(await reasons(client)) >= 3
 
-        await until(labelled, timeout=10)
-        await until(told, timeout=10)
+        await until(labelled)
+        await until(told)
     assert sorted(await reasons(client)) == ["AttemptStarted", "Running", "Succeeded"]
 
 
@@ -170,7 +170,7 @@ async def test_a_waiting_job_says_where_it_is_in_the_queue(cluster, client):
             found = await status(client, "two")
             return bool((found.get("queue") or {}).get("position"))
 
-        await until(placed, timeout=20)
+        await until(placed)
         assert "position 2" in (await status(client, "two"))["message"]
 
 

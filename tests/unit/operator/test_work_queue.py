@@ -51,14 +51,14 @@ async def seen(handler: Recorder, *keys: str) -> None:
     async def enough() -> bool:
         return sorted(handler.seen) == sorted(keys)
 
-    await until(enough, timeout=10, what=f"{keys}, not {handler.seen}")
+    await until(enough, what=f"{keys}, not {handler.seen}")
 
 
 async def at_work(handler: Recorder, count: int) -> None:
     async def enough() -> bool:
         return len(handler.at_work) == count
 
-    await until(enough, timeout=10)
+    await until(enough)
 
 
 async def test_a_key_that_waits_is_not_added_twice(handler, queue):

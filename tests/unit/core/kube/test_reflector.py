@@ -57,7 +57,7 @@ async def reflect(script: Script) -> Names:
     async def scripted_to_the_end() -> bool:
         return not script.watches and not script.lists and reflector.synced.is_set()
 
-    await until(scripted_to_the_end, timeout=10)
+    await until(scripted_to_the_end)
     await asyncio.sleep(0)
     task.cancel()
     return names

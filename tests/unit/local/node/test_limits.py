@@ -59,7 +59,8 @@ async def test_a_full_volume_evicts(host: Host, write: str) -> None:
 
 async def test_an_eviction_lets_the_sidecar_drain(host: Host) -> None:
     code = "import sys, time\ntry: open(f'{sys.argv[1]}/one', 'wb').write(bytes(30_000_000))\nfinally: time.sleep(60)"
-    drain = "import signal, sys\nsignal.signal(15, lambda *_: (print('drained'), sys.exit(0)))\nwhile 1: signal.pause()"
+    drain = "import signal as s, sys, time\ns.signal(15, lambda *_: (print('drained'), sys.exit(0)))\n"
+    drain += "while 1: time.sleep(0.05)"
     name = host.run_pod(
         containers=[script(code, args=["/out"], volumeMounts=MOUNT)],
         init=[sidecar(drain)],
@@ -71,6 +72,7 @@ async def test_an_eviction_lets_the_sidecar_drain(host: Host) -> None:
 
 async def test_a_fork_bomb_ends_alone(host: Host) -> None:
     neighbour = host.run_pod(containers=[script(QUIET)])
+    await host.container(neighbour, "main", "running")
     bomb = "import os\nwhile True:\n    try: os.fork()\n    except OSError: pass"
     status = await host.ended(host.run_pod(containers=[script(bomb)]))
     assert (status["phase"], status["reason"]) == ("Failed", "Evicted")

@@ -27,7 +27,7 @@ def drain(*_):
     sys.exit(0)
 time.sleep(0.3)
 signal.signal(signal.SIGTERM, drain)
-while True: signal.pause()
+while True: time.sleep(0.05)
 """
 
 

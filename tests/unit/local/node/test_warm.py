@@ -190,8 +190,8 @@ async def test_a_container_outlives_the_process_that_forked_it(host: Host, warm:
 async def test_a_process_that_hangs_is_replaced_and_the_container_starts_cold(
     host: Host, warm: WarmLauncher, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(warm_process, "FORK_SECONDS", 2.0)
     running, old = await sleeping(host), psutil.Process(warm.waiting["env"])
+    monkeypatch.setattr(warm_process, "FORK_SECONDS", 2.0)
     old.suspend()
     name = host.run_pod(containers=[probe()], volumes=VOLUMES)
     assert (await host.ended(name))["phase"] == "Succeeded", "env itself, not what is warm under its name"

@@ -4,11 +4,13 @@ from itertools import accumulate, pairwise
 from pathlib import Path
 
 import dspy
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dspy_service_runner.optimizer.candidates import Candidates
+from dspy_service_core import pod_files
+from dspy_service_runner.optimizer.candidates import BEST_FILE, Candidates
 from dspy_service_runner.optimizer.outbox import Outbox
 
 Scores = list[tuple[int, float]]
@@ -43,6 +45,16 @@ def test_it_never_falls_and_ends_with_the_program_that_is_kept(outbox: Outbox, t
     assert all(before <= after for before, after in pairwise(best))
     assert candidates.best is not None
     assert best[-1] == candidates.best.score
+
+
+def test_nothing_changes_the_best_once_it_is_final(tmp_path: Path) -> None:
+    candidates = scored(Outbox(tmp_path), [(10, 40.0)])
+    (kept := tmp_path / pod_files.CHECKPOINT / BEST_FILE).unlink()  # as if its writer had been interrupted
+    final = candidates.final()
+    candidates.scored({"number": 1}, 90.0, 10)
+    assert final == candidates.best
+    assert (candidates.scores, candidates.best_so_far) == ([(1, 40.0)], [(1, 40.0)])
+    assert orjson.loads(kept.read_bytes())["score"] == 40.0
 
 
 def test_scores_on_more_rows_begin_the_curve_anew(outbox: Outbox) -> None:

@@ -21,6 +21,14 @@ SEARCHES: list[tuple[str, dict[str, Any]]] = [
     ("dspy.BootstrapRS", {"num_candidate_programs": 12}),
 ]
 IDS = [name for name, _ in SEARCHES]
+ENDLESS: dict[str, dict[str, Any]] = {
+    "miprov2": {"auto": "heavy"},
+    "gepa": {"max_metric_calls": 4000},
+    "simba": {"max_steps": 60},
+    "dspy.COPRO": {"depth": 40},
+    "dspy.BootstrapRS": {"num_candidate_programs": 120},
+}
+"""For searches that are stopped: none ends by itself before."""
 
 
 def job(server: ScriptedServer, root: Path, name: str, kwargs: dict[str, Any], **changes: Any) -> Folders:
@@ -36,7 +44,7 @@ def test_keep_best_ends_with_the_best_so_far(
     name: str, kwargs: dict[str, Any], forge: OptimizerForge, server: ScriptedServer, tmp_path: Path
 ) -> None:
     server.latency = SLOW
-    folders = job(server, tmp_path / "job", name, kwargs)
+    folders = job(server, tmp_path / "job", name, kwargs | ENDLESS[name])
     process = forge.start(folders)
     wait_for(lambda: has_best(folders), what="a scored candidate")
 
@@ -63,7 +71,7 @@ def test_keep_best_does_not_wait_for_a_slow_call(forge: OptimizerForge, server: 
 
     (folders.inputs / "stop").write_text("KeepBest")
 
-    assert process.wait(timeout=10) == 0
+    assert process.wait(timeout=60) == 0
     assert folders.result()["outcome"] == "Cancelled"
 
 
@@ -100,7 +108,7 @@ def test_sigterm_ends_at_once_without_a_result(
 
     process.send(signal.SIGTERM)
 
-    assert process.wait(timeout=10) == 143
+    assert process.wait(timeout=60) == 143
     assert not (folders.out / "result.json").exists()
 
 
@@ -110,6 +118,7 @@ def test_a_killed_run_goes_on_without_paying_again(
 ) -> None:
     server.latency, server.keep_requests = 0.005, True
     folders = job(server, tmp_path / "first", name, kwargs)
+    server.hold_from(62)
     process = forge.start(folders)
     wait_for(lambda: server.stats.calls > 60, what="some calls")
     process.send(signal.SIGKILL)
@@ -120,6 +129,7 @@ def test_a_killed_run_goes_on_without_paying_again(
     with (folders.out / "calls.jsonl").open("ab") as journal:
         journal.write(b'{"key":"cut in t')
 
+    server.release()
     wait_for(lambda: server.stats.in_flight == 0, what="the killed run's calls to end")
     server.reset()
     second = next_attempt(folders, tmp_path / "second")

@@ -94,5 +94,5 @@ def test_a_pod_that_is_not_recorded_any_more_ends(cluster: Cluster, pod: Reporte
     pod.wait_ready()
     cluster.record("another")
     pod.log("one")
-    assert process.wait(timeout=20) == 0
+    assert process.wait(timeout=60) == 0
     assert cluster.run().get("podUID") in (None, POD_UID)
