@@ -72,12 +72,21 @@ class Jobs:
     async def artifact(self, job_id: str) -> Json:
         record = await self.find(job_id)
         if not record.finished:
+            record = await self._asked(record.name, job_id)
+        if not record.finished:
             raise JobNotFinished
         key = ("artifact", record.uid, record.version)
         if (answer := self.ready.get(key)) is None:
             answer = present.artifact(await read_artifact(self.store, record))
             self.ready.put(key, answer)
         return answer
+
+    async def _asked(self, name: str, job_id: str) -> JobRecord:
+        """Past the cache: another replica may have told of an end that this one's watch has yet to hear of."""
+        record = await self._ask(name)
+        if record is None:
+            raise JobNotFound(job_id)
+        return record
 
     async def _ask(self, name: str) -> JobRecord | None:
         try:

@@ -20,7 +20,7 @@ from embedded_cluster import CRDS, cluster_in_thread
 from kube_http import KubeHttp, ok
 from kubectl import Followed, Kubectl
 from waiting import wait_for
-from widgets import DEFINITION, DEFINITION_NAME
+from widgets import DEFINITION
 
 _DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 _NAMESPACES = "/api/v1/namespaces"
@@ -74,7 +74,6 @@ def widgets(http: KubeHttp) -> Iterator[None]:
     """The tests' own definition, established."""
     with definition(http, DEFINITION):
         yield
-    wait_for(lambda: http.get(f"{_DEFINITIONS}/{DEFINITION_NAME}").status_code == 404, timeout=60)
 
 
 @pytest.fixture(scope="session")
@@ -91,7 +90,7 @@ def optimization_jobs(http: KubeHttp) -> Iterator[None]:
 
 @contextmanager
 def definition(http: KubeHttp, document: dict[str, Any]) -> Iterator[None]:
-    """Creates a definition, waits until it is served, and deletes it at the end."""
+    """Creates a definition, waits until it is served, and deletes it at the end, with all that there is of it."""
     path = f"{_DEFINITIONS}/{document['metadata']['name']}"
     spec = document["spec"]
     version = f"apis/{spec['group']}/{spec['versions'][0]['name']}"
@@ -111,6 +110,7 @@ def definition(http: KubeHttp, document: dict[str, Any]) -> Iterator[None]:
         yield
     finally:
         http.delete(path)
+        wait_for(lambda: http.get(path).status_code == 404, timeout=60, what="the definition to be gone")
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """The ends of objects: finalizers, preconditions, dependents, namespaces."""
 
 from typing import Any
+from uuid import uuid4
 
 import pytest
 
@@ -63,6 +64,13 @@ def _owned(owner: dict[str, Any], name: str, **more: object) -> dict[str, Any]:
     return {"metadata": {"name": name, "ownerReferences": [reference]}, "data": {"a": "b"}}
 
 
+def _known_to_the_collector(http: KubeHttp, namespace: str) -> None:
+    """It watches each kind apart: what it does about one ConfigMap shows that it knows of those made before."""
+    nobody = {"metadata": {"name": "nobody", "uid": str(uuid4())}}
+    ok(http.post(_config_maps(namespace), _owned(nobody, "canary")))
+    wait_for(lambda: _gone(http, f"{_config_maps(namespace)}/canary"), timeout=_COLLECTED)
+
+
 def _config_maps(namespace: str) -> str:
     return f"/api/v1/namespaces/{namespace}/configmaps"
 
@@ -89,6 +97,7 @@ def test_a_foreground_deletion_waits_for_dependents(http: KubeHttp, namespace: s
     child = _owned(owner, "child", blockOwnerDeletion=True)
     child["metadata"]["finalizers"] = ["example.com/hold"]
     ok(http.post(_config_maps(namespace), child))
+    _known_to_the_collector(http, namespace)
     ok(http.delete(f"{collection(namespace)}/a", {"propagationPolicy": "Foreground"}))
     path = f"{_config_maps(namespace)}/child"
     wait_for(lambda: "deletionTimestamp" in ok(http.get(path))["metadata"], timeout=_COLLECTED)
@@ -101,6 +110,7 @@ def test_a_foreground_deletion_waits_for_dependents(http: KubeHttp, namespace: s
 def test_orphans_stay(http: KubeHttp, namespace: str) -> None:
     owner = ok(http.post(collection(namespace), widget("a")))
     ok(http.post(_config_maps(namespace), _owned(owner, "child")))
+    _known_to_the_collector(http, namespace)
     ok(http.delete(f"{collection(namespace)}/a", {"propagationPolicy": "Orphan"}))
     wait_for(lambda: _gone(http, f"{collection(namespace)}/a"), timeout=_COLLECTED)
     assert "ownerReferences" not in ok(http.get(f"{_config_maps(namespace)}/child"))["metadata"]

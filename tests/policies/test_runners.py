@@ -141,13 +141,13 @@ def test_the_policy_refuses_a_spec_even_where_a_role_would_not(site):
     site.install(role)
     site.install(binding)
     try:
-        wait_for(lambda: reporter.patch(job.path, {"spec": {"stop": "Cancel"}}).status_code == 422, timeout=10)
+        wait_for(lambda: reporter.patch(job.path, {"spec": {"stop": "Cancel"}}).status_code == 422, timeout=30)
         refused(reporter.delete(job.path), 422, "Invalid")
         refused(reporter.post(OPTIMIZATION_JOBS.path(site.namespace), resource("mine")), 422, "Invalid")
     finally:
         site.remove(binding)
         site.remove(role)
-    wait_for(lambda: reporter.delete(job.path).status_code == 403, timeout=10)
+    wait_for(lambda: reporter.delete(job.path).status_code == 403, timeout=30)
 
 
 @pytest.mark.parametrize(

@@ -112,5 +112,7 @@ def installed(kubeconfig: Path, namespace: str, home: Path) -> Iterator[Installe
             base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=30, limits=_BRIEF
         ) as http:
             found = InstalledService(url, token, http, kubectl, name)
+            for component in ("api", "operator"):  # as whatever installed it may have left earlier ones to end
+                found.await_ends(component)
             wait_for(found.answers, timeout=60, interval=0.2, what="the API to answer")
             yield found

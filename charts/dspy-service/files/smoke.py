@@ -12,6 +12,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+import uuid
 from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import pairwise
@@ -21,6 +22,9 @@ from typing import Any
 TOKEN_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 MODEL_PORT = 8080
 PATIENCE_SECONDS = 240.0
+FIRST_SECONDS = 30.0
+"""The Service, its name and the test's own role are as young as this pod: each takes a while to be known everywhere."""
+NOT_YET = (403, 503)
 ROWS = {"alpha": "red", "bravo": "blue", "charlie": "green", "delta": "red", "echo": "blue", "foxtrot": "green"}
 
 SIGNATURE = """
@@ -95,17 +99,24 @@ def payload(model_url: str) -> dict[str, Any]:
 class Api:
     def __init__(self, url: str, headers: Mapping[str, str], context: ssl.SSLContext) -> None:
         self._url, self._headers, self._context = url, headers, context
+        self._patient_until = time.monotonic() + FIRST_SECONDS
 
     def call(self, method: str, path: str, body: Any = None) -> Any:
         headers = {**self._headers, "Content-Type": "application/json"}
         content = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(f"{self._url}{path}", data=content, headers=headers, method=method)
-        try:
-            with urllib.request.urlopen(request, context=self._context, timeout=30) as answer:
-                text = answer.read()
-        except urllib.error.HTTPError as error:
-            sys.exit(f"{method} {path}: {error.code} {error.read().decode()[:500]}")
-        return json.loads(text) if text else None
+        while True:
+            try:
+                with urllib.request.urlopen(request, context=self._context, timeout=30) as answer:
+                    text = answer.read()
+                return json.loads(text) if text else None
+            except urllib.error.HTTPError as error:
+                if error.code not in NOT_YET or time.monotonic() > self._patient_until:
+                    sys.exit(f"{method} {path}: {error.code} {error.read().decode()[:500]}")
+            except urllib.error.URLError as error:
+                if time.monotonic() > self._patient_until:
+                    sys.exit(f"{method} {path}: {error.reason}")
+            time.sleep(1)
 
 
 def token() -> str:
@@ -118,7 +129,9 @@ def main() -> None:
     if os.environ["API_URL"].startswith("https:"):
         # Inside the cluster the certificate's name is another: what is tested is the service, not the ingress.
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    headers = {} if os.environ["AUTH_MODE"] == "none" else {"Authorization": f"Bearer {token()}"}
+    headers = {"Idempotency-Key": str(uuid.uuid4())}  # one job, however often it has to be asked for
+    if os.environ["AUTH_MODE"] != "none":
+        headers["Authorization"] = f"Bearer {token()}"
     api = Api(os.environ["API_URL"], headers, context)
     job_id = api.call("POST", "/run", payload(os.environ["MODEL_URL"]))["job_id"]
     print(f"submitted {job_id}", flush=True)

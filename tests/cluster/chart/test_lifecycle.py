@@ -15,6 +15,7 @@ from installed_service import InstalledService, installed
 from kubectl import Kubectl
 from model_pod import NAMESPACE as MODELS
 from under_test import Model
+from whole_jobs import ended
 
 pytestmark = [
     pytest.mark.cluster,
@@ -67,6 +68,7 @@ def release(running: InstalledService, tmp_path: Path) -> Iterator[Release]:
 
 def artifact(release: Release, home: Path, name: str) -> Any:
     with installed(release.kubectl.kubeconfig, NAMESPACE, home) as service:
+        ended(service.http, name)
         answer = service.http.get(f"/jobs/{name}/artifact")
         assert answer.is_success, answer.text
         return answer.json()["program_artifact"]

@@ -51,6 +51,8 @@ def kubectl(
     namespace = f"development-{secrets.token_hex(4)}"
     kubectl = Kubectl(given_kubeconfig, namespace, tmp_path_factory.mktemp("home"))
     kubectl.run("create", "namespace", namespace)
+    account = ("serviceaccount/default", "--ignore-not-found", "-o", "name")  # without it no pod is admitted
+    wait_for(lambda: kubectl.run("get", *account), timeout=60, interval=0.3, what="the namespace's account")
     yield kubectl
     kubectl.run("delete", "namespace", namespace, "--wait=false")
 

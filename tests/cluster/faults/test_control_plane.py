@@ -13,7 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from cluster_jobs import ClusterJobs, Object, spread
+from cluster_jobs import ClusterJobs, Object, awaited, spread
 from dspy_service_core.conditions import parse_time
 from dspy_service_core.kube.resources import LEASES, OPTIMIZATION_JOBS
 from installed_service import InstalledService
@@ -75,8 +75,8 @@ def away(api: KubeHttp, service: InstalledService, control_plane: Node, how: str
 
 def await_leaders(api: KubeHttp) -> None:
     for part in ("kube-scheduler", "kube-controller-manager"):  # they end with their leases, and are slow to come back
-        stale = renewed(api, part)
-        wait_for(partial(leads, api, part, stale), timeout=400, interval=1, what=f"{part} to lead again")
+        stale = awaited(partial(renewed, api, part), timeout=60, what=f"the lease of {part}")
+        awaited(partial(leads, api, part, stale), timeout=400, what=f"{part} to lead again")
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from cluster_jobs import ClusterJobs, metric, spread
 from installed_service import InstalledService
 from kubectl import Kubectl
 from under_test import Model
-from whole_jobs import job
+from whole_jobs import ended as http_ended
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
@@ -87,7 +87,7 @@ def found(
     name = jobs.create(spread(model, 40, metric=metric(code)))
     ended = jobs.ended(name)
     assert ended["phase"] == "Succeeded", ended["message"]
-    lines = [entry["message"] for entry in job(service.http, name, "/logs")]
+    lines = [entry["message"] for entry in http_ended(service.http, name)["logs"]]
     matches = [re.fullmatch(r"FOUND (\w+) (.*)", line) for line in lines]
     told = {match[1]: ast.literal_eval(match[2]) for match in matches if match}
     for each in (other, name):

@@ -9,12 +9,13 @@ import pytest
 
 from as_token import as_token, bound_token, patched
 from cluster_jobs import ClusterJobs, Object, spread
-from dspy_service_core.kube.resources import JOBS, OPTIMIZATION_JOBS, PODS, SECRETS
+from dspy_service_core.kube.resources import JOBS, OPTIMIZATION_JOBS, PODS, SECRETS, SERVICE_ACCOUNTS
 from installed_service import InstalledService
 from kube_http import KubeHttp, ok
 from kubectl import Kubectl
 from under_test import Model
 from unique import unique
+from waiting import wait_for
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
@@ -201,13 +202,17 @@ def test_a_pod_of_an_earlier_attempt_writes_no_more(
 
 @pytest.mark.parametrize("name", ["default", "the runner's"])
 def test_from_another_namespace_nothing(
-    service: InstalledService, account: str, kubectl: Kubectl, pair: Pair, path: Any, name: str
+    service: InstalledService, account: str, api: KubeHttp, kubectl: Kubectl, pair: Pair, path: Any, name: str
 ) -> None:
     elsewhere = "dspy-service-elsewhere"
     chosen = "default" if name == "default" else account
     kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": elsewhere}})
     there = Kubectl(kubectl.kubeconfig, elsewhere, kubectl.home)
-    there.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": chosen}})
+    if name == "default":  # which the cluster makes itself, soon after the namespace
+        path_of_it = SERVICE_ACCOUNTS.path(elsewhere, chosen)
+        wait_for(lambda: api.get(path_of_it).status_code == 200, timeout=60, what="the namespace's account")
+    else:
+        there.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": chosen}})
     token = there.run("create", "token", chosen).strip()
     with as_token(service.kubeconfig, token) as client:
         assert patched(client, path(pair.name, "status"), {"status": {"run": {"message": "x"}}}).status_code == 403

@@ -1,12 +1,15 @@
 """GET /jobs/{id} and what is below it, from resources and stores as runs leave them."""
 
+from dataclasses import replace
 from typing import Any
 
+import orjson
 import pytest
 from pydantic import TypeAdapter
 
 from api_service import Harness, entries, events, failed, put_artifact, put_result, put_segment, running, succeeded
 from dspy_service_api import wire
+from dspy_service_api.cache import JobCache
 from dspy_service_core import names
 from dspy_service_core.kube import errors as kube
 from waiting import until
@@ -200,6 +203,14 @@ async def test_waiting_jobs_know_their_place(api: Harness) -> None:
 async def test_unfinished_jobs_have_no_artifact_yet(api: Harness) -> None:
     await api.job("tickets", running())
     assert await answer(api, "/jobs/tickets/artifact", 409) == {"detail": "Job has not finished yet."}
+
+
+async def test_an_artifact_is_there_once_any_replica_has_told_of_the_end(api: Harness) -> None:
+    earlier = await api.job("tickets", running())
+    behind = replace(api.service.jobs, cache=JobCache())
+    behind.cache.upsert(earlier)
+    put_artifact(api.store, await api.update("tickets", {"status": succeeded(1)}))
+    assert orjson.loads(await behind.artifact("tickets")) == await answer(api, "/jobs/tickets/artifact")
 
 
 @pytest.mark.parametrize("job_id", [ID, "nobody", "No_Name", "%2e%2e%2fetc", "a" * 300, "ä", "-a"])
