@@ -43,7 +43,7 @@ def test_explain_describe_logs_and_delete(running: Service, model: Model, kubect
     assert "Alias (miprov2, gepa, ...)" in kubectl.run("explain", "optimizationjob.spec.optimizer")
     job_id = submit(running.http, payload(30, model.url))
     ended(running.http, job_id)
-    assert "Phase:" in kubectl.run("describe", "oj", f"job-{job_id}")
+    assert "Succeeded" in kubectl.run("describe", "oj", f"job-{job_id}")
     wait_for(lambda: "Succeeded" in events(kubectl, job_id), interval=0.3, what="the Event of the job's end")
     pods = ("get", "pods", "-l", f"dspy-service.io/job=job-{job_id}", "-o", "name")
     pod = kubectl.run(*pods).strip()

@@ -16,7 +16,7 @@ from payloads import payload
 from scripted_lm import ScriptedServer
 from waiting import wait_for
 from whole_jobs import ended, reached, submit
-from whole_service import STOP_SECONDS, Service, free_port, service
+from whole_service import Service, free_port, service
 
 pytestmark = pytest.mark.e2e
 
@@ -125,7 +125,7 @@ def test_sigterm_ends_everything_within_ten_seconds(tmp_path: Path, model: Scrip
         reached(stopped.http, job_id, {"running"})
         processes = stopped.processes()
         stopped.process.terminate()
-        wait_for(lambda: not any(map(alive, processes)), timeout=STOP_SECONDS)
+        wait_for(lambda: not any(map(alive, processes)), timeout=10)
 
 
 @pytest.mark.parametrize("sandbox", ["auto", "off"])

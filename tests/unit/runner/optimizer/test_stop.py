@@ -71,7 +71,7 @@ def test_keep_best_does_not_wait_for_a_slow_call(forge: OptimizerForge, server: 
 
     (folders.inputs / "stop").write_text("KeepBest")
 
-    assert process.wait(timeout=60) == 0
+    assert process.wait(timeout=10) == 0
     assert folders.result()["outcome"] == "Cancelled"
 
 
@@ -108,7 +108,7 @@ def test_sigterm_ends_at_once_without_a_result(
 
     process.send(signal.SIGTERM)
 
-    assert process.wait(timeout=60) == 143
+    assert process.wait(timeout=10) == 143
     assert not (folders.out / "result.json").exists()
 
 

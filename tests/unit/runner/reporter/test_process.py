@@ -124,7 +124,7 @@ def test_sigterm_ends_it_soon_and_well(pod: ReporterPod) -> None:
     process = pod.start()
     pod.wait_ready()
     optimizer.work(2000)
-    assert terminate(process) == 0
+    assert terminate(process, timeout=10) == 0
     optimizer.check()
 
 
@@ -132,7 +132,7 @@ def test_sigterm_before_its_turn(pod: ReporterPod, api: AttemptApi) -> None:
     api.record("another")
     process = pod.start()
     wait_for(lambda: api.gets > 0, what="a first question")
-    assert terminate(process) == 0
+    assert terminate(process, timeout=10) == 0
     assert not pod.ready()
 
 
@@ -144,7 +144,7 @@ def test_a_store_that_never_comes_back_is_an_error(pod: ReporterPod, api: Attemp
     pod.log("one")
     pod.result()
     wait_for(lambda: "trying again" in api.run.get("message", ""), what="the trouble in the status")
-    assert terminate(process) == 1
+    assert terminate(process, timeout=10) == 1
     assert "grace period" in (pod.root / "reporter.log").read_text()
 
 
