@@ -186,11 +186,8 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--seconds", type=int, default=30)
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
-        report(options.kubeconfig, Path(folder), options.count, options.seconds)
-
-
-def report(kubeconfig: Path, folder: Path, count: int, seconds: int) -> None:
-    for figure in asyncio.run(measure(kubeconfig, folder, count, seconds)):
+        figures = asyncio.run(measure(options.kubeconfig, Path(folder), options.count, options.seconds))
+    for figure in figures:
         print(f"{figure.what:<24} {figure.measured:>16}   {figure.against:<24} {figure.verdict}")
 
 

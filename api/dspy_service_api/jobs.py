@@ -36,11 +36,11 @@ class Jobs:
     newest: int
     ready: ReadyAnswers = field(default_factory=lambda: ReadyAnswers(0))
 
-    async def find(self, job_id: str) -> JobRecord:
+    async def find(self, job_id: str, *, past_cache: bool = False) -> JobRecord:
         if not _OBJECT_NAME.fullmatch(job_id):
             raise JobNotFound(job_id)
         name = names.resource_name(job_id)
-        record = self.cache.get(name) or await self._ask(name)
+        record = (None if past_cache else self.cache.get(name)) or await self._ask(name)
         if record is None:
             raise JobNotFound(job_id)
         return record
@@ -71,8 +71,8 @@ class Jobs:
 
     async def artifact(self, job_id: str) -> Json:
         record = await self.find(job_id)
-        if not record.finished:
-            record = await self._asked(record.name, job_id)
+        if not record.finished:  # another replica may have told of an end that this one's watch has yet to hear of
+            record = await self.find(job_id, past_cache=True)
         if not record.finished:
             raise JobNotFinished
         key = ("artifact", record.uid, record.version)
@@ -80,13 +80,6 @@ class Jobs:
             answer = present.artifact(await read_artifact(self.store, record))
             self.ready.put(key, answer)
         return answer
-
-    async def _asked(self, name: str, job_id: str) -> JobRecord:
-        """Past the cache: another replica may have told of an end that this one's watch has yet to hear of."""
-        record = await self._ask(name)
-        if record is None:
-            raise JobNotFound(job_id)
-        return record
 
     async def _ask(self, name: str) -> JobRecord | None:
         try:

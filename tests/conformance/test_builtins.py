@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from kubernetes import client
 
+from accounts import await_default_account
 from kube_http import KubeHttp, ok, refused
-from waiting import wait_for
 
 
 def _path(namespace: str, plural: str, group: str = "api/v1") -> str:
@@ -17,8 +17,7 @@ def _path(namespace: str, plural: str, group: str = "api/v1") -> str:
 
 @pytest.fixture
 def default_account(http: KubeHttp, namespace: str) -> None:
-    """A controller makes it soon after the namespace, and pods are refused before."""
-    wait_for(lambda: http.get(f"{_path(namespace, 'serviceaccounts')}/default").status_code == 200)
+    await_default_account(http, namespace)
 
 
 def test_a_secret_takes_text_and_gives_base64(http: KubeHttp, namespace: str) -> None:

@@ -27,6 +27,12 @@ def make_account(http: KubeHttp, namespace: str, name: str, *verbs: str, names: 
         grant(http, namespace, name, rule | ({"resourceNames": list(names)} if names else {}))
 
 
+def await_default_account(http: KubeHttp, namespace: str) -> None:
+    """A controller makes it soon after the namespace, and pods are refused before."""
+    path = SERVICE_ACCOUNTS.path(namespace, "default")
+    wait_for(lambda: http.get(path).status_code == 200, timeout=60, what=f"the default account of {namespace}")
+
+
 def grant(http: KubeHttp, namespace: str, name: str, rule: dict[str, Any]) -> None:
     ok(http.post(ROLES.path(namespace), {"metadata": {"name": name}, "rules": [rule]}))
     subject = {"kind": "ServiceAccount", "name": name, "namespace": namespace}

@@ -74,19 +74,10 @@ class InstalledService:
     def _replace(self, component: str, path: str, value: Any) -> None:
         patch = json.dumps([{"op": "replace", "path": path, "value": value}])
         self.kubectl.run("patch", self.part(component), "--type=json", "-p", patch)
-        self.kubectl.run("rollout", "status", self.part(component), "--timeout=120s", timeout=130)
-        self.await_ends(component)
-
-    def await_ends(self, component: str) -> None:
-        """A rollout is over for kubectl when the last old pod was asked to end: until it has, it still acts."""
-
-        def only_new() -> bool:
-            return not any("deletionTimestamp" in pod["metadata"] for pod in self.pods(component))
-
-        wait_for(only_new, timeout=90, interval=0.5, what=f"the earlier {component} to end")
+        await_rollout(self.kubectl, component)
 
     def pods(self, component: str) -> list[dict[str, Any]]:
-        return list(self.kubectl.json("pods", "-l", selector(component))["items"])
+        return pods_of(self.kubectl, component)
 
     def stored(self, store_id: str) -> Set[str]:
         """Read by the API's own pod, which alone has the store's credentials."""
@@ -98,12 +89,26 @@ def selector(component: str) -> str:
     return f"{NAME_LABEL},app.kubernetes.io/component={component}"
 
 
+def pods_of(kubectl: Kubectl, component: str) -> list[dict[str, Any]]:
+    return list(kubectl.json("pods", "-l", selector(component))["items"])
+
+
+def await_rollout(kubectl: Kubectl, component: str) -> None:
+    """It is over for kubectl when the last old pod was asked to end: until it has, it still acts."""
+
+    def only_new() -> bool:
+        return not any("deletionTimestamp" in pod["metadata"] for pod in pods_of(kubectl, component))
+
+    kubectl.run("rollout", "status", "deployment", "-l", selector(component), "--timeout=120s", timeout=130)
+    wait_for(only_new, timeout=90, interval=0.5, what=f"the earlier {component} to end")
+
+
 @contextmanager
 def installed(kubeconfig: Path, namespace: str, home: Path) -> Iterator[InstalledService]:
     """With a token of the chart's ServiceAccount for clients."""
     kubectl = Kubectl(kubeconfig, namespace, home)
     for component in ("api", "operator"):
-        kubectl.run("rollout", "status", "deployment", "-l", selector(component), "--timeout=120s", timeout=130)
+        await_rollout(kubectl, component)
     name, port, scheme = kubectl.run("get", "services", "-l", NAME_LABEL, "-o", _SERVICE).split()
     token = kubectl.run("create", "token", f"{name}-client", "--duration=8h").strip()
     with forwarded(kubectl, f"service/{name}", int(port)) as local:
@@ -112,7 +117,5 @@ def installed(kubeconfig: Path, namespace: str, home: Path) -> Iterator[Installe
             base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=30, limits=_BRIEF
         ) as http:
             found = InstalledService(url, token, http, kubectl, name)
-            for component in ("api", "operator"):  # as whatever installed it may have left earlier ones to end
-                found.await_ends(component)
             wait_for(found.answers, timeout=60, interval=0.2, what="the API to answer")
             yield found

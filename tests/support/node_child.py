@@ -54,8 +54,7 @@ async def warm_node(folder: Path, marker: str) -> None:
 
 
 async def be_killed(host: Host, name: str) -> None:
-    await host.container(name, "main", "running")
-    await until(lambda: some("up" in host.log(name)))
+    await host.says(name, "up")
     print("up", flush=True)
     await asyncio.sleep(300)
 

@@ -89,6 +89,15 @@ class Host:
         path = self.folders.log(self.pod(name)["metadata"]["uid"], container)
         return b"".join(line.split(b" ", 1)[1] for line in read_lines(path)).decode()
 
+    async def says(self, name: str, word: str, container: str = "main") -> None:
+        """Waits until the log of the container, which runs, has the word."""
+        await self.container(name, container, "running")
+
+        async def said() -> bool:
+            return word in self.log(name, container)
+
+        await until(said, what=f"{container} to say {word}")
+
     def volume(self, name: str, volume: str) -> Path:
         return self.folders.pod(self.pod(name)["metadata"]["uid"]) / "volumes" / volume
 

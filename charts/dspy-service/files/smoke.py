@@ -25,6 +25,8 @@ PATIENCE_SECONDS = 240.0
 FIRST_SECONDS = 30.0
 """The Service, its name and the test's own role are as young as this pod: each takes a while to be known everywhere."""
 NOT_YET = (403, 503)
+PAUSE_SECONDS = 1.0
+"""Between two questions: whoever waits for a whole job does not notice, and the API has nothing to do."""
 ROWS = {"alpha": "red", "bravo": "blue", "charlie": "green", "delta": "red", "echo": "blue", "foxtrot": "green"}
 
 SIGNATURE = """
@@ -116,7 +118,7 @@ class Api:
             except urllib.error.URLError as error:
                 if time.monotonic() > self._patient_until:
                     sys.exit(f"{method} {path}: {error.reason}")
-            time.sleep(1)
+            time.sleep(PAUSE_SECONDS)
 
 
 def token() -> str:
@@ -153,7 +155,7 @@ def ended(api: Api, job_id: str) -> Any:
             return job
         if time.monotonic() > until:
             sys.exit(f"not finished within {PATIENCE_SECONDS:.0f} s")
-        time.sleep(1)
+        time.sleep(PAUSE_SECONDS)
 
 
 def check(job: Any, artifact: Any) -> None:

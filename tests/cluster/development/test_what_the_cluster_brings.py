@@ -16,6 +16,8 @@ import obstore
 import pytest
 from obstore.store import S3Store
 
+from accounts import await_default_account
+from kube_http import KubeHttp
 from kubectl import Kubectl
 from waiting import wait_for
 
@@ -51,8 +53,8 @@ def kubectl(
     namespace = f"development-{secrets.token_hex(4)}"
     kubectl = Kubectl(given_kubeconfig, namespace, tmp_path_factory.mktemp("home"))
     kubectl.run("create", "namespace", namespace)
-    account = ("serviceaccount/default", "--ignore-not-found", "-o", "name")  # without it no pod is admitted
-    wait_for(lambda: kubectl.run("get", *account), timeout=60, interval=0.3, what="the namespace's account")
+    with KubeHttp(given_kubeconfig) as http:
+        await_default_account(http, namespace)
     yield kubectl
     kubectl.run("delete", "namespace", namespace, "--wait=false")
 

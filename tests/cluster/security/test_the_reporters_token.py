@@ -7,15 +7,15 @@ from typing import Any
 import httpx
 import pytest
 
+from accounts import await_default_account
 from as_token import as_token, bound_token, patched
 from cluster_jobs import ClusterJobs, Object, spread
-from dspy_service_core.kube.resources import JOBS, OPTIMIZATION_JOBS, PODS, SECRETS, SERVICE_ACCOUNTS
+from dspy_service_core.kube.resources import JOBS, OPTIMIZATION_JOBS, PODS, SECRETS
 from installed_service import InstalledService
 from kube_http import KubeHttp, ok
 from kubectl import Kubectl
 from under_test import Model
 from unique import unique
-from waiting import wait_for
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(600)]
 
@@ -208,9 +208,8 @@ def test_from_another_namespace_nothing(
     chosen = "default" if name == "default" else account
     kubectl.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": elsewhere}})
     there = Kubectl(kubectl.kubeconfig, elsewhere, kubectl.home)
-    if name == "default":  # which the cluster makes itself, soon after the namespace
-        path_of_it = SERVICE_ACCOUNTS.path(elsewhere, chosen)
-        wait_for(lambda: api.get(path_of_it).status_code == 200, timeout=60, what="the namespace's account")
+    if name == "default":
+        await_default_account(api, elsewhere)
     else:
         there.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": chosen}})
     token = there.run("create", "token", chosen).strip()

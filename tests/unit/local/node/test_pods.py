@@ -94,8 +94,7 @@ async def test_a_sidecar_drains_after_the_main_container(host: Host) -> None:
 async def test_sigkill_follows_when_the_grace_is_over(host: Host) -> None:
     deaf = "import signal, time; signal.signal(15, signal.SIG_IGN); print('deaf', flush=True)\nwhile 1: time.sleep(1)"
     name = host.run_pod(containers=[script(deaf)], terminationGracePeriodSeconds=1)
-    await host.container(name, "main", "running")
-    await _said(host, name, "deaf")
+    await host.says(name, "deaf")
     await host.kube.delete(PODS, name, "default")
     await _gone(host, name)
 
@@ -105,7 +104,7 @@ async def test_deletion_terminates_and_removes(host: Host) -> None:
         "import signal, sys, time\nsignal.signal(15, lambda *_: sys.exit(9))\nprint('up', flush=True)\ntime.sleep(60)"
     )
     name = host.run_pod(containers=[script(code)])
-    await _said(host, name, "up")
+    await host.says(name, "up")
     folder = host.folders.pod(host.pod(name)["metadata"]["uid"])
     await host.kube.delete(PODS, name, "default")
     await _gone(host, name)
@@ -115,7 +114,7 @@ async def test_deletion_terminates_and_removes(host: Host) -> None:
 async def test_a_removed_object_ends_the_processes_at_once(host: Host) -> None:
     code = "import signal, time\nsignal.signal(15, signal.SIG_IGN)\nprint('up', flush=True)\ntime.sleep(60)"
     name = host.run_pod(containers=[script(code)])
-    await _said(host, name, "up")
+    await host.says(name, "up")
     folder = host.folders.pod(host.pod(name)["metadata"]["uid"])
     await host.kube.delete(PODS, name, "default", grace_period_seconds=0)
     await _until(lambda: not folder.exists())
@@ -168,16 +167,11 @@ os.read(told, 1)
 
 async def test_stopping_the_node_is_a_disruption(host: Host) -> None:
     name = host.run_pod(containers=[script(SLEEP)])
-    await _said(host, name, "up")
+    await host.says(name, "up")
     await host.node.stop()
     status = host.pod(name)["status"]
     assert (status["phase"], status["reason"]) == ("Failed", "Terminated")
     assert {"DisruptionTarget"} <= {c["type"] for c in status["conditions"] if c["status"] == "True"}
-
-
-async def _said(host: Host, name: str, word: str) -> None:
-    await host.container(name, "main", "running")
-    await _until(lambda: word in host.log(name))
 
 
 async def _gone(host: Host, name: str) -> None:

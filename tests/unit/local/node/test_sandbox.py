@@ -8,7 +8,6 @@ import pytest
 
 from dspy_service_core.kube.resources import SECRETS
 from node_host import Host, launchers, node_host, script
-from waiting import until
 
 CANARY = "canary-5f1e"
 SHARED = [{"name": "shared", "emptyDir": {}}]
@@ -92,17 +91,12 @@ async def test_secrets_are_in_no_command_line_and_the_servers_environment_is_not
     key = {"name": "KEY", "valueFrom": {"secretKeyRef": {"name": "keys", "key": "k"}}}
     code = "import os, time; print(sorted(os.environ), flush=True); print(os.environ['KEY'], flush=True); time.sleep(3)"
     name = host.run_pod(containers=[script(code, env=[key])])
-    await host.container(name, "main", "running")
-    await until(lambda: _said(host, name, "key-canary"), what="the code, which follows all commands")
+    await host.says(name, "key-canary")
     lines = [_cmdline(pid) for pid in os.listdir("/proc") if pid.isdigit()]
     assert not [line for line in lines if b"key-canary" in line]
     await host.ended(name)
     assert "SERVER_CANARY" not in host.log(name)
     assert "key-canary" in host.log(name)
-
-
-async def _said(host: Host, name: str, word: str) -> bool:
-    return word in host.log(name)
 
 
 def _cmdline(pid: str) -> bytes:
