@@ -23,6 +23,7 @@ from pydantic import JsonValue
 
 from dspy_service_core.catalogue import AnyAsset, Catalogue, ModuleAsset, OptimizerAsset, bundled, by_path
 from dspy_service_core.errors import UnusableRequest
+from dspy_service_core.prefixes import dotted_is_below
 from dspy_service_core.registry_file import RegisteredAlias, RegistryFile, read_catalogue, read_file
 from dspy_service_core.targets import Target, Targets
 
@@ -90,7 +91,7 @@ class Kindred(Generic[AnyAsset]):
     def _by_path(self, name: str) -> Resolved[AnyAsset]:
         if asset := self.assets.get(name):
             return Resolved(name, asset.path, asset)
-        if _PUBLIC_PATH.fullmatch(name) and any(name.startswith(f"{prefix}.") for prefix in self.allow):
+        if _PUBLIC_PATH.fullmatch(name) and dotted_is_below(name, self.allow):
             return Resolved(name, name, None)
         raise UnknownName(
             f"Unknown {self.kind} '{name}'. Allowed: {', '.join(self.names())}, or a dotted path {self._dotted()}."

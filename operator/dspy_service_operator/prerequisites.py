@@ -15,6 +15,7 @@ from dspy_service_core.job import KeyRef, OptimizationJobSpec
 from dspy_service_core.kube.errors import NotFound
 from dspy_service_core.kube.protocol import KubeClient
 from dspy_service_core.kube.resources import CONFIG_MAPS, SECRETS
+from dspy_service_core.prefixes import image_is_below
 from dspy_service_operator.model_keys import secret_references
 from dspy_service_operator.observed import Prerequisites
 from dspy_service_operator.rows_text import RowsError, parse_rows
@@ -62,7 +63,7 @@ class PrerequisiteCheck:
 
     def _check_image(self, spec: OptimizationJobSpec) -> None:
         image, allowed = spec.run.image, self._settings.allowed_images
-        if image and allowed and not image.startswith(allowed):
+        if image and allowed and not image_is_below(image, allowed):
             raise UnusableRequest(f"spec.run.image: '{image}' is not allowed; allowed are: {', '.join(allowed)}")
 
     async def _content(self, spec: OptimizationJobSpec, namespace: str) -> tuple[Rows | None, str | None, str | None]:

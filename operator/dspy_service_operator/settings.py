@@ -98,7 +98,9 @@ class OperatorSettings(BaseSettings):
         default=60, ge=0, description="A pod that should be gone by so long, and is not, counts as lost with its node."
     )
     allowed_images: Words = Field(
-        default=(), description="Prefixes of the images that a job may ask for, separated by commas. Empty: any."
+        default=(),
+        description="Prefixes of the images that a job may ask for, separated by commas; each ends at a part of the "
+        "name: registry.example.org/team allows that image, its tags and all below it, and no .../team-b. Empty: any.",
     )
 
     # Housekeeping

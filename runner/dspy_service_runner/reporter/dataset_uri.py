@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from dspy_service_core.errors import StoreError
+from dspy_service_core.prefixes import uri_is_below
 from dspy_service_core.store import NotFound, open_store
 from dspy_service_runner.reporter.dataset import InvalidDataset, UsersFault
 from dspy_service_runner.reporter.light_httpx import httpx
@@ -40,18 +41,11 @@ def fetch(uri: str, digest: str, into: Path, prefixes: tuple[str, ...], limit: i
 
 
 def check_allowed(uri: str, prefixes: tuple[str, ...]) -> None:
-    plain = "%" not in uri and "\\" not in uri and not any(character.isspace() for character in uri)
-    steps = urlsplit(uri).path.split("/") if plain else [".."]
-    if ".." in steps or "." in steps or not any(_below(uri, prefix) for prefix in prefixes):
+    if not uri_is_below(uri, prefixes):
         allowed = ", ".join(prefixes) or "none"
         raise UsersFault("UriNotAllowed", f"The dataset's URI {uri} is not below an allowed prefix ({allowed}).")
     if urlsplit(uri).scheme not in _READERS:
         raise UsersFault("UriNotAllowed", f"A dataset's URI begins with one of {', '.join(_READERS)}.")
-
-
-def _below(uri: str, prefix: str) -> bool:
-    """Below it as a folder: `s3://data` allows no `s3://database`."""
-    return uri == prefix or uri.startswith(prefix.rstrip("/") + "/")
 
 
 def _read_local(uri: str, prefixes: tuple[str, ...]) -> Iterator[bytes]:

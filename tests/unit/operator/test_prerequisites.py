@@ -21,7 +21,7 @@ USABLE_LABEL = {names.LABEL_MODEL_KEY: "true"}
 
 async def look(*objects: tuple[Any, dict[str, Any]], name: str = "tickets", **spec: Any) -> Prerequisites:
     """With the submit's own checks."""
-    settings = OperatorSettings(allowed_images="acme/,registry.example.org/", allowed_base_url_hosts="*.example.org")
+    settings = OperatorSettings(allowed_images="acme/,registry.example.org/team", allowed_base_url_hosts="*.example.org")
     harness = Harness()
     for resource, body in objects:
         harness.api.add(resource, body)
@@ -56,6 +56,7 @@ async def test_a_usable_job_has_all_that_it_needs():
         ({"dataset": {"rows": [{"text": "a"}]}}, "label"),
         ({"split": {"train": "0.5", "val": "0.1", "test": "0.1"}}, "split"),
         ({"run": {"image": "evil/image"}}, "evil/image"),
+        ({"run": {"image": "registry.example.org/team-evil"}}, "registry.example.org/team-evil"),
         ({"models": {"default": {"name": "x", "baseUrl": "http://evil.org"}}}, "spec.models.default.baseUrl"),
         ({"name": "x" * (LONGEST_NAME + 1)}, "longer than"),
         ({"name": UUID}, "HTTP API's own"),
@@ -70,7 +71,7 @@ async def test_the_apis_own_names_are_its_own():
     assert await look(name=f"job-{UUID}", api_made=True) == Prerequisites()
 
 
-@pytest.mark.parametrize("image", ["acme/runner:1", "registry.example.org/x", ""])
+@pytest.mark.parametrize("image", ["acme/runner:1", "registry.example.org/team/x", "registry.example.org/team:1", ""])
 async def test_allowed_images_pass(image):
     assert await look(run={"image": image}) == Prerequisites()
 
