@@ -166,7 +166,8 @@ def _resource(spec: Mapping[str, Any], labels: Mapping[str, str], identity: Iden
 
 
 def _secret(withheld: Mapping[str, Json], identity: Identity) -> Object:
-    labels = names.child_labels(identity.name) | {names.LABEL_MODEL_KEY: "true"}
+    """Without the label of model keys: what is of one job is for no `keyFrom`."""
+    labels = names.child_labels(identity.name)
     metadata = {"name": names.credentials_secret(identity.name), "namespace": identity.namespace, "labels": labels}
     data = {role: base64.b64encode(value).decode() for role, value in withheld.items()}
     return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": "Opaque", "data": data}

@@ -6,6 +6,7 @@ types are not ours to know. Limits here become limits of the CRD's schema: they 
 keep a resource within 16 KiB of spec and 16 KiB of status.
 """
 
+from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
@@ -158,11 +159,13 @@ class Model(Wire):
     )
     key_from: KeyRef | None = Field(
         default=None,
-        description="API key in a Secret that carries the label dspy-service.io/model-key: 'true'.",
+        description="API key in a Secret that carries the label dspy-service.io/model-key: 'true' "
+        "and belongs neither to a job nor to the service.",
     )
     credentials_from: KeyRef | None = Field(
         default=None,
-        description="Withheld parts of base_url and extra, as JSON in a Secret of that label; written by the HTTP API.",
+        description="Withheld parts of base_url and extra, as JSON in the Secret of this very job; "
+        "written by the HTTP API, and refused from anybody else.",
     )
 
 
@@ -171,6 +174,13 @@ class Models(Wire):
     reflection: Model | None = Field(default=None, description="GEPA's reflection model; required by GEPA.")
     prompt: Model | None = Field(default=None, description="MIPROv2's, COPRO's and SIMBA's prompt model.")
     task: Model | None = Field(default=None, description="MIPROv2's task model.")
+
+    def roles(self) -> Iterator[tuple[str, Model]]:
+        """All that are given, with what the spec calls them."""
+        for role in type(self).model_fields:
+            model: Model | None = getattr(self, role)
+            if model is not None:
+                yield role, model
 
 
 class Quantities(Wire):

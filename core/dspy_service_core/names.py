@@ -20,6 +20,8 @@ LABEL_FINISHED = f"{GROUP}/finished"
 LABEL_MODEL_KEY = f"{GROUP}/model-key"
 LABEL_SUBMITTED_BY = f"{GROUP}/submitted-by"
 LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
+LABEL_PART_OF = "app.kubernetes.io/part-of"
+"""What the chart's own objects carry, with our name."""
 MANAGED_BY = "dspy-service"
 ANNOTATION_REQUEST_DIGEST = f"{GROUP}/request-digest"
 ANNOTATION_SUBMITTER = f"{GROUP}/submitter"
@@ -35,6 +37,7 @@ MODEL_ROLES = ("default", "reflection", "prompt", "task")
 
 UUID_PATTERN = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 _API_NAME = re.compile(rf"job-({UUID_PATTERN})")
+_API_SECRET = re.compile(rf"job-{UUID_PATTERN}-keys")
 _BARE_UUID = re.compile(UUID_PATTERN)
 
 _IDEMPOTENCY_NAMESPACE = uuid.UUID("6b1d5c0e-6f0f-5f5e-9a86-0b0f6f3a6a55")
@@ -87,6 +90,11 @@ def attempt_job(resource: str, attempt: int) -> str:
 
 def credentials_secret(resource: str) -> str:
     return f"{resource}-keys"
+
+
+def is_credentials_secret(name: str) -> bool:
+    """Whether such a Secret is or will be one of an API's job, whoever made what has the name now."""
+    return _API_SECRET.fullmatch(name) is not None
 
 
 def child_labels(resource: str, attempt: int | None = None) -> dict[str, str]:

@@ -50,7 +50,6 @@ def _claim() -> Object:
 def _keys_secret(keys: Mapping[str, str]) -> Object:
     """Applied with the keys of this start: one that is no longer in the environment goes."""
     secret = _object("v1", "Secret", names.SERVICE_KEYS_SECRET)
-    secret["metadata"]["labels"] |= {names.LABEL_MODEL_KEY: "true"}
     return secret | {"data": {name: base64.b64encode(value.encode()).decode() for name, value in keys.items()}}
 
 

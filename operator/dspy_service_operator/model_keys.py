@@ -6,6 +6,7 @@ endpoint and for hosts that the operator of the service listed: elsewhere they w
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from dspy_service_core import names
@@ -31,7 +32,7 @@ _ENDPOINTS = frozenset({"api_base", "base_url"})
 def key_environment(models: Models, settings: OperatorSettings) -> list[dict[str, Any]]:
     """For the optimizer, which needs them, and for the reporter, which keeps them out of what it ships."""
     entries: list[dict[str, Any]] = []
-    for role, model in _roles(models):
+    for role, model in models.roles():
         if model.key_from is not None:
             entries.append(_from_secret(names.key_variable(role), model.key_from.name, model.key_from.key))
         elif _gets_service_key(model, settings):
@@ -43,26 +44,28 @@ def key_environment(models: Models, settings: OperatorSettings) -> list[dict[str
     return entries
 
 
-def secret_references(models: Models) -> Iterator[tuple[str, KeyRef]]:
-    """(path in the spec, reference) of every Secret that must be there."""
-    for role, model in _roles(models):
+@dataclass(frozen=True, slots=True)
+class SecretReference:
+    """`own`: of the Secret that the API made for this very job; else of one that is for jobs."""
+
+    path: str
+    ref: KeyRef
+    own: bool
+
+
+def secret_references(models: Models) -> Iterator[SecretReference]:
+    """Every Secret that must be there."""
+    for role, model in models.roles():
         if model.key_from is not None:
-            yield f"spec.models.{role}.keyFrom", model.key_from
+            yield SecretReference(f"spec.models.{role}.keyFrom", model.key_from, own=False)
         if model.credentials_from is not None:
-            yield f"spec.models.{role}.credentialsFrom", model.credentials_from
+            yield SecretReference(f"spec.models.{role}.credentialsFrom", model.credentials_from, own=True)
 
 
 def service_key_name(model: str) -> str:
     """The entry of the service's own Secret, named as LiteLLM names the variable."""
     provider = model.partition("/")[0].lower() if "/" in model else _DEFAULT_PROVIDER
     return _VARIABLES.get(provider) or re.sub(r"[^A-Z0-9]", "_", provider.upper()) + "_API_KEY"
-
-
-def _roles(models: Models) -> Iterator[tuple[str, Model]]:
-    for role in names.MODEL_ROLES:
-        model: Model | None = getattr(models, role)
-        if model is not None:
-            yield role, model
 
 
 def _gets_service_key(model: Model, settings: OperatorSettings) -> bool:

@@ -15,8 +15,8 @@ from dspy_service_core.job import KeyRef, OptimizationJobSpec
 from dspy_service_core.kube.errors import NotFound
 from dspy_service_core.kube.protocol import KubeClient
 from dspy_service_core.kube.resources import CONFIG_MAPS, SECRETS
-from dspy_service_core.prefixes import image_is_below
-from dspy_service_operator.model_keys import secret_references
+from dspy_service_operator import references
+from dspy_service_operator.model_keys import SecretReference, secret_references
 from dspy_service_operator.observed import Prerequisites
 from dspy_service_operator.rows_text import RowsError, parse_rows
 from dspy_service_operator.settings import OperatorSettings
@@ -45,14 +45,14 @@ class PrerequisiteCheck:
     async def look(self, raw: Mapping[str, Any]) -> Prerequisites:
         """`raw` is the resource as the API server holds it, rows and code included."""
         metadata = raw["metadata"]
-        namespace = metadata.get("namespace", "")
         if problem := name_problem(metadata):
             return Prerequisites(invalid=problem)
         try:
             spec = OptimizationJobSpec.model_validate(raw["spec"])
-            self._check_image(spec)
-            self._check(spec, *await self._content(spec, namespace))
-            await self._check_secrets(spec, namespace)
+            if problem := references.problem(metadata, spec, self._settings):
+                return Prerequisites(invalid=problem)
+            self._check(spec, *await self._content(spec, metadata))
+            await self._check_secrets(spec, metadata)
         except _Missing as exc:
             return Prerequisites(missing_reason=exc.reason, missing=str(exc))
         except (UnusableRequest, InvalidRequest, RowsError) as exc:
@@ -61,40 +61,42 @@ class PrerequisiteCheck:
             return Prerequisites(invalid=first_problem(exc))
         return Prerequisites()
 
-    def _check_image(self, spec: OptimizationJobSpec) -> None:
-        image, allowed = spec.run.image, self._settings.allowed_images
-        if image and allowed and not image_is_below(image, allowed):
-            raise UnusableRequest(f"spec.run.image: '{image}' is not allowed; allowed are: {', '.join(allowed)}")
-
-    async def _content(self, spec: OptimizationJobSpec, namespace: str) -> tuple[Rows | None, str | None, str | None]:
+    async def _content(
+        self, spec: OptimizationJobSpec, metadata: Mapping[str, Any]
+    ) -> tuple[Rows | None, str | None, str | None]:
         rows = spec.dataset.rows
         if (ref := spec.dataset.config_map_key_ref) is not None:
-            text = await self._from_config_map("spec.dataset.configMapKeyRef", ref, namespace)
+            text = await self._from_config_map("spec.dataset.configMapKeyRef", ref, metadata)
             rows = parse_rows(ref.key, text)
         code = {"signature": spec.signature.code, "metric": spec.metric.code}
         for part, source in (("signature", spec.signature), ("metric", spec.metric)):
             if (ref := source.config_map_key_ref) is not None:
-                code[part] = await self._from_config_map(f"spec.{part}.configMapKeyRef", ref, namespace)
+                code[part] = await self._from_config_map(f"spec.{part}.configMapKeyRef", ref, metadata)
         return rows, code["signature"], code["metric"]
 
-    async def _from_config_map(self, path: str, ref: KeyRef, namespace: str) -> str:
+    async def _from_config_map(self, path: str, ref: KeyRef, metadata: Mapping[str, Any]) -> str:
         try:
-            config_map = await self._client.get(CONFIG_MAPS, ref.name, namespace)
+            config_map = await self._client.get(CONFIG_MAPS, ref.name, metadata.get("namespace", ""))
         except NotFound:
             raise _Missing("ConfigMapNotFound", f"{path}: there is no ConfigMap '{ref.name}'.") from None
+        if problem := references.foreign_config(config_map, ref, metadata["uid"]):
+            raise UnusableRequest(f"{path}: {problem}")
         data = config_map.get("data") or {}
         if ref.key not in data:
             raise _Missing("ConfigMapNotUsable", f"{path}: ConfigMap '{ref.name}' has no text under '{ref.key}'.")
         return str(data[ref.key])
 
-    async def _check_secrets(self, spec: OptimizationJobSpec, namespace: str) -> None:
-        for path, ref in secret_references(spec.models):
+    async def _check_secrets(self, spec: OptimizationJobSpec, metadata: Mapping[str, Any]) -> None:
+        for wanted in secret_references(spec.models):
+            name = wanted.ref.name
             try:
-                secret = await self._client.get(SECRETS, ref.name, namespace)
+                secret = await self._client.get(SECRETS, name, metadata.get("namespace", ""))
             except NotFound:
-                raise _Missing("SecretNotFound", f"{path}: there is no Secret '{ref.name}'.") from None
-            if problem := _secret_problem(secret, ref):
-                raise _Missing("SecretNotUsable", f"{path}: {problem}")
+                raise _Missing("SecretNotFound", f"{wanted.path}: there is no Secret '{name}'.") from None
+            if not wanted.own and (problem := references.foreign_key(secret, wanted.ref)):
+                raise UnusableRequest(f"{wanted.path}: {problem}")
+            if problem := _secret_problem(secret, wanted, metadata["uid"]):
+                raise _Missing("SecretNotUsable", f"{wanted.path}: {problem}")
 
 
 def name_problem(metadata: Mapping[str, Any]) -> str:
@@ -110,9 +112,13 @@ def name_problem(metadata: Mapping[str, Any]) -> str:
     return ""
 
 
-def _secret_problem(secret: Mapping[str, Any], ref: KeyRef) -> str:
-    if (secret["metadata"].get("labels") or {}).get(names.LABEL_MODEL_KEY) != "true":
-        return f"Secret '{ref.name}' lacks the label {names.LABEL_MODEL_KEY}: 'true', which makes it usable by jobs."
-    if ref.key not in (secret.get("data") or {}):
-        return f"Secret '{ref.name}' has no key '{ref.key}'."
+def _secret_problem(secret: Mapping[str, Any], wanted: SecretReference, uid: str) -> str:
+    """What may pass: somebody labels it, and the API replaces what an earlier job of the name has left."""
+    name, key = wanted.ref.name, wanted.ref.key
+    if wanted.own and not references.is_own(secret, uid):
+        return f"Secret '{name}' belongs to another job than this one."
+    if not wanted.own and (secret["metadata"].get("labels") or {}).get(names.LABEL_MODEL_KEY) != "true":
+        return f"Secret '{name}' lacks the label {names.LABEL_MODEL_KEY}: 'true', which makes it usable by jobs."
+    if key not in (secret.get("data") or {}):
+        return f"Secret '{name}' has no key '{key}'."
     return ""

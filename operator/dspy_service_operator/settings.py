@@ -169,6 +169,11 @@ class OperatorSettings(BaseSettings):
         default="dspy-service-model-keys",
         description="Secret with the service's own model keys (OPENAI_API_KEY, ...), in each namespace.",
     )
+    own_secrets: Words = Field(
+        default=(),
+        description="Further Secrets of the service, separated by commas, that no job may name by keyFrom. (Those of "
+        "the other settings need no naming.)",
+    )
     key_hosts: Words = Field(
         default=(),
         description="Hosts of a model's base_url that get the service's own keys, separated by commas; *.example.org "
@@ -202,6 +207,12 @@ class OperatorSettings(BaseSettings):
         default=5, gt=0, description="Logs, events and answered model calls reach the store at least so often."
     )
     log_quota_bytes: int = Field(default=268435456, ge=0, description="Log that is kept of a job.")
+
+    @property
+    def service_secrets(self) -> frozenset[str]:
+        """What lies in them is the service's, whatever label somebody gave them."""
+        named = (self.model_keys_secret, self.store_secret, *self.runner_image_pull_secrets, *self.own_secrets)
+        return frozenset(name for name in named if name)
 
     @property
     def progress_interval(self) -> float:

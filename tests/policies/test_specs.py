@@ -73,6 +73,75 @@ def test_only_the_http_api_says_that_it_submitted_a_job(site):
     refused(site.http.patch(job.path, {"metadata": {"labels": API_LABEL}}), 422, "Invalid")
 
 
+UUID = str(uuid.uuid4())
+ROLES = pytest.mark.parametrize("role", names.MODEL_ROLES)
+
+
+def naming(role, field, secret, name="mine"):
+    body = resource(name)
+    body["spec"]["models"][role] = {"name": "openai/some", field: {"name": secret, "key": "key"}}
+    return body
+
+
+@ROLES
+@pytest.mark.parametrize("secret", ["mine-keys", "openai", f"job-{UUID}-keys"])
+def test_withheld_credentials_are_the_http_api_s_alone(site, role, secret):
+    body = naming(role, "credentialsFrom", secret)
+    for account in ("", "operator"):
+        client = site.as_account(account) if account else site.http
+        answer = client.post(OPTIMIZATION_JOBS.path(site.namespace), body, dryRun="All")
+        assert answer.status_code in (403, 422), answer.text
+    assert "credentialsFrom is the HTTP API's alone" in refused(create(site, body), 422, "Invalid")["message"]
+
+
+@ROLES
+def test_and_name_the_secret_of_their_own_job(site, role):
+    job, other = f"job-{UUID}", f"job-{uuid.uuid4()}"
+    ok(create(site, naming(role, "credentialsFrom", f"{job}-keys", job), "api"))
+    answer = create(site, naming(role, "credentialsFrom", f"{other}-keys", job), "api")
+    assert "another job's Secret" in refused(answer, 422, "Invalid")["message"]
+
+
+@ROLES
+@pytest.mark.parametrize("account", ["", "api"])
+@pytest.mark.parametrize("secret", [f"job-{UUID}-keys", "dspy-service-model-keys"])
+def test_a_key_is_never_named_in_a_secret_of_a_job_or_of_the_service(site, role, account, secret):
+    answer = create(site, naming(role, "keyFrom", secret), account)
+    assert "keyFrom names a Secret of" in refused(answer, 422, "Invalid")["message"]
+
+
+@ROLES
+@pytest.mark.parametrize("secret", ["openai", "job-1-keys", "dspy-service-model-keys-of-mine"])
+def test_a_key_of_ones_own_is_taken(site, role, secret):
+    ok(create(site, naming(role, "keyFrom", secret)))
+
+
+DIGEST = f"sha256:{'0' * 64}"
+
+
+@pytest.mark.parametrize("part", ["signature", "metric", "dataset"])
+def test_documents_in_the_store_are_the_http_api_s_alone(site, part):
+    body = resource("mine")
+    body["spec"][part] = {"payload": {"digest": DIGEST} | ({"rows": 9, "bytes": 99} if part == "dataset" else {})}
+    assert "payload is the HTTP API's alone" in refused(create(site, body), 422, "Invalid")["message"]
+    ok(create(site, body, "api"))
+
+
+@pytest.mark.parametrize("kind", ["labels", "annotations"])
+@pytest.mark.parametrize("mark", ["finished", "submitted-at", "submitter", "request-digest", "job", "not-yet-known"])
+def test_marks_of_the_service_are_its_own(site, kind, mark):
+    ours = {f"{names.GROUP}/{mark}": "true"}
+    refusal = refused(create(site, resource("mine", **{kind: ours})), 422, "Invalid")
+    assert "are the service's own" in refusal["message"]
+    ok(create(site, resource("mine", **{kind: ours}), "api"))
+    ok(create(site, resource("mine", **{kind: {f"{names.GROUP}.example.org/{mark}": "true"}})))
+    job = site.job()
+    refused(site.http.patch(job.path, {"metadata": {kind: ours}}), 422, "Invalid")
+    ok(site.as_account("operator").patch(job.path, {"metadata": {"labels": {names.LABEL_FINISHED: "true"}}}))
+    ok(site.http.patch(job.path, {"metadata": {"labels": {"team": "a"}}, "spec": {"stop": "Cancel"}}))
+    refused(site.http.patch(job.path, {"metadata": {"labels": {names.LABEL_FINISHED: "other"}}}), 422, "Invalid")
+
+
 def test_the_operator_still_marks_the_http_api_s_jobs_as_finished(site):
     name = f"job-{uuid.uuid4()}"
     site.as_account("api").post(OPTIMIZATION_JOBS.path(site.namespace), resource(name, labels=API_LABEL))

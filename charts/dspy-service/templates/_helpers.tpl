@@ -180,6 +180,17 @@ capabilities:
 {{- end }}
 {{- end }}
 
+{{- define "dspy-service.modelKeysSecret" -}}
+{{ .Values.modelKeys.secret | default (printf "%s-model-keys" (include "dspy-service.fullname" .)) }}
+{{- end }}
+
+{{/* Secrets that no job may name by keyFrom, whatever label they carry: a JSON list, for fromJsonArray. */}}
+{{- define "dspy-service.ownSecrets" -}}
+{{- $keys := include "dspy-service.modelKeysSecret" . -}}
+{{- $access := list .Values.auth.tokenSecret.name .Values.tls.secretName .Values.ingress.tlsSecretName -}}
+{{ concat (list $keys .Values.store.secret) $access .Values.image.pullSecrets | compact | uniq | toJson }}
+{{- end }}
+
 {{- define "dspy-service.storeEnvFrom" -}}
 {{- with .Values.store.secret }}
 envFrom:

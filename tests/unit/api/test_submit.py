@@ -115,7 +115,7 @@ async def test_credentials_live_in_a_secret_of_the_job(api: Harness) -> None:
     job_id = (await post(api, {"api_key": "canary"}))["job_id"]
     (secret,), (job,) = made(api, "secrets"), made(api)
     assert secret["metadata"]["name"] == f"job-{job_id}-keys"
-    assert secret["metadata"]["labels"][names.LABEL_MODEL_KEY] == "true"
+    assert secret["metadata"]["labels"] == names.child_labels(f"job-{job_id}")  # and no label of model keys
     assert orjson.loads(base64.b64decode(secret["data"]["default"])) == {"extra": {"api_key": "canary"}}
     assert job["spec"]["models"]["default"]["credentialsFrom"] == {"name": f"job-{job_id}-keys", "key": "default"}
     assert b"canary" not in orjson.dumps(job)

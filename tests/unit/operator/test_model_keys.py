@@ -87,7 +87,7 @@ def test_every_secret_that_must_be_there_is_named_with_its_place():
     models = Models.model_validate(
         {"default": {"name": "openai/x", "keyFrom": ref}, "task": {"name": "openai/y", "credentialsFrom": ref}}
     )
-    assert [path for path, _ in secret_references(models)] == [
-        "spec.models.default.keyFrom",
-        "spec.models.task.credentialsFrom",
+    assert [(found.path, found.own) for found in secret_references(models)] == [
+        ("spec.models.default.keyFrom", False),
+        ("spec.models.task.credentialsFrom", True),
     ]
