@@ -2,7 +2,6 @@
 
 from base64 import b64encode
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +10,7 @@ from dspy_service_core import names
 from dspy_service_core.kube.resources import OPTIMIZATION_JOBS, PODS, SECRETS
 from kube_http import KubeHttp, ok
 from live_files import content, files_below
-from operator_objects import METRIC, make_raw
+from operator_objects import make_raw
 from payloads import payload, rows
 from scripted_lm import ScriptedServer
 from waiting import wait_for
@@ -21,12 +20,13 @@ from whole_service import Service, service
 pytestmark = pytest.mark.faults
 
 VICTIMS, SERVICES, OWN = "v1ct1m-0123456789", "s3rv1ce-0123456789", "0wn-0123456789"
-TELLING = f"""
-import base64, os, sys, dspy
-shown = base64.b32encode((str(dspy.settings.lm and dspy.settings.lm.kwargs) + str(dict(os.environ))).encode()).decode()
-print(shown, file=sys.stderr)
-{METRIC}"""
-"""In base32, which no redaction knows."""
+TELLING = """
+import os, sys, dspy
+def metric(gold, pred, trace=None):
+    print((str(dspy.settings.lm.kwargs) + str(dict(os.environ)))[::-1], file=sys.stderr)
+    return gold.team == pred.team
+"""
+"""Backwards, which no redaction knows."""
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +79,7 @@ def test_another_s_key_starts_no_pod(
     assert started == []
 
 
-def test_a_key_of_ones_own_is_used_and_told_in_a_log_that_would_tell_the_others(
+def test_a_key_of_ones_own_is_used_and_told_by_code_that_would_tell_any(
     running: Service, cluster: KubeHttp, model: ScriptedServer, victim: str
 ) -> None:
     labels = {names.LABEL_MODEL_KEY: "true"}
@@ -88,19 +88,21 @@ def test_a_key_of_ones_own_is_used_and_told_in_a_log_that_would_tell_the_others(
     status = made(cluster, "honest", model.url, {"keyFrom": {"name": "own", "key": "key"}})
     assert status["phase"] == "Succeeded", status["message"]
     assert model.stats.by_auth[OWN] > 0
+    assert OWN[::-1] in running.http.get("/jobs/honest/logs").text
     assert ended(running.http, victim)["status"] == "success"
 
 
-def test_nobody_s_key_is_in_any_log_or_file_but_the_cluster_s_own(running: Service, victim: str) -> None:
+def test_nobody_s_key_is_told_anywhere(running: Service, victim: str) -> None:
     ended(running.http, victim)
     for path in files_below(running.data_dir):
         if not path.name.startswith("cluster.db"):
-            assert not tells(path), path
+            assert not tells(content(path)), path
+    for job in running.http.get("/jobs").json()["jobs"]:
+        assert not tells(running.http.get(f"/jobs/{job['job_id']}/logs").content), job["job_id"]
 
 
-def tells(path: Path) -> bool:
-    text = content(path)
-    return any(each.encode() in text for each in (VICTIMS, SERVICES))
+def tells(text: bytes) -> bool:
+    return any(each.encode() in text for key in (VICTIMS, SERVICES) for each in (key, key[::-1]))
 
 
 def made(cluster: KubeHttp, name: str, url: str, model: dict[str, Any]) -> dict[str, Any]:
@@ -108,7 +110,7 @@ def made(cluster: KubeHttp, name: str, url: str, model: dict[str, Any]) -> dict[
     spec = make_raw(
         name,
         models={"default": {"name": "openai/scripted", "baseUrl": url, **model}},
-        metric={"code": TELLING.replace("label", "team")},
+        metric={"code": TELLING},
         signature={"code": SIGNATURE},
         dataset={"rows": rows(20)},
         columns={"inputs": {"text": "text"}, "outputs": {"team": "team"}},

@@ -21,7 +21,9 @@ USABLE_LABEL = {names.LABEL_MODEL_KEY: "true"}
 
 async def look(*objects: tuple[Any, dict[str, Any]], name: str = "tickets", **spec: Any) -> Prerequisites:
     """With the submit's own checks."""
-    settings = OperatorSettings(allowed_images="acme/,registry.example.org/team", allowed_base_url_hosts="*.example.org")
+    settings = OperatorSettings(
+        allowed_images="acme/,registry.example.org/team", allowed_base_url_hosts="*.example.org"
+    )
     harness = Harness()
     for resource, body in objects:
         harness.api.add(resource, body)

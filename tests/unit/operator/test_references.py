@@ -19,6 +19,7 @@ from operator_objects import make_raw
 UUID, OTHER_UUID = "0b8a9c64-0c9e-4b0c-8f53-2f7ab3d1c9aa", "1c9b0d75-1dae-4c1d-9064-3f8bc4e2daab"
 MINE, ITS_SECRET, ANOTHERS = f"job-{UUID}", f"job-{UUID}-keys", f"job-{OTHER_UUID}-keys"
 UID = "uid-of-mine"
+PART_OF = "app.kubernetes.io/part-of"
 LABEL = {names.LABEL_MODEL_KEY: "true"}
 DIGEST = f"sha256:{'0' * 64}"
 SETTINGS = OperatorSettings(
@@ -129,7 +130,7 @@ ROLES = pytest.mark.parametrize("role", names.MODEL_ROLES)
         pytest.param(secret(ANOTHERS), id="of that name alone, as long as the job is not there"),
         pytest.param(secret("x", labels=LABEL | names.child_labels("tickets")), id="labelled as a job's"),
         pytest.param(secret("x", labels=LABEL | {names.LABEL_MANAGED_BY: names.MANAGED_BY}), id="of the service"),
-        pytest.param(secret("x", labels=LABEL | {names.LABEL_PART_OF: names.MANAGED_BY}), id="of the chart"),
+        pytest.param(secret("x", labels=LABEL | {PART_OF: names.MANAGED_BY}), id="of the chart"),
         pytest.param(secret("dspy-service-model-keys"), id="the service's model keys"),
         pytest.param(secret("store-keys"), id="the store's credentials"),
         pytest.param(secret("registry"), id="the registry's credentials"),
@@ -200,7 +201,7 @@ async def test_documents_in_the_store_are_the_apis_alone(part: str):
     [
         (config_map("uid-of-another"), "ConfigMap 'shared' belongs to another job"),
         (config_map(**{names.LABEL_MANAGED_BY: names.MANAGED_BY}), "ConfigMap 'shared' belongs to the service"),
-        (config_map(**{names.LABEL_PART_OF: names.MANAGED_BY}), "ConfigMap 'shared' belongs to the service"),
+        (config_map(**{PART_OF: names.MANAGED_BY}), "ConfigMap 'shared' belongs to the service"),
         (config_map(), ""),
         (config_map(UID), ""),
     ],
