@@ -47,17 +47,17 @@ class Submits:
     accept: Callable[[bytes], Accepted]
     inline_bytes: int
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
-    _by_key: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
+    _by_id: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
 
     async def submit(self, body: bytes, key: str | None, submitter: str = "") -> Submitted:
-        """`submitter` is the name that the cluster knows the client by."""
+        """`submitter` is the name that the cluster knows the client by: keys are each one's own."""
         accepted = await self._accepted(body)
         if key is None:
             job_id = str(uuid.uuid4())
             await self._write(draft(accepted, self._identity(job_id, submitter)))
         else:
-            job_id = names.idempotent_job_id(self.namespace, key)
-            lock = self._by_key.setdefault(key, asyncio.Lock())
+            job_id = names.idempotent_job_id(self.namespace, key, submitter)
+            lock = self._by_id.setdefault(job_id, asyncio.Lock())
             async with lock:
                 await self._once(body, accepted, self._identity(job_id, submitter), key)
         return Submitted(job_id, accepted.unknown_keys)

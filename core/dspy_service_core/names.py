@@ -1,6 +1,7 @@
 """Every name, label and annotation that two parts must agree on. Free of pydantic: the reporter imports it."""
 
 import hashlib
+import json
 import re
 import uuid
 from collections.abc import Mapping
@@ -67,9 +68,14 @@ def is_bare_uuid(name: str) -> bool:
     return _BARE_UUID.fullmatch(name) is not None
 
 
-def idempotent_job_id(namespace: str, key: str) -> str:
-    """The job id that an `Idempotency-Key` always leads to, so that two API replicas agree without talking."""
-    return str(uuid.uuid5(_IDEMPOTENCY_NAMESPACE, f"{namespace}/{key}"))
+def idempotent_job_id(namespace: str, key: str, owner: str = "") -> str:
+    """The job id that a user's `Idempotency-Key` always leads to, so that two API replicas agree without talking.
+
+    `owner` is empty where nobody is asked who they are. No name of a namespace begins as JSON does, and JSON keeps
+    apart what ends one part and begins the next.
+    """
+    meant = json.dumps([namespace, owner, key]) if owner else f"{namespace}/{key}"
+    return str(uuid.uuid5(_IDEMPOTENCY_NAMESPACE, meant))
 
 
 def store_id(metadata: Mapping[str, Any]) -> str:

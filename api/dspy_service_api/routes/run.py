@@ -20,7 +20,8 @@ _KEY = {
     "name": idempotency.HEADER,
     "in": "header",
     "required": False,
-    "description": "The same key and body answer the same job for as long as it exists.",
+    "description": "The same key and body answer the same job for as long as it exists. "
+    "Where the service knows its users, each has keys of their own.",
     "schema": {"type": "string", "pattern": r"^[\x21-\x7e]{1,255}$"},
 }
 _BODY = {
