@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 
 from dspy_service_api.reading import record_of
 from dspy_service_api.record import JobRecord
+from dspy_service_core.job_order import Age, Rank
 from dspy_service_core.kube.protocol import Object
 
 _TOMBSTONES = 10_000
@@ -22,8 +23,8 @@ class JobCache:
     def __init__(self, on_finished: Callable[[JobRecord], None] = lambda record: None) -> None:
         self.on_finished = on_finished
         self._records: dict[str, JobRecord] = {}
-        self._by_age: list[tuple[str, str]] = []
-        self._queue: list[tuple[int, str, str]] = []
+        self._by_age: list[Age] = []
+        self._queue: list[Rank] = []
         self._deleted: OrderedDict[str, None] = OrderedDict()
 
     def __len__(self) -> int:
@@ -56,10 +57,10 @@ class JobCache:
         for record in [record for name, record in self._records.items() if name not in kept]:
             self._drop(record)
 
-    def newest_first(self, after: tuple[str, str] | None = None) -> Iterator[JobRecord]:
+    def newest_first(self, after: Age | None = None) -> Iterator[JobRecord]:
         """From the newest, or from the first that is older than `after`."""
         end = len(self._by_age) if after is None else bisect_left(self._by_age, after)
-        for _, name in reversed(self._by_age[:end]):
+        for *_, name in reversed(self._by_age[:end]):
             yield self._records[name]
 
     def position(self, record: JobRecord) -> int:
@@ -79,13 +80,13 @@ class JobCache:
         self._records[record.name] = record
         if record.finished:
             self.on_finished(record)
-        insort(self._by_age, record.order)
+        insort(self._by_age, record.age)
         if record.queue_order:
             insort(self._queue, record.queue_order)
 
     def _drop(self, record: JobRecord) -> None:
         del self._records[record.name]
-        del self._by_age[bisect_left(self._by_age, record.order)]
+        del self._by_age[bisect_left(self._by_age, record.age)]
         if record.queue_order:
             del self._queue[bisect_left(self._queue, record.queue_order)]
 

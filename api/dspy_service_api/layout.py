@@ -19,8 +19,6 @@ from dspy_service_core.job import MAX_SPEC_BYTES
 from dspy_service_core.kube.protocol import Object
 from dspy_service_core.store import job_folder
 
-ANNOTATION_SUBMITTED_AT = f"{names.GROUP}/submitted-at"
-"""Microseconds, for the order of jobs made within one second (creationTimestamp has no finer ones)."""
 _SUBMITTER_LENGTH = 256
 
 
@@ -147,7 +145,7 @@ def _document(rows: Json, moved: Mapping[str, str]) -> bytes:
 
 
 def _resource(spec: Mapping[str, Any], labels: Mapping[str, str], identity: Identity) -> Object:
-    annotations = {ANNOTATION_SUBMITTED_AT: identity.submitted_at}
+    annotations = {names.ANNOTATION_SUBMITTED_AT: identity.submitted_at}
     if identity.submitter:
         annotations[names.ANNOTATION_SUBMITTER] = identity.submitter[:_SUBMITTER_LENGTH]
     if identity.digest:

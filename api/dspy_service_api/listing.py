@@ -3,14 +3,16 @@ that pages stay right while jobs come and go.
 """
 
 import base64
-import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+import orjson
 
 from dspy_service_api import present
 from dspy_service_api.cache import JobCache
 from dspy_service_api.record import JobRecord, Json
 from dspy_service_core.errors import FieldProblem, InvalidRequest
+from dspy_service_core.job_order import Age
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,14 +55,17 @@ def labels_of(given: list[str]) -> dict[str, str]:
 
 
 def _cursor_of(record: JobRecord) -> str:
-    return base64.urlsafe_b64encode(" ".join(record.order).encode()).decode().rstrip("=")
+    """As JSON, whatever stands in the parts."""
+    return base64.urlsafe_b64encode(orjson.dumps(record.age)).decode().rstrip("=")
 
 
-def _age_of(cursor: str) -> tuple[str, str]:
+def _age_of(cursor: str) -> Age:
     try:
-        decoded = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True).decode()
-        submitted_at, name = decoded.split(" ")
-    except (binascii.Error, ValueError):
-        problem = FieldProblem("cursor", "is not one that this service gave", "invalid_cursor")
-        raise InvalidRequest([problem]) from None
-    return submitted_at, name
+        decoded = orjson.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
+    except ValueError:
+        decoded = None
+    match decoded:
+        case [str(created), str(stamp), str(name)]:
+            return created, stamp, name
+    problem = FieldProblem("cursor", "is not one that this service gave", "invalid_cursor")
+    raise InvalidRequest([problem])

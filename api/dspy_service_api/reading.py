@@ -11,9 +11,8 @@ from typing import Any
 
 import orjson
 
-from dspy_service_api.layout import ANNOTATION_SUBMITTED_AT
 from dspy_service_api.record import Entry, Fractions, JobRecord, Json, RunEnd, Stream
-from dspy_service_core import names
+from dspy_service_core import job_order, names
 from dspy_service_core.job import FINAL_PHASES, STATUS_WORDS
 from dspy_service_core.kube.protocol import Object
 
@@ -26,7 +25,7 @@ def record_of(obj: Object) -> JobRecord:
     phase = status.get("phase") or "Pending"
     finished = phase in FINAL_PHASES
     end = _end(run.get("result"))
-    order = (_submitted_at(metadata), metadata["name"])
+    age = job_order.age(metadata["name"], metadata["creationTimestamp"], metadata.get("annotations"))
     suspended = bool(spec.get("suspend"))
     split = spec.get("split") or {}
     keep_tails = not (
@@ -43,8 +42,8 @@ def record_of(obj: Object) -> JobRecord:
         labels=_user_labels(metadata.get("labels") or {}),
         request_digest=(metadata.get("annotations") or {}).get(names.ANNOTATION_REQUEST_DIGEST, ""),
         created_at=metadata["creationTimestamp"],
-        order=order,
-        queue_order=_queue_order(phase, status, spec, order) if not suspended else None,
+        age=age,
+        queue_order=_queue_order(phase, status, spec, age) if not suspended else None,
         status=STATUS_WORDS.get(phase, "pending"),
         finished=finished,
         suspended=suspended,
@@ -73,19 +72,14 @@ def record_of(obj: Object) -> JobRecord:
     )
 
 
-def _submitted_at(metadata: Mapping[str, Any]) -> str:
-    annotations = metadata.get("annotations") or {}
-    return str(annotations.get(ANNOTATION_SUBMITTED_AT) or metadata["creationTimestamp"].replace("Z", ".000000Z"))
-
-
 def _queue_order(
-    phase: str, status: Mapping[str, Any], spec: Mapping[str, Any], order: tuple[str, str]
-) -> tuple[int, str, str] | None:
+    phase: str, status: Mapping[str, Any], spec: Mapping[str, Any], age: job_order.Age
+) -> job_order.Rank | None:
     """Waits for a slot, and for nothing else: not for a missing Secret, a pause between attempts, or its pod."""
     queued = next((c for c in status.get("conditions") or () if c.get("type") == "Queued"), None)
     if phase != "Pending" or (queued and (queued.get("status") != "True" or queued.get("reason") != "Queued")):
         return None
-    return (-int((spec.get("run") or {}).get("priority") or 0), *order)
+    return job_order.rank(int((spec.get("run") or {}).get("priority") or 0), age)
 
 
 def _seed(given: int | None, metadata: Mapping[str, Any]) -> int:

@@ -7,6 +7,8 @@ Rows, code, conditions and managed fields are not in it, because the cache keeps
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from dspy_service_core.job_order import Age, Rank
+
 Json = bytes
 """Encoded JSON, ready to be put into an answer."""
 
@@ -59,10 +61,9 @@ class JobRecord:
     labels: Mapping[str, str]
     request_digest: str
     created_at: str
-    order: tuple[str, str]
-    """Sorts by age."""
-    queue_order: tuple[int, str, str] | None
-    """Sorts by who starts next; None when the job does not wait for a slot."""
+    age: Age
+    queue_order: Rank | None
+    """None when the job does not wait for a slot."""
     status: str
     finished: bool
     suspended: bool

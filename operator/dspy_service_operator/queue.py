@@ -1,4 +1,5 @@
-"""Who may run: a limit overall and one a namespace, by priority, then age. Pure: it knows nothing of Kubernetes.
+"""Who may run: a limit overall and one a namespace, by priority, then age (`core/job_order.py`). Pure: it knows
+nothing of Kubernetes.
 
 A heap for each namespace, so that a full namespace never hides another's jobs and an event of a waiting job costs a
 dictionary look-up, however many wait. Entries that were withdrawn stay in the heap until they come to its top.
@@ -8,14 +9,10 @@ import heapq
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from dspy_service_core.job_order import Rank
+
 Key = tuple[str, str]
 """(namespace, name)"""
-Rank = tuple[int, str, str]
-"""Smaller starts first: (negated priority, creation time, name)."""
-
-
-def rank(priority: int, created: str, name: str) -> Rank:
-    return (-priority, created, name)
 
 
 @dataclass(slots=True)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime
 
+from dspy_service_core import job_order
 from dspy_service_core.job import FINAL_PHASES, OptimizationJob
 from dspy_service_operator.apply import Applier
 from dspy_service_operator.decide import decide
@@ -13,7 +14,7 @@ from dspy_service_operator.lingering import Lingering
 from dspy_service_operator.observe import Observer
 from dspy_service_operator.observed import AttemptPod, Observed
 from dspy_service_operator.prerequisites import PrerequisiteCheck
-from dspy_service_operator.queue import Key, Queue, rank
+from dspy_service_operator.queue import Key, Queue
 from dspy_service_operator.settings import OperatorSettings
 from dspy_service_operator.status_changes import Draft
 from dspy_service_operator.view import JobEntry, View
@@ -142,7 +143,7 @@ class Reconciler:
         if self._runs(key, job):
             self._queue.hold(key)
         elif not job.spec.suspend:
-            self._queue.offer(key, rank(job.spec.run.priority, job.metadata.creation_timestamp, job.metadata.name))
+            self._queue.offer(key, _rank(job))
 
     def _runs(self, key: Key, job: OptimizationJob) -> bool:
         uid = job.metadata.uid
@@ -163,6 +164,13 @@ def _ended_and_gone(before: Observed, now: Observed) -> Iterator[AttemptPod]:
     """An evicted pod is removed as soon as it has ended: how it ended is what was seen of it last."""
     there = {pod.uid for pod in now.pods}
     return (pod for pod in before.pods if pod.ended and pod.uid not in there)
+
+
+def _rank(job: OptimizationJob) -> job_order.Rank:
+    metadata = job.metadata
+    return job_order.rank(
+        job.spec.run.priority, job_order.age(metadata.name, metadata.creation_timestamp, metadata.annotations)
+    )
 
 
 def _under_way(job: OptimizationJob) -> bool:

@@ -14,7 +14,7 @@ from dspy_service_core.store import Store, open_store
 from dspy_service_operator.decision import Note
 from dspy_service_operator.events import MOST, EventRecorder
 from dspy_service_operator.expiry import Expiry, expires_at
-from dspy_service_operator.queue import Queue, rank
+from dspy_service_operator.queue import Queue
 from dspy_service_operator.queue_reports import QueueReports
 from dspy_service_operator.settings import OperatorSettings
 from dspy_service_operator.sweep import ORPHANED, Sweep
@@ -206,7 +206,7 @@ class Reports:
             self.queue, lambda key, position: self.made.append((key[1], position)), OperatorSettings(**settings)
         )
         for number in range(waiting):
-            self.queue.offer(("default", f"job-{number:05}"), rank(0, "", f"job-{number:05}"))
+            self.queue.offer(("default", f"job-{number:05}"), (0, "", "", f"job-{number:05}"))
 
     def at(self, now: float) -> list[tuple[str, int]]:
         self.made.clear()

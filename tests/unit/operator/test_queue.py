@@ -2,9 +2,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dspy_service_operator.queue import Key, Queue, rank
+from dspy_service_core.job_order import Rank, age
+from dspy_service_core.job_order import rank as job_rank
+from dspy_service_operator.queue import Key, Queue
 
 CREATED = "2026-01-02T12:00:00Z"
+
+
+def rank(priority: int, created: str, name: str) -> Rank:
+    return job_rank(priority, age(name, created, None))
 
 
 def offer(queue: Queue, name: str, namespace: str = "a", *, priority: int = 0, created: str = CREATED) -> Key:
