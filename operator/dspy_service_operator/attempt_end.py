@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 from dspy_service_core import pod_files
+from dspy_service_operator.evictions import eviction_of
 from dspy_service_operator.observed import AttemptJob, AttemptPod, ContainerState
 
 Verdict = Literal["failed", "retry", "disrupted"]
 
-_OWN_EVICTION = re.compile(r"exceeds the (total )?limit|exceeded its local ephemeral storage limit", re.IGNORECASE)
-"""The kubelet's words for a pod that outgrew its own volumes, and not for a node that ran full."""
+EVICTED = "Evicted"
+"""The kubelet's reason; what for stands in its message alone."""
 _NEVER_STARTED = frozenset({"StartError", "ContainerCannotRun"})
 """The container runtime's reasons for a container whose process could not be started; the exit code is its own."""
 _OWN_START = re.compile(
@@ -69,8 +70,8 @@ def _without_pod(job: AttemptJob | None) -> AttemptEnd:
 
 
 def _own_fault(pod: AttemptPod, context: Context) -> AttemptEnd | None:
-    if pod.reason == "Evicted" and _OWN_EVICTION.search(pod.message):
-        return AttemptEnd("failed", "DiskLimitExceeded", f"evicted for what it wrote to disk: {pod.message}")
+    if pod.reason == EVICTED and (eviction := eviction_of(pod.message)).own:
+        return AttemptEnd("failed", eviction.reason, eviction.message)
     state = pod.optimizer
     if state is None or state.phase != "terminated" or state.reason == "ContainerStatusUnknown":
         return None
@@ -89,10 +90,13 @@ def _own_fault(pod: AttemptPod, context: Context) -> AttemptEnd | None:
 
 
 def _disruption(pod: AttemptPod) -> AttemptEnd | None:
+    if pod.reason == EVICTED:
+        eviction = eviction_of(pod.message)
+        return AttemptEnd("disrupted", eviction.reason, eviction.message)
     if pod.disruption:
         return AttemptEnd("disrupted", "Disrupted", f"the cluster ended the pod: {pod.disruption}")
     never_ran = pod.optimizer is None or not pod.optimizer.started
-    if pod.reason and (pod.reason != "Error") and (never_ran or pod.reason in ("Evicted", "Terminated", "NodeLost")):
+    if pod.reason and (pod.reason != "Error") and (never_ran or pod.reason in ("Terminated", "NodeLost")):
         return AttemptEnd("disrupted", pod.reason, pod.message or f"the node ended the pod: {pod.reason}")
     return None
 

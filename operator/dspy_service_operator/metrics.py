@@ -19,7 +19,8 @@ OTHER = "Other"
 REASONS = frozenset(
     {
         # Ends that the operator finds
-        *("Cancelled", "DeadlineExceeded", "DiskLimitExceeded", "Disrupted", "Failed", "Invalid", "JobDeleted"),
+        *("Cancelled", "DeadlineExceeded", "DiskLimitExceeded", "Disrupted", "Evicted", "Failed", "Invalid"),
+        *("JobDeleted", "ProcessLimitExceeded"),
         *("JobRefused", "Killed", "NotReady", "OutOfMemory", "PodLost", "Preempted", "ProcessEnded", "ReportLost"),
         # Pods that never started
         *("ContainerCannotRun", "CreateContainerConfigError", "CreateContainerError", "ErrImageNeverPull"),
