@@ -4,8 +4,10 @@ Dataclasses and not models, because one is made for every watch event and the AP
 against the schema that is made from the models.
 """
 
+import math
 import re
 from collections.abc import Mapping
+from datetime import datetime
 from sys import intern
 from typing import Any
 
@@ -48,8 +50,8 @@ def record_of(obj: Object) -> JobRecord:
         finished=finished,
         suspended=suspended,
         message=_message(phase, status, run),
-        started_at=status.get("startedAt") or (run.get("startedAt") if phase != "Pending" else None),
-        completed_at=status.get("completedAt") if finished else None,
+        started_at=_time(status.get("startedAt") or (run.get("startedAt") if phase != "Pending" else None)),
+        completed_at=_time(status.get("completedAt")) if finished else None,
         attempted=bool(status.get("attempt") or run),
         module_name=intern(spec["module"]["name"]),
         module_kwargs=_json(spec["module"].get("kwargs")),
@@ -152,8 +154,21 @@ def _metric_name(code: str) -> str | None:
     return "metric" if "metric" in found else found[0] if len(found) == 1 else None
 
 
-def _number(value: str | float | None) -> float | None:
-    return None if value is None else float(value)
+def _number(value: Any) -> float | None:
+    """What the status tells began beside the job's own code: what is no number is as if nothing were told."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _time(value: Any) -> str | None:
+    """One that can be reckoned with, as the answers do."""
+    try:
+        return value if datetime.fromisoformat(value).tzinfo else None
+    except (TypeError, ValueError):
+        return None
 
 
 def _json(value: Mapping[str, Any] | None) -> Json:

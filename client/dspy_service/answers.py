@@ -1,16 +1,17 @@
 """The service's answers as frozen dataclasses. Unknown fields are ignored: a newer service may say more.
 
-Scores are on DSPy's own scale, 0 to 100, everywhere.
+Scores are on DSPy's own scale, 0 to 100, everywhere. What is in `metrics` a job's own code may have chosen: anything.
 """
 
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from datetime import datetime
 from functools import cache
 from typing import Any, TypeVar
 
+from . import foreign
 from .errors import JobFailed, UnexpectedAnswer
 
 T = TypeVar("T")
@@ -51,6 +52,7 @@ class Event:
 @dataclass(frozen=True, slots=True)
 class LogEntry:
     timestamp: datetime
+    """1970-01-01 where what came is no time."""
     level: str
     logger: str
     message: str
@@ -96,7 +98,8 @@ class JobPage:
 @dataclass(frozen=True, slots=True)
 class Artifact:
     path: str
-    program_pickle_base64: str
+    program_pickle_base64: str | None = None
+    """None for a program that cannot be pickled. Unpickling it runs what the job's submitter wrote."""
     metadata: Any = None
     optimized_prompt: Any = None
     program_state: Any = None
@@ -154,28 +157,65 @@ class Health:
 
 
 def read(kind: type[T], data: Any) -> T:
-    """An answer of this kind from parsed JSON; a missing or mistyped field is an `UnexpectedAnswer`."""
-    try:
-        return typing.cast(T, _read(kind, data))
-    except (KeyError, TypeError, ValueError, AttributeError) as exc:
-        raise UnexpectedAnswer(f"The service's answer is no {kind.__name__}: {exc!r}") from exc
+    """An answer of this kind from parsed JSON; without one of its required fields it is an `UnexpectedAnswer`.
+
+    A field of another type than its own is taken for one that did not come: it has its default, or is empty.
+    """
+    if not isinstance(data, Mapping):
+        raise UnexpectedAnswer(f"The service's answer is no {kind.__name__}.")
+    if missing := [f.name for f in fields(_described(kind)) if _required(f) and f.name not in data]:
+        raise UnexpectedAnswer(f"The service's answer is no {kind.__name__}: it lacks {', '.join(missing)}.")
+    return entry(kind, data)
 
 
-def _read(kind: Any, data: Any) -> Any:
-    if is_dataclass(kind):
-        return _dataclass(kind, data)
-    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+def entry(kind: type[T], data: Any) -> T:
+    """One of many, which must not suffer from it: empty where it lacks something."""
+    given = data if isinstance(data, Mapping) else {}
+    hints = _hints(_described(kind))
+    known = {f.name: _read(hints[f.name], given.get(f.name)) for f in fields(_described(kind))}
+    unknown = {f.name: _empty(hints[f.name]) for f in fields(_described(kind)) if _required(f)}
+    return kind(**unknown | {name: value for name, value in known.items() if value is not None})
+
+
+_READERS: Mapping[Any, Callable[[Any], Any]] = {
+    str: foreign.text_of,
+    float: foreign.number_of,
+    int: foreign.count_of,
+    bool: foreign.flag_of,
+    datetime: foreign.moment_of,
+    dict: foreign.object_of,
+}
+_EMPTY: Mapping[Any, Any] = {str: "", float: 0.0, int: 0, datetime: foreign.NO_TIME}
+
+
+def _empty(hint: Any) -> Any:
+    return entry(typing.cast(type[Any], hint), {}) if is_dataclass(hint) else _EMPTY.get(hint)
+
+
+def _read(hint: Any, data: Any) -> Any:
+    """None for what is nothing of that type."""
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is types.UnionType:
-        return None if data is None else _read(arguments[0], data)
+        return _read(arguments[0], data)
     if origin is tuple:
-        return tuple(_read(arguments[0], item) for item in data)
-    return datetime.fromisoformat(data) if kind is datetime else data
+        return tuple(entry(arguments[0], item) for item in data) if _entries(arguments[0], data) else _texts(data)
+    if is_dataclass(hint):
+        return entry(typing.cast(type[Any], hint), data) if isinstance(data, Mapping) else None
+    reader = _READERS.get(origin or hint)
+    return reader(data) if reader else data
 
 
-def _dataclass(kind: Any, data: Mapping[str, Any]) -> Any:
-    hints = _hints(kind)
-    known = {f.name: _read(hints[f.name], data[f.name]) for f in fields(kind) if f.name in data or _required(f)}
-    return kind(**known)
+def _entries(kind: Any, data: Any) -> bool:
+    return is_dataclass(kind) and isinstance(data, list)
+
+
+def _texts(data: Any) -> tuple[str, ...]:
+    return tuple(item for item in data if isinstance(item, str)) if isinstance(data, list) else ()
+
+
+def _described(kind: Any) -> Any:
+    """For type checkers, which do not know that every answer is a dataclass."""
+    return kind
 
 
 @cache

@@ -35,12 +35,14 @@ def write_artifact(artifact: Artifact, directory: Path) -> Path:
 
 
 def artifact_files(artifact: Artifact) -> dict[str, bytes]:
-    files = {PICKLE: _pickle(artifact.program_pickle_base64), METADATA: _json(artifact.metadata)}
+    files = {METADATA: _json(artifact.metadata)}
+    if artifact.program_pickle_base64 is not None:
+        files[PICKLE] = _pickle(artifact.program_pickle_base64)
     if artifact.program_state is not None:
         files[STATE] = _json(artifact.program_state)
     if artifact.optimized_prompt is not None:
         prompt = artifact.optimized_prompt
-        files[PROMPT] = prompt.encode() if isinstance(prompt, str) else _json(prompt)
+        files[PROMPT] = prompt.encode(errors="replace") if isinstance(prompt, str) else _json(prompt)
     return files
 
 
@@ -66,7 +68,10 @@ def _pickle(encoded: str) -> bytes:
 
 
 def _json(value: Any) -> bytes:
-    return json.dumps(value, indent=2, ensure_ascii=False).encode() + b"\n"
+    try:
+        return json.dumps(value, indent=2, ensure_ascii=False).encode(errors="replace") + b"\n"
+    except RecursionError as exc:
+        raise DamagedArtifact("What arrived is nested deeper than can be written.") from exc
 
 
 def _manifest(files: Mapping[str, bytes]) -> bytes:

@@ -134,10 +134,10 @@ class AsyncClient:
             await self._sleep(wait)
             attempt += 1
 
-    async def _attempt(self, call: calls.Call[Any]) -> httpx.Response | httpx.TransportError:
+    async def _attempt(self, call: calls.Call[Any]) -> httpx.Response | httpx.RequestError:
         try:
             return await self._http.request(
                 call.method, call.path, params=dict(call.params), json=call.json, headers=dict(call.headers)
             )
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             return error

@@ -3,7 +3,7 @@
 import os
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Literal, TypeVar
 from urllib.parse import quote
 
@@ -56,7 +56,8 @@ def submit(payload: Mapping[str, Any], idempotency_key: str | None = None) -> Ca
     """A key of its own by default: the client may then send it again without making a second job."""
 
     def read_accepted(data: Any, headers: Headers) -> answers.Accepted:
-        return answers.read(answers.Accepted, {**data, "warning": headers.get("warning")})
+        accepted = answers.read(answers.Accepted, data)
+        return replace(accepted, warning=headers.get("warning"))
 
     key = idempotency_key or str(uuid.uuid4())
     return Call("POST", "/run", read_accepted, json=payload, headers={"Idempotency-Key": key})
@@ -82,7 +83,9 @@ def event_page(job_id: str, after: int, limit: int) -> Call[tuple[answers.Event,
 
 def artifact(job_id: str) -> Call[answers.Artifact]:
     def read_artifact(data: Any, _headers: Headers) -> answers.Artifact:
-        return answers.read(answers.Artifact, {"path": data["program_artifact_path"], **data["program_artifact"]})
+        found = data.get("program_artifact") if isinstance(data, dict) else None
+        named = {"path": data.get("program_artifact_path"), **found} if isinstance(found, dict) else None
+        return answers.read(answers.Artifact, named)
 
     return Call("GET", _job_path(job_id, "artifact"), read_artifact)
 
@@ -116,7 +119,13 @@ def _one(kind: type[T]) -> Callable[[Any, Headers], T]:
 
 
 def _many(kind: type[T]) -> Callable[[Any, Headers], tuple[T, ...]]:
-    return lambda data, _headers: tuple(answers.read(kind, item) for item in data)
+    return lambda data, _headers: tuple(answers.entry(kind, item) for item in _list(data))
+
+
+def _list(data: Any) -> list[Any]:
+    if not isinstance(data, list):
+        raise UnexpectedAnswer("The service's answer is no list.")
+    return data
 
 
 def error_of(call: Call[Any], status: int, data: Any, headers: Headers) -> DspyServiceError:
@@ -141,8 +150,9 @@ def error_of(call: Call[Any], status: int, data: Any, headers: Headers) -> DspyS
     return UnexpectedAnswer(message)
 
 
-def _problem(item: Mapping[str, Any]) -> FieldProblem:
-    return FieldProblem(str(item.get("field", "")), str(item.get("message", "")), str(item.get("type", "")))
+def _problem(item: Any) -> FieldProblem:
+    said = item if isinstance(item, dict) else {"message": item}
+    return FieldProblem(str(said.get("field", "")), str(said.get("message", "")), str(said.get("type", "")))
 
 
 def retry_after(headers: Headers) -> float | None:

@@ -142,25 +142,25 @@ class Client:
             self._sleep(wait)
             attempt += 1
 
-    def _attempt(self, call: calls.Call[Any]) -> httpx.Response | httpx.TransportError:
+    def _attempt(self, call: calls.Call[Any]) -> httpx.Response | httpx.RequestError:
         try:
             return self._http.request(
                 call.method, call.path, params=dict(call.params), json=call.json, headers=dict(call.headers)
             )
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             return error
 
 
-def outcome_status(outcome: httpx.Response | httpx.TransportError) -> tuple[int | None, float | None]:
+def outcome_status(outcome: httpx.Response | httpx.RequestError) -> tuple[int | None, float | None]:
     """The status, and how long the service asks to wait."""
-    if isinstance(outcome, httpx.TransportError):
+    if isinstance(outcome, httpx.RequestError):
         return None, None
     return outcome.status_code, calls.retry_after(outcome.headers)
 
 
-def read_outcome(call: calls.Call[T], outcome: httpx.Response | httpx.TransportError, url: str) -> T:
+def read_outcome(call: calls.Call[T], outcome: httpx.Response | httpx.RequestError, url: str) -> T:
     """The answer of the last attempt, or the error that it means."""
-    if isinstance(outcome, httpx.TransportError):
+    if isinstance(outcome, httpx.RequestError):
         raise ServiceUnreachable(f"No answer from {url}: {outcome or type(outcome).__name__}") from outcome
     data = parsed(outcome)
     if not outcome.is_success:
@@ -169,7 +169,8 @@ def read_outcome(call: calls.Call[T], outcome: httpx.Response | httpx.TransportE
 
 
 def parsed(response: httpx.Response) -> Any:
+    """None for what is no JSON, or nested deeper than can be read."""
     try:
         return response.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         return None

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from .answers import Event
+from .foreign import figure
 
 _BARS = "▁▂▃▄▅▆▇█"
 
@@ -25,15 +26,19 @@ class ScoreTrail:
     def add(self, events: Iterable[Event]) -> None:
         for event in events:
             metrics = event.metrics
-            self.baseline = metrics.get("baseline_test_metric", self.baseline)
-            self.optimized = metrics.get("optimized_test_metric", self.optimized)
-            if metrics.get("best_score") is not None:
-                self.points.append(Point(int(metrics.get("tqdm_n") or 0), float(metrics["best_score"])))
+            self.baseline = _newer(figure(metrics, "baseline_test_metric"), self.baseline)
+            self.optimized = _newer(figure(metrics, "optimized_test_metric"), self.optimized)
+            if (best := figure(metrics, "best_score")) is not None:
+                self.points.append(Point(int(figure(metrics, "tqdm_n") or 0), best))
 
     @property
     def best(self) -> float | None:
         """The best score on the optimizer's own validation rows, so not to be compared with the test's."""
         return self.points[-1].best if self.points else None
+
+
+def _newer(told: float | None, known: float | None) -> float | None:
+    return known if told is None else told
 
 
 def sparkline(points: Sequence[Point], width: int) -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from dspy_service.cli.connection import connect
+from dspy_service.cli.said import say
 
 
 @click.command("artifact", short_help="Download a job's better program.")
@@ -19,4 +20,4 @@ def command(ctx: click.Context, job_id: str, output: Path | None) -> None:
     """
     directory = connect(ctx).download(job_id, output or Path(f"program-{job_id}"))
     for file in sorted(directory.iterdir()):
-        click.echo(f"{file.stat().st_size:>10,}  {file}")
+        say(f"{file.stat().st_size:>10,}  {file}")

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from dspy_service.cli import exits
+from dspy_service.cli.said import say_lines
 from dspy_service.errors import DspyServiceError, InvalidPayload
 
 ENTRY_POINTS = "dspy_service.commands"
@@ -43,7 +44,7 @@ class CommandGroup(click.Group):
         try:
             return super().invoke(ctx)
         except DspyServiceError as error:
-            click.echo(f"Error: {_told(error)}", err=True)
+            say_lines(f"Error: {_told(error)}", err=True)
             ctx.exit(exits.exit_code(error))
         except KeyboardInterrupt:
             ctx.exit(exits.INTERRUPTED)
@@ -51,7 +52,7 @@ class CommandGroup(click.Group):
 
 def _told(error: DspyServiceError) -> str:
     if isinstance(error, InvalidPayload):
-        return "the service refuses the payload:\n" + "\n".join(f"  {p.field}: {p.message}" for p in error.problems)
+        return "the service refuses the payload:\n" + "\n".join(f"{p.field}: {p.message}" for p in error.problems)
     return str(error)
 
 

@@ -3,6 +3,7 @@
 import click
 
 from dspy_service.cli.connection import connect
+from dspy_service.cli.said import say
 
 
 @click.command("delete", short_help="Stop a job and remove it.")
@@ -13,4 +14,4 @@ def command(ctx: click.Context, job_ids: tuple[str, ...]) -> None:
     client = connect(ctx)
     for job_id in job_ids:
         client.delete(job_id)
-        click.echo(f"deleted {job_id}")
+        say(f"deleted {job_id}")

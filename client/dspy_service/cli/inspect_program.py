@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from dspy_service.artifact_files import METADATA, PICKLE, PROMPT
+from dspy_service.cli.said import say, say_lines
 
 MODEL_VARIABLE = "DSPY_SERVICE_INSPECT_MODEL"
 BASE_URL_VARIABLE = "DSPY_SERVICE_INSPECT_BASE_URL"
@@ -34,10 +35,10 @@ def command(directory: Path, inputs: tuple[str, ...], model: str | None, base_ur
     program = load_program(directory / PICKLE)
     _heading("Signatures")
     for name, predictor in program.named_predictors():
-        click.echo(f"{name}: {describe(predictor.signature)} ({len(predictor.demos)} demos)")
+        say(f"{name}: {describe(predictor.signature)} ({len(predictor.demos)} demos)")
     if inputs:
         _heading("Call")
-        click.echo(str(_call(program, _fields(inputs), model, base_url)))
+        say(str(_call(program, _fields(inputs), model, base_url)))
 
 
 def describe(signature: Any) -> str:
@@ -86,8 +87,9 @@ def _print_file(title: str, path: Path) -> None:
     if path.is_file():
         _heading(title)
         text = path.read_text(encoding="utf-8")
-        click.echo(json.dumps(json.loads(text), indent=2) if path.suffix == ".json" else text.rstrip())
+        say_lines(json.dumps(json.loads(text), indent=2) if path.suffix == ".json" else text.rstrip())
 
 
 def _heading(title: str) -> None:
-    click.secho(f"\n{title}", bold=True)
+    say("")
+    say(title, bold=True)

@@ -1,5 +1,6 @@
 """`dspy-service list`."""
 
+from collections.abc import Iterable
 from itertools import islice
 
 import click
@@ -9,7 +10,10 @@ from rich.table import Table
 from dspy_service.answers import Summary
 from dspy_service.cli.connection import connect
 from dspy_service.cli.printed_json import print_json
-from dspy_service.display.words import duration
+from dspy_service.cli.said import say_row
+from dspy_service.display.texts import text
+from dspy_service.display.words import duration, moment
+from dspy_service.foreign import figure
 
 _COLUMNS = ("job", "status", "optimizer", "rows", "baseline", "optimized", "created", "took")
 
@@ -36,19 +40,23 @@ def _print_table(jobs: list[Summary]) -> None:
     console = Console()
     if not console.is_terminal:
         for job in jobs:
-            click.echo("\t".join(_cells(job)))
+            say_row(_cells(job))
         return
+    console.print(table_of(jobs))
+
+
+def table_of(jobs: Iterable[Summary]) -> Table:
     table = Table(*_COLUMNS, box=None)
     for job in jobs:
-        table.add_row(*_cells(job))
-    console.print(table)
+        table.add_row(*map(text, _cells(job)))
+    return table
 
 
 def _cells(job: Summary) -> tuple[str, ...]:
     metrics = job.latest_metrics
     took = "" if job.elapsed_seconds is None else duration(job.elapsed_seconds)
-    scores = [_score(metrics.get(f"{which}_test_metric")) for which in ("baseline", "optimized")]
-    created = f"{job.created_at.astimezone():%Y-%m-%d %H:%M}"
+    scores = [_score(figure(metrics, f"{which}_test_metric")) for which in ("baseline", "optimized")]
+    created = moment(job.created_at, "%Y-%m-%d %H:%M")
     return (job.job_id, job.status, job.optimizer_name, str(job.dataset_rows or ""), *scores, created, took)
 
 

@@ -6,6 +6,9 @@ import click
 
 from dspy_service.answers import LogEntry
 from dspy_service.cli.connection import PATIENT, connect
+from dspy_service.cli.said import say_lines
+from dspy_service.foreign import NO_TIME
+from dspy_service.shown import shown
 
 
 @click.command("logs", short_help="Print a job's log.")
@@ -14,7 +17,10 @@ from dspy_service.cli.connection import PATIENT, connect
 @click.option("--after", default=0, help="Begin after this entry's number.")
 @click.pass_context
 def command(ctx: click.Context, job_id: str, follow: bool, after: int) -> None:
-    """Print the whole log of job ID, from its first line."""
+    """Print the whole log of job ID, from its first line.
+
+    Control characters in it are shown by their escapes; the further lines of an entry begin with a bar.
+    """
     client = connect(ctx, PATIENT)
     if follow:
         for update in client.watch(job_id, from_log=after):
@@ -25,4 +31,5 @@ def command(ctx: click.Context, job_id: str, follow: bool, after: int) -> None:
 
 def _print(entries: Iterable[LogEntry]) -> None:
     for entry in entries:
-        click.echo(f"{entry.timestamp:%Y-%m-%d %H:%M:%S} {entry.level:<7} {entry.logger}: {entry.message}")
+        time = "?" if entry.timestamp == NO_TIME else f"{entry.timestamp:%Y-%m-%d %H:%M:%S}"
+        say_lines(f"{time} {shown(entry.level):<7} {shown(entry.logger)}: {entry.message}")

@@ -5,11 +5,11 @@ from dataclasses import asdict, is_dataclass
 from datetime import datetime
 from typing import Any
 
-import click
+from dspy_service.cli.said import say_json
 
 
 def print_json(value: Any) -> None:
-    click.echo(json.dumps(value, default=_plain, indent=2, ensure_ascii=False))
+    say_json(json.dumps(value, default=_plain, indent=2, ensure_ascii=False))
 
 
 def _plain(value: Any) -> Any:

@@ -8,6 +8,7 @@ import click
 from dspy_service.cli.connection import PATIENT, connect
 from dspy_service.cli.payload_file import changed, read_payload, split_columns
 from dspy_service.cli.printed_json import print_json
+from dspy_service.cli.said import say
 from dspy_service.cli.watch import watch_to_the_end
 from dspy_service.payload import columns, model_config
 from dspy_service.rows import read_rows
@@ -39,11 +40,11 @@ def command(
     client = connect(ctx, PATIENT)
     accepted = client.submit(payload, idempotency_key=idempotency_key)
     if accepted.warning:
-        click.echo(f"Warning: {accepted.warning}", err=True)
+        say(f"Warning: {accepted.warning}", err=True)
     if output == "json":
         print_json(accepted)
     else:
-        click.echo(accepted.job_id)
+        say(accepted.job_id)
     if watch:
         watch_to_the_end(ctx, client, accepted.job_id)
 

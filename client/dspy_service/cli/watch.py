@@ -6,9 +6,12 @@ from rich.console import Console
 from dspy_service.answers import Summary
 from dspy_service.cli import exits
 from dspy_service.cli.connection import PATIENT, connect
+from dspy_service.cli.said import say, say_lines
 from dspy_service.client import Client
 from dspy_service.display import watch_job
 from dspy_service.display.words import duration
+from dspy_service.foreign import figure
+from dspy_service.shown import shown
 
 
 @click.command("watch", short_help="Show a job until it ends.")
@@ -24,17 +27,18 @@ def watch_to_the_end(ctx: click.Context, client: Client, job_id: str) -> None:
     try:
         summary = watch_job(client, job_id, console)
     except KeyboardInterrupt:
-        click.echo(f"The job goes on. To see it again: dspy-service watch {job_id}", err=True)
+        say(f"The job goes on. To see it again: dspy-service watch {job_id}", err=True)
         ctx.exit(exits.INTERRUPTED)
-    console.print(ending(summary), markup=False, highlight=False, soft_wrap=True)
+    for lines in ending(summary):
+        say_lines(lines)
     ctx.exit(exits.SUCCESS if summary.status == "success" else exits.JOB_FAILED)
 
 
-def ending(summary: Summary) -> str:
+def ending(summary: Summary) -> tuple[str, str]:
+    """How it ended, and what to do next."""
     took = f" after {duration(summary.elapsed_seconds)}" if summary.elapsed_seconds is not None else ""
     if summary.status != "success":
-        return f"{summary.status}{took}: {summary.message}\nIts log: dspy-service logs {summary.job_id}"
-    metrics = summary.latest_metrics
-    before, after = metrics.get("baseline_test_metric"), metrics.get("optimized_test_metric")
+        return f"{shown(summary.status)}{took}: {summary.message}", f"Its log: dspy-service logs {summary.job_id}"
+    before, after = (figure(summary.latest_metrics, f"{which}_test_metric") for which in ("baseline", "optimized"))
     scores = f": test score {before:.1f} -> {after:.1f}" if before is not None and after is not None else ""
-    return f"success{took}{scores}\nThe better program: dspy-service artifact {summary.job_id} -o DIR"
+    return f"success{took}{scores}", f"The better program: dspy-service artifact {summary.job_id} -o DIR"

@@ -8,10 +8,10 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.spinner import Spinner
 from rich.table import Table
-from rich.text import Text
 
 from dspy_service.answers import LogEntry, Summary
 from dspy_service.display import words
+from dspy_service.display.texts import parts, text
 from dspy_service.score_trail import ScoreTrail, sparkline
 from dspy_service.watching import Update
 
@@ -44,26 +44,27 @@ def _picture(summary: Summary, trail: ScoreTrail, lines: Iterable[LogEntry], spi
 
 def _head(summary: Summary, spinner: Spinner) -> RenderableType:
     head = Table.grid(padding=(0, 1))
-    status = Text(summary.status, style=_STYLES.get(summary.status, "bold cyan"))
-    head.add_row(Text(" ") if summary.finished else spinner, status, Text(words.stage(summary)))
+    status = text(summary.status, style=_STYLES.get(summary.status, "bold cyan"))
+    head.add_row(text(" ") if summary.finished else spinner, status, text(words.stage(summary)))
     what = f"  {summary.optimizer_name} on {summary.module_name}, job {summary.job_id}"
-    return Group(head, Text(what, style="dim", no_wrap=True, overflow="ellipsis"))
+    return Group(head, text(what, style="dim", one_line=True))
 
 
 def _progress(summary: Summary) -> RenderableType:
     row = Table.grid(padding=(0, 2))
     bar = ProgressBar(total=100, completed=words.percent(summary), width=_BAR_WIDTH)
-    row.add_row(bar, f"{words.percent(summary):3.0f} %", words.calls(summary), words.time_left(summary))
+    figures = (f"{words.percent(summary):3.0f} %", words.calls(summary), words.time_left(summary))
+    row.add_row(bar, *map(text, figures))
     return row
 
 
 def _scores(trail: ScoreTrail) -> list[RenderableType]:
     said = words.scores(trail)
     picture = sparkline(trail.points, _TRAIL_WIDTH)
-    return [Text.assemble(("   ".join(said), "bold"), "   ", (picture, "green"))] if said else []
+    return [parts(("   ".join(said), "bold"), ("   ", ""), (picture, "green"))] if said else []
 
 
 def _log_line(entry: LogEntry) -> RenderableType:
     first = entry.message.strip().splitlines()[0] if entry.message.strip() else ""
     style = "red" if entry.level == "ERROR" else "dim"
-    return Text(f"  {entry.timestamp.astimezone():%H:%M:%S} {first}", style=style, no_wrap=True, overflow="ellipsis")
+    return text(f"  {words.moment(entry.timestamp, '%H:%M:%S')} {first}", style=style, one_line=True)

@@ -6,6 +6,7 @@ from rich.console import Console
 
 from dspy_service.answers import Summary
 from dspy_service.display import words
+from dspy_service.display.texts import text
 from dspy_service.score_trail import ScoreTrail
 from dspy_service.watching import Update
 
@@ -19,7 +20,7 @@ def show_plain(updates: Iterable[Update], console: Console) -> Summary:
         trail.add(update.events)
         line = _line(update.summary, trail)
         if _key(update.summary, trail) != said:
-            console.print(line, markup=False, highlight=False, soft_wrap=True)
+            console.print(text(line), soft_wrap=True)
             said = _key(update.summary, trail)
         last = update.summary
     assert last is not None, "a watch yields at least once"

@@ -1,6 +1,9 @@
 """What both displays say of a job, in words."""
 
+from datetime import datetime
+
 from dspy_service.answers import Summary
+from dspy_service.foreign import NO_TIME, figure
 from dspy_service.score_trail import ScoreTrail
 
 
@@ -8,14 +11,14 @@ def percent(summary: Summary) -> float:
     """The optimizer's own part; before it begins nothing is done, after the end all is."""
     if summary.status == "success":
         return 100.0
-    return float(summary.latest_metrics.get("tqdm_percent") or 0.0)
+    return min(max(figure(summary.latest_metrics, "tqdm_percent") or 0.0, 0.0), 100.0)
 
 
 def calls(summary: Summary) -> str:
-    done, total = summary.latest_metrics.get("tqdm_n"), summary.latest_metrics.get("tqdm_total")
+    done, total = (figure(summary.latest_metrics, name) for name in ("tqdm_n", "tqdm_total"))
     if done is None:
         return ""
-    return f"{done:,} of {total:,} metric calls" if total else f"{done:,} metric calls"
+    return f"{done:,.0f} of {total:,.0f} metric calls" if total else f"{done:,.0f} metric calls"
 
 
 def time_left(summary: Summary) -> str:
@@ -23,8 +26,13 @@ def time_left(summary: Summary) -> str:
     return "" if seconds is None or summary.finished else f"about {duration(seconds)} left"
 
 
+def moment(time: datetime, pattern: str) -> str:
+    """`time` as the reader's clock has it; a question mark for what is none."""
+    return "?" if time == NO_TIME else f"{time.astimezone():{pattern}}"
+
+
 def duration(seconds: float) -> str:
-    whole = round(seconds)
+    whole = max(round(seconds), 0)
     if whole < 60:
         return f"{whole} s"
     minutes, seconds = divmod(whole, 60)

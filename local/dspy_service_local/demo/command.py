@@ -18,7 +18,9 @@ from rich.console import Console
 
 from dspy_service import Client, DspyServiceError, Job
 from dspy_service.cli import exits
+from dspy_service.cli.said import say_lines
 from dspy_service.display import watch_job
+from dspy_service.shown import shown
 from dspy_service_local.demo.model.server import MODEL, ModelServer
 from dspy_service_local.demo.models import KeyMissing, unused_key, user_model
 from dspy_service_local.demo.service import ServiceDidNotStart, running_service
@@ -122,7 +124,7 @@ def run(task: Task, model: Mapping[str, Any], data_dir: Path, port: int, console
 def _tell_failure(client: Client, job_id: str, console: Console) -> None:
     with contextlib.suppress(DspyServiceError):
         for entry in list(client.logs(job_id))[-20:]:
-            console.print(f"{entry.level} {entry.message}", markup=False, highlight=False)
+            say_lines(f"{shown(entry.level)} {entry.message}")
     console.print("The optimization failed; its last log lines are above.", style="bold red")
 
 

@@ -119,8 +119,8 @@ def read_result(content: bytes, redactor: Redactor) -> Result:
     usage = found.get("usage")
     return Result(
         outcome=found["outcome"],
-        reason=plain.text_of(found.get("reason"), _MAX_REASON),
-        message=plain.text_of(found.get("message"), MAX_RESULT_BYTES),
+        reason=plain.cut(plain.visible_line(plain.text_of(found.get("reason"), _MAX_REASON)), _MAX_REASON),
+        message=plain.visible(plain.text_of(found.get("message"), MAX_RESULT_BYTES)),
         record=_record(found),
         usage=read_usage(usage) if isinstance(usage, dict) else None,
     )

@@ -1,7 +1,8 @@
 """Lines of the optimizer's files to entries of the store: checked, rebuilt to the expected shape, redacted.
 
 - A log line that is no JSON object was printed by something into our file: it becomes an entry of its own, as text.
-- An event or a call that is not what it should be becomes nothing: a garbled figure is worse than none.
+- An event or a call that is not what it should be becomes nothing: a garbled figure is worse than none. So does a
+  figure of the service's own (`pod_files.FIGURES`) that is no number.
 - Calls are kept byte for byte (the optimizer's journal reads them back by position), unless a key must be taken out.
 """
 
@@ -10,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from dspy_service_core import pod_files
 from dspy_service_runner.redaction import Redactor
 from dspy_service_runner.reporter import plain
 from dspy_service_runner.reporter.tail import Line
@@ -46,8 +48,8 @@ class EntryMaker:
         metrics = self.redactor.json(plain.clean(found.get("metrics")))
         entry = {
             "timestamp": plain.timestamp_of(found.get("timestamp"), now),
-            "event": self._text(found["event"], MAX_NAME),
-            "metrics": metrics if isinstance(metrics, dict) and plain.size_of(metrics) <= MAX_METRICS else {},
+            "event": plain.cut(plain.visible_line(self._text(found["event"], MAX_NAME)), MAX_NAME),
+            "metrics": _figures(metrics) if isinstance(metrics, dict) and plain.size_of(metrics) <= MAX_METRICS else {},
         }
         return orjson.dumps(entry)
 
@@ -69,6 +71,10 @@ class EntryMaker:
 def own_log(message: str, now: str, level: str = "WARNING") -> Fields:
     """The reporter's own word among the job's entries."""
     return {"timestamp": now, "level": level, "logger": OWN_LOGGER, "message": message}
+
+
+def _figures(metrics: Fields) -> Fields:
+    return {name: value for name, value in metrics.items() if name not in pod_files.FIGURES or plain.is_number(value)}
 
 
 def _strict_object(content: bytes) -> Fields | None:

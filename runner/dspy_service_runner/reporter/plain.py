@@ -6,7 +6,7 @@ Nothing here raises for any input: a value that has no sensible form becomes Non
 import json
 import math
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
@@ -14,7 +14,11 @@ import orjson
 MAX_DEPTH = 32
 MAX_INTEGER = 2**53 - 1
 """Larger ones are not the same number to every JSON reader; they become floats."""
-_TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z")
+_TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z", re.ASCII)
+_FIRST = datetime.fromtimestamp(0, UTC)
+_AHEAD = timedelta(days=1)
+"""More than two clocks of one pod can differ."""
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
 
 
 def load_object(content: bytes) -> dict[str, Any] | None:
@@ -83,8 +87,30 @@ def decimal_of(value: Any) -> str | None:
     return None if number is None else repr(number).removesuffix(".0")
 
 
-def timestamp_of(value: Any, otherwise: str) -> str:
-    return value if isinstance(value, str) and _TIMESTAMP.fullmatch(value) else otherwise
+def timestamp_of(value: Any, now: str) -> str:
+    """A time that there is, between 1970 and soon; `now` for any other: who reads it reckons with it."""
+    if not isinstance(value, str) or not _TIMESTAMP.fullmatch(value):
+        return now
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError:
+        return now
+    return value if _FIRST <= moment <= datetime.fromisoformat(now) + _AHEAD else now
+
+
+def visible(text: str) -> str:
+    """What steers a terminal by its escape, but for line breaks and tabs: `kubectl` prints what the status says."""
+    return _CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def visible_line(text: str) -> str:
+    """As `visible`, on one line."""
+    return visible(text).replace("\n", "\\n").replace("\t", "\\t")
+
+
+def is_number(value: Any) -> bool:
+    """Or none yet."""
+    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))
 
 
 def timestamp(moment: float) -> str:

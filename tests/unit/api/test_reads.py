@@ -8,8 +8,9 @@ import pytest
 from pydantic import TypeAdapter
 
 from api_service import Harness, entries, events, failed, put_artifact, put_result, put_segment, running, succeeded
-from dspy_service_api import wire
+from dspy_service_api import present, wire
 from dspy_service_api.cache import JobCache
+from dspy_service_api.reading import record_of
 from dspy_service_core import names
 from dspy_service_core.kube import errors as kube
 from waiting import until
@@ -54,6 +55,23 @@ async def test_a_finished_job_is_answered_whole(api: Harness) -> None:
     wire.ArtifactAnswer.model_validate(artifact)
     assert artifact["program_artifact"] == result["program_artifact"]
     assert artifact["program_artifact_path"].endswith(f"artifacts/{ID}")
+
+
+@pytest.mark.parametrize("value", ["DROP", "", "nan", "inf", "1e999", "9" * 5000])
+async def test_a_status_with_a_figure_that_is_none_is_answered_without_it(value: str) -> None:
+    status = running() | {"startedAt": None}
+    run = status["run"] | {"startedAt": value, "progress": {"etaSeconds": value}}
+    run |= {"result": {"outcome": "Succeeded", **dict.fromkeys(("baselineScore", "runtimeSeconds"), value)}}
+    metadata = {"name": "a", "uid": "u", "resourceVersion": "1", "creationTimestamp": "2026-03-01T09:30:00Z"}
+    spec: dict[str, Any] = {part: {"name": "x"} for part in ("module", "optimizer", "metric")}
+    spec |= {"models": {"default": {"name": "m"}}, "dataset": {}}
+    ended = {"phase": "Succeeded", "completedAt": value}
+    record = record_of({"metadata": metadata, "spec": spec, "status": status | {"run": run} | ended})
+    summary = orjson.loads(present.summary(record, 0))
+    for name in ("started_at", "completed_at", "elapsed_seconds", "estimated_seconds_remaining"):
+        assert summary[name] is None
+    assert record.end is not None
+    assert (record.end.baseline, record.end.runtime_seconds, record.eta_seconds) == (None, None, None)
 
 
 async def test_a_finished_answer_is_ready_the_second_time(api: Harness) -> None:

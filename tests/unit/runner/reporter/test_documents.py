@@ -57,6 +57,15 @@ def make_result(**fields: Any) -> bytes:
     return orjson.dumps(document | fields)
 
 
+def test_what_would_steer_a_terminal_is_shown_in_message_and_reason() -> None:
+    hostile = "a\x1b]52;c;AAAA\x07\x9b2J\x7f\u202e\u2028\r"
+    summary = read_result(make_result(message=f"{hostile}\n\tsecond", reason=f"{hostile}\n"), REDACTOR).summary()
+    shown = r"a\x1b]52;c;AAAA\x07\x9b2J\x7f\u202e\u2028\r"
+    assert summary["message"] == f"{shown}\n\tsecond"
+    assert summary["reason"] == shown + r"\n"
+    assert len(read_result(make_result(reason="\x1b" * 64), REDACTOR).summary()["reason"]) <= 64
+
+
 def test_a_result() -> None:
     fields = {
         "splitCounts": {"train": 1, "val": 0, "test": 2},

@@ -3,8 +3,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dspy_service_core import pod_files
 from dspy_service_runner.redaction import MARK, Redactor
-from dspy_service_runner.reporter.entries import MAX_MESSAGE, MAX_METRICS, EntryMaker
+from dspy_service_runner.reporter.documents import read_progress
+from dspy_service_runner.reporter.entries import MAX_MESSAGE, MAX_METRICS, MAX_NAME, EntryMaker
 from dspy_service_runner.reporter.tail import Line
 
 NOW = "2026-02-02T00:00:00.000Z"
@@ -105,6 +107,44 @@ CALLS: list[tuple[bytes | None, bytes | None]] = [
 @pytest.mark.parametrize(("content", "expected"), CALLS)
 def test_call_lines_stay_as_they_are_but_for_keys(content: bytes | None, expected: bytes | None) -> None:
     assert MAKER.call(line(content)) == expected
+
+
+NO_TIMES = [
+    *("9999-99-99T00:00:00Z", "2026-02-30T00:00:00Z", "2026-01-01T24:01:00Z", "2026-01-01T00:00:60Z"),
+    *("9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z", "0000-00-00T00:00:00Z", "1969-12-31T23:59:59Z"),
+    *("2026-02-03T00:00:00.001Z", "२०२६-01-01T00:00:00Z"),
+]
+
+
+@pytest.mark.parametrize("text", NO_TIMES)
+def test_what_is_no_time_between_the_epoch_and_tomorrow_becomes_now(text: str) -> None:
+    assert MAKER.log(line(entry(timestamp=text)), NOW)["timestamp"] == NOW
+    assert orjson.loads(MAKER.event(line(event(timestamp=text)), NOW) or b"")["timestamp"] == NOW
+    progress = read_progress(orjson.dumps({"stage": "Running", "startedAt": text}), NOW)
+    assert progress is not None
+    assert progress.started_at == NOW
+
+
+@pytest.mark.parametrize("text", ["1970-01-01T00:00:00Z", "2026-02-02T23:59:59.999999999Z", "2024-02-29T12:00:00.5Z"])
+def test_a_time_stays_as_it_is(text: str) -> None:
+    assert MAKER.log(line(entry(timestamp=text)), NOW)["timestamp"] == text
+
+
+@pytest.mark.parametrize("name", sorted(pod_files.FIGURES))
+def test_under_the_services_own_names_nothing_passes_but_numbers(name: str) -> None:
+    for wrong in ("DROP", "5", True, [1], {"a": 1}, "\x1b[2J"):
+        found = MAKER.event(line(event(metrics={name: wrong, "mine": wrong})), NOW)
+        assert orjson.loads(found or b"")["metrics"] == {"mine": wrong}
+    for right in (5, 0.5, -1, None):
+        found = MAKER.event(line(event(metrics={name: right})), NOW)
+        assert orjson.loads(found or b"")["metrics"] == {name: right}
+
+
+def test_an_events_name_becomes_the_status_message_and_is_one_visible_line() -> None:
+    found = MAKER.event(line(event(event="a\nb\x1b]52;c;AAAA\x07\x9b\u202e")), NOW)
+    assert orjson.loads(found or b"")["event"] == r"a\nb\x1b]52;c;AAAA\x07\x9b\u202e"
+    long = orjson.loads(MAKER.event(line(event(event="\x1b" * 250)), NOW) or b"")["event"]
+    assert len(long) <= MAX_NAME
 
 
 @given(st.binary(max_size=200))
