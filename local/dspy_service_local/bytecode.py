@@ -14,6 +14,9 @@ from tempfile import TemporaryDirectory
 _PROBES = ("dspy", "httpx", "dspy_service_runner.optimizer.main", "dspy_service_runner.reporter.main")
 _IMPORTS = "import dspy_service_runner.reporter.main, dspy_service_runner.optimizer.main"
 
+_UMASK = 0o022
+"""Bytecode is no more secret than the source beside it, and whoever else uses this environment needs it too."""
+
 
 def is_missing() -> bool:
     """One missing or stale file among a few that were surely imported stands for all."""
@@ -31,6 +34,7 @@ async def compile_runner(environment: Mapping[str, str]) -> None:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,
+            umask=_UMASK,
         )
         await child.wait()
 

@@ -14,8 +14,10 @@ import click
 import uvloop
 from pydantic import ValidationError
 
+from dspy_service_local import private_folder
 from dspy_service_local.apiserver.cluster import ClusterInUse
 from dspy_service_local.launching import NoSandbox
+from dspy_service_local.private_folder import FolderOfAnother
 from dspy_service_local.service import CannotStart, Started, serve
 from dspy_service_local.settings import LocalSettings
 
@@ -39,12 +41,13 @@ def command(**options: Any) -> None:
     try:
         settings = _with_port(LocalSettings(**given))
         _refuse_open_door(settings)
-        settings.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        os.umask(private_folder.UMASK)
+        private_folder.take(settings.folder)
         _log_to_file(settings)
         uvloop.run(_run(settings))
     except ValidationError as exc:
         raise click.UsageError("; ".join(f"{e['loc'][0]}: {e['msg']}" for e in exc.errors())) from exc
-    except (CannotStart, NoSandbox, ClusterInUse, OSError) as exc:
+    except (CannotStart, NoSandbox, ClusterInUse, FolderOfAnother, OSError) as exc:
         raise click.ClickException(str(exc)) from exc
 
 

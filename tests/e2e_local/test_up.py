@@ -2,14 +2,17 @@
 
 import os
 import signal
+import stat
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import httpx
 import psutil
 import pytest
 
+from dspy_service_local.private_folder import OURS
 from live_files import content, files_below
 from living import alive, command_line, variables
 from payloads import payload
@@ -59,6 +62,40 @@ def test_a_data_folder_serves_one(running: Service) -> None:
     refused = up("--port", str(free_port()), "--data-dir", str(running.data_dir))
     assert refused.returncode == 1
     assert "in use" in refused.stderr
+
+
+def test_a_data_folder_is_closed_to_others_whatever_it_was(tmp_path: Path, model: ScriptedServer) -> None:
+    """The second start is that of an older version's folder, with a job's whole life in it."""
+    folder = tmp_path / "data"
+    with service(data_dir=folder) as first:
+        assert ended(first.http, submit(first.http, payload(12, model.url)))["status"] == "success"
+        assert open_to_others(folder) == []
+        assert {path.name for path in folder.iterdir()} <= OURS
+    for path in [folder, *folder.rglob("*")]:
+        path.chmod(0o755 if path.is_dir() else 0o644, follow_symlinks=True)
+    with service(data_dir=folder) as second:
+        assert open_to_others(folder) == []
+        running = submit(second.http, payload(40, model.url, metric_code=SLOW_METRIC))
+        reached(second.http, running, {"running"})
+        assert open_to_others(folder) == []
+
+
+def open_to_others(folder: Path) -> list[Path]:
+    """Of what is there now; pods come and go."""
+    found = []
+    for path in [folder, *(Path(place, name) for place, inner, files in os.walk(folder) for name in (*inner, *files))]:
+        with suppress(FileNotFoundError):
+            mode = path.lstat().st_mode
+            if not stat.S_ISLNK(mode) and mode & 0o077:
+                found.append(path)
+    return found
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder away")
+def test_another_users_data_folder_is_refused(tmp_path: Path) -> None:
+    os.chown(tmp_path, 60123, 60123)
+    refused = up("--port", "0", "--data-dir", str(tmp_path))
+    assert (refused.returncode, "belongs to user 60123" in refused.stderr) == (1, True)
 
 
 @pytest.mark.parametrize(("option", "value"), [("--port", "70000"), ("--concurrency", "-1"), ("--prewarmed", "99")])
