@@ -16,6 +16,7 @@ from dspy_service_api import idempotency, openapi, problems
 from dspy_service_api.access.door import Door, OpenDoor, TokenDoor
 from dspy_service_api.access.kubernetes import KubernetesDoor
 from dspy_service_api.access.reviews import Reviews
+from dspy_service_api.background import Background
 from dspy_service_api.cache import JobCache
 from dspy_service_api.guard import Guard, Traffic, rules_of
 from dspy_service_api.jobs import Jobs
@@ -93,6 +94,7 @@ def _service(
         submits=Submits(cluster, cache, store, settings.namespace, acceptance.accept, settings.inline_body_bytes),
         removals=Removals(found, settings.delete_wait_seconds, settings.last_upload_seconds),
         health=_health(acceptance.assets()),
+        background=Background(),
     )
 
 

@@ -4,14 +4,18 @@ The writers' own answers are put in as well, so that a client sees what it just 
 and none that was deleted, whatever an older list or watch event still says of it.
 """
 
+import logging
 from bisect import bisect_left, insort
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 
 from dspy_service_api.reading import record_of
 from dspy_service_api.record import JobRecord
+from dspy_service_api.unreadable import unreadable_record
 from dspy_service_core.job_order import Age, Rank
 from dspy_service_core.kube.protocol import Object
+
+log = logging.getLogger(__name__)
 
 _TOMBSTONES = 10_000
 """More than can be deleted within the seconds that a list takes."""
@@ -38,7 +42,7 @@ class JobCache:
         if metadata.get("deletionTimestamp"):
             self.remove(obj)
         elif metadata["uid"] not in self._deleted and not self._knows_newer(metadata):
-            self._put(record_of(obj))
+            self._put(_record(obj))
 
     def remove(self, obj: Object) -> None:
         self.forget(obj["metadata"]["name"], obj["metadata"]["uid"])
@@ -89,6 +93,16 @@ class JobCache:
         del self._by_age[bisect_left(self._by_age, record.age)]
         if record.queue_order:
             del self._queue[bisect_left(self._queue, record.queue_order)]
+
+
+def _record(obj: Object) -> JobRecord:
+    """What nobody foresaw in one resource must not hide the job, nor those that the same list holds."""
+    try:
+        return record_of(obj)
+    except Exception as exc:
+        metadata = obj["metadata"]
+        log.warning("job %s cannot be read: %s: %s", metadata["name"], type(exc).__name__, str(exc)[:200])
+        return unreadable_record(obj)
 
 
 def _as_number(version: str) -> int:

@@ -5,6 +5,7 @@ other, the newest first; while requests are being answered it takes a tenth of t
 """
 
 import asyncio
+import logging
 import time
 from collections import deque
 from collections.abc import Callable
@@ -13,6 +14,8 @@ from dataclasses import dataclass, field
 from dspy_service_api.jobs import Jobs
 from dspy_service_api.record import JobRecord
 from dspy_service_core.errors import ServiceError
+
+log = logging.getLogger(__name__)
 
 _REST_WHILE_BUSY = 9.0
 
@@ -51,3 +54,5 @@ class Preparer:
                 await self.jobs.prepare(record)
         except ServiceError:
             return  # whoever asks is told what is wrong with it
+        except Exception:
+            log.exception("the answers about job %s cannot be prepared", name)  # nor are they for whoever asks

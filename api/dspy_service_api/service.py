@@ -1,12 +1,12 @@
 """What the endpoints work with, made once at start (`app.py`) and kept on the application."""
 
-import asyncio
 import time
 from dataclasses import dataclass
 from typing import cast
 
 from starlette.requests import Request
 
+from dspy_service_api.background import Background
 from dspy_service_api.cache import JobCache
 from dspy_service_api.jobs import Jobs
 from dspy_service_api.prepare import Preparer
@@ -28,12 +28,12 @@ class Service:
     submits: Submits
     removals: Removals
     health: Json
+    background: Background
 
     async def run(self) -> None:
-        """What goes on beside the requests; never returns."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self.reflector.run())
-            group.create_task(self.preparer.run())
+        """What goes on beside the requests; never returns, unless it dies."""
+        parts = {"the watch of the jobs": self.reflector.run(), "the preparation of answers": self.preparer.run()}
+        await self.background.run(parts)
 
     async def close(self) -> None:
         self.jobs.ready.close()
@@ -41,6 +41,8 @@ class Service:
 
     def require_ready(self) -> None:
         """Raises where answers would be of an unknown age."""
+        if self.background.died:
+            raise ClusterUnavailable(f"The service has to be started again: {self.background.died}.")
         if not self.reflector.synced.is_set():
             raise ClusterUnavailable("The service is still reading the jobs from the cluster.")
         silent = time.monotonic() - self.reflector.last_seen

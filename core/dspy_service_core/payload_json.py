@@ -11,11 +11,11 @@ from typing import Any
 import orjson
 
 from dspy_service_core.errors import FieldProblem, InvalidRequest
+from dspy_service_core.nesting import MAX_DEPTH
 
 BODY = "body"
 """The path of the whole."""
 EMPTY_DATASET = "Dataset must contain at least one row."
-MAX_DEPTH = 64
 MOST_PROBLEMS = 100
 _LIMIT = 2**63
 

@@ -13,6 +13,7 @@ import kopf
 from dspy_service_core.kube import config as kube_config
 from dspy_service_core.kube.protocol import Object
 from dspy_service_core.kube.resources import JOBS, OPTIMIZATION_JOBS, PODS, Resource
+from dspy_service_operator.bounded_response import BoundedResponse
 from dspy_service_operator.controller import Controller
 from dspy_service_operator.resync import OURS, UNFINISHED
 
@@ -83,11 +84,11 @@ def _object(event: kopf.RawEvent) -> Object:
 
 
 def _session(cluster: kube_config.ClusterConfig) -> aiohttp.ClientSession:
-    """kopf's requests with the same rotating token as our own."""
+    """kopf's requests with the same rotating token as our own, and answers that its parser can read."""
 
     async def authorize(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
         request.headers.update(cluster.tokens.header())
         return await handler(request)
 
     connector = aiohttp.TCPConnector(ssl=cluster.ssl_context or True, limit=0)
-    return aiohttp.ClientSession(connector=connector, middlewares=(authorize,))
+    return aiohttp.ClientSession(connector=connector, middlewares=(authorize,), response_class=BoundedResponse)

@@ -4,6 +4,7 @@ kopf's watches forget what was deleted while they were down and swallow errors; 
 that, and the first one makes the operator ready.
 """
 
+import logging
 from collections.abc import AsyncIterator, Set
 from typing import Protocol
 
@@ -12,6 +13,8 @@ from dspy_service_core.kube.protocol import KubeClient, Object
 from dspy_service_core.kube.resources import JOBS, OPTIMIZATION_JOBS, PODS, Resource
 from dspy_service_operator.queue import Key
 from dspy_service_operator.view import View
+
+log = logging.getLogger(__name__)
 
 UNFINISHED = f"!{names.LABEL_FINISHED}"
 OURS = f"{names.LABEL_MANAGED_BY}={names.MANAGED_BY},{names.LABEL_JOB}"
@@ -44,8 +47,17 @@ async def _compare(client: KubeClient, view: _Known, resource: Resource, namespa
     async for page, version in pages(client, resource, namespace, selector):
         first_version = first_version or version
         listed.update(raw["metadata"]["uid"] for raw in page)
-        dirty.update(key for raw in page if (key := view.upsert(raw)) is not None)
+        dirty.update(key for raw in page if (key := _taken_in(view, raw)) is not None)
     return dirty | view.retain(listed, first_version, namespace)
+
+
+def _taken_in(view: _Known, raw: Object) -> Key | None:
+    """What nobody foresaw in one object must not hide the others of the list."""
+    try:
+        return view.upsert(raw)
+    except Exception:
+        log.exception("%s cannot be taken in", raw["metadata"]["name"])
+        return None
 
 
 async def pages(

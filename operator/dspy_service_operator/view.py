@@ -10,6 +10,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from pydantic import ValidationError
 
+from dspy_service_core import nesting
 from dspy_service_core.job import ObjectMeta, OptimizationJob, OptimizationJobStatus
 from dspy_service_operator.observed import AttemptJob, AttemptPod, Refusal, job_key, read_job, read_pod
 from dspy_service_operator.queue import Key
@@ -33,6 +34,8 @@ class JobEntry:
     status: OptimizationJobStatus
     job: OptimizationJob | None
     unreadable: str = ""
+    too_deep: str = ""
+    """What to say of a spec that is nested too deeply."""
     raw: Object | None = None
     refused: Refusal | None = None
     wrote_at: float = float("-inf")
@@ -116,7 +119,7 @@ class View:
         same = old is not None and old.metadata.uid == raw["metadata"].get("uid")
         if old is not None and same and int(old.metadata.resource_version or 0) >= version:
             return None
-        entry = _read(raw)
+        entry = _read(raw, old if same else None)
         entry.raw = raw if keep_raw else None
         if old is not None and same:
             entry.wrote_at, entry.refused = old.wrote_at, old.refused
@@ -169,13 +172,28 @@ def _version(raw: Mapping[str, Any]) -> int:
     return int(raw["metadata"].get("resourceVersion") or 0)
 
 
-def _read(raw: Object) -> JobEntry:
-    light = _light(raw)
+def _read(raw: Object, old: JobEntry | None) -> JobEntry:
+    """`old` is what was known of the same resource."""
+    light, too_deep = _light(raw), _too_deep(raw, old)
     try:
+        if too_deep:
+            return JobEntry(_metadata(raw), _status(light), None, too_deep, too_deep=too_deep)
         job = OptimizationJob.model_validate(light)
         return JobEntry(job.metadata, job.status, job)
     except ValidationError as exc:
-        return JobEntry(ObjectMeta.model_validate(raw["metadata"]), _status(light), None, first_problem(exc))
+        return JobEntry(_metadata(raw), _status(light), None, first_problem(exc))
+
+
+def _metadata(raw: Object) -> ObjectMeta:
+    return ObjectMeta.model_validate(raw["metadata"])
+
+
+def _too_deep(raw: Object, old: JobEntry | None) -> str:
+    """A generation is a spec: of the same one it is known already, and every report of a job comes by here."""
+    if old is not None and old.metadata.generation == raw["metadata"].get("generation"):
+        return old.too_deep
+    path = nesting.deep_path(raw.get("spec") or {}, nesting.SPEC_DEPTH, "spec")
+    return f"{path}: nested too deeply; a spec has at most {nesting.SPEC_DEPTH} levels." if path else ""
 
 
 def _status(light: Object) -> OptimizationJobStatus:

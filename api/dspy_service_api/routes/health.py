@@ -24,9 +24,10 @@ async def health(request: Request) -> Response:
 
 
 @router.get("/livez", include_in_schema=False)
-async def livez() -> Response:
-    """Only that the loop runs: a cluster that is out of reach is not mended by a restart."""
-    return Response(b"ok", media_type="text/plain")
+async def livez(request: Request) -> Response:
+    """What a restart mends: a loop that is stuck, a watch that died. A cluster that is out of reach is not of these."""
+    died = service_of(request).background.died
+    return Response(died.encode() or b"ok", 500 if died else 200, media_type="text/plain")
 
 
 @router.get("/readyz", include_in_schema=False)

@@ -8,8 +8,10 @@ from typing import Any, Literal
 import aiohttp
 import orjson
 
+from dspy_service_core import nesting
 from dspy_service_core.kube import errors
 from dspy_service_core.kube.config import ClusterConfig
+from dspy_service_core.kube.lines import lines
 from dspy_service_core.kube.protocol import Object, ObjectList, PatchType, WatchEvent
 from dspy_service_core.kube.resources import PODS, Resource
 from dspy_service_core.kube.server_time import ServerTime
@@ -127,8 +129,8 @@ class HttpKubeClient:
         try:
             async with request as response:
                 await _raise_for_status(response)
-                async for line in _lines(response.content):
-                    yield _watch_event(orjson.loads(line))
+                async for line in lines(response.content):
+                    yield _watch_event(_decoded(line))
         except (aiohttp.ClientError, TimeoutError) as exc:
             raise errors.Unavailable(f"the watch of {resource.plural} broke: {_reason(exc)}") from exc
 
@@ -149,8 +151,7 @@ class HttpKubeClient:
         query: Mapping[str, str] | None = None,
         content_type: str = "application/json",
     ) -> Object:
-        answer = orjson.loads(await self._bytes(method, path, body, query=query, content_type=content_type))
-        return dict(answer)
+        return dict(_decoded(await self._bytes(method, path, body, query=query, content_type=content_type)))
 
     async def _bytes(
         self,
@@ -194,6 +195,14 @@ def _dump(body: object) -> bytes:
         return json.dumps(body, allow_nan=False).encode()
 
 
+def _decoded(data: bytes) -> Any:
+    """Whatever one object holds, the others of its list and the next of its watch are read."""
+    try:
+        return nesting.loads(data)
+    except orjson.JSONDecodeError as exc:
+        raise errors.Unavailable(f"the API server's answer is no JSON: {exc}") from exc
+
+
 def _query(**given: str | int) -> dict[str, str]:
     return {name: str(value) for name, value in given.items() if value}
 
@@ -203,22 +212,10 @@ async def _raise_for_status(response: aiohttp.ClientResponse) -> None:
         return
     raw = await response.read()
     try:
-        status = orjson.loads(raw)
+        status = nesting.loads(raw)
     except orjson.JSONDecodeError:
         status = {"message": raw[:500].decode(errors="replace")}
     raise errors.from_status(response.status, status if isinstance(status, dict) else {})
-
-
-async def _lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
-    """Lines of any length: the stream reader's own `readline` refuses those above its 128 KiB buffer."""
-    held: list[bytes] = []
-    async for chunk in content.iter_any():
-        *whole, rest = chunk.split(b"\n")
-        for line in whole:
-            yield b"".join((*held, line))
-            held.clear()
-        if rest:
-            held.append(rest)
 
 
 def _watch_event(event: Object) -> WatchEvent:

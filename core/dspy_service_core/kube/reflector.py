@@ -2,12 +2,14 @@
 
 By hand, because of the client libraries measured one loops on 410, one fails for custom resources and none reports
 the objects that vanished while a watch was down: here every list replaces the whole view, so that its store can diff.
+An object that the view cannot take is left out and logged: the others go on.
 """
 
 import asyncio
 import logging
 import random
 import time
+from collections.abc import Callable
 from typing import Protocol
 
 from dspy_service_core.kube import errors
@@ -56,7 +58,7 @@ class Reflector:
         self._version = ""
 
     async def run(self) -> None:
-        """Never returns; errors are logged and tried again with jittered backoff."""
+        """Never returns; the cluster's errors are logged and tried again with jittered backoff."""
         backoff = _BACKOFF_START
         while True:
             try:
@@ -84,7 +86,7 @@ class Reflector:
             )
             for obj in page.items:
                 keys.add((obj["metadata"].get("namespace", ""), obj["metadata"]["name"]))
-                self._view.upsert(obj)
+                self._tell(self._view.upsert, obj)
             token = page.continue_token
             if not token:
                 break
@@ -105,6 +107,14 @@ class Reflector:
             self._version = event.object["metadata"]["resourceVersion"]
             self.last_seen = time.monotonic()
             if event.type == "DELETED":
-                self._view.remove(event.object)
+                self._tell(self._view.remove, event.object)
             elif event.type != "BOOKMARK":
-                self._view.upsert(event.object)
+                self._tell(self._view.upsert, event.object)
+
+    def _tell(self, act: Callable[[Object], None], obj: Object) -> None:
+        try:
+            act(obj)
+        except Exception:
+            metadata = obj["metadata"]
+            place = f"{metadata.get('namespace', '')}/{metadata['name']}"
+            log.exception("%s: %s cannot be taken in", self._resource.plural, place)

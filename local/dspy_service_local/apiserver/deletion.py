@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from dspy_service_core import nesting
 from dspy_service_core.kube.protocol import Object
 from dspy_service_core.kube.resources import NAMESPACES
 from dspy_service_local.apiserver import refusals
@@ -58,7 +59,7 @@ def _seconds(given: object) -> int:
 def delete(operations: Operations, kind: Kind, namespace: str, name: str, options: DeleteOptions) -> bytes:
     """The answer's body: the object while it lives on (or where the kind says so), else a Status."""
     row = operations.read(kind, namespace, name)
-    obj = orjson.loads(row.body)
+    obj = nesting.loads(row.body)
     _check_preconditions(kind, obj["metadata"], options)
     finalizers = _finalizers(kind, obj, options)
     grace = kind.grace(obj, options.grace_period_seconds)

@@ -10,6 +10,7 @@ from datetime import datetime
 
 import orjson
 
+from dspy_service_core import nesting
 from dspy_service_core.kube.protocol import Object
 from dspy_service_core.kube.resources import CUSTOM_RESOURCE_DEFINITIONS, NAMESPACES
 from dspy_service_local.apiserver import apply, objects, refusals, updates
@@ -99,7 +100,7 @@ class Operations:
     ) -> Written:
         """`change` makes the new object from the old one, which it must leave as it is."""
         row = self.read(kind, namespace, name)
-        old = orjson.loads(row.body)
+        old = nesting.loads(row.body)
         new = objects.checked_body(kind, change(old))
         objects.place(new["metadata"], kind.resource.namespaced, namespace, name)
         updates.require_known(kind, new["metadata"], old["metadata"], patches=options.patches)

@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 import yaml
 
+from dspy_service_core import nesting
 from dspy_service_local.apiserver import protobuf, refusals
 from dspy_service_local.apiserver.operations import Guard, Options
 from dspy_service_local.apiserver.routes import Target
@@ -85,18 +86,38 @@ def parsed_body(request: Request) -> Any:
         value = orjson.loads(request.body)
     except orjson.JSONDecodeError as exc:
         if media_type in _YAML:
-            return _yaml(request.body)
+            return _bounded(_yaml(request.body))
         raise refusals.bad_request(f"the request body is not valid JSON: {exc}") from exc
+    if nesting.may_be_deep(request.body):
+        _bounded(value)
     if request.query.get("fieldValidation") == "Strict":
         _refuse_duplicates(request.body)
     return value
 
 
+class _PlainYaml(yaml.SafeLoader):
+    """Without aliases: a few lines of them stand for more than any machine holds."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("aliases are not taken")
+        return super().compose_node(parent, index)
+
+
 def _yaml(body: bytes) -> Any:
     try:
-        return yaml.safe_load(body)
+        return yaml.load(body, _PlainYaml)
     except yaml.YAMLError as exc:
         raise refusals.bad_request(f"the request body is not valid YAML: {exc}") from exc
+    except RecursionError as exc:
+        raise refusals.bad_request("the request body is not valid YAML: it is nested too deeply") from exc
+
+
+def _bounded(value: Any) -> Any:
+    """A real API server takes 10,000 levels. Here every object is what all of our own code can read and write."""
+    if path := nesting.deep_path(value, nesting.CUT_DEPTH, "body"):
+        raise refusals.bad_request(f"{path} is nested too deeply: more than {nesting.CUT_DEPTH} levels")
+    return value
 
 
 def _refuse_duplicates(body: bytes) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import orjson
 
+from dspy_service_core import nesting
 from dspy_service_core.kube.protocol import Object
 from dspy_service_local.apiserver import objects, refusals
 from dspy_service_local.apiserver.kinds import Kind
@@ -67,6 +68,8 @@ def dumped(kind: Kind, obj: Object) -> bytes:
         body = bytes(memoryview(orjson.dumps(obj)))
     except TypeError as exc:
         raise refusals.bad_request(f"the object cannot be stored: {exc}") from exc
+    if nesting.may_be_deep(body) and nesting.deeper_than(obj, nesting.CUT_DEPTH):
+        raise refusals.bad_request(f"the object cannot be stored: it has more than {nesting.CUT_DEPTH} levels")
     if len(body) > _MOST_BYTES:
         raise refusals.too_large(f"{kind.resource.kind} is too large: {len(body)} bytes, the limit is {_MOST_BYTES}")
     return body

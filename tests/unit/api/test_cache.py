@@ -3,9 +3,11 @@
 import io
 from typing import Any
 
+import orjson
 import pytest
 
 from api_service import resource, running
+from deep_json import nested
 from dspy_service_api import present
 from dspy_service_api.cache import JobCache
 from dspy_service_api.ready_answers import ReadyAnswers
@@ -148,3 +150,29 @@ def test_a_full_disk_is_no_fault() -> None:
     ready = ReadyAnswers(80_000, open_file=lambda: io.FileIO("/dev/full", "r+"))
     ready.put(key(1), b"x")
     assert ready.get(key(1)) is None
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {},
+        {"module": None},
+        {"split": {"train": "a third"}},
+        {"dataset": 7},
+        {"models": []},
+        {"module": {"name": "cot", "kwargs": {"x": orjson.loads(nested(400))}}},
+    ],
+    ids=["nothing", "no module", "no fractions", "no dataset", "no models", "deep"],
+)
+@pytest.mark.parametrize("phase", [None, "Failed", "Odd", 7])
+def test_a_job_that_cannot_be_read_is_known_by_its_metadata(spec: Object, phase: object) -> None:
+    odd = version("odd", "1", 5, status={"phase": phase, "message": "Invalid."})
+    odd["spec"] = odd["spec"] | spec if spec else {}
+    cache = cached(version("b", "2", 6), odd, version("a", "3", 7))
+    assert sorted(listed(cache)) == ["a", "b", "odd"]
+    record = cache.get("odd")
+    assert record is not None
+    assert (record.status, record.message) == ("failed" if phase == "Failed" else "pending", "Invalid.")
+    assert orjson.loads(present.summary(record, 0))["job_id"] == "odd"
+    cache.remove(odd)
+    assert sorted(listed(cache)) == ["a", "b"]

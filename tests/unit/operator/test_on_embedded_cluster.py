@@ -1,22 +1,26 @@
 """The operator as it runs: kopf's watches on a served API server, and a node that a coroutine plays."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from kopf._cogs.clients.api import iter_jsonlines
 
+from deep_json import DEPTHS, store_deep
 from dspy_service_core import names
 from dspy_service_core.kube import config
 from dspy_service_core.kube.client import HttpKubeClient
 from dspy_service_core.kube.errors import NotFound
 from dspy_service_core.kube.protocol import Object
 from dspy_service_core.kube.resources import EVENTS, JOBS, OPTIMIZATION_JOBS, PODS
+from dspy_service_operator.handlers import _session
 from dspy_service_operator.main import run
 from dspy_service_operator.settings import OperatorSettings
-from embedded_cluster import RunningCluster, cluster_in_thread
+from embedded_cluster import RunningCluster, cluster_in_thread, running_cluster
 from operator_objects import make_raw
 from waiting import until
 
@@ -29,9 +33,17 @@ def cluster(tmp_path: Path) -> Iterator[RunningCluster]:
 
 @pytest.fixture
 async def client(cluster: RunningCluster) -> AsyncIterator[HttpKubeClient]:
+    async with open_client(cluster) as made:
+        yield made
+
+
+@asynccontextmanager
+async def open_client(cluster: RunningCluster) -> AsyncIterator[HttpKubeClient]:
     made = HttpKubeClient(config.load(str(cluster.kubeconfig)))
-    yield made
-    await made.close()
+    try:
+        yield made
+    finally:
+        await made.close()
 
 
 @asynccontextmanager
@@ -181,3 +193,38 @@ async def test_a_deleted_job_takes_its_attempt_along_and_frees_its_slot(cluster,
         await job_object(client, "one-1")
         await client.delete(OPTIMIZATION_JOBS, "one", "default")
         await job_object(client, "two-1")
+
+
+@pytest.mark.parametrize("depth", DEPTHS)
+@pytest.mark.parametrize("when", ["before the start", "while it runs"])
+async def test_a_resource_of_any_depth_is_invalid_and_stops_nobody(tmp_path, depth, when):
+    async with running_cluster(tmp_path / "cluster") as cluster, open_client(cluster) as client:
+        deep = make_raw("deep")
+        if when == "before the start":
+            await store_deep(cluster.cluster, deep, depth)
+        async with operator(cluster, concurrency=1):
+            if when == "while it runs":
+                await submit(client, "earlier", optimizer={"name": "magic"})
+                await reaches(client, "Failed", "earlier")
+                await store_deep(cluster.cluster, deep, depth)
+            ended = await reaches(client, "Failed", "deep")
+            assert [c["reason"] for c in ended["conditions"] if c["type"] == "Failed"] == ["Invalid"]
+            assert "spec.module.kwargs.x: nested too deeply" in ended["message"]
+            await submit(client)
+            await job_object(client)
+
+
+async def test_kopf_reads_lists_and_watches_of_any_depth(tmp_path):
+    """Through its own client, as `login` hands it over: what ended the operator was its parser."""
+    async with running_cluster(tmp_path / "cluster") as cluster:
+        for number, depth in enumerate(DEPTHS):
+            await store_deep(cluster.cluster, make_raw(f"deep-{number}"), depth)
+        path = f"{cluster.url}{OPTIMIZATION_JOBS.path('default')}"
+        async with _session(config.load(str(cluster.kubeconfig))) as session:
+            async with session.get(path) as answer:
+                listed = await answer.json()
+            async with session.get(path, params={"watch": "true", "timeoutSeconds": "1"}) as answer:
+                watched = [json.loads(line) async for line in iter_jsonlines(answer.content)]
+        names_listed = [item["metadata"]["name"] for item in listed["items"]]
+        told = [event["object"]["metadata"]["name"] for event in watched if event["type"] == "ADDED"]
+        assert names_listed == told == ["deep-0", "deep-1", "deep-2"]

@@ -10,10 +10,12 @@ import orjson
 import pytest
 from aiohttp import web
 
+from deep_json import DEPTHS, nested
 from dspy_service_core.kube import errors
 from dspy_service_core.kube.client import HttpKubeClient
 from dspy_service_core.kube.config import ClusterConfig, TokenSource
 from dspy_service_core.kube.resources import OPTIMIZATION_JOBS
+from dspy_service_core.nesting import SPEC_DEPTH, deeper_than
 
 PATH = "/apis/dspy-service.io/v1alpha1/namespaces/team/optimizationjobs"
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -141,3 +143,42 @@ async def test_the_servers_clock_is_heard_in_every_answer() -> None:
         await client.list(OPTIMIZATION_JOBS, "team")
         ahead = client.server_time() - datetime.now(UTC)
     assert timedelta(minutes=59) < ahead < timedelta(minutes=61)
+
+
+@pytest.mark.parametrize("depth", DEPTHS)
+async def test_an_object_of_any_depth_ends_no_list_no_watch_and_no_write(depth: int) -> None:
+    def job(name: str, kwargs: bytes) -> bytes:
+        head = b'{"metadata":{"name":"%s","resourceVersion":"7"},"spec":{"x":' % name.encode()
+        return head + kwargs + b"}}"
+
+    deep, plain = job("deep", nested(depth)), job("plain", b"[1]")
+
+    async def answer(request: web.Request) -> web.Response:
+        if request.method == "PATCH":
+            return web.Response(body=deep)
+        if "watch" in request.query:
+            lines = [b'{"type":"ADDED","object":%s}\n' % each for each in (deep, plain)]
+            return web.Response(body=b"".join(lines))
+        return web.Response(body=b'{"metadata":{"resourceVersion":"5"},"items":[%s,%s]}' % (deep, plain))
+
+    async with serving(answer) as client:
+        listed = (await client.list(OPTIMIZATION_JOBS, "team")).items
+        watched = [event.object async for event in client.watch(OPTIMIZATION_JOBS, "team", resource_version="5")]
+        patched = await client.patch(OPTIMIZATION_JOBS, "deep", {"status": {}}, "team", subresource="status")
+    for found in (listed, watched, [patched, orjson.loads(plain)]):
+        assert [each["metadata"]["name"] for each in found] == ["deep", "plain"]
+        assert found[1]["spec"] == {"x": [1]}
+        assert deeper_than(found[0], SPEC_DEPTH)
+        assert orjson.dumps(found)
+
+
+async def test_an_answer_that_is_no_json_is_an_error_of_the_cluster() -> None:
+    async def garble(_: web.Request) -> web.Response:
+        return web.Response(body=b'{"items": [\n')
+
+    async with serving(garble) as client:
+        with pytest.raises(errors.Unavailable, match="no JSON"):
+            await client.list(OPTIMIZATION_JOBS, "team")
+        with pytest.raises(errors.Unavailable, match="no JSON"):
+            async for _ in client.watch(OPTIMIZATION_JOBS, "team", resource_version="5"):
+                pass

@@ -49,8 +49,8 @@ class Script:
             yield event
 
 
-async def reflect(script: Script) -> Names:
-    names = Names()
+async def reflect(script: Script, names: Names | None = None) -> Names:
+    names = names or Names()
     reflector = Reflector(cast(KubeClient, script), OPTIMIZATION_JOBS, names)
     task = asyncio.create_task(reflector.run())
 
@@ -95,3 +95,30 @@ async def test_a_broken_watch_goes_on_where_it_was() -> None:
     )
     assert (await reflect(script)).objects == {"a": "1", "b": "6"}
     assert script.versions[:2] == ["5", "20"]
+
+
+class Picky(Names):
+    """Cannot take in what is called `odd`, as a view with a defect."""
+
+    def upsert(self, obj: Object) -> None:
+        self._refuse(obj)
+        super().upsert(obj)
+
+    def remove(self, obj: Object) -> None:
+        self._refuse(obj)
+        super().remove(obj)
+
+    def _refuse(self, obj: Object) -> None:
+        if obj["metadata"]["name"] == "odd":
+            raise RecursionError("a defect")
+
+
+async def test_what_the_view_cannot_take_in_hides_no_other() -> None:
+    events = [
+        WatchEvent("MODIFIED", obj("odd", "6")),
+        WatchEvent("DELETED", obj("odd", "7")),
+        WatchEvent("ADDED", obj("b", "8")),
+    ]
+    script = Script([ObjectList([obj("odd", "1"), obj("a", "2")], "5")], [events, []])
+    assert (await reflect(script, Picky())).objects == {"a": "2", "b": "8"}
+    assert script.versions[:2] == ["5", "8"]

@@ -1,0 +1,60 @@
+"""A resource that cannot be read is known by its metadata, and by what the operator said of it: it hides no other."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from dspy_service_api.record import Fractions, JobRecord, Stream
+from dspy_service_core import names
+from dspy_service_core.job import FINAL_PHASES, STATUS_WORDS
+from dspy_service_core.kube.protocol import Object
+
+UNREADABLE = "This job cannot be read."
+_NOTHING = b"{}"
+
+
+def unreadable_record(obj: Object) -> JobRecord:
+    metadata = obj["metadata"]
+    created, phase, message = metadata["creationTimestamp"], *_said(obj.get("status"))
+    return JobRecord(
+        name=metadata["name"],
+        namespace=metadata.get("namespace", ""),
+        uid=metadata["uid"],
+        version=metadata["resourceVersion"],
+        job_id=names.job_id(metadata["name"]),
+        store_id=names.store_id(metadata),
+        labels=metadata.get("labels") or {},
+        request_digest="",
+        created_at=created,
+        order=(created.replace("Z", ".000000Z"), metadata["name"]),
+        queue_order=None,
+        status=STATUS_WORDS[phase],
+        finished=phase in FINAL_PHASES,
+        suspended=False,
+        message=message or UNREADABLE,
+        started_at=None,
+        completed_at=None,
+        attempted=False,
+        module_name="",
+        module_kwargs=_NOTHING,
+        optimizer_name="",
+        optimizer_kwargs=_NOTHING,
+        compile_kwargs=_NOTHING,
+        model_name="",
+        dataset_rows=None,
+        fractions=Fractions(0.7, 0.15, 0.15),
+        shuffle=True,
+        seed=0,
+        eta_seconds=None,
+        metrics=_NOTHING,
+        events=Stream(),
+        logs=Stream(),
+        end=None,
+        metric_name=None,
+    )
+
+
+def _said(status: Any) -> tuple[Any, str]:
+    """The phase and the message, as far as they are what they should be."""
+    given: Mapping[str, Any] = status if isinstance(status, dict) else {}
+    phase, message = given.get("phase"), given.get("message")
+    return phase if phase in tuple(STATUS_WORDS) else "Pending", message if isinstance(message, str) else ""
