@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dspy_service_api.record import Fractions, JobRecord, Stream
-from dspy_service_core import names
+from dspy_service_core import job_order, names
 from dspy_service_core.job import FINAL_PHASES, STATUS_WORDS
 from dspy_service_core.kube.protocol import Object
 
@@ -25,7 +25,7 @@ def unreadable_record(obj: Object) -> JobRecord:
         labels=metadata.get("labels") or {},
         request_digest="",
         created_at=created,
-        order=(created.replace("Z", ".000000Z"), metadata["name"]),
+        age=job_order.age(metadata["name"], created, metadata.get("annotations")),
         queue_order=None,
         status=STATUS_WORDS[phase],
         finished=phase in FINAL_PHASES,

@@ -159,6 +159,9 @@ class Controller:
         except (KubeError, ServiceError) as exc:
             log.warning("%s: %s", what, exc)
             return False
+        except Exception:  # one object's trouble must not end the operator; a resync that never succeeds does
+            log.exception("%s failed", what)
+            return False
         return True
 
     def _report(self, key: Key, position: int) -> None:

@@ -72,6 +72,8 @@ class EventRecorder:
                 await self._client.create(EVENTS, event, event["metadata"]["namespace"])
             except KubeError as exc:
                 log.info("event %s of %s: %s", event["reason"], event["involvedObject"]["name"], exc)
+            except Exception:  # nor may an Event end the operator
+                log.exception("event %s of %s", event["reason"], event["involvedObject"]["name"])
             finally:
                 self._backlog.task_done()
 

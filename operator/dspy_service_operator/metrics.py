@@ -19,9 +19,9 @@ OTHER = "Other"
 REASONS = frozenset(
     {
         # Ends that the operator finds
-        *("Cancelled", "DeadlineExceeded", "DiskLimitExceeded", "Disrupted", "Evicted", "Failed", "Invalid"),
-        *("JobDeleted", "ProcessLimitExceeded"),
-        *("JobRefused", "Killed", "NotReady", "OutOfMemory", "PodLost", "Preempted", "ProcessEnded", "ReportLost"),
+        *("Cancelled", "DeadlineExceeded", "DiskLimitExceeded", "Disrupted", "Evicted", "Failed", "InternalError"),
+        *("Invalid", "JobDeleted", "JobRefused", "Killed", "NotReady", "OutOfMemory", "PodLost", "Preempted"),
+        *("ProcessEnded", "ProcessLimitExceeded", "ReportLost"),
         # Pods that never started
         *("ContainerCannotRun", "CreateContainerConfigError", "CreateContainerError", "ErrImageNeverPull"),
         *("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "PodNotCreated", "PodNotStarted", "Unschedulable"),

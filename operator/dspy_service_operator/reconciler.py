@@ -7,9 +7,12 @@ from datetime import datetime
 
 from dspy_service_core import job_order
 from dspy_service_core.job import FINAL_PHASES, OptimizationJob
+from dspy_service_core.kube.errors import BadRequest, Forbidden, Invalid, TooLarge
+from dspy_service_operator import defects
 from dspy_service_operator.apply import Applier
 from dspy_service_operator.decide import decide
-from dspy_service_operator.decision import Decision, Note
+from dspy_service_operator.decision import Decision, DeleteJob, Note
+from dspy_service_operator.defects import Defects
 from dspy_service_operator.lingering import Lingering
 from dspy_service_operator.observe import Observer
 from dspy_service_operator.observed import AttemptPod, Observed
@@ -19,6 +22,8 @@ from dspy_service_operator.settings import OperatorSettings
 from dspy_service_operator.status_changes import Draft
 from dspy_service_operator.view import JobEntry, View
 
+REFUSALS = (BadRequest, Forbidden, Invalid, TooLarge)
+"""The API server's words about this one object: a job that has not begun waits for another word without a slot."""
 _LOOKS = 4
 """How often one pass may look closer before it decides; each kind of look is asked for once."""
 
@@ -36,6 +41,7 @@ class Reconciler:
         lingering: Lingering,
         settings: OperatorSettings,
         clock: Callable[[], datetime],
+        decide: Callable[[OptimizationJob, Observed, datetime, OperatorSettings], Decision] = decide,
     ) -> None:
         self._view = view
         self._queue = queue
@@ -45,31 +51,68 @@ class Reconciler:
         self._lingering = lingering
         self._settings = settings
         self._clock = clock
+        self._decide = decide
+        self._defects = Defects(settings.internal_errors)
         self.enqueue: Callable[[Key], None] = lambda key: None
         self.due_reports: dict[Key, int] = {}
         """Waiting jobs whose position is to be written down, with that position."""
 
     async def reconcile(self, key: Key) -> float | None:
         entry = self._view.get(key)
-        if entry is None:
+        if entry is None or entry.metadata.deletion_timestamp:
             self._leave(key)
-            return await self._lingering.check(key)
-        if entry.metadata.deletion_timestamp:
-            self._leave(key)
-            return None
+            self._defects.forget(key)
+            return await self._lingering.check(key) if entry is None else None
         try:
-            return await self._pass(key, entry)
+            return await self._guarded(key, entry)
         finally:
             entry.raw = None
             if self._view.get(key) is None:
                 self._leave(key)
+
+    async def _guarded(self, key: Key, entry: JobEntry) -> float | None:
+        """A pass that no job may fail for ever: what it holds meanwhile is what others wait for."""
+        uid = entry.metadata.uid
+        if self._defects.given_up(key, uid):
+            return await self._give_up(key, entry)
+        try:
+            again = await self._pass(key, entry)
+        except REFUSALS:
+            if entry.job is None or not self._runs(key, entry.job):
+                self._leave(key)
+            raise
+        except Exception as exc:
+            if not self._defects.count(key, uid, exc):
+                raise
+            return await self._give_up(key, entry)
+        self._defects.passed(key)
+        return again
+
+    async def _give_up(self, key: Key, entry: JobEntry) -> float | None:
+        """The slot is free even where the end cannot be written, which is tried again like every pass that fails."""
+        try:
+            return await self._applier.apply(key, entry, self._internal_error(key, entry))
+        finally:
+            self._leave(key)
+
+    def _internal_error(self, key: Key, entry: JobEntry) -> Decision:
+        if entry.status.phase in FINAL_PHASES:
+            return Decision(mark_finished=True)
+        message, uid = self._defects.message(key), entry.metadata.uid
+        running = next((job for job in self._view.jobs.of(key) if job.active and job.owner_uid == uid), None)
+        return Decision(
+            child=DeleteJob(running.name, running.uid) if running else None,
+            status=Draft(entry, self._clock()).finished("Failed", defects.REASON, message).status,
+            mark_finished=True,
+            notes=(Note(defects.REASON, message, warning=True),),
+        )
 
     async def _pass(self, key: Key, entry: JobEntry) -> float | None:
         if entry.job is None:
             return await self._refuse_unreadable(key, entry)
         self._take_place(key, entry.job)
         self._admit(besides=key)
-        decided = await self._decide(key, entry)
+        decided = await self._decided(key, entry)
         if decided is None:
             return None
         entry, decision = decided
@@ -81,13 +124,13 @@ class Reconciler:
             return await self._lingering.check(key)
         return again
 
-    async def _decide(self, key: Key, entry: JobEntry) -> tuple[JobEntry, Decision] | None:
+    async def _decided(self, key: Key, entry: JobEntry) -> tuple[JobEntry, Decision] | None:
         """Looks closer as long as the decision wants to; None when the job is gone meanwhile."""
         seen = self._observe(key, entry)
         for _ in range(_LOOKS):
             if entry.job is None:
                 return None
-            decision = decide(entry.job, seen, self._clock(), self._settings)
+            decision = self._decide(entry.job, seen, self._clock(), self._settings)
             if not decision.wants:
                 return entry, decision
             closer = await self._look(key, entry, seen, decision)
@@ -138,7 +181,7 @@ class Reconciler:
 
     def _take_place(self, key: Key, job: OptimizationJob) -> None:
         """In the queue, or among those that run: an attempt that exists holds its slot whatever the limit says."""
-        if job.finished:
+        if job.finished or self._defects.given_up(key, job.metadata.uid):
             return
         if self._runs(key, job):
             self._queue.hold(key)

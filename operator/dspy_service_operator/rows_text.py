@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable
 from pathlib import PurePosixPath
 from typing import Any
 
+from dspy_service_core import nesting
+
 Row = dict[str, Any]
 
 
@@ -28,14 +30,13 @@ def parse_rows(name: str, text: str) -> list[Row]:
     for number, row in enumerate(rows, 1):
         if not isinstance(row, dict):
             raise RowsError(f"Row {number} of the dataset is not an object.")
+        if nesting.deeper_than(row, nesting.MAX_DEPTH):
+            raise RowsError(f"Row {number} of the dataset is nested deeper than {nesting.MAX_DEPTH} levels.")
     return rows
 
 
 def _array(text: str) -> Iterable[Any]:
-    try:
-        rows = json.loads(text)
-    except ValueError as exc:
-        raise RowsError(f"The dataset is not JSON: {exc}.") from None
+    rows = _value(text, "The dataset")
     if not isinstance(rows, list):
         raise RowsError("The dataset is not a JSON array of rows.")
     return rows
@@ -43,10 +44,16 @@ def _array(text: str) -> Iterable[Any]:
 
 def _lines(text: str) -> Iterable[Any]:
     for number, line in enumerate(filter(str.strip, text.split("\n")), 1):
-        try:
-            yield json.loads(line)
-        except ValueError as exc:
-            raise RowsError(f"Row {number} of the dataset is not JSON: {exc}.") from None
+        yield _value(line, f"Row {number} of the dataset")
+
+
+def _value(text: str, what: str) -> Any:
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise RowsError(f"{what} is nested too deeply; a row has at most {nesting.MAX_DEPTH} levels.") from None
+    except ValueError as exc:
+        raise RowsError(f"{what} is not JSON: {exc}.") from None
 
 
 def _csv(text: str) -> Iterable[Row]:

@@ -86,6 +86,12 @@ class OperatorSettings(BaseSettings):
         description="A finished job that the HTTP API made is removed after so long. "
         "Jobs made with kubectl are kept unless their spec says otherwise.",
     )
+    internal_errors: int = Field(
+        default=5,
+        ge=1,
+        description="A job on which the operator itself fails so often in a row, by errors that nobody foresaw, fails "
+        "with the reason InternalError. Errors of the cluster and of the store are never counted.",
+    )
     start_timeout_seconds: float = Field(
         default=600,
         ge=0,
