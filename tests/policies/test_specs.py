@@ -2,8 +2,10 @@
 
 import uuid
 
+import orjson
 import pytest
 
+from deep_json import DEPTHS, nested
 from dspy_service_core import names
 from dspy_service_core.kube.resources import OPTIMIZATION_JOBS
 from guarded_jobs import POLICIES, resource
@@ -163,3 +165,46 @@ def test_the_api_server_s_own_type_check_finds_nothing(site, policy):
 
     found = wait_for(checked, timeout=30)
     assert found["status"].get("typeChecking", {}) == {}
+
+
+def deep(depth, place):
+    """A resource whose `place` holds that many levels of lists and objects."""
+    body = resource("mine")
+    body["spec"]["models"]["task"] = {"name": "openai/some"}
+    parts = place.split(".")
+    target = body["spec"]
+    for part in parts[:-1]:
+        target = target.setdefault(part, {})
+    target[parts[-1]] = "@"
+    return orjson.dumps(body).replace(b'"@"', nested(depth))
+
+
+DEEP_PLACES = [
+    "module.kwargs.x",
+    "optimizer.kwargs.x",
+    "optimizer.compileKwargs.x",
+    "models.default.extra.x",
+    "models.task.extra.x",
+]
+
+
+def test_as_many_rows_as_fit_are_taken(site):
+    """CEL counts what it costs to look into each, which would refuse many: their depth is left to the readers."""
+    body = resource("mine")
+    row = {"text": 1, "label": 2} | {f"c{n}": n for n in range(60)}
+    body["spec"]["dataset"] = {"rows": [row] * 2_000}
+    ok(site.http.post(OPTIMIZATION_JOBS.path(site.namespace), body, dryRun="All"))
+
+
+@pytest.mark.parametrize("depth", [64, *DEPTHS])
+@pytest.mark.parametrize("place", DEEP_PLACES)
+def test_what_is_nested_too_deeply_is_never_stored(site, place, depth):
+    body = deep(depth, place)
+    answer = site.http.post(OPTIMIZATION_JOBS.path(site.namespace), body, dryRun="All")
+    assert "nested too deeply" in refused(answer, 422, "Invalid")["message"]
+
+
+@pytest.mark.parametrize("depth", [2, 20, 58])
+@pytest.mark.parametrize("place", DEEP_PLACES)
+def test_what_the_http_api_takes_is_not_too_deep(site, place, depth):
+    ok(site.http.post(OPTIMIZATION_JOBS.path(site.namespace), deep(depth, place), dryRun="All"))

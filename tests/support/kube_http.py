@@ -38,6 +38,8 @@ class KubeHttp:
         return self._client.get(path, params=query, headers={"accept": accept})
 
     def post(self, path: str, body: Any, **query: str | int) -> httpx.Response:
+        if isinstance(body, bytes):
+            return self._client.post(path, content=body, params=query, headers={"content-type": "application/json"})
         return self._client.post(path, json=body, params=query)
 
     def put(self, path: str, body: Any, **query: str | int) -> httpx.Response:

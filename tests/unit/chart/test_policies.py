@@ -8,6 +8,7 @@ import pytest
 import helm
 from dspy_service_core import names
 from dspy_service_core.credentials import is_credential_name, words
+from dspy_service_core.nesting import SPEC_DEPTH
 
 
 def jobs_policy(documents, namespace=helm.NAMESPACE):
@@ -107,3 +108,12 @@ def test_a_credential_s_name_is_one_to_the_policy_as_to_the_service(rendered, na
 def test_headers_are_headers_to_the_policy_as_to_the_service(rendered, name):
     pattern = variable(rendered("default"), "specs", "headers").strip("'")
     assert bool(re.search(pattern, name)) is ("headers" in words(name))
+
+
+def test_the_depth_of_specs_is_core_s(documents):
+    policy = next(
+        it for it in documents if it["kind"] == "ValidatingAdmissionPolicy" and it["metadata"]["name"].endswith("specs")
+    )
+    (rule,) = (it for it in policy["spec"]["validations"] if "nested too deeply" in it["message"])
+    assert f"at most {SPEC_DEPTH - 1} levels each" in rule["message"]
+    assert f"type(v{SPEC_DEPTH - 1}) != map" in rule["expression"]
