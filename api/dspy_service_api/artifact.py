@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import orjson
 
 from dspy_service_api.record import JobRecord, Json
-from dspy_service_core import pod_files
+from dspy_service_core import nesting, pod_files
 from dspy_service_core.errors import NoArtifact, StoreError
 from dspy_service_core.store import NotFound, Store, artifact_folder
 
@@ -65,9 +65,11 @@ def _artifact(path: str, files: Mapping[str, bytes]) -> Artifact:
 
 
 def _json_or_null(content: bytes | None) -> Json:
-    """The job's own code can write these files: what is no JSON must not break the answer around it."""
+    """The job's own code can write these files: what is no JSON, or is too deep for a reader, must not break the answer
+    around it."""
+    shown = nesting.bounded(content or b"null")
     try:
-        orjson.loads(content or b"null")
+        orjson.loads(shown)
     except orjson.JSONDecodeError:
         return b"null"
-    return content or b"null"
+    return shown

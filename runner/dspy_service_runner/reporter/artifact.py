@@ -92,9 +92,12 @@ def _upload_text(folder: OutFolder, name: str, store: Store, redactor: Redactor)
 def _safe_json(name: str, content: bytes, redactor: Redactor) -> bytes:
     try:
         value = orjson.loads(content)
+        rebuilt = orjson.dumps(value)
     except orjson.JSONDecodeError:
         raise ArtifactUnusable("ArtifactUnusable", f"The program's {name} is not JSON.") from None
-    if not redactor.finds(content) and not redactor.finds(orjson.dumps(value)):
+    except orjson.JSONEncodeError:
+        raise ArtifactUnusable("ArtifactUnusable", f"The program's {name} is nested too deeply.") from None
+    if not redactor.finds(content) and not redactor.finds(rebuilt):
         return content
     return orjson.dumps(redactor.json(value), option=orjson.OPT_INDENT_2)
 

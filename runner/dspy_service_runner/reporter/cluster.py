@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from dspy_service_core import names
+from dspy_service_core import names, nesting
 from dspy_service_runner.reporter.light_httpx import httpx
 
 REQUEST_TIMEOUT = 10.0
@@ -120,7 +120,7 @@ def _object(answer: httpx.Response) -> Object:
     if not answer.is_success:
         raise Unreachable(f"the API server answers {answer.status_code}")
     try:
-        found = orjson.loads(answer.content)
+        found = nesting.loads(answer.content)
     except orjson.JSONDecodeError:
         raise Unreachable("the API server's answer is no JSON") from None
     if not isinstance(found, dict):
@@ -130,6 +130,6 @@ def _object(answer: httpx.Response) -> Object:
 
 def _message(answer: httpx.Response) -> str:
     try:
-        return str(orjson.loads(answer.content).get("message", ""))[:300]
+        return str(nesting.loads(answer.content).get("message", ""))[:300]
     except (orjson.JSONDecodeError, AttributeError):
         return ""

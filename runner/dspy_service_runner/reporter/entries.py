@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from dspy_service_core import pod_files
+from dspy_service_core import nesting, pod_files
 from dspy_service_runner.redaction import Redactor
 from dspy_service_runner.reporter import plain
 from dspy_service_runner.reporter.tail import Line
@@ -82,4 +82,5 @@ def _strict_object(content: bytes) -> Fields | None:
         found = orjson.loads(content)
     except orjson.JSONDecodeError:
         return None
-    return found if isinstance(found, dict) else None
+    shallow = not nesting.deeper_than(found, nesting.CUT_DEPTH)
+    return found if isinstance(found, dict) and shallow else None

@@ -1,5 +1,6 @@
 """GET /jobs/{id} and what is below it, from resources and stores as runs leave them."""
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -8,11 +9,13 @@ import pytest
 from pydantic import TypeAdapter
 
 from api_service import Harness, entries, events, failed, put_artifact, put_result, put_segment, running, succeeded
+from deep_json import DEPTHS, nested
 from dspy_service_api import present, wire
 from dspy_service_api.cache import JobCache
 from dspy_service_api.reading import record_of
 from dspy_service_core import names
 from dspy_service_core.kube import errors as kube
+from dspy_service_core.nesting import deeper_than
 from waiting import until
 
 ID = "4f0c6b6e-8a0e-4a59-9a38-6b4c6f1d2a10"
@@ -251,3 +254,12 @@ async def test_a_miss_with_the_cluster_away_is_no_404(api: Harness) -> None:
     response = await api.client.get("/jobs/tickets")
     assert response.status_code == 503
     assert int(response.headers["retry-after"]) > 0
+
+
+@pytest.mark.parametrize("depth", DEPTHS)
+async def test_an_artifact_of_any_depth_is_answered_in_json_that_everybody_reads(api: Harness, depth: int) -> None:
+    job = await api.job("tickets", succeeded(1))
+    put_artifact(api.store, job, contents={"program.json": nested(depth), "metadata.json": nested(depth)})
+    answer = await api.client.get("/jobs/tickets/artifact")
+    assert answer.status_code == 200
+    assert deeper_than(json.loads(answer.content), 100)

@@ -25,7 +25,7 @@ from dspy_service_operator.telemetry import Telemetry
 from dspy_service_operator.view import View
 from dspy_service_operator.work_queue import WorkQueue
 from operator_harness import Harness, accept
-from operator_objects import attempt, make_raw
+from operator_objects import attempt, make_raw, running_status
 from simulated_cluster import Clock, SimulatedApi
 from waiting import until
 
@@ -67,7 +67,7 @@ class Site:
     check: Any = accept
 
     def __post_init__(self) -> None:
-        clock = Clock()
+        clock = self.clock = Clock()
         self.api, self.view, self.queue = SimulatedApi(clock), View(), Queue(1)
         settings = OperatorSettings(store_url="", internal_errors=MOST, concurrency=1)
         expiry = Expiry(self.api, settings, clock)
@@ -122,7 +122,7 @@ STEPS = [
 ]
 
 
-@pytest.mark.parametrize(("part", "method"), STEPS, ids=" ".join)
+@pytest.mark.parametrize(("part", "method"), STEPS)
 async def test_a_job_on_which_a_step_fails_ends_and_frees_its_slot(part, method, caplog):
     site = Site(part, method)
     site.submit("victim")
@@ -144,6 +144,25 @@ async def test_a_job_on_which_a_step_fails_ends_and_frees_its_slot(part, method,
     assert "as no one foresaw" not in status["message"]
     (said,) = [record for record in caplog.records if record.levelno == logging.ERROR]
     assert said.exc_info is not None
+
+
+async def test_so_does_one_whose_attempt_is_looked_at_in_vain():
+    site = Site("observer", "refresh")
+    site.submit("victim", status=running_status())
+    assert await site.passes(VICTIM, MOST) == [site.error] * (MOST - 1)
+    assert not site.queue.holds(VICTIM)
+    assert site.phase("victim") == "Failed"
+
+
+async def test_so_does_one_whose_pod_never_comes():
+    site = Site("observer", "words")
+    site.submit("victim")
+    assert await site.passes(VICTIM, 1) == []
+    site.clock.advance(120)
+    assert await site.passes(VICTIM, MOST) == [site.error] * (MOST - 1)
+    assert not site.queue.holds(VICTIM)
+    assert site.phase("victim") == "Failed"
+    assert not site.api.all(JOBS)
 
 
 async def test_where_even_the_end_cannot_be_written_the_slot_is_free_and_stays_so():

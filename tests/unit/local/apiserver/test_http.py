@@ -10,12 +10,14 @@ from typing import Any
 import httpx
 import pytest
 
+from deep_json import DEPTHS, nested
 from dspy_service_core.kube import errors
 from dspy_service_core.kube.client import HttpKubeClient
 from dspy_service_core.kube.config import from_kubeconfig
 from dspy_service_core.kube.resources import CONFIG_MAPS, CUSTOM_RESOURCE_DEFINITIONS, OPTIMIZATION_JOBS, PODS, Resource
 from dspy_service_local.apiserver import LogRequest
 from embedded_cluster import RunningCluster, running_cluster
+from kube_http import TABLE
 from waiting import until
 from widgets import DEFINITION, collection, widget
 
@@ -319,3 +321,56 @@ def test_the_kubeconfig_is_private(tmp_path: Path) -> None:
             return [path.stat().st_mode & 0o777 for path in paths]
 
     assert asyncio.run(modes()) == [0o600] * 3
+
+
+_DEEP = b'{"apiVersion":"dspy-service.io/v1alpha1","kind":"OptimizationJob","metadata":{"name":"deep"},"spec":%b}'
+_MERGE, _APPLY = "application/merge-patch+json", "application/apply-patch+yaml"
+
+
+def _block(depth: int) -> bytes:
+    """YAML that nests without brackets."""
+    return b"spec:\n  a: " + b"- " * depth + b"1"
+
+
+@pytest.mark.parametrize("depth", [240, *DEPTHS])
+async def test_what_is_nested_too_deeply_is_refused_in_every_form(admin: httpx.AsyncClient, depth: int) -> None:
+    spec = {"metadata": {"name": "plain"}, "spec": {"a": 1}}
+    assert (await admin.post(_JOB, json=spec)).status_code == 201
+    value = b'{"a":%b}' % nested(depth)
+    head = b"apiVersion: dspy-service.io/v1alpha1\nkind: OptimizationJob\nmetadata: {name: deep}\n"
+    writes = [
+        ("POST", _JOB, "application/json", _DEEP % value),
+        ("POST", f"{_JOB}?fieldValidation=Strict", "application/json", _DEEP % value),
+        ("PATCH", f"{_JOB}/plain", _MERGE, b'{"spec":%b}' % value),
+        ("PATCH", f"{_JOB}/plain/status", _MERGE, b'{"status":%b}' % value),
+        (
+            "PATCH",
+            f"{_JOB}/plain",
+            "application/json-patch+json",
+            b'[{"op":"add","path":"/spec/b","value":%b}]' % value,
+        ),
+        ("PATCH", f"{_JOB}/deep?fieldManager=x", _APPLY, _DEEP % value),
+        ("PATCH", f"{_JOB}/deep?fieldManager=x", _APPLY, head + _block(depth)),
+    ]
+    for method, path, media_type, body in writes:
+        answer = await admin.request(method, path, content=body, headers={"content-type": media_type})
+        assert answer.status_code == 400, (path, media_type, answer.text[:200])
+    listed = (await admin.get(_JOB)).json()["items"]
+    assert [(item["metadata"]["name"], item["spec"]) for item in listed] == [("plain", {"a": 1})]
+
+
+async def test_no_patch_makes_an_object_that_is_nested_too_deeply(admin: httpx.AsyncClient) -> None:
+    assert (await admin.post(_JOB, json={"metadata": {"name": "plain"}, "spec": {"a": {}}})).status_code == 201
+    innermost = "/spec/a" + "/0/a" * 74 + "/0"
+    for path, expected in (("/spec/a", 200), (f"{innermost}/b", 400)):
+        content = b'[{"op":"add","path":"%b","value":%b}]' % (path.encode(), nested(150))
+        headers = {"content-type": "application/json-patch+json"}
+        assert (await admin.patch(f"{_JOB}/plain", content=content, headers=headers)).status_code == expected
+    assert len((await admin.get(_JOB, headers={"accept": TABLE})).json()["rows"]) == 1
+
+
+async def test_yaml_stands_for_no_more_than_it_says(admin: httpx.AsyncClient) -> None:
+    lines = ["a0: &a0 [x]", *(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 12))]
+    content = "spec:\n  " + "\n  ".join(lines)
+    answer = await admin.patch(f"{_JOB}/x?fieldManager=x", content=content, headers={"content-type": _APPLY})
+    assert (answer.status_code, "aliases" in answer.text) == (400, True)

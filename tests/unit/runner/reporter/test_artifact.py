@@ -1,11 +1,13 @@
 import hashlib
 import os
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import orjson
 import pytest
 
+from deep_json import DEPTHS, nested
 from dspy_service_core import pod_files
 from dspy_service_core.errors import StoreError
 from dspy_service_core.store import Store, open_store
@@ -107,6 +109,7 @@ BAD: list[tuple[str, Callable[[Path], object], str]] = [
     ("program.json", lambda path: path.write_bytes(b"{"), "ArtifactUnusable"),
     ("metadata.json", lambda path: path.write_bytes(b"\xff"), "ArtifactUnusable"),
     ("program.json", lambda path: path.write_bytes(b'{"a":' * 9999), "ArtifactUnusable"),
+    *(("program.json", partial(Path.write_bytes, data=nested(depth)), "ArtifactUnusable") for depth in DEPTHS),
     ("prompt.md", huge, "ArtifactTooLarge"),
     ("program.pkl", huge, "ArtifactTooLarge"),
 ]

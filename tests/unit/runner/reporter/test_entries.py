@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deep_json import DEPTHS, nested
 from dspy_service_core import pod_files
 from dspy_service_runner.redaction import MARK, Redactor
 from dspy_service_runner.reporter.documents import read_progress
@@ -100,6 +101,7 @@ CALLS: list[tuple[bytes | None, bytes | None]] = [
     (b'{"key":"k"', None),
     (b"[]", None),
     (b'{"a": NaN}', None),
+    *((b'{"a":%b}' % nested(depth), None) for depth in DEPTHS),
     (None, None),
 ]
 
