@@ -13,8 +13,7 @@ from tempfile import TemporaryDirectory
 
 _PROBES = ("dspy", "httpx", "dspy_service_runner.optimizer.main", "dspy_service_runner.reporter.main")
 _IMPORTS = "import dspy_service_runner.reporter.main, dspy_service_runner.optimizer.main"
-
-_UMASK = 0o022
+_POLITELY = "import os; os.nice(10); os.umask(0o022)"
 """Bytecode is no more secret than the source beside it, and whoever else uses this environment needs it too."""
 
 
@@ -29,12 +28,11 @@ async def compile_runner(environment: Mapping[str, str]) -> None:
     env = {name: value for name, value in environment.items() if name != "PYTHONDONTWRITEBYTECODE"}
     with TemporaryDirectory() as scratch:
         child = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-P", "-c", f"import os; os.nice(10); {_IMPORTS}"),
+            *(sys.executable, "-P", "-c", f"{_POLITELY}; {_IMPORTS}"),
             env=env | {"DSPY_CACHEDIR": scratch},
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.DEVNULL,
-            umask=_UMASK,
         )
         await child.wait()
 
