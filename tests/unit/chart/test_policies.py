@@ -117,3 +117,23 @@ def test_the_depth_of_specs_is_core_s(documents):
     (rule,) = (it for it in policy["spec"]["validations"] if "nested too deeply" in it["message"])
     assert f"at most {SPEC_DEPTH - 1} levels each" in rule["message"]
     assert f"type(v{SPEC_DEPTH - 1}) != map" in rule["expression"]
+
+
+def refusal(documents, words: str) -> str:
+    spec = helm.find(documents, "ValidatingAdmissionPolicy", f"{helm.NAMESPACE}-dspy-service-specs")["spec"]
+    (found,) = (it["expression"] for it in spec["validations"] if words in it["message"])
+    return found
+
+
+UUID = "0b8a9c64-0c9e-4b0c-8f53-2f7ab3d1c9aa"
+
+
+@pytest.mark.parametrize(
+    "secret", [f"job-{UUID}-keys", f"job-{UUID}-keys-2", f"a-job-{UUID}-keys", f"job-{UUID}", "job-1-keys", "openai"]
+)
+def test_a_job_s_secret_is_one_to_the_policy_as_to_the_service(rendered, secret):
+    (pattern,) = re.findall(r"matches\('([^']*)'\)", refusal(rendered("default"), "spec.models.*.keyFrom"))
+    assert bool(re.search(pattern, secret)) is names.is_credentials_secret(secret)
+    own = names.credentials_secret(names.api_job(UUID))
+    assert names.is_credentials_secret(own)
+    assert own.endswith(re.findall(r"metadata\.name \+ '([^']*)'", refusal(rendered("default"), "another job's"))[0])

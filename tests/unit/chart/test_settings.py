@@ -1,5 +1,6 @@
 """The chart speaks to the parts by their own settings: each variable is one, and takes the value that it is given."""
 
+import json
 from collections.abc import Mapping
 
 import pytest
@@ -82,3 +83,12 @@ def test_one_api_on_a_claim_of_one_node_and_more_elsewhere(rendered, case, repli
     assert helm.find(documents, "Deployment", "dspy-service-api")["spec"]["replicas"] == replicas
     assert helm.find(documents, "Deployment", "dspy-service-operator")["spec"]["replicas"] == 2
     assert ("affinity" in runner_pod(documents, monkeypatch)[2]) == (case == "default")
+
+
+def test_the_policy_and_the_operator_keep_the_same_secrets_from_jobs(case, documents, monkeypatch):
+    operator = settings(OperatorSettings, environment(documents, "operator"), monkeypatch)
+    policy = helm.find(documents, "ValidatingAdmissionPolicy", f"{helm.NAMESPACE}-dspy-service-specs")["spec"]
+    (rule,) = (it["expression"] for it in policy["validations"] if "spec.models.*.keyFrom" in it["message"])
+    assert set(json.loads(rule[rule.index("[", rule.index(" in ")) : rule.rindex("]") + 1])) == operator.service_secrets
+    named = {"default": "dspy-service-model-keys", "object-store": "dspy-tls", "shared-claim": "dspy-token"}
+    assert named[case] in operator.service_secrets
