@@ -35,6 +35,8 @@ async def read_artifact(store: Store, record: JobRecord) -> Artifact:
         digests = _digests(await store.get_async(f"{folder}/{pod_files.MANIFEST}"))
         files = {name: await store.get_async(f"{folder}/{name}") for name in digests}
     except NotFound as exc:
+        if record.kept_by:
+            raise NoArtifact from exc
         raise StoreError(f"the artifact of job '{record.job_id}' is not whole: {exc}") from exc
     for name, digest in digests.items():
         if hashlib.sha256(files[name]).hexdigest() != digest:

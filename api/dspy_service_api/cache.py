@@ -39,7 +39,7 @@ class JobCache:
 
     def upsert(self, obj: Object) -> None:
         metadata = obj["metadata"]
-        if metadata.get("deletionTimestamp"):
+        if metadata.get("deletionTimestamp") and not metadata.get("finalizers"):
             self.remove(obj)
         elif metadata["uid"] not in self._deleted and not self._knows_newer(metadata):
             self._put(_record(obj))

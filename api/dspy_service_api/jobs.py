@@ -78,7 +78,8 @@ class Jobs:
         key = ("artifact", record.uid, record.version)
         if (answer := self.ready.get(key)) is None:
             answer = present.artifact(await read_artifact(self.store, record))
-            self.ready.put(key, answer)
+            if record.settled:
+                self.ready.put(key, answer)
         return answer
 
     async def _ask(self, name: str) -> JobRecord | None:
@@ -114,7 +115,7 @@ class Jobs:
         try:
             return _result_of(orjson.loads(await self.store.get_async(key)), record)
         except NotFound:
-            if record.end:
+            if record.end and not record.kept_by:
                 raise StoreError(f"the store has lost '{key}'") from None
             return ResultFile(metric_name=record.metric_name)
         except (orjson.JSONDecodeError, AttributeError):

@@ -1,5 +1,6 @@
 """Records, transcripts and artifacts become the contract's answers. Pure: reads nothing, decides every field's word."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -26,6 +27,11 @@ class ResultFile:
 
 def accepted(job_id: str) -> Json:
     return b'{"job_id":"%b","status":"pending","estimated_remaining_seconds":null}' % job_id.encode()
+
+
+def record_kept(finalizers: Sequence[str]) -> Json:
+    detail = f"The job is stopped; its record stays until its finalizers are removed: {', '.join(finalizers)}."
+    return orjson.dumps({"detail": detail, "code": "record_kept", "finalizers": list(finalizers)})
 
 
 def summary(record: JobRecord, position: int) -> Json:

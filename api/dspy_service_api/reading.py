@@ -15,6 +15,7 @@ import orjson
 
 from dspy_service_api.record import Entry, Fractions, JobRecord, Json, RunEnd, Stream
 from dspy_service_core import job_order, names
+from dspy_service_core.conditions import DELETED_MESSAGE
 from dspy_service_core.job import FINAL_PHASES, STATUS_WORDS
 from dspy_service_core.kube.protocol import Object
 
@@ -25,14 +26,15 @@ def record_of(obj: Object) -> JobRecord:
     metadata, spec, status = obj["metadata"], obj["spec"], obj.get("status") or {}
     run: Mapping[str, Any] = status.get("run") or {}
     phase = status.get("phase") or "Pending"
-    finished = phase in FINAL_PHASES
+    ended = phase in FINAL_PHASES
     end = _end(run.get("result"))
+    kept_by = kept_by_finalizers(metadata)
+    cut_off = bool(kept_by) and not (ended or end)
+    finished = ended or cut_off
     age = job_order.age(metadata["name"], metadata["creationTimestamp"], metadata.get("annotations"))
     suspended = bool(spec.get("suspend"))
     split = spec.get("split") or {}
-    keep_tails = not (
-        finished and end
-    )  # settled: then the segments hold it all, and there may be thousands of such jobs
+    settled = finished and end and not kept_by  # then the segments hold it all; there may be thousands of such jobs
     events: Mapping[str, Any] = run.get("events") or {}
     return JobRecord(
         name=metadata["name"],
@@ -45,13 +47,15 @@ def record_of(obj: Object) -> JobRecord:
         request_digest=(metadata.get("annotations") or {}).get(names.ANNOTATION_REQUEST_DIGEST, ""),
         created_at=metadata["creationTimestamp"],
         age=age,
-        queue_order=_queue_order(phase, status, spec, age) if not suspended else None,
-        status=STATUS_WORDS.get(phase, "pending"),
+        queue_order=_queue_order(phase, status, spec, age) if not (suspended or kept_by) else None,
+        status="cancelled" if cut_off else STATUS_WORDS.get(phase, "pending"),
         finished=finished,
         suspended=suspended,
-        message=_message(phase, status, run),
+        message=DELETED_MESSAGE if cut_off else _message(phase, status, run),
         started_at=_time(status.get("startedAt") or (run.get("startedAt") if phase != "Pending" else None)),
-        completed_at=_time(status.get("completedAt")) if finished else None,
+        completed_at=metadata["deletionTimestamp"]
+        if cut_off
+        else _time(status.get("completedAt") if finished else None),
         attempted=bool(status.get("attempt") or run),
         module_name=intern(spec["module"]["name"]),
         module_kwargs=_json(spec["module"].get("kwargs")),
@@ -67,11 +71,16 @@ def record_of(obj: Object) -> JobRecord:
         seed=_seed(split.get("seed"), metadata),
         eta_seconds=_number((run.get("progress") or {}).get("etaSeconds")),
         metrics=_json(run.get("metrics")),
-        events=_stream(events, "last", keep_tails),
-        logs=_stream(run.get("logs") or {}, "tail", keep_tails),
+        events=_stream(events, "last", not settled),
+        logs=_stream(run.get("logs") or {}, "tail", not settled),
         end=end,
         metric_name=_metric_name(spec["metric"].get("code") or "") if finished and not end else None,
+        kept_by=kept_by,
     )
+
+
+def kept_by_finalizers(metadata: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(metadata.get("finalizers") or ()) if metadata.get("deletionTimestamp") else ()
 
 
 def _queue_order(

@@ -91,8 +91,10 @@ class JobRecord:
     end: RunEnd | None
     metric_name: str | None
     """Of a job that ended without a word of its run, as far as the spec tells."""
+    kept_by: tuple[str, ...] = ()
+    """Finalizers that keep the record of a deleted job; what it had in the store may be gone already."""
 
     @property
     def settled(self) -> bool:
         """Nothing more comes: the run itself told its end. (One that only vanished may have words on their way.)"""
-        return self.finished and self.end is not None
+        return self.finished and self.end is not None and not self.kept_by

@@ -2,7 +2,8 @@
 
 The resource first: once it is gone nobody may write for the job. A running pod may have an upload under way, so its
 folders are removed once more when it has ended; what is left even then (a slow store, this process's own end) is found
-by the operator's sweep, which compares the store with the resources.
+by the operator's sweep, which compares the store with the resources. Where somebody's finalizers keep the resource, the
+operator ends the attempt, and all that was stored goes all the same.
 """
 
 import asyncio
@@ -28,18 +29,33 @@ class Removals:
     last_upload_seconds: float
     _going: set[asyncio.Task[None]] = field(default_factory=set)
 
-    async def remove(self, job_id: str) -> None:
+    async def remove(self, job_id: str) -> tuple[str, ...]:
+        """The finalizers that keep its record: usually none do."""
         record = await self.jobs.find(job_id)
         try:
             await self.jobs.cluster.delete(OPTIMIZATION_JOBS, record.name, self.jobs.namespace, uid=record.uid)
         except (kube.NotFound, kube.Conflict):  # gone already, or another job has the name by now
             self.jobs.cache.forget(record.name, record.uid)
             raise JobNotFound(job_id) from None
-        self.jobs.cache.forget(record.name, record.uid)
         removed = self._spawn(self._remove_folders(record))
         if not record.finished:
             self._spawn(self._remove_again(record))
+        kept_by = await self._kept_by(record)
         await asyncio.wait([removed], timeout=self.wait_seconds)
+        return kept_by
+
+    async def _kept_by(self, record: JobRecord) -> tuple[str, ...]:
+        """Looked up, as the cache may not have heard of a finalizer; the operator hears of it by its watch."""
+        try:
+            found = await self.jobs.cluster.get(OPTIMIZATION_JOBS, record.name, self.jobs.namespace)
+        except kube.NotFound:
+            found = {"metadata": {}}
+        metadata = found["metadata"]
+        if metadata.get("uid") == record.uid and (finalizers := metadata.get("finalizers")):
+            self.jobs.cache.upsert(found)
+            return tuple(finalizers)
+        self.jobs.cache.forget(record.name, record.uid)
+        return ()
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)

@@ -3,9 +3,11 @@
 Segments are uploaded every few seconds, the status' tail comes sooner: while a job runs, the tail's entries follow
 the last segment's where they are contiguous, so that a client sees every entry once, in order, and none is skipped.
 Entries stay the bytes that the reporter wrote; the whole list is checked to be JSON before it becomes part of an
-answer. A gap or a broken segment is a `StoreError`: half a log would look like a whole one.
+answer. A gap or a broken segment is a `StoreError`: half a log would look like a whole one. Only of a deleted job,
+whose record finalizers keep, the status' tail is all that need be there.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -30,6 +32,14 @@ class Transcript:
 
     async def newest(self, limit: int) -> Json:
         """The newest entries as a JSON list, without numbers, as the contract's answers embed them."""
+        try:
+            return await self._stored(limit)
+        except StoreError:
+            if not self.record.kept_by:
+                raise
+            return self._list([entry.body for entry in self._stream.tail][-limit:])
+
+    async def _stored(self, limit: int) -> Json:
         lines = await self._only_segment() or await self._newest(limit)
         if lines.first > 1 and len(lines.entries) < limit:
             raise self._lack(1, lines.first - 1)
@@ -37,14 +47,22 @@ class Transcript:
 
     async def after(self, number: int, limit: int) -> Json:
         """Entries numbered above `number` as a JSON list; each carries its number `n`."""
+        try:
+            return await self._stored_after(number, limit)
+        except StoreError:
+            if not self.record.kept_by:
+                raise
+            tail = [entry for entry in self._stream.tail if entry.n > number]
+            return self._numbered((entry.n, entry.body) for entry in tail[:limit])
+
+    async def _stored_after(self, number: int, limit: int) -> Json:
         page = await segments.after(self.store, self._folder, number, limit) if self.record.attempted else Page([])
         lines = self._contiguous(page, first=number + 1)
         if lines.first > number + 1:
             raise self._lack(number + 1, lines.first - 1)
         if not page.more:
             lines = self._with_tail(lines)
-        entries = enumerate(lines.entries[:limit], lines.first)
-        return self._list([b'{"n":%d,%b' % (n, entry[1:]) for n, entry in entries])
+        return self._numbered(enumerate(lines.entries[:limit], lines.first))
 
     async def _only_segment(self) -> "_Lines | None":
         """Most settled jobs have one, and then it need not be looked for; None where it does not hold all."""
@@ -83,6 +101,9 @@ class Transcript:
         if not tail or tail[0].n != stored.following:
             return stored
         return _Lines(stored.first, [*stored.entries, *(entry.body for entry in tail)])
+
+    def _numbered(self, entries: Iterable[tuple[int, Json]]) -> Json:
+        return self._list([b'{"n":%d,%b' % (n, entry[1:]) for n, entry in entries])
 
     def _list(self, entries: list[Json]) -> Json:
         joined = b"[%b]" % b",".join(entries)

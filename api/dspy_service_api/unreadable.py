@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 from typing import Any
 
+from dspy_service_api.reading import kept_by_finalizers
 from dspy_service_api.record import Fractions, JobRecord, Stream
 from dspy_service_core import job_order, names
+from dspy_service_core.conditions import DELETED_MESSAGE
 from dspy_service_core.job import FINAL_PHASES, STATUS_WORDS
 from dspy_service_core.kube.protocol import Object
 
@@ -15,6 +17,8 @@ _NOTHING = b"{}"
 def unreadable_record(obj: Object) -> JobRecord:
     metadata = obj["metadata"]
     created, phase, message = metadata["creationTimestamp"], *_said(obj.get("status"))
+    kept_by = kept_by_finalizers(metadata)
+    cut_off = bool(kept_by) and phase not in FINAL_PHASES
     return JobRecord(
         name=metadata["name"],
         namespace=metadata.get("namespace", ""),
@@ -27,12 +31,12 @@ def unreadable_record(obj: Object) -> JobRecord:
         created_at=created,
         age=job_order.age(metadata["name"], created, metadata.get("annotations")),
         queue_order=None,
-        status=STATUS_WORDS[phase],
-        finished=phase in FINAL_PHASES,
+        status="cancelled" if cut_off else STATUS_WORDS[phase],
+        finished=cut_off or phase in FINAL_PHASES,
         suspended=False,
-        message=message or UNREADABLE,
+        message=DELETED_MESSAGE if cut_off else message or UNREADABLE,
         started_at=None,
-        completed_at=None,
+        completed_at=metadata["deletionTimestamp"] if cut_off else None,
         attempted=False,
         module_name="",
         module_kwargs=_NOTHING,
@@ -50,6 +54,7 @@ def unreadable_record(obj: Object) -> JobRecord:
         logs=Stream(),
         end=None,
         metric_name=None,
+        kept_by=kept_by,
     )
 
 

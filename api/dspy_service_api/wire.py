@@ -158,6 +158,12 @@ class Health(Shape):
     registered_assets: RegisteredAssets
 
 
+class RecordKept(Shape):
+    detail: str
+    code: Literal["record_kept"]
+    finalizers: list[str] = Field(description="Whoever put them there removes them; the record goes with the last.")
+
+
 class Detail(Shape):
     detail: str
 

@@ -96,6 +96,14 @@ class JobPage:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordKept:
+    """Of a deleted job that is stopped, and whose record finalizers keep until somebody removes them."""
+
+    detail: str
+    finalizers: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Artifact:
     path: str
     program_pickle_base64: str | None = None

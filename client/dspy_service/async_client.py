@@ -60,8 +60,8 @@ class AsyncClient:
         artifact = await self.artifact(job_id)
         return await asyncio.to_thread(write_artifact, artifact, Path(directory))
 
-    async def delete(self, job_id: str) -> None:
-        await self._send(calls.delete(job_id))
+    async def delete(self, job_id: str) -> answers.RecordKept | None:
+        return await self._send(calls.delete(job_id))
 
     async def cancel(self, job_id: str) -> None:
         try:

@@ -90,8 +90,11 @@ def artifact(job_id: str) -> Call[answers.Artifact]:
     return Call("GET", _job_path(job_id, "artifact"), read_artifact)
 
 
-def delete(job_id: str) -> Call[None]:
-    return Call("DELETE", _job_path(job_id), lambda _data, _headers: None)
+def delete(job_id: str) -> Call[answers.RecordKept | None]:
+    def read_kept(data: Any, _headers: Headers) -> answers.RecordKept | None:
+        return None if data is None else answers.read(answers.RecordKept, data)
+
+    return Call("DELETE", _job_path(job_id), read_kept)
 
 
 def jobs(

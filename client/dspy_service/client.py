@@ -65,9 +65,9 @@ class Client:
         """Writes the better program's files into the directory and checks that they are whole."""
         return write_artifact(self.artifact(job_id), Path(directory))
 
-    def delete(self, job_id: str) -> None:
-        """Stops the job where it runs and removes it with all that it wrote."""
-        self._send(calls.delete(job_id))
+    def delete(self, job_id: str) -> answers.RecordKept | None:
+        """Stops the job where it runs and removes it with all that it wrote; tells if finalizers keep its record."""
+        return self._send(calls.delete(job_id))
 
     def cancel(self, job_id: str) -> None:
         """As `delete`, but silent where there is no such job (any more)."""

@@ -21,6 +21,7 @@ RUNNING = "Running"
 """The two reasons of `Started=True`: before and after the end of the preflight."""
 
 MESSAGE_LENGTH = 2048
+DELETED_MESSAGE = "Deleted before its end; finalizers keep its record."
 
 
 def timestamp(moment: datetime) -> str:

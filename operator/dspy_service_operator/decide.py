@@ -30,7 +30,7 @@ def decide(job: OptimizationJob, seen: Observed, now: datetime, settings: Operat
     if job.finished:
         return Decision(mark_finished=names.LABEL_FINISHED not in job.metadata.labels, release_slot=True)
     case = Case(job, seen, now, settings)
-    for rule in (_reported, _invalid, _cancelled, _suspended, _waiting, _next_attempt, _attempt_over):
+    for rule in (_reported, _deleted, _invalid, _cancelled, _suspended, _waiting, _next_attempt, _attempt_over):
         if (decision := rule(case)) is not None:
             return decision
     return _or_lost(case, attempt_under_way(case))
@@ -49,6 +49,14 @@ def _reported(case: Case) -> Decision | None:
         return None
     message = _result_message(result)
     return finish(case, result.outcome, result.reason or result.outcome, message)
+
+
+def _deleted(case: Case) -> Decision | None:
+    """Somebody's finalizers keep the record (without any it would be gone): nobody wants the work any more."""
+    if not case.job.metadata.deletion_timestamp:
+        return None
+    decision = finish(case, "Cancelled", "Cancelled", conditions.DELETED_MESSAGE)
+    return replace(decision, child=case.stop_child())
 
 
 def _invalid(case: Case) -> Decision | None:

@@ -62,7 +62,7 @@ class Reconciler:
         if entry is None or entry.metadata.deletion_timestamp:
             self._leave(key)
             self._defects.forget(key)
-            return await self._lingering.check(key) if entry is None else None
+            return await self._lingering.check(key)
         try:
             return await self._guarded(key, entry)
         finally:
@@ -109,7 +109,8 @@ class Reconciler:
 
     async def _pass(self, key: Key, entry: JobEntry) -> float | None:
         if entry.job is None:
-            return await self._refuse_unreadable(key, entry)
+            again = await self._refuse_unreadable(key, entry)
+            return again if self._view.get(key) is not None else await self._lingering.check(key)
         self._take_place(key, entry.job)
         self._admit(besides=key)
         decided = await self._decided(key, entry)
@@ -176,7 +177,7 @@ class Reconciler:
         """Of all jobs at once, before any slot is given away: after a restart the queue knows of nobody."""
         for key in self._view.known():
             entry = self._view.get(key)
-            if entry is not None and entry.job is not None and not entry.metadata.deletion_timestamp:
+            if entry is not None and entry.job is not None:
                 self._take_place(key, entry.job)
 
     def _take_place(self, key: Key, job: OptimizationJob) -> None:
@@ -185,7 +186,7 @@ class Reconciler:
             return
         if self._runs(key, job):
             self._queue.hold(key)
-        elif not job.spec.suspend:
+        elif not (job.spec.suspend or job.metadata.deletion_timestamp):
             self._queue.offer(key, _rank(job))
 
     def _runs(self, key: Key, job: OptimizationJob) -> bool:

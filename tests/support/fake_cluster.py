@@ -97,7 +97,12 @@ class FakeCluster:
     ) -> Object:
         self._called("patch", resource, name)
         found = self._found(resource, name, namespace)
-        return self._store((resource.plural, namespace or "", name), merged(found, body), "MODIFIED")
+        key, changed = (resource.plural, namespace or "", name), merged(found, body)
+        if found["metadata"].get("deletionTimestamp") and not changed["metadata"].get("finalizers"):
+            del self.objects[key]
+            self._tell(resource.plural, WatchEvent("DELETED", changed))
+            return dict(changed)
+        return self._store(key, changed, "MODIFIED")
 
     async def delete(
         self,
@@ -113,6 +118,11 @@ class FakeCluster:
         found = self._found(resource, name, namespace)
         if uid and uid != found["metadata"]["uid"]:
             raise errors.Conflict("the UID in the precondition does not match")
+        if found["metadata"].get("finalizers"):
+            now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+            going = merged({"metadata": {"deletionTimestamp": now}}, found)
+            self._store((resource.plural, namespace or "", name), going, "MODIFIED")
+            return
         del self.objects[(resource.plural, namespace or "", name)]
         self._tell(resource.plural, WatchEvent("DELETED", found))
 

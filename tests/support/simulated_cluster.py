@@ -168,6 +168,10 @@ class SimulatedApi:
     def remove(self, resource: Resource, obj: Object) -> None:
         """Background propagation. A pod that still runs is only asked to end."""
         metadata = obj["metadata"]
+        if metadata.get("finalizers"):
+            if not metadata.get("deletionTimestamp"):
+                self.change(resource, obj, merged(obj, {"metadata": {"deletionTimestamp": timestamp(self.clock())}}))
+            return
         if resource is PODS and obj.get("status", {}).get("phase") not in ("Succeeded", "Failed"):
             if not metadata.get("deletionTimestamp"):
                 gone_by = timestamp(self.clock() + timedelta(seconds=GRACE_SECONDS))

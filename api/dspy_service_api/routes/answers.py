@@ -17,12 +17,12 @@ class Ready(Response):
     media_type = "application/json"
 
 
-def ready(answer: Json, headers: Mapping[str, str] | None = None) -> Response:
-    return Ready(answer, headers=headers)
+def ready(answer: Json, headers: Mapping[str, str] | None = None, status: int = 200) -> Response:
+    return Ready(answer, status, headers)
 
 
-def declared(model: type[BaseModel] | Any, example: Any, description: str) -> Declared:
-    return {200: {"model": model, "description": description, "content": _content({"answer": example})}}
+def declared(model: type[BaseModel] | Any, example: Any, description: str, status: int = 200) -> Declared:
+    return {status: {"model": model, "description": description, "content": _content({"answer": example})}}
 
 
 def errors(*codes: int) -> Declared:

@@ -141,7 +141,12 @@ SUMMARY: dict[str, Any] = {
     "latest_metrics": METRICS,
 }
 
-LISTING: dict[str, Any] = {"jobs": [SUMMARY], "next_cursor": "MjAyNi0wMy0wMVQwOTozMDowMC4wMDAwMDBaIGpvYi00ZjBj"}
+LISTING: dict[str, Any] = {"jobs": [SUMMARY], "next_cursor": "WyIyMDI2LTAzLTAxVDA5OjMwOjAwWiIsIiIsInRpY2tldHMiXQ"}
+RECORD_KEPT: dict[str, Any] = {
+    "detail": "The job is stopped; its record stays until its finalizers are removed: example.org/backup.",
+    "code": "record_kept",
+    "finalizers": ["example.org/backup"],
+}
 LOG_PAGE: list[dict[str, Any]] = [{"n": 1, **LOG}]
 EVENT_PAGE: list[dict[str, Any]] = [{"n": number, **event} for number, event in enumerate(EVENTS, 1)]
 

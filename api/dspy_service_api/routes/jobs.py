@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
-from dspy_service_api import wire
+from dspy_service_api import present, wire
 from dspy_service_api.listing import Wanted, labels_of, list_jobs
 from dspy_service_api.routes import examples
 from dspy_service_api.routes.answers import Declared, declared, errors, ready
@@ -15,6 +15,13 @@ from dspy_service_api.transcript import Kind
 router = APIRouter(prefix="/jobs", tags=["jobs"])
 
 _REMOVED: Declared = {204: {"description": "The job is gone, its artifact too."}}
+_KEPT = declared(
+    wire.RecordKept,
+    examples.RECORD_KEPT,
+    "The job is stopped and what it stored is gone, but finalizers that somebody gave it keep its record: it is "
+    "`cancelled`, or as it had ended, until they are removed.",
+    status=202,
+)
 JobId = Annotated[str, Path(description="The UUID that POST /run answered, or the name of a resource.")]
 After = Annotated[int | None, Query(ge=0, le=2**53, description="Pages: entries numbered above it, from 0.")]
 Limit = Annotated[int | None, Query(ge=1, le=5000, description="Pages: at most so many entries.")]
@@ -57,11 +64,11 @@ async def job(request: Request, job_id: JobId) -> Response:
     summary="Stop and remove a job",
     status_code=204,
     response_model=None,
-    responses=_REMOVED | errors(404, 503),
+    responses=_REMOVED | _KEPT | errors(404, 503),
 )
 async def remove(request: Request, job_id: JobId) -> Response:
-    await service_of(request).removals.remove(job_id)
-    return Response(status_code=204)
+    kept_by = await service_of(request).removals.remove(job_id)
+    return ready(present.record_kept(kept_by), status=202) if kept_by else Response(status_code=204)
 
 
 @router.get(

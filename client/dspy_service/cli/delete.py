@@ -13,5 +13,5 @@ def command(ctx: click.Context, job_ids: tuple[str, ...]) -> None:
     """Stop each job where it runs and remove it with its log and its program."""
     client = connect(ctx)
     for job_id in job_ids:
-        client.delete(job_id)
-        say(f"deleted {job_id}")
+        kept = client.delete(job_id)
+        say(f"stopped {job_id}: {kept.detail}" if kept else f"deleted {job_id}")

@@ -203,6 +203,13 @@ def test_deleting_several(service: FakeService) -> None:
     assert (result.exit_code, service.jobs) == (0, {})
 
 
+def test_deleting_tells_of_a_record_that_stays(service: FakeService) -> None:
+    answer = {"detail": "The job is stopped; its record stays.", "code": "record_kept", "finalizers": ["example.org/a"]}
+    service.faults = [httpx.Response(202, json=answer)]
+    result = invoke(service, "delete", "job1")
+    assert (result.exit_code, result.stdout) == (0, "stopped job1: The job is stopped; its record stays.\n")
+
+
 def test_every_command_has_help_and_is_named_in_the_groups(service: FakeService) -> None:
     listed = invoke(service, "--help").stdout
     for name in OWN:

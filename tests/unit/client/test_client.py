@@ -180,6 +180,17 @@ def test_cancelling_a_job_that_is_gone_is_silent() -> None:
         client.delete("job1")
 
 
+def test_deleting_tells_what_keeps_a_record() -> None:
+    service = FakeService()
+    service.add("running")
+    answer = {"detail": "It stays.", "code": "record_kept", "finalizers": ["example.org/a", "b.org/c"]}
+    service.faults = [httpx.Response(202, json=answer)]
+    client = client_of(service)
+    kept = client.delete("job1")
+    assert kept == dspy_service.RecordKept("It stays.", ("example.org/a", "b.org/c"))
+    assert client.delete("job1") is None
+
+
 def test_an_answer_without_a_required_field_is_unexpected() -> None:
     service = FakeService()
     service.faults = [httpx.Response(200, json={"job_id": "j"}), httpx.Response(200, text="<html>")]

@@ -24,6 +24,7 @@ EXPORTED = [
     "NotAllowed",
     "NotFinished",
     "PayloadTooLarge",
+    "RecordKept",
     "RefusedRequest",
     "Result",
     "Retries",

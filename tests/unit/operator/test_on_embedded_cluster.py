@@ -186,6 +186,23 @@ async def test_a_waiting_job_says_where_it_is_in_the_queue(cluster, client):
         assert "position 2" in (await status(client, "two"))["message"]
 
 
+async def test_a_deleted_job_that_finalizers_keep_is_stopped_all_the_same(cluster, client):
+    async def stopped() -> bool:
+        return not (await client.list(JOBS, "default")).items and not (await client.list(PODS, "default")).items
+
+    async with operator(cluster):
+        await submit(client)
+        await client.patch(OPTIMIZATION_JOBS, "tickets", {"metadata": {"finalizers": ["example.org/hold"]}}, "default")
+        await recorded_pod(client, await job_object(client))
+        await client.delete(OPTIMIZATION_JOBS, "tickets", "default")
+        await until(stopped, timeout=30, what="the attempt to go")
+        ended = await reaches(client, "Cancelled")
+        assert "finalizers keep its record" in ended["message"]
+        await client.patch(OPTIMIZATION_JOBS, "tickets", {"metadata": {"finalizers": None}}, "default")
+        with pytest.raises(NotFound):
+            await client.get(OPTIMIZATION_JOBS, "tickets", "default")
+
+
 async def test_a_deleted_job_takes_its_attempt_along_and_frees_its_slot(cluster, client):
     async with operator(cluster, concurrency=1):
         for name in ("one", "two"):
