@@ -16,6 +16,9 @@ from uvicorn.config import STARTUP_FAILURE
 from dspy_service_api import log_lines
 from dspy_service_api.accept import CoreAcceptance
 from dspy_service_api.app import create_app
+from dspy_service_api.front.descriptors import room_for
+from dspy_service_api.front.limits import Limits, limits_of
+from dspy_service_api.front.server import LimitedServer
 from dspy_service_api.settings import Settings
 from dspy_service_api.telemetry import Telemetry
 from dspy_service_api.tls import CertificateFiles, TlsError
@@ -43,18 +46,19 @@ def main() -> None:
         sys.exit(str(exc))
     telemetry = _telemetry(settings)
     app = create_app(settings, TappedClient(kube, telemetry.asked), store, acceptance, telemetry)
-    server = Server(_config(app, settings, files), files)
+    limits = limits_of(settings, room_for(settings.connections))
+    server = Server(_config(app, settings, files), files, limits)
     with suppress(KeyboardInterrupt):
         server.run()
     if not server.started:
         sys.exit(STARTUP_FAILURE)
 
 
-class Server(uvicorn.Server):
+class Server(LimitedServer):
     """Looks after its certificate as well, where it has one."""
 
-    def __init__(self, config: uvicorn.Config, files: CertificateFiles | None) -> None:
-        super().__init__(config)
+    def __init__(self, config: uvicorn.Config, files: CertificateFiles | None, limits: Limits) -> None:
+        super().__init__(config, limits)
         self._files = files
         self._keeping: asyncio.Task[None] | None = None
 
@@ -85,11 +89,12 @@ def _config(app: FastAPI, settings: Settings, files: CertificateFiles | None) ->
         app,
         host=settings.host,
         port=settings.port,
-        http="httptools",
+        ws="none",
         access_log=False,
         log_config=None,
         server_header=False,
         proxy_headers=False,
+        timeout_keep_alive=settings.keep_alive_seconds,
         timeout_graceful_shutdown=_GRACEFUL_SECONDS,
         ssl_certfile=files.certificate if files else None,
         ssl_keyfile=files.key if files else None,

@@ -1,6 +1,6 @@
 """Every setting of the API: environment variables `DSPY_SERVICE_<NAME>`. `docs/` is generated from this file."""
 
-from ipaddress import ip_address
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -77,6 +77,52 @@ class Settings(BaseSettings):
         "A model without a base_url is asked at its provider's own endpoint. Empty: any.",
     )
     body_limit_bytes: int = Field(default=50 * 1000 * 1000, ge=1024, description="Largest request body; above it: 413.")
+    connections: int = Field(
+        default=768,
+        ge=1,
+        le=1_000_000,
+        description="Connections at once, TLS handshakes included. When all are taken, the one that has been idle, or "
+        "has not sent a whole head, for longest gives way; where all are busy, the newcomer gets a 503. Lowered at "
+        "start where the limit of open files leaves less.",
+    )
+    connections_per_peer: int = Field(
+        default=256,
+        ge=0,
+        description="The same for one address (of IPv6: one /64); 0: no limit.",
+    )
+    proxies: Words = Field(
+        default_factory=list,
+        description="Addresses and networks (10.0.0.0/8), comma-separated, that many clients stand behind, ingresses "
+        "and load balancers: CONNECTIONS_PER_PEER is not for them.",
+    )
+    head_limit_bytes: int = Field(
+        default=65_536,
+        ge=1024,
+        description="Bytes of a request's line and headers, of its trailers, and of what else frames a chunked body; "
+        "above it: 431.",
+    )
+    head_limit_fields: int = Field(default=100, ge=10, description="Header fields of a request; above it: 431.")
+    head_seconds: float = Field(
+        default=10.0,
+        gt=0,
+        description="How long a TLS handshake, and then a request's headers, may take; after it: 408.",
+    )
+    pause_seconds: float = Field(
+        default=30.0,
+        gt=0,
+        description="How long a body may pause, or an answer lie unread; after it: 408, or the connection ends.",
+    )
+    least_bytes_per_second: int = Field(
+        default=1000, ge=1, description="What a body must come in with on the whole, PAUSE_SECONDS set aside."
+    )
+    keep_alive_seconds: int = Field(
+        default=5, ge=1, le=3600, description="How long an idle connection is kept for a next request."
+    )
+    pipelined_requests: int = Field(
+        default=16,
+        ge=1,
+        description="Requests sent ahead on one connection; more of them end it after the next answer.",
+    )
     default_retries: int = Field(
         default=2, ge=0, le=10, description="Further attempts after infrastructure faults, for jobs that give none."
     )
@@ -163,6 +209,19 @@ class Settings(BaseSettings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _networks(self) -> Self:
+        for proxy in self.proxies:
+            try:
+                ip_network(proxy, strict=False)
+            except ValueError:
+                raise ValueError(f"DSPY_SERVICE_PROXIES: '{proxy}' is no address and no network") from None
+        return self
+
+    @property
+    def shared_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
+        return tuple(ip_network(proxy, strict=False) for proxy in self.proxies)
+
     @property
     def auth(self) -> AuthMode:
         return self.auth_mode or ("token" if self.token.get_secret_value() else "none")
@@ -172,7 +231,7 @@ class Settings(BaseSettings):
         return is_loopback(self.host)
 
 
-_WORDS = frozenset({"trusted_hosts", "trusted_origins", "auth_audiences", "allowed_base_url_hosts"})
+_WORDS = frozenset({"proxies", "trusted_hosts", "trusted_origins", "auth_audiences", "allowed_base_url_hosts"})
 _ABSENT_IF_EMPTY = frozenset({"auth_mode", "tls_cert_file", "tls_key_file"})
 
 

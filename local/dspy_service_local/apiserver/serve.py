@@ -8,18 +8,23 @@ from pathlib import Path
 
 import uvicorn
 
+from dspy_service_api.front.descriptors import room_for
+from dspy_service_api.front.limits import Limits
+from dspy_service_api.front.server import LimitedServer
 from dspy_service_local.apiserver import kubeconfig
 from dspy_service_local.apiserver.cluster import Cluster
 from dspy_service_local.supervision import keep_running
 
 _SHUTDOWN_SECONDS = 1
+_CONNECTIONS = 2048
+"""More than all jobs, watches and people of one machine; no limit for one peer, as all have this machine's address."""
 
 
-class _Quiet(uvicorn.Server):
+class _Quiet(LimitedServer):
     """Says when it has started; signals are the whole process's business, not this server's."""
 
     def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
+        super().__init__(config, Limits(connections=room_for(_CONNECTIONS)))
         self.listening = asyncio.Event()
 
     @contextmanager
@@ -96,7 +101,7 @@ async def _serve(server: uvicorn.Server, listening: socket.socket) -> None:
 def _config(cluster: Cluster) -> uvicorn.Config:
     return uvicorn.Config(
         cluster.asgi,
-        http="httptools",
+        ws="none",
         loop="none",
         lifespan="off",
         access_log=False,

@@ -13,6 +13,7 @@ import trustme
 import uvicorn
 from pydantic import ValidationError
 
+from dspy_service_api.front.limits import Limits
 from dspy_service_api.main import Server
 from dspy_service_api.settings import Settings
 from dspy_service_api.tls import CertificateFiles, TlsError
@@ -42,7 +43,7 @@ async def _serving(files: CertificateFiles) -> AsyncIterator[int]:
         ssl_certfile=str(files.certificate),
         ssl_keyfile=str(files.key),
     )
-    server = Server(config, files)
+    server = Server(config, files, Limits())
     serving = asyncio.create_task(server.serve([listener]))
     try:
         yield listener.getsockname()[1]
