@@ -20,6 +20,8 @@ class Artifact:
     metadata: Json
     prompt: str | None
     state: Json
+    digests: Mapping[str, str]
+    """By file, as the reporter recorded them: `sha256:<hex>`."""
 
 
 _ANSWERED = (pod_files.PROGRAM_PICKLE, pod_files.METADATA, pod_files.PROMPT, pod_files.PROGRAM_STATE)
@@ -32,7 +34,9 @@ async def read_artifact(store: Store, record: JobRecord) -> Artifact:
         raise NoArtifact
     folder = artifact_folder(record.namespace, record.store_id)
     try:
-        digests = _digests(await store.get_async(f"{folder}/{pod_files.MANIFEST}"))
+        manifest = await store.get_async(f"{folder}/{pod_files.MANIFEST}")
+        _check_manifest(manifest, record.end.artifact_digest, folder)
+        digests = _digests(manifest)
         files = {name: await store.get_async(f"{folder}/{name}") for name in digests}
     except NotFound as exc:
         if record.kept_by:
@@ -41,7 +45,13 @@ async def read_artifact(store: Store, record: JobRecord) -> Artifact:
     for name, digest in digests.items():
         if hashlib.sha256(files[name]).hexdigest() != digest:
             raise StoreError(f"'{folder}/{name}' in the store is not what its manifest says")
-    return _artifact(record.end.artifact_path, files)
+    return _artifact(record.end.artifact_path, files, digests)
+
+
+def _check_manifest(manifest: bytes, recorded: str, folder: str) -> None:
+    """Against the job's own status, which the store's writers cannot change."""
+    if recorded and recorded != f"sha256:{hashlib.sha256(manifest).hexdigest()}":
+        raise StoreError(f"'{folder}/{pod_files.MANIFEST}' in the store is not what the job's status says")
 
 
 def _digests(manifest: bytes) -> dict[str, str]:
@@ -55,7 +65,7 @@ def _digests(manifest: bytes) -> dict[str, str]:
     return digests
 
 
-def _artifact(path: str, files: Mapping[str, bytes]) -> Artifact:
+def _artifact(path: str, files: Mapping[str, bytes], digests: Mapping[str, str]) -> Artifact:
     pickle, prompt = files.get(pod_files.PROGRAM_PICKLE), files.get(pod_files.PROMPT)
     return Artifact(
         path=path,
@@ -63,6 +73,7 @@ def _artifact(path: str, files: Mapping[str, bytes]) -> Artifact:
         metadata=_json_or_null(files.get(pod_files.METADATA)),
         prompt=None if prompt is None else prompt.decode(errors="replace"),
         state=_json_or_null(files[pod_files.PROGRAM_STATE]),
+        digests={name: f"sha256:{digest}" for name, digest in digests.items()},
     )
 
 

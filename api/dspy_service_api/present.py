@@ -178,4 +178,5 @@ def _bundle(found: Artifact) -> dict[str, Any]:
         "metadata": orjson.Fragment(found.metadata),
         "optimized_prompt": found.prompt,
         "program_state": orjson.Fragment(found.state),
+        "digests": dict(found.digests),
     }

@@ -154,6 +154,7 @@ def _end(result: Mapping[str, Any] | None) -> RunEnd | None:
         optimized=_number(result.get("optimizedScore")),
         runtime_seconds=_number(result.get("runtimeSeconds")),
         artifact_path=(result.get("artifact") or {}).get("path") or "",
+        artifact_digest=(result.get("artifact") or {}).get("digest") or "",
     )
 
 

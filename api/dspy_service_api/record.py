@@ -48,6 +48,8 @@ class RunEnd:
     optimized: float | None
     runtime_seconds: float | None
     artifact_path: str
+    artifact_digest: str
+    """Of its manifest, `sha256:<hex>`; empty where none was told."""
 
 
 @dataclass(frozen=True, slots=True)

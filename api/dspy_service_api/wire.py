@@ -64,6 +64,7 @@ class ProgramArtifact(Shape):
     metadata: Any
     optimized_prompt: str | None = Field(description="Every predictor's instructions and examples, readable.")
     program_state: Any = Field(description="As `dspy.Module.load_state` takes it.")
+    digests: dict[str, str] = Field(description="By file name, `sha256:<hex>`, as recorded when the run ended.")
 
 
 class ArtifactAnswer(Shape):

@@ -111,6 +111,8 @@ class Artifact:
     metadata: Any = None
     optimized_prompt: Any = None
     program_state: Any = None
+    digests: dict[str, Any] = field(default_factory=dict)
+    """SHA-256 of each file by the service's record, as `sha256:<hex>`."""
 
 
 @dataclass(frozen=True, slots=True)

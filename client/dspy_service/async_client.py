@@ -9,8 +9,9 @@ from typing import Any, Self, TypeVar
 import httpx
 
 from . import answers, calls
-from .artifact_files import write_artifact
+from .artifact_files import Origin
 from .client import PAGE, TIMEOUT, outcome_status, read_outcome
+from .downloads import save
 from .errors import UnknownJob
 from .retries import Retries
 from .watching import Update, Watch
@@ -58,7 +59,7 @@ class AsyncClient:
 
     async def download(self, job_id: str, directory: str | Path) -> Path:
         artifact = await self.artifact(job_id)
-        return await asyncio.to_thread(write_artifact, artifact, Path(directory))
+        return await asyncio.to_thread(save, artifact, Path(directory), Origin(self.url, job_id))
 
     async def delete(self, job_id: str) -> answers.RecordKept | None:
         return await self._send(calls.delete(job_id))

@@ -9,7 +9,8 @@ from typing import Any, Self, TypeVar
 import httpx
 
 from . import answers, calls
-from .artifact_files import write_artifact
+from .artifact_files import Origin
+from .downloads import save
 from .errors import ServiceUnreachable, UnknownJob
 from .retries import Retries
 from .watching import Update, Watch
@@ -63,7 +64,7 @@ class Client:
 
     def download(self, job_id: str, directory: str | Path) -> Path:
         """Writes the better program's files into the directory and checks that they are whole."""
-        return write_artifact(self.artifact(job_id), Path(directory))
+        return save(self.artifact(job_id), Path(directory), Origin(self.url, job_id))
 
     def delete(self, job_id: str) -> answers.RecordKept | None:
         """Stops the job where it runs and removes it with all that it wrote; tells if finalizers keep its record."""

@@ -81,6 +81,7 @@ ARTIFACT: dict[str, Any] = {
         "metadata": {"job_id": JOB_ID, "dspy_version": "3.4.1"},
         "optimized_prompt": "# predict\n\nRoute the message to the team that handles it.\n",
         "program_state": {"predict": {"demos": [], "signature": {"instructions": "Route the message."}}},
+        "digests": {"program.pkl": "sha256:bcad8cac68b26fe8e1acdf67dfc137b1c8ea9d09b5aa6f778fb0b23e0302de92"},
     },
 }
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 
+from dspy_service.artifact_files import MANIFEST, NAMES
 from dspy_service.cli.connection import connect
 from dspy_service.cli.said import say
 
@@ -19,5 +20,6 @@ def command(ctx: click.Context, job_id: str, output: Path | None) -> None:
     about, manifest.json the digests.
     """
     directory = connect(ctx).download(job_id, output or Path(f"program-{job_id}"))
-    for file in sorted(directory.iterdir()):
-        say(f"{file.stat().st_size:>10,}  {file}")
+    for file in (directory / name for name in sorted((*NAMES, MANIFEST))):
+        if file.is_file():
+            say(f"{file.stat().st_size:>10,}  {file}")

@@ -12,6 +12,8 @@ from dspy_service.retries import Retries
 
 HASTY = Retries(attempts=3)
 """Somebody waits for the answer and is better told at once that nothing listens there."""
+ONCE = Retries(attempts=1)
+"""For what goes on without an answer too."""
 PATIENT = Retries(attempts=8)
 """About half a minute: a service that is restarted meanwhile must not end a watch."""
 

@@ -1,20 +1,43 @@
-"""`dspy-service inspect DIR`: what the service made: metadata, signatures, prompts, and a call of the program.
+"""`dspy-service inspect DIR`: what the service made: metadata, prompts, signatures, and a call of the program.
 
-Loading a program runs code that came with it. dspy is imported here alone, by name: the client does without it, and
-only this command, on a machine that has it, asks for it.
+All but the call is read from JSON and text. To unpickle a program is to run code of whoever submitted its job: it
+takes `--unpickle`. dspy is imported for that alone, by name: the client does without it.
 """
 
 import importlib
 import json
 import os
 import pickle
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import click
 
-from dspy_service.artifact_files import METADATA, PICKLE, PROMPT
-from dspy_service.cli.said import say, say_lines
+from dspy_service.artifact_files import (
+    MAX_FILE_BYTES,
+    METADATA,
+    PICKLE,
+    PROMPT,
+    STATE,
+    Origin,
+    check_directory,
+    read_manifest,
+)
+from dspy_service.cli.connection import ONCE, connect
+from dspy_service.cli.said import say, say_json, say_lines
+from dspy_service.downloads import asked, recorded
+from dspy_service.errors import (
+    DamagedArtifact,
+    NoArtifact,
+    NotFinished,
+    RefusedRequest,
+    ServiceUnreachable,
+    UnexpectedAnswer,
+    UnknownJob,
+)
+from dspy_service.plain_file import read_plain
+from dspy_service.shown import shown
 
 MODEL_VARIABLE = "DSPY_SERVICE_INSPECT_MODEL"
 BASE_URL_VARIABLE = "DSPY_SERVICE_INSPECT_BASE_URL"
@@ -22,23 +45,77 @@ BASE_URL_VARIABLE = "DSPY_SERVICE_INSPECT_BASE_URL"
 
 @click.command("inspect", short_help="Look into a downloaded program, and call it.")
 @click.argument("directory", metavar="DIR", type=click.Path(exists=True, file_okay=False, path_type=Path))
-@click.option("--input", "inputs", multiple=True, metavar="FIELD=VALUE", help="Call the program with these inputs.")
+@click.option("--unpickle", is_flag=True, help="Load the program: runs code of whoever submitted its job, as you.")
+@click.option("--input", "inputs", multiple=True, metavar="FIELD=VALUE", help="Call it with these; needs --unpickle.")
 @click.option("--model", envvar=MODEL_VARIABLE, show_envvar=True, help="Model for the call: openai/gpt-4o-mini.")
 @click.option("--base-url", envvar=BASE_URL_VARIABLE, show_envvar=True, help="The model's endpoint.")
-def command(directory: Path, inputs: tuple[str, ...], model: str | None, base_url: str | None) -> None:
-    """Print how the program in DIR came about, its signatures and prompts; with --input, call it.
+@click.pass_context
+def command(
+    ctx: click.Context,
+    directory: Path,
+    unpickle: bool,
+    inputs: tuple[str, ...],
+    model: str | None,
+    base_url: str | None,
+) -> None:
+    """Print how the program in DIR came about, its prompts and signatures; with --unpickle and --input, call it.
 
-    Loading a program runs code: inspect only what comes from a service that you trust.
+    The files are checked first: against what was downloaded there, or else against what the service answers now.
     """
-    _print_file("Metadata", directory / METADATA)
-    _print_file("Prompts", directory / PROMPT)
-    program = load_program(directory / PICKLE)
-    _heading("Signatures")
-    for name, predictor in program.named_predictors():
-        say(f"{name}: {describe(predictor.signature)} ({len(predictor.demos)} demos)")
+    given = _fields(inputs)
+    owner = shown(f"whoever submitted job {_vouched(ctx, directory) or '(unknown)'}")
+    if inputs and not unpickle:
+        raise click.UsageError(f"A call runs code of {owner}, as you, on this machine: add --unpickle if you trust it.")
+    _print_files(directory)
+    if not unpickle:
+        _print_state(directory)
+        return
+    say(f"Unpickling {PICKLE}: this runs code of {owner}, as you.", err=True)
+    program = load_program(directory / PICKLE, allow_pickle=True)
+    _print_signatures(program)
     if inputs:
         _heading("Call")
-        say(str(_call(program, _fields(inputs), model, base_url)))
+        say_lines(_call(program, given, model, base_url))
+
+
+def _vouched(ctx: click.Context, directory: Path) -> str:
+    """Whose program it is. Raises `DamagedArtifact` where the files are not what the service made of that job."""
+    if record := recorded(directory):
+        check_directory(directory, record.digests)
+        return record.job_id
+    origin, own = _manifest(directory)
+    try:
+        check_directory(directory, _asked(ctx, origin))
+    except (UnknownJob, NoArtifact, NotFinished, RefusedRequest, ServiceUnreachable, UnexpectedAnswer) as error:
+        say(f"Unchecked: no download to here is known, and the service does not vouch for it: {error}", err=True)
+        if own:
+            check_directory(directory, own)
+    return origin.job_id
+
+
+def _asked(ctx: click.Context, origin: Origin) -> dict[str, str]:
+    if not origin.job_id:
+        raise UnknownJob("the files do not say which job they are of.")
+    return asked(connect(ctx, ONCE).artifact, origin.job_id)
+
+
+def _manifest(directory: Path) -> tuple[Origin, dict[str, str]]:
+    """Empty where there is none: other clients write none."""
+    try:
+        return read_manifest(directory)
+    except DamagedArtifact:
+        return Origin(), {}
+
+
+def load_program(path: Path, *, allow_pickle: bool) -> Any:
+    """Runs code of whoever submitted the job that made the file."""
+    if not allow_pickle:
+        raise ValueError("loading a program unpickles it, which runs its submitter's code: allow_pickle=True")
+    _dspy()
+    try:
+        return pickle.loads(read_plain(path, MAX_FILE_BYTES))
+    except OSError as error:
+        raise click.UsageError(f"There is no program here: {error}") from error
 
 
 def describe(signature: Any) -> str:
@@ -52,12 +129,37 @@ def _type(annotation: Any) -> str:
     return annotation.__name__ if isinstance(annotation, type) else str(annotation).replace("typing.", "")
 
 
-def load_program(path: Path) -> Any:
-    _dspy()
-    try:
-        return pickle.loads(path.read_bytes())
-    except OSError as error:
-        raise click.UsageError(f"There is no program here: {error}") from error
+def _print_signatures(program: Any) -> None:
+    if not callable(getattr(program, "named_predictors", None)):
+        raise DamagedArtifact(f"{PICKLE} holds no dspy program.")
+    _heading("Signatures")
+    for name, predictor in program.named_predictors():
+        say(f"{name}: {describe(predictor.signature)} ({len(predictor.demos)} demos)")
+
+
+def _print_state(directory: Path) -> None:
+    """Types of fields are not in the state: the prompts tell them."""
+    _heading("Predictors")
+    for name, predictor in _predictors(_json_at(directory / STATE)):
+        if isinstance(predictor, dict) and isinstance(predictor.get("signature"), dict):
+            say(f"{name}: {_labels(predictor['signature'])} ({_count(predictor.get('demos'))} demos)")
+
+
+def _predictors(state: Any) -> Iterable[tuple[str, Any]]:
+    """By name; a program that is a predictor itself has its state at the top."""
+    if not isinstance(state, dict):
+        return ()
+    return [("self", state)] if isinstance(state.get("signature"), dict) else state.items()
+
+
+def _labels(signature: dict[str, Any]) -> str:
+    fields = signature.get("fields")
+    found = [field.get("prefix") for field in fields if isinstance(field, dict)] if isinstance(fields, list) else []
+    return ", ".join(str(prefix).removesuffix(":") for prefix in found)
+
+
+def _count(demos: Any) -> int:
+    return len(demos) if isinstance(demos, list) else 0
 
 
 def _dspy() -> Any:
@@ -83,11 +185,32 @@ def _fields(inputs: tuple[str, ...]) -> dict[str, str]:
     return {name: value for name, _, value in pairs}
 
 
-def _print_file(title: str, path: Path) -> None:
-    if path.is_file():
-        _heading(title)
-        text = path.read_text(encoding="utf-8")
-        say_lines(json.dumps(json.loads(text), indent=2) if path.suffix == ".json" else text.rstrip())
+def _print_files(directory: Path) -> None:
+    metadata = _json_at(directory / METADATA)
+    if metadata is not None:
+        _heading("Metadata")
+        say_json(json.dumps(metadata, indent=2, ensure_ascii=False))
+    prompt = _bytes_at(directory / PROMPT)
+    if prompt is not None:
+        _heading("Prompts")
+        say_lines(prompt.decode(errors="replace").rstrip())
+
+
+def _json_at(path: Path) -> Any:
+    content = _bytes_at(path)
+    try:
+        return None if content is None else json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise DamagedArtifact(f"{path.name} is no JSON that can be read: {error}") from error
+
+
+def _bytes_at(path: Path) -> bytes | None:
+    try:
+        return read_plain(path, MAX_FILE_BYTES)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise DamagedArtifact(f"{path.name} cannot be read: {error}") from error
 
 
 def _heading(title: str) -> None:

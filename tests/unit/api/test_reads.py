@@ -1,5 +1,6 @@
 """GET /jobs/{id} and what is below it, from resources and stores as runs leave them."""
 
+import hashlib
 import json
 from dataclasses import replace
 from typing import Any
@@ -57,6 +58,9 @@ async def test_a_finished_job_is_answered_whole(api: Harness) -> None:
     artifact = await answer(api, f"/jobs/{ID}/artifact")
     wire.ArtifactAnswer.model_validate(artifact)
     assert artifact["program_artifact"] == result["program_artifact"]
+    digests = artifact["program_artifact"]["digests"]
+    assert set(digests) == {"program.json", "program.pkl", "prompt.md", "metadata.json"}
+    assert digests["prompt.md"] == f"sha256:{hashlib.sha256(b'# predict' + bytes([10])).hexdigest()}"
     assert artifact["program_artifact_path"].endswith(f"artifacts/{ID}")
 
 
@@ -75,6 +79,15 @@ async def test_a_status_with_a_figure_that_is_none_is_answered_without_it(value:
         assert summary[name] is None
     assert record.end is not None
     assert (record.end.baseline, record.end.runtime_seconds, record.eta_seconds) == (None, None, None)
+
+
+async def test_a_manifest_other_than_the_status_says_is_served_to_nobody(api: Harness) -> None:
+    for digest, code in ((f"sha256:{'0' * 64}", 503), ("", 200)):
+        job_id = ID.replace("4", "5" if digest else "6")
+        told = {"path": f"artifacts/{job_id}", "bytes": 100, "digest": digest}
+        job = await api.job(names.api_job(job_id), succeeded(1, 1, job_id=job_id, artifact=told))
+        put_artifact(api.store, job)
+        assert (await api.client.get(f"/jobs/{job_id}/artifact")).status_code == code
 
 
 async def test_a_finished_answer_is_ready_the_second_time(api: Harness) -> None:

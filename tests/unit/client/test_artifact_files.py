@@ -1,12 +1,13 @@
 import base64
 import json
+import os
 import pickle
 from pathlib import Path
 
 import pytest
 
 from dspy_service import Artifact, DamagedArtifact
-from dspy_service.artifact_files import verify_directory, write_artifact
+from dspy_service.artifact_files import NAMES, artifact_files, digests_of, verify_directory, write_artifact
 
 PROGRAM = pickle.dumps({"a": [1, 2, 3], "b": "text"})
 
@@ -44,6 +45,7 @@ def test_text_that_is_no_base64_is_refused(tmp_path: Path) -> None:
 
 def test_verifying_finds_a_changed_file(tmp_path: Path) -> None:
     write_artifact(make_artifact(), tmp_path)
+    verify_directory(tmp_path)
     (tmp_path / "program.json").write_text("{}")
     with pytest.raises(DamagedArtifact, match=r"program\.json"):
         verify_directory(tmp_path)
@@ -59,3 +61,54 @@ def test_a_pickle_is_not_run_by_the_check(tmp_path: Path) -> None:
 
     write_artifact(make_artifact(pickle.dumps(Bomb())), tmp_path / "program")
     assert not (tmp_path / "ran").exists()
+
+
+def test_a_program_that_cannot_be_pickled_has_its_other_files_alone(tmp_path: Path) -> None:
+    write_artifact(make_artifact(), tmp_path)
+    write_artifact(Artifact("p", None, metadata={}, program_state={"p": 2}), tmp_path)
+    assert {file.name for file in tmp_path.iterdir()} == {"program.json", "metadata.json", "manifest.json"}
+
+
+@pytest.mark.parametrize("name", ["program.pkl", "prompt.md"])
+def test_what_arrives_other_than_the_service_recorded_is_refused(tmp_path: Path, name: str) -> None:
+    files = artifact_files(make_artifact())
+    digests = {known: f"sha256:{digest}" for known, digest in digests_of(files).items()}
+    write_artifact(make_artifact(digests=digests), tmp_path / "good")
+    with pytest.raises(DamagedArtifact, match=name):
+        write_artifact(make_artifact(digests=digests | {name: f"sha256:{'0' * 64}"}), tmp_path / "bad")
+    assert not (tmp_path / "bad").exists()
+
+
+def test_links_in_the_target_are_replaced_and_never_followed(tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("mine")
+    target = tmp_path / "target"
+    target.mkdir()
+    for name in (*NAMES, "manifest.json"):
+        (target / name).symlink_to(tmp_path / "mine")
+    write_artifact(make_artifact(), target)
+    assert (tmp_path / "mine").read_text() == "mine"
+    verify_directory(target)
+
+
+@pytest.mark.parametrize("name", ["../outside", "/etc/hostname", "a/../../outside", "outside"])
+def test_a_manifest_names_no_file_but_ours(tmp_path: Path, name: str) -> None:
+    """A pipe: whoever opened it would wait for ever."""
+    target = tmp_path / "target"
+    write_artifact(make_artifact(), target)
+    os.mkfifo(tmp_path / "outside")
+    os.mkfifo(target / "outside")
+    manifest = json.loads((target / "manifest.json").read_text())
+    manifest["files"][name] = {"sha256": "0" * 64, "bytes": 1}
+    (target / "manifest.json").write_text(json.dumps(manifest))
+    verify_directory(target)
+
+
+@pytest.mark.parametrize("name", [*NAMES, "manifest.json"])
+def test_what_is_no_plain_file_is_never_read(tmp_path: Path, name: str) -> None:
+    for make in (os.mkfifo, lambda path: path.symlink_to("/dev/zero"), lambda path: path.mkdir()):
+        target = tmp_path / str(len(list(tmp_path.iterdir())))
+        write_artifact(make_artifact(), target)
+        (target / name).unlink()
+        make(target / name)
+        with pytest.raises(DamagedArtifact):
+            verify_directory(target)
