@@ -1,12 +1,15 @@
 """How jobs' processes are started on this machine: sandboxed where that works, forked from warm ones where wanted."""
 
+import os
+import shutil
 from collections.abc import Callable, Mapping
 
 from dspy_service_local.node.cgroups import find_cgroups
 from dspy_service_local.node.context import Folders
+from dspy_service_local.node.find_sandbox import find_sandbox
 from dspy_service_local.node.plain_process import PlainLauncher
 from dspy_service_local.node.processes import Launcher
-from dspy_service_local.node.sandbox import Sandbox, find_sandbox
+from dspy_service_local.node.sandbox import Sandbox
 from dspy_service_local.node.sandboxed_process import SandboxLauncher
 from dspy_service_local.node.warm import WarmLauncher
 from dspy_service_local.settings import LocalSettings
@@ -19,11 +22,13 @@ class NoSandbox(Exception):
 def choose_launcher(settings: LocalSettings, base_env: Mapping[str, str], say: Callable[[str], None]) -> Launcher:
     found: Sandbox | str = "DSPY_SERVICE_SANDBOX is off"
     if settings.sandbox != "off":
-        found = find_sandbox(base_env, settings.folder)
+        found = find_sandbox(base_env, settings.folder, user=settings.pod_user)
     if isinstance(found, Sandbox):
         return _sandboxed(settings, base_env, SandboxLauncher(found, find_cgroups()))
     if settings.sandbox == "require":
         raise NoSandbox(f"no sandbox: {found}")
+    if settings.sandbox == "auto" and os.geteuid() == 0 and shutil.which("bwrap"):
+        raise NoSandbox(f"no sandbox, and jobs would run as root: {found}; start as another user, or --sandbox off")
     say(f"no sandbox ({found}): the code of jobs runs as you and can read what you can read; no prewarmed starts")
     return PlainLauncher(find_cgroups())
 

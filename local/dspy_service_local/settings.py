@@ -9,6 +9,8 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from dspy_service_local.node.launch import POD_USER
+
 
 def _words(value: object) -> object:
     """Lists are written with commas: `a,b`."""
@@ -75,6 +77,12 @@ class LocalSettings(BaseSettings):
         ),
         description="Variables of `up`'s own environment that every job sees, separated by commas. "
         "Behind a proxy add HTTPS_PROXY and NO_PROXY (the latter with 127.0.0.1).",
+    )
+    pod_user: int = Field(
+        default=POD_USER,
+        ge=1,
+        lt=2**32 - 1,
+        description="User, and group, that the processes of jobs run as inside the sandbox where `up` runs as root.",
     )
     pod_processes: int = Field(default=512, ge=16, description="A container with more processes is evicted.")
     pod_open_files: int = Field(default=4096, ge=64, description="Files that one process of a job may have open.")

@@ -20,11 +20,11 @@ import time
 from pathlib import Path
 from typing import NoReturn
 
-from dspy_service_runner.warm_request import ContainerRequest, decode
-from dspy_service_runner.warm_sandbox import enter_namespaces, finish_sandbox, set_traceable
+from dspy_service_runner.privileges import set_traceable
+from dspy_service_runner.warm_request import GO, HERE, READY, ContainerRequest, decode
+from dspy_service_runner.warm_sandbox import enter_namespaces, finish_sandbox
 
 _REQUEST_BYTES = 1024 * 1024
-HERE, READY, GO = b"here", b"ready", b"go"
 _COMMAND_PID = 2
 
 
@@ -39,7 +39,7 @@ def main() -> None:
     _refuse_what_forks_badly(control.fileno())
     gc.collect()
     gc.freeze()
-    _rehearse(own_users=sys.argv[3] == "own-users")
+    _rehearse(decode(sys.argv[3].encode()))
     control.sendall(READY)
     _become(_next_container(control))
     sys.exit(getattr(module, function)())
@@ -72,7 +72,6 @@ def _confined(output: int, node: socket.socket) -> ContainerRequest:
     try:
         request = decode(node.recv(_REQUEST_BYTES))
         _enter(request)
-        _limit(request.limits)
     except (OSError, ValueError) as exc:
         node.sendall(str(exc).encode())
         os._exit(1)
@@ -95,11 +94,6 @@ def _enter(request: ContainerRequest) -> None:
     if os.fork():
         os._exit(0)
     finish_sandbox(request)
-
-
-def _limit(limits: dict[str, list[int]]) -> None:
-    for kind, (soft, hard) in limits.items():
-        resource.setrlimit(int(kind), (soft, hard))
 
 
 def _reap(command: int, node: socket.socket) -> NoReturn:
@@ -130,9 +124,8 @@ def _become(request: ContainerRequest) -> None:
     sys.argv = request.argv
 
 
-def _rehearse(own_users: bool) -> None:
+def _rehearse(request: ContainerRequest) -> None:
     """Some systems grant namespaces and then no rights in them: better known before a job has to wait for it."""
-    request = ContainerRequest([], {}, "/", [], [], {}, os.getuid(), os.getgid(), own_users)
     read_end, write_end = os.pipe()
     if (child := os.fork()) == 0:
         try:

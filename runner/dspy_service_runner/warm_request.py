@@ -1,7 +1,9 @@
-"""What the node tells a fork of a warm process about the one container that it is to become."""
+"""What the node tells a process in the sandbox about the one container that it is to become, warm or cold."""
 
 import json
 from dataclasses import asdict, dataclass
+
+HERE, READY, GO = b"here", b"ready", b"go"
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +20,8 @@ class ContainerRequest:
     group: int
     own_users: bool
     """Whether there are user namespaces; then the container must have one of its own."""
+    drops_root: bool
+    """Whether `user` is another than the one who made the sandbox."""
 
     def encode(self) -> bytes:
         return json.dumps(asdict(self)).encode()

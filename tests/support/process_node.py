@@ -17,10 +17,11 @@ from dspy_service_core.kube.resources import PODS, SERVICE_ACCOUNTS, Resource
 from dspy_service_local.environments import container_environment
 from dspy_service_local.node.cgroups import find_cgroups
 from dspy_service_local.node.context import Folders, NodeContext
+from dspy_service_local.node.find_sandbox import find_sandbox
 from dspy_service_local.node.launch import PodLimits
 from dspy_service_local.node.model import Pod
 from dspy_service_local.node.node import Node
-from dspy_service_local.node.sandbox import Sandbox, find_sandbox
+from dspy_service_local.node.sandbox import Sandbox
 from dspy_service_local.node.sandboxed_process import SandboxLauncher
 from dspy_service_local.node.usage import UsageWatch
 from dspy_service_local.settings import LocalSettings

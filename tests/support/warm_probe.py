@@ -13,6 +13,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from machine_probe import machine
+
 IMPORTED_BY = os.stat("/proc/self/ns/pid").st_ino
 CLONE_NEWUSER = 0x10000000
 ssl.RAND_bytes(8)  # from here on OpenSSL has a state that a fork could share
@@ -33,6 +35,9 @@ def main() -> int:
             raise RuntimeError
         case ["remembers", pattern]:
             print(re.findall(pattern.encode(), _memory()), flush=True)
+            return 3
+        case ["machine"]:
+            print(json.dumps(machine()), flush=True)
             return 3
         case ["multiply"]:
             _multiply()

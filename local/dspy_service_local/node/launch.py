@@ -14,6 +14,10 @@ class Bind:
     read_only: bool
 
 
+POD_USER = 60999
+"""In a range that neither distributions nor systemd hand out."""
+
+
 @dataclass(frozen=True, slots=True)
 class PodLimits:
     """What no field of a pod says, for every container; `nice` keeps the server ahead of user code."""

@@ -22,6 +22,10 @@ class PlainLauncher:
     def __init__(self, cgroups: ProcessCgroups | None = None) -> None:
         self._cgroups = cgroups
 
+    @property
+    def owner(self) -> int | None:
+        return None
+
     async def start(self, launch: Launch, output: int) -> Process:
         plan = plain_plan(launch)
         control_read, control_write = os.pipe()

@@ -25,7 +25,7 @@ class PodSetup:
         self.launches: dict[str, Launch] = {}
         self._context = context
         self._folder = context.folders.pod(pod.uid)
-        self.volumes = Volumes(pod, self._folder, context.folders.claims, context.tokens)
+        self.volumes = Volumes(pod, self._folder, context.folders.claims, context.tokens, context.launcher.owner)
 
     async def prepare(self) -> None:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)

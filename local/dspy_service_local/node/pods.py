@@ -107,22 +107,22 @@ class PodRun:
         await asyncio.gather(*(run.wait() for run in running))
 
     async def recover(self) -> None:
-        """After the node died: what is on disk is drained by the sidecars, then the pod ends as disrupted."""
+        """After the node died: what is on disk is drained by the sidecars, then the pod ends as disrupted.
+
+        Nothing is told before: until its sidecars run again, the pod reads as if it had ended.
+        """
         self._read_lost_statuses()
         lost = [s.state for s in map(self._statuses.__getitem__, (c.name for c in self.pod.main)) if _is_lost(s)]
         if lost:
             message = "The node restarted while the pod was running."
             self._stop = Stop(self.pod.grace, 0.0, Verdict("Terminated", message, disruption=True))
         self._stop_at = asyncio.get_running_loop().time()
-        publishing = asyncio.create_task(self._publisher.run())
         try:
             await self._setup.prepare()
             self._started = {c.name for c in self.pod.init if c.sidecar}
             await self._end_sidecars()
         except Unresolved as exc:
             log.warning("pod %s/%s cannot be drained: %s", self.pod.namespace, self.pod.name, exc)
-        finally:
-            publishing.cancel()
         await self._publisher.publish_last()
         await self._setup.release()
 

@@ -41,6 +41,11 @@ class Process(Protocol):
 
 
 class Launcher(Protocol):
+    @property
+    def owner(self) -> int | None:
+        """The user, and group, whom the folders of containers must belong to; None: whoever runs the node."""
+        ...
+
     async def start(self, launch: Launch, output: int) -> Process:
         """`output` becomes stdout and stderr; the caller closes its own copy."""
         ...
@@ -56,6 +61,11 @@ def rlimits(limits: Limits) -> dict[int, tuple[int, int]]:
         most = most if hard == resource.RLIM_INFINITY else min(most, hard)
         pairs[kind] = (most, most)
     return pairs
+
+
+def process_limit(limits: Limits) -> dict[int, tuple[int, int]]:
+    """To be set inside the container's own user namespace: in any other, all that its user runs is counted."""
+    return {resource.RLIMIT_NPROC: (limits.processes, limits.processes)}
 
 
 def spawn(

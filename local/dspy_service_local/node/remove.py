@@ -1,6 +1,7 @@
-"""Removes folders that user code wrote: by `rm`, which copes with trees too deep for a recursion of our own.
+"""Removes, or gives away, folders that user code wrote: by `rm` and `chown`, which cope with trees too deep for a
+recursion of our own.
 
-It inherits no variables but PATH: the service's may hold the keys of its models.
+They inherit no variables but PATH: the service's may hold the keys of its models.
 """
 
 import asyncio
@@ -9,10 +10,17 @@ from pathlib import Path
 
 
 async def remove_tree(folder: Path) -> None:
-    if not folder.exists() and not folder.is_symlink():
-        return
+    if folder.exists() or folder.is_symlink():
+        await _run("rm", "-rf", "--", str(folder))
+
+
+async def give_tree(folder: Path, owner: int) -> None:
+    """To a user and the group of the same number; nothing runs that could change the tree meanwhile."""
+    await _run("chown", "-hRP", f"{owner}:{owner}", "--", str(folder))
+
+
+async def _run(*command: str) -> None:
     null = asyncio.subprocess.DEVNULL
     environment = {"PATH": os.environ.get("PATH", os.defpath)}
-    command = ("rm", "-rf", "--", str(folder))
     child = await asyncio.create_subprocess_exec(*command, stdin=null, stdout=null, stderr=null, env=environment)
     await child.wait()

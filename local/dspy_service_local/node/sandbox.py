@@ -4,21 +4,19 @@ Bubblewrap and not code of ours: it is small, reviewed, in every distribution, a
 not work (no user namespaces, not Linux), `shim` runs the process as a plain child instead.
 """
 
-import logging
 import os
-import shutil
-import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
-from dspy_service_local.node.launch import Bind, Launch, Limits
-from dspy_service_local.node.visible import system_links, visible_paths
+from dspy_service_local.node.launch import Bind, Launch
+from dspy_service_local.node.processes import process_limit, rlimits
+from dspy_service_local.node.visible import system_links
+from dspy_service_runner import cold
+from dspy_service_runner.warm_request import ContainerRequest
 
-log = logging.getLogger(__name__)
-
-_PROBE_SECONDS = 20
 _SHARED_MEMORY_BYTES = 64 * 1024 * 1024
 _TMP_BYTES = 256 * 1024 * 1024
 HIDDEN = "/.late"
@@ -29,88 +27,83 @@ _NAMESPACES = (
     *("--die-with-parent", "--new-session", "--cap-drop", "ALL"),
 )
 
-_MAKING = ("CAP_SYS_ADMIN", "CAP_SYS_RESOURCE", "CAP_SETFCAP", "CAP_SETPCAP")
-"""To mount, to forbid further user namespaces, to map its user into one, to give up what could bring rights back."""
-
-_VARIANTS: tuple[tuple[str, ...], ...] = (
-    ("--unshare-user", "--disable-userns"),
-    ("--unshare-user",),
-    (),
-)
-"""Best first: without user namespaces of its own the sandbox has less of the kernel to attack. The last needs root."""
+_MAKING = ("CAP_SYS_ADMIN", "CAP_SYS_RESOURCE", "CAP_SETFCAP", "CAP_SETPCAP", "CAP_SETUID", "CAP_SETGID")
+"""To mount, to forbid further user namespaces, to map its user into one or become another, and to give up what could
+bring rights back.
+"""
+_COLD = "import sys; sys.path.append({path!r}); from dspy_service_runner.cold import main; main()"
+"""Without `site`, which takes longer than all the rest."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sandbox:
-    """`variant` are the options that the probe found working, `visible` is what every container sees."""
+    """`visible` is what every container sees; `user` is whom its processes run as, None: whoever runs the node."""
 
     executable: str
-    variant: tuple[str, ...]
     visible: tuple[Bind, ...]
     hidden: tuple[str, ...] = ()
+    user: int | None = None
+    own_users: bool = True
+    """Whether a container is in a user namespace of its own."""
 
-    @property
-    def own_users(self) -> bool:
-        """Whether a container is in a user namespace of its own."""
-        return "--unshare-user" in self.variant
-
-    def arguments(self, launch: Launch, info_fd: int, block_fd: int) -> list[str]:
-        """bwrap's command line. The environment is never part of it: everybody can read the process list."""
-        forks = bool(launch.hidden)
+    def arguments(self, launch: Launch, info_fd: int, block_fd: int, first: Sequence[str]) -> list[str]:
+        """bwrap's command line; `first` is what it runs. No job's environment is part of it: everybody can read it."""
         return [
             self.executable,
-            *(option for option in self.variant if not (forks and option == "--disable-userns")),
+            *_users(),
             *_NAMESPACES,
+            *(part for right in _MAKING for part in ("--cap-add", right)),
             *_system(),
             *_binds([*self.visible, *launch.binds]),
             *(option for folder in self.hidden for option in ("--tmpfs", folder)),
-            *(_may_mount(launch.hidden) if forks else ("--remount-ro", "/")),
+            *(_binds(launch.hidden) if launch.hidden else ("--remount-ro", "/")),
             *("--chdir", launch.working_dir, "--info-fd", str(info_fd), "--block-fd", str(block_fd), "--"),
-            *launch.command,
+            *first,
         ]
 
-
-def find_sandbox(environment: Mapping[str, str], data_folder: Path, extra: Sequence[Path] = ()) -> Sandbox | str:
-    """The sandbox, or the reason why there is none, in words for the user."""
-    executable = shutil.which("bwrap")
-    if not executable:
-        return "bubblewrap (bwrap) is not installed"
-    visible = tuple(visible_paths(environment, extra))
-    hidden = tuple(str(data_folder) for bind in visible if data_folder.is_relative_to(bind.source))
-    problem = ""
-    for variant in _VARIANTS:
-        candidate = Sandbox(executable, variant, visible, hidden)
-        problem = _probe(candidate)
-        if not problem:
-            return candidate
-    return f"bubblewrap does not work here: {problem}"
-
-
-def _probe(sandbox: Sandbox) -> str:
-    """Runs the interpreter inside once; empty when that worked."""
-    null = os.open(os.devnull, os.O_RDWR)
-    try:
-        launch = Launch((sys.executable, "-I", "-S", "-c", "pass"), {}, Limits(64, 64, 0))
-        done = subprocess.run(
-            sandbox.arguments(launch, null, null),
-            pass_fds=[null],
-            env={},
-            capture_output=True,
-            text=True,
-            timeout=_PROBE_SECONDS,
+    def request(self, launch: Launch) -> ContainerRequest:
+        """What is left to do inside of what bubblewrap made."""
+        limits = rlimits(launch.limits) | (process_limit(launch.limits) if self.own_users else {})
+        return ContainerRequest(
+            argv=list(launch.command),
+            env=dict(launch.env),
+            cwd=launch.working_dir,
+            mounts=[],
+            keep=[],
+            limits={str(int(kind)): list(pair) for kind, pair in limits.items()},
+            user=os.geteuid() if self.user is None else self.user,
+            group=os.getegid() if self.user is None else self.user,
+            own_users=self.own_users,
+            drops_root=self.user is not None,
         )
-    except (OSError, subprocess.TimeoutExpired) as exc:
-        return str(exc)
-    finally:
-        os.close(null)
-    return "" if done.returncode == 0 else (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
+
+
+def cold_command(node_fd: int, request_fd: int) -> list[str]:
+    """Finishes the sandbox from inside, and becomes the container's command."""
+    code = _COLD.format(path=str(Path(cold.__file__).parents[1]))
+    return [sys.executable, "-I", "-S", "-c", code, str(node_fd), str(request_fd)]
+
+
+def memory_file(content: bytes) -> BinaryIO:
+    """A file without a name, to be inherited: no limit in size, and nobody else can read it."""
+    file = os.fdopen(os.memfd_create("request"), "r+b")
+    file.write(content)
+    file.flush()
+    return file
+
+
+def _users() -> tuple[str, ...]:
+    """Whoever is not root becomes it in a user namespace: for any other user bubblewrap makes a second one, which may
+    not mount in the first.
+    """
+    return ("--unshare-user", "--uid", "0", "--gid", "0") if os.geteuid() else ()
 
 
 def _system() -> list[str]:
     """An empty root with /proc, /dev and a bounded /tmp; written to before the binds, which may lie below them."""
     arguments = ["--proc", "/proc", "--dev", "/dev"]
-    arguments += ("--size", str(_SHARED_MEMORY_BYTES), "--tmpfs", "/dev/shm", "--remount-ro", "/dev")
-    arguments += ("--size", str(_TMP_BYTES), "--tmpfs", "/tmp")
+    arguments += (*_anybodys_tmpfs(_SHARED_MEMORY_BYTES, "/dev/shm"), "--remount-ro", "/dev")
+    arguments += _anybodys_tmpfs(_TMP_BYTES, "/tmp")
     for place, target in system_links().items():
         arguments += ("--symlink", target, place) if target else ("--ro-bind", place, place)
     return arguments
@@ -119,15 +112,22 @@ def _system() -> list[str]:
 def _binds(binds: Sequence[Bind]) -> list[str]:
     """Outer mounts before those below them: an environment below /tmp must not vanish under a volume at /tmp."""
     arguments: list[str] = []
+    made: set[str] = set()
     for bind in sorted(binds, key=lambda b: b.target):
+        for parent in _parents(bind, binds):
+            if parent not in made:
+                arguments += ("--perms", "0755", "--dir", parent)
+            made.add(parent)
         arguments += ("--ro-bind" if bind.read_only else "--bind", str(bind.source), bind.target)
     return arguments
 
 
-def _may_mount(hidden: Sequence[Bind]) -> list[str]:
-    """For a process that makes its forks' sandboxes; each of them gives these rights up before it becomes its job.
+def _parents(bind: Bind, binds: Sequence[Bind]) -> list[str]:
+    """The way down to it, which bubblewrap would make for its own user alone; not what another bind shows."""
+    parents = [place for place in reversed(Path(bind.target).parents) if str(place) != "/"]
+    shown = [Path(other.target) for other in binds if other is not bind]
+    return [str(place) for place in parents if not any(place.is_relative_to(target) for target in shown)]
 
-    As root of its user namespace: for any other user bubblewrap makes a second one, which may not mount in the first.
-    """
-    arguments = [part for right in _MAKING for part in ("--cap-add", right)]
-    return [*arguments, *(("--uid", "0", "--gid", "0") if os.geteuid() else ()), *_binds(hidden)]
+
+def _anybodys_tmpfs(size: int, target: str) -> tuple[str, ...]:
+    return ("--perms", "1777", "--size", str(size), "--tmpfs", target)

@@ -4,69 +4,96 @@ import asyncio
 import json
 import os
 import resource
+import socket
 import subprocess
+from collections.abc import Awaitable, Coroutine, Sequence
 from contextlib import suppress
+from dataclasses import replace
+from typing import Any
 
 from dspy_service_local.node.cgroups import ProcessCgroups
+from dspy_service_local.node.channel import channel, receive
 from dspy_service_local.node.exits import watch_exit
-from dspy_service_local.node.launch import Bind, Launch, Limits
+from dspy_service_local.node.launch import Launch, Limits
 from dspy_service_local.node.namespaced_process import NamespacedProcess
 from dspy_service_local.node.processes import Process, StartError, rlimits, spawn
-from dspy_service_local.node.sandbox import Sandbox
+from dspy_service_local.node.sandbox import Sandbox, cold_command, memory_file
+from dspy_service_runner.warm_request import GO, READY
 
 _START_SECONDS = 20.0
 
 
 class SandboxLauncher:
     def __init__(self, sandbox: Sandbox, cgroups: ProcessCgroups | None = None) -> None:
-        self._sandbox = sandbox
+        self.sandbox = sandbox
         self._cgroups = cgroups
 
+    @property
+    def owner(self) -> int | None:
+        return self.sandbox.user
+
     async def start(self, launch: Launch, output: int) -> Process:
-        info_read, info_write = os.pipe()
-        block_read, block_write = os.pipe()
-        try:
-            arguments = self._sandbox.arguments(launch, info_write, block_read)
-            child = spawn(arguments, launch.env, output, (info_write, block_read, *launch.pass_fds))
-        except StartError:
-            _close(info_read, block_write)
-            raise
-        finally:
-            _close(info_write, block_read)
-        starting = asyncio.ensure_future(self._release(child, launch.limits, info_read, block_write))
-        try:
-            return await asyncio.shield(starting)
-        except asyncio.CancelledError:
-            starting.add_done_callback(_kill_started)
-            raise
+        """By way of `cold`, which finishes the sandbox; but for a process that forks containers: each of them does."""
+        if launch.hidden:
+            return await self._start(launch.command, launch, output, None)
+        self.hand_over(output)
+        ours, theirs = channel()
+        with theirs, memory_file(self.sandbox.request(launch).encode()) as request:
+            inherited = (theirs.fileno(), request.fileno())
+            entered = replace(launch, env={}, pass_fds=(*launch.pass_fds, *inherited))
+            starting = self._start(cold_command(*inherited), entered, output, ours)
+        return await starting
 
-    @property
-    def visible(self) -> tuple[Bind, ...]:
-        return self._sandbox.visible
-
-    @property
-    def own_users(self) -> bool:
-        return self._sandbox.own_users
+    def hand_over(self, output: int) -> None:
+        """Whoever opens /dev/stdout is asked whose it is."""
+        if self.owner is not None:
+            os.fchown(output, self.owner, self.owner)
 
     def restrict(self, process: Process, limits: Limits) -> None:
-        """Before the container's command exists: it inherits all of it."""
+        """Before the container's command exists: it inherits all of it. The kernel's limits come with the request."""
         _restrict(process.root, limits)
         if self._cgroups:
             self._cgroups.place(process.root, limits.processes, process.exited)
 
-    async def _release(self, child: subprocess.Popen[bytes], limits: Limits, info: int, block: int) -> Process:
+    def _start(
+        self, first: Sequence[str], launch: Launch, output: int, node: socket.socket | None
+    ) -> Awaitable[Process]:
+        """The child exists when this returns; `node` is closed in the end."""
+        info_read, info_write = os.pipe()
+        block_read, block_write = os.pipe()
+        try:
+            arguments = self.sandbox.arguments(launch, info_write, block_read, first)
+            child = spawn(arguments, launch.env, output, (info_write, block_read, *launch.pass_fds))
+        except StartError:
+            _close(info_read, block_write)
+            if node:
+                node.close()
+            raise
+        finally:
+            _close(info_write, block_read)
+        return _unless_cancelled(self._release(child, launch.limits, info_read, block_write, node))
+
+    async def _release(
+        self, child: subprocess.Popen[bytes], limits: Limits, info: int, block: int, node: socket.socket | None
+    ) -> Process:
         """Never cut short: killed half-way, bubblewrap would leave its own child waiting for ever."""
         exited = watch_exit(child)
         try:
             root = await _first_process(info)
             process = SandboxedProcess(root, exited)
             self.restrict(process, limits)
+            if not node:
+                _limit(root, limits)
             os.write(block, b"1")
+            if node:
+                await _entered(node)
         except (OSError, StartError) as exc:
             child.kill()
             raise StartError(f"the sandbox did not start: {exc}") from exc
         finally:
             _close(info, block)
+            if node:
+                node.close()
         return process
 
 
@@ -83,19 +110,36 @@ class SandboxedProcess(NamespacedProcess):
 
 
 def _restrict(pid: int, limits: Limits) -> None:
-    """Processes are counted in the sandbox's own user namespace; root is exempt, and capped by a cgroup."""
-    if os.geteuid():
-        resource.prlimit(pid, resource.RLIMIT_NPROC, (limits.processes, limits.processes))
-    for kind, pair in rlimits(limits).items():
-        resource.prlimit(pid, kind, pair)
     if limits.nice:
         os.setpriority(os.PRIO_PROCESS, pid, limits.nice)
     if limits.cpus is not None:
         os.sched_setaffinity(pid, sorted(os.sched_getaffinity(0))[: limits.cpus])
 
 
+def _limit(pid: int, limits: Limits) -> None:
+    for kind, pair in rlimits(limits).items():
+        resource.prlimit(pid, kind, pair)
+
+
+async def _entered(node: socket.socket) -> None:
+    """The container's first program has finished the sandbox, and may become its command."""
+    answer, _ = await receive(node, _START_SECONDS)
+    if answer != READY:
+        raise StartError(answer.decode(errors="replace") or "it ended at once; see the container's log")
+    node.send(GO)
+
+
+async def _unless_cancelled(release: Coroutine[Any, Any, Process]) -> Process:
+    starting = asyncio.ensure_future(release)
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        starting.add_done_callback(_kill_started)
+        raise
+
+
 def _kill_started(starting: asyncio.Future[Process]) -> None:
-    if not starting.exception():
+    if not starting.cancelled() and not starting.exception():
         starting.result().kill()
 
 

@@ -6,12 +6,13 @@ place and never replaced.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from dspy_service_local.node.environment import Data, References, Unresolved, expand, field
 from dspy_service_local.node.model import Mount, Object, Pod, Volume
+from dspy_service_local.node.remove import give_tree
 
 CA_CONFIG_MAP = "kube-root-ca.crt"
 
@@ -27,11 +28,13 @@ class Tokens(Protocol):
 class Volumes:
     """`pod_folder` belongs to one pod; `claims` is the folder of all persistent volumes."""
 
-    def __init__(self, pod: Pod, pod_folder: Path, claims: Path, tokens: Tokens) -> None:
+    def __init__(self, pod: Pod, pod_folder: Path, claims: Path, tokens: Tokens, owner: int | None = None) -> None:
+        """`owner` is whom the pod's processes run as, where that is not this process's own user."""
         self._pod = pod
         self._folder = pod_folder
         self._claims = claims
         self._tokens = tokens
+        self._owner = owner
         self._issued: bytes | None = None
 
     async def prepare(self, references: References) -> None:
@@ -39,9 +42,13 @@ class Volumes:
         for volume in self._pod.volumes.values():
             content = await self._content(volume, references)
             folder = self.folder(volume)
+            if self._owner is not None and folder.is_dir() and volume.kind != "persistentVolumeClaim":
+                await give_tree(folder, self._owner)  # a node before this one may have run as another user
             folder.mkdir(parents=True, exist_ok=True)
             for name, data in content.items():
                 _write(folder, name, data)
+            if volume.kind != "persistentVolumeClaim":
+                self._hand_over(folder, content)
 
     def folder(self, volume: Volume) -> Path:
         if volume.kind == "persistentVolumeClaim":
@@ -54,7 +61,19 @@ class Volumes:
             raise Unresolved(f'volume "{mount.volume}" is not in the pod', "CreateContainerError")
         folder = self.folder(self._pod.volumes[mount.volume])
         sub_path = mount.sub_path or expand(mount.sub_path_expr, env)
-        return _below(folder, sub_path) if sub_path else folder
+        place = _below(folder, sub_path) if sub_path else folder
+        if sub_path and self._pod.volumes[mount.volume].kind == "persistentVolumeClaim" and self._owner is not None:
+            _give(place, self._owner)
+        return place
+
+    def _hand_over(self, folder: Path, content: Iterable[str]) -> None:
+        """What was just written, and nothing that a pod may have put there meanwhile."""
+        if self._owner is None:
+            return
+        os.chown(folder, self._owner, self._owner, follow_symlinks=False)
+        for name in content:
+            for path in (PurePosixPath(name), *PurePosixPath(name).parents[:-1]):
+                os.chown(folder / path, self._owner, self._owner, follow_symlinks=False)
 
     async def _content(self, volume: Volume, references: References) -> Data:
         source = volume.source
@@ -115,6 +134,14 @@ def _write(folder: Path, name: str, data: bytes) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "wb") as file:
         file.write(data)
+
+
+def _give(place: Path, owner: int) -> None:
+    """A job's folder of the store, which others than its reporter write to as well: the API put the payload there."""
+    os.chown(place, owner, owner, follow_symlinks=False)
+    for _, folders, files, descriptor in os.fwalk(place):
+        for name in (*folders, *files):
+            os.chown(name, owner, owner, dir_fd=descriptor, follow_symlinks=False)
 
 
 def _below(folder: Path, sub_path: str) -> Path:

@@ -6,16 +6,17 @@ serves one job (`dspy_service_runner.warm`). Whatever cannot be started so, or n
 
 import asyncio
 import logging
-import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
+from dspy_service_local.node.channel import Hung
 from dspy_service_local.node.launch import Bind, Launch
 from dspy_service_local.node.logs import ContainerLog
-from dspy_service_local.node.processes import Process, StartError, rlimits
+from dspy_service_local.node.processes import Process, StartError
 from dspy_service_local.node.sandbox import HIDDEN
 from dspy_service_local.node.sandboxed_process import SandboxLauncher
-from dspy_service_local.node.warm_process import Hung, WarmProcess, start_warm
+from dspy_service_local.node.warm_process import WarmProcess, start_warm
 from dspy_service_runner.warm_request import ContainerRequest
 
 log = logging.getLogger(__name__)
@@ -53,6 +54,10 @@ class WarmLauncher:
         self._waiting: dict[str, WarmProcess] = {}
 
     @property
+    def owner(self) -> int | None:
+        return self._cold.owner
+
+    @property
     def waiting(self) -> dict[str, int]:
         """The process that waits for each command, as far as there is one."""
         return {command: warm.pid for command, warm in self._waiting.items()}
@@ -62,6 +67,7 @@ class WarmLauncher:
         request = self._request(launch) if warm else None
         if warm and request:
             try:
+                self._cold.hand_over(output)
                 return await warm.fork(request, launch.limits, output)
             except (StartError, OSError) as exc:
                 log.warning("no warm start of %s: %s", launch.command[0], exc)
@@ -111,17 +117,11 @@ class WarmLauncher:
         if len(mounts) < len(launch.binds):
             return None
         covering = [*_OWN_TMPFS, *(bind.target for bind in launch.binds)]
-        visible = [bind.target for bind in self._cold.visible]
-        return ContainerRequest(
-            argv=list(launch.command),
-            env=dict(launch.env),
-            cwd=launch.working_dir,
+        visible = [bind.target for bind in self._cold.sandbox.visible]
+        return replace(
+            self._cold.sandbox.request(launch),
             mounts=mounts,
             keep=[path for path in visible if any(Path(path).is_relative_to(place) for place in covering)],
-            limits={str(kind): list(pair) for kind, pair in rlimits(launch.limits).items()},
-            user=os.geteuid(),
-            group=os.getegid(),
-            own_users=self._cold.own_users,
         )
 
     def _below_hidden(self, source: Path) -> str | None:

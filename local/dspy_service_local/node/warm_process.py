@@ -8,11 +8,11 @@ import asyncio
 import os
 import signal
 import socket
-import struct
 import sys
 from collections.abc import Mapping
 from contextlib import suppress
 
+from dspy_service_local.node.channel import channel, receive
 from dspy_service_local.node.exits import watch_end
 from dspy_service_local.node.forked import ForkedProcess
 from dspy_service_local.node.launch import Bind, Launch, Limits
@@ -20,18 +20,13 @@ from dspy_service_local.node.logs import ContainerLog, LogPipe
 from dspy_service_local.node.priority import may_lower_and_raise, set_nice
 from dspy_service_local.node.processes import Process, StartError
 from dspy_service_local.node.sandboxed_process import SandboxLauncher
-from dspy_service_runner.warm import GO, HERE, READY
-from dspy_service_runner.warm_request import ContainerRequest
+from dspy_service_runner.warm_request import GO, HERE, READY, ContainerRequest
 
 _KEEPER = 'keep=$1; shift; "$@"; read -r _ <"/proc/self/fd/$keep"'
 """Also makes the waiting process the third of its namespace: its forks are the second of theirs (see `warm` there)."""
 _READY_SECONDS, FORK_SECONDS = 120.0, 2.0
 _BACKGROUND_NICE = 19
-_CREDENTIALS = struct.Struct("3i")
-
-
-class Hung(StartError):
-    """No answer in time: whoever does not answer one will not answer the next."""
+_LIMITS = Limits(processes=4096, open_files=4096, nice=_BACKGROUND_NICE if may_lower_and_raise() else 0)
 
 
 class WarmProcess:
@@ -64,7 +59,7 @@ class WarmProcess:
 
     async def fork(self, request: ContainerRequest, limits: Limits, output: int) -> Process:
         """`StartError` when that did not work, `Hung` when it would not for the next container either."""
-        ours, theirs = _channel()
+        ours, theirs = channel()
         self._uses += 1
         try:
             with theirs:
@@ -96,9 +91,9 @@ class WarmProcess:
         self._control.close()
         self._close_when_unused()
 
-    async def _answer(self, channel: socket.socket, seconds: float) -> tuple[bytes, int]:
+    async def _answer(self, end: socket.socket, seconds: float) -> tuple[bytes, int]:
         """Not waited for any longer than there is a process to give it."""
-        receiving = asyncio.ensure_future(_receive(channel, seconds))
+        receiving = asyncio.ensure_future(receive(end, seconds))
         try:
             await asyncio.wait([receiving, self._ended], return_when=asyncio.FIRST_COMPLETED)
             if not receiving.done():
@@ -138,16 +133,16 @@ async def start_warm(
     cold: SandboxLauncher, entry: str, env: Mapping[str, str], hidden: tuple[Bind, ...], log: ContainerLog
 ) -> WarmProcess:
     """`hidden` are the folders that its forks may mount; await its `ready`."""
-    ours, theirs = _channel()
+    ours, theirs = channel()
     read_end, write_end = os.pipe()
     keep_read, keep_write = os.pipe()
     pipe = LogPipe(read_end, log)
-    users = "own-users" if cold.own_users else "no-users"
-    warm = (sys.executable, "-P", "-m", "dspy_service_runner.warm", entry, str(theirs.fileno()), users)
+    rehearsal = cold.sandbox.request(Launch((), {}, _LIMITS)).encode().decode()
+    warm = (sys.executable, "-P", "-m", "dspy_service_runner.warm", entry, str(theirs.fileno()), rehearsal)
     launch = Launch(
         command=("/bin/sh", "-c", _KEEPER, "sh", str(keep_read), *warm),
         env=env,
-        limits=Limits(processes=4096, open_files=4096, nice=_BACKGROUND_NICE if may_lower_and_raise() else 0),
+        limits=_LIMITS,
         hidden=hidden,
         pass_fds=(theirs.fileno(), keep_read),
     )
@@ -162,27 +157,3 @@ async def start_warm(
         theirs.close()
         os.close(write_end)
         os.close(keep_read)
-
-
-def _channel() -> tuple[socket.socket, socket.socket]:
-    """Ours tells who sent a message, as a process id of this machine."""
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    ours.setblocking(False)
-    ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
-    return ours, theirs
-
-
-async def _receive(channel: socket.socket, seconds: float) -> tuple[bytes, int]:
-    """The next message and the process that sent it."""
-    loop, readable = asyncio.get_running_loop(), asyncio.Event()
-    loop.add_reader(channel, readable.set)
-    try:
-        async with asyncio.timeout(seconds):
-            await readable.wait()
-    except TimeoutError as exc:
-        raise Hung(f"no answer within {seconds:g} s") from exc
-    finally:
-        loop.remove_reader(channel)
-    data, ancillary, _, _ = channel.recvmsg(4096, socket.CMSG_SPACE(_CREDENTIALS.size))
-    senders = [_CREDENTIALS.unpack(d)[0] for level, kind, d in ancillary if kind == socket.SCM_CREDENTIALS]
-    return data, senders[0] if senders else 0

@@ -1,13 +1,17 @@
 """What a container in the sandbox can see and do; each check is a canary that would print what it found."""
 
+import json
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+import machine_probe
 from dspy_service_core.kube.resources import SECRETS
-from node_host import Host, launchers, node_host, script
+from dspy_service_local.node.find_sandbox import find_sandbox
+from dspy_service_local.node.launch import POD_USER
+from node_host import BASE_ENV, Host, launchers, node_host, script
 
 CANARY = "canary-5f1e"
 SHARED = [{"name": "shared", "emptyDir": {}}]
@@ -70,6 +74,46 @@ except OSError: print('refused')
 open('/tmp/written-by-a-job', 'w').write('x')
 """
     assert await said(host, code) == "refused"
+
+
+async def test_nothing_of_the_machine_can_be_set(host: Host) -> None:
+    seen = json.loads(await said(host, Path(machine_probe.__file__).read_text()))
+    assert seen == machine_probe.UNSETTABLE
+
+
+async def test_it_runs_as_nobody_else(host: Host) -> None:
+    name = host.run_pod(containers=[script("import time; print('up'); time.sleep(60)")])
+    await host.says(name, "up")
+    assert machine_probe.users_of(host, name) == {str(os.geteuid() or POD_USER)}
+
+
+@pytest.mark.parametrize("code", ["open('/dev/stdout', 'w').write('written')", "print('written')"])
+async def test_its_output_is_its_own(host: Host, code: str) -> None:
+    assert await said(host, code) == "written"
+
+
+async def test_what_others_may_not_see_can_be_shown(tmp_path: Path) -> None:
+    """A checkout below a folder of root's: the way to it is the node's, what is there the container's."""
+    shown = tmp_path / "locked" / "shown"
+    shown.mkdir(parents=True)
+    (shown / "text").write_text("seen")
+    (tmp_path / "locked").chmod(0o700)
+    (tmp_path / "data").mkdir(mode=0o700)
+    launcher = launchers(tmp_path / "data", [shown]).get("sandbox")
+    if launcher is None:
+        pytest.skip("bubblewrap does not work here")
+    async with node_host(tmp_path / "data", launcher) as host:
+        code = f"import os; print(open({str(shown / 'text')!r}).read(), os.getuid())"
+        assert await said(host, code) == f"seen {os.geteuid() or POD_USER}"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root's containers run as another user")
+def test_a_user_that_it_cannot_become_is_no_sandbox(tmp_path: Path) -> None:
+    """-1 would mean to the kernel: stay who you are."""
+    if "sandbox" not in launchers(tmp_path):
+        pytest.skip("bubblewrap does not work here")
+    found = str(find_sandbox(BASE_ENV, tmp_path, user=2**32 - 1))
+    assert found.startswith("bubblewrap does not work here, for containers as user 4294967295: ")
 
 
 async def test_it_sees_its_own_processes_alone(host: Host) -> None:

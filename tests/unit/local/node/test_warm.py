@@ -15,9 +15,11 @@ import warm_probe
 from dspy_service_core.kube.resources import PODS, SECRETS
 from dspy_service_local.node import warm_process
 from dspy_service_local.node.context import Folders
+from dspy_service_local.node.launch import POD_USER
 from dspy_service_local.node.sandboxed_process import SandboxLauncher
 from dspy_service_local.node.warm import WarmLauncher
 from living import alive
+from machine_probe import UNSETTABLE, users_of
 from node_host import BASE_ENV, Host, launchers, node_host
 from waiting import until
 
@@ -112,7 +114,18 @@ async def test_its_sandbox_is_final(host: Host) -> None:
     assert seen["of the first process"] == []
     assert seen["terminals"] == ["ptmx"]
     assert seen["user namespace"] == "refused"
-    assert seen["owner"] == [os.geteuid()] * 2
+    assert seen["owner"] == [os.geteuid() or POD_USER] * 2
+
+
+async def test_nothing_of_the_machine_can_be_set(host: Host) -> None:
+    name = host.run_pod(containers=[probe("machine")], volumes=VOLUMES)
+    await host.ended(name)
+    assert json.loads(host.log(name)) == UNSETTABLE, host.log(name)
+
+
+async def test_it_runs_as_nobody_else(host: Host) -> None:
+    name = await sleeping(host)
+    assert users_of(host, name) == {str(os.geteuid() or POD_USER)}
 
 
 async def test_nothing_of_one_job_is_in_the_memory_of_the_next(host: Host) -> None:
