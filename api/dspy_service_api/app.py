@@ -10,9 +10,12 @@ from importlib.metadata import version
 
 import orjson
 from fastapi import FastAPI
+from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import Response
 
 from dspy_service_api import idempotency, openapi, problems
+from dspy_service_api.access.demand import Map
 from dspy_service_api.access.door import Door, OpenDoor, TokenDoor
 from dspy_service_api.access.kubernetes import KubernetesDoor
 from dspy_service_api.access.reviews import Reviews
@@ -25,7 +28,7 @@ from dspy_service_api.prepare import Preparer
 from dspy_service_api.ready_answers import ReadyAnswers
 from dspy_service_api.record import Json
 from dspy_service_api.remove import Removals
-from dspy_service_api.routes import health, jobs, run
+from dspy_service_api.routes import documents, health, jobs, run
 from dspy_service_api.service import Service
 from dspy_service_api.settings import Settings
 from dspy_service_api.submit import Submits
@@ -57,12 +60,14 @@ def create_app(
             await running
         await service.close()
 
-    app = FastAPI(title="DSPy as a Service", version=version("dspy-service"), lifespan=lifespan, redoc_url=None)
+    app = FastAPI(title="DSPy as a Service", version=version("dspy-service"), lifespan=lifespan, openapi_url=None)
     door = _door(settings, cluster)
-    app.add_middleware(Guard, rules=rules_of(settings), door=door, traffic=traffic, telemetry=telemetry)
+    app.add_middleware(
+        Guard, rules=rules_of(settings), routes=Map(lambda: app.routes), door=door, traffic=traffic, telemetry=telemetry
+    )
     if settings.trusted_origins:
         app.add_middleware(
-            CORSMiddleware,
+            Cors,
             allow_origins=settings.trusted_origins,
             allow_methods=["GET", "POST", "DELETE"],
             allow_headers=["Authorization", "Content-Type", idempotency.HEADER, "X-Request-ID"],
@@ -72,8 +77,18 @@ def create_app(
     routers = (jobs.router, run.router, health.router)  # matched in this order: reads are the most frequent
     for router in routers:
         app.include_router(router)
+    app.include_router(documents.router)
     openapi.install(app, routers, acceptance.request_schemas())
     return app
+
+
+class Cors(CORSMiddleware):
+    """Stands before the guard, as browsers ask it without a token, and stamps its own answers as the guard would."""
+
+    def preflight_response(self, request_headers: Headers) -> Response:
+        response = super().preflight_response(request_headers)
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        return response
 
 
 def _service(

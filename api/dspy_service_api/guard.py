@@ -1,8 +1,9 @@
 """The door, as one plain ASGI middleware before everything else: who may come in, and how much they may carry.
 
-On a loopback address everybody on the machine may call, web pages may not: a page of a foreign site reaches loopback
-through the user's browser, with its own Origin, or (DNS rebinding) with its own name in Host. Elsewhere a token is
-asked for (`access/`), which no browser sends by itself. Every answer carries the request's id, and the log names it.
+A page of a foreign site reaches what its user reaches, through the user's browser, with its own Origin, or (DNS
+rebinding) with its own name in Host: `origins.py`. Where a token is asked for (`access/`), no browser sends it by
+itself. What a route demands is declared there (`access/demand.py`). Every answer carries the request's id, which the
+log names, and tells browsers not to guess its type, nor caches to keep what is a job's.
 """
 
 import asyncio
@@ -13,12 +14,12 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from time import perf_counter
 
-from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from dspy_service_api.access.door import Door
-from dspy_service_api.origins import LOOPBACK_NAMES, foreign
+from dspy_service_api.access.demand import Found, Map, Nowhere
+from dspy_service_api.access.door import ANYBODY, Door, Visitor
+from dspy_service_api.origins import foreign_host, foreign_origin
 from dspy_service_api.problems import BodyTooLarge, Problem, answer, problem_of
 from dspy_service_api.settings import Settings
 from dspy_service_api.telemetry import Telemetry
@@ -27,6 +28,8 @@ log = logging.getLogger(__name__)
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _DRAIN_SECONDS = 10.0
+_NO_SNIFFING = (b"x-content-type-options", b"nosniff")
+_PRIVATE = ((b"cache-control", b"private, no-cache"),)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +43,8 @@ class Rules:
 
 
 def rules_of(settings: Settings) -> Rules:
-    hosts = LOOPBACK_NAMES | {host.lower() for host in settings.trusted_hosts}
     return Rules(
-        hosts=hosts if settings.on_loopback else None,
+        hosts=frozenset(host.lower() for host in settings.trusted_hosts) if settings.auth == "none" else None,
         origins=frozenset(origin.lower() for origin in settings.trusted_origins),
         body_limit=settings.body_limit_bytes,
         retry_after=settings.retry_after_seconds,
@@ -57,16 +59,22 @@ class Traffic:
 
 
 class Guard:
-    def __init__(self, app: ASGIApp, rules: Rules, door: Door, traffic: Traffic, telemetry: Telemetry) -> None:
+    def __init__(
+        self, app: ASGIApp, rules: Rules, routes: Map, door: Door, traffic: Traffic, telemetry: Telemetry
+    ) -> None:
         self._app = app
+        self._routes = routes
         self._telemetry = telemetry
         self._rules = rules
         self._door = door
         self._traffic = traffic
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
+            return
+        if scope["type"] != "http":  # there are no such routes, and nothing would ask who calls one
+            await send({"type": "websocket.close", "code": 1008})
             return
         headers = _few(scope)
         visit = _Visit(scope, send, _request_id(headers))
@@ -107,16 +115,28 @@ class Guard:
         await answer(closing, self._rules.retry_after)(scope, receive, visit.send)
 
     async def _refusal(self, scope: Scope, headers: dict[bytes, bytes], visit: "_Visit") -> Problem | None:
-        if self._rules.hosts is not None and (detail := foreign(headers, self._rules.hosts, self._rules.origins)):
+        if self._rules.hosts is not None and (detail := foreign_host(headers, self._rules.hosts)):
             return Problem(403, {"detail": detail})
-        try:
-            visitor = await self._door.ask(scope["method"], scope["path"], headers)
-        except Exception as exc:
-            return _failure(exc, visit)
+        if detail := foreign_origin(headers, self._rules.origins):
+            return Problem(403, {"detail": detail})
+        place = self._routes.find(scope["method"], scope["path"])
+        visitor = await self._visitor(place, headers, visit)
         if isinstance(visitor, Problem):
             return visitor
+        if isinstance(place, Nowhere):
+            return _nowhere(place)
         scope["state"]["visitor"] = visitor.name
         return None
+
+    async def _visitor(self, place: Found | Nowhere, headers: dict[bytes, bytes], visit: "_Visit") -> Visitor | Problem:
+        """Who leads nowhere is asked for a token alone: what is not there is the same for all who have one."""
+        if isinstance(place, Found) and place.access.open_to_all:
+            visit.private = False
+            return ANYBODY
+        try:
+            return await self._door.ask(place.demand if isinstance(place, Found) else None, headers)
+        except Exception as exc:
+            return _failure(exc, visit)
 
 
 class _Visit:
@@ -128,12 +148,14 @@ class _Visit:
         self._began = perf_counter()
         self.request_id = request_id
         self.status = 0
+        self.private = True
         scope.setdefault("state", {})["request_id"] = request_id
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            MutableHeaders(scope=message)["X-Request-ID"] = self.request_id
+            own = [_NO_SNIFFING, (b"x-request-id", self.request_id.encode())]
+            message["headers"] = [*message.get("headers", ()), *own, *(_PRIVATE if self.private else ())]
         await self._send(message)
 
     def tell(self, telemetry: Telemetry) -> None:
@@ -160,6 +182,15 @@ class _Meter:
             if self._left < 0:
                 raise BodyTooLarge(self._limit)
         return message
+
+
+def _nowhere(place: Nowhere) -> Problem:
+    """In the words of the framework, which gets no such request."""
+    if place.undeclared:
+        return Problem(403, {"detail": "Nothing says who may call this, so nobody may."})
+    if place.allowed:
+        return Problem(405, {"detail": "Method Not Allowed"}, headers={"Allow": ", ".join(place.allowed)})
+    return Problem(404, {"detail": "Not Found"})
 
 
 def _failure(exc: Exception, visit: _Visit) -> Problem:
@@ -191,10 +222,10 @@ def _template(scope: Scope) -> str:
 
 
 def _few(scope: Scope) -> dict[bytes, bytes]:
-    """ASGI's header names are lower case; of a repeated one the last counts, but for a Host that was sent twice."""
+    """ASGI's header names are lower case; of a repeated one the last counts; a Host or Origin sent twice is none."""
     headers: dict[bytes, bytes] = {}
     for name, value in scope["headers"]:
-        headers[name] = b"" if name == b"host" and name in headers else value
+        headers[name] = b"" if name in headers and name in (b"host", b"origin") else value
     return headers
 
 

@@ -1,31 +1,59 @@
-"""Whether a request on a loopback address can be this machine's own, by its Host and Origin. Pure."""
+"""Whether a request can come from a page of another site, by its Host and Origin. Pure.
+
+`Origin` is what a browser adds by itself, so it is looked at in every mode. `Host` counts where no token is asked for:
+there DNS rebinding gives a foreign page this service's address under a name of its own. An address cannot be rebound.
+"""
 
 import re
 from collections.abc import Mapping
+from ipaddress import ip_address
 from urllib.parse import urlsplit
 
-LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "[::1]"})
-_AUTHORITY = re.compile(r"(?P<name>\[[0-9a-fA-F:.]+\]|[^:\[\]/@]+)(?::[0-9]{1,5})?")
+_AUTHORITY = re.compile(r"(?P<name>\[[0-9a-fA-F:.]+\]|[^:\[\]/@\s]+)(?::(?P<port>[0-9]{1,5}))?")
+_PORTS = {"http": "80", "https": "443"}
 
 
-def foreign(headers: Mapping[bytes, bytes], hosts: frozenset[str], origins: frozenset[str]) -> str:
-    """Why a request cannot be this machine's own; empty for one that can."""
-    host = headers.get(b"host", b"").decode("latin-1").lower()
+def foreign_host(headers: Mapping[bytes, bytes], hosts: frozenset[str]) -> str:
+    """Why nobody who means this service can have sent it; empty for one that can. Browsers always send a Host."""
+    if b"host" not in headers:
+        return ""
+    host = _text(headers[b"host"])
     authority = _AUTHORITY.fullmatch(host)
-    if not authority or (authority["name"] not in hosts and host not in hosts):
-        return f"Host '{host}' is not this service's: allowed are {', '.join(sorted(hosts))}."
+    name = authority["name"].removesuffix(".") if authority else ""
+    if name and (name in hosts or host in hosts or name == "localhost" or _is_address(name)):
+        return ""
+    allowed = ", ".join(("localhost", "IP addresses", *sorted(hosts)))
+    return f"Host '{host}' is not this service's: allowed are {allowed}."
+
+
+def foreign_origin(headers: Mapping[bytes, bytes], origins: frozenset[str]) -> str:
     origin = headers.get(b"origin")
     if origin is None:
         return ""
-    given = origin.decode("latin-1").lower()
-    if given in origins or _authority_of(given) == host:
+    given = _text(origin)
+    if given in origins or _same(given, _text(headers.get(b"host", b""))):
         return ""
     return f"Origin '{given}' may not call this service from a web page."
 
 
-def _authority_of(origin: str) -> str | None:
+def _same(origin: str, host: str) -> bool:
     try:
         parts = urlsplit(origin)
     except ValueError:
-        return None
-    return parts.netloc if parts.scheme in ("http", "https") else None
+        return False
+    port = _PORTS.get(parts.scheme)
+    if port is None or origin != f"{parts.scheme}://{parts.netloc}":
+        return False
+    return parts.netloc.removesuffix(f":{port}") == host.removesuffix(f":{port}") != ""
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ip_address(name[1:-1] if name.startswith("[") else name)
+    except ValueError:
+        return False
+    return True
+
+
+def _text(value: bytes) -> str:
+    return value.decode("latin-1").strip().lower()

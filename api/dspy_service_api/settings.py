@@ -43,11 +43,13 @@ class Settings(BaseSettings):
     )
     trusted_hosts: Words = Field(
         default_factory=list,
-        description="Further names, comma-separated, that the Host header may hold on a loopback address.",
+        description="Names, comma-separated, that the Host header may hold with auth mode none, beside localhost and "
+        "IP addresses.",
     )
     trusted_origins: Words = Field(
         default_factory=list,
-        description="Web origins, comma-separated (https://app.example.org), whose pages may call the API.",
+        description="Web origins, comma-separated (https://app.example.org), whose pages may call the API, as "
+        "its own may.",
     )
     tls_cert_file: Path | None = Field(
         default=None,

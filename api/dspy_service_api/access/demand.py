@@ -1,11 +1,25 @@
-"""What of Kubernetes' RBAC a request asks for: POST /run needs what `kubectl create` would need. Pure."""
+"""What a route may be called for, declared where the route is: a verb of Kubernetes' RBAC on `optimizationjobs`.
 
-from dataclasses import dataclass
-from typing import Literal
+@router.get("/jobs/{job_id}")
+@needs("get")
+async def job(...): ...
+
+The guard finds the declaration by the paths and methods of the application's own routes, before anything of them runs.
+A path that is no route's goes no further than the guard, and a route that declares nothing is closed to everybody: what
+somebody forgets to declare cannot be come in by.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from re import Pattern
+from typing import Any, Literal, TypeVar
 
 from dspy_service_core import names
 
 Verb = Literal["create", "list", "get", "delete"]
+Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
+
+_DECLARED = "declared_access"
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,14 +30,105 @@ class Demand:
     name: str = ""
 
 
-def demand_of(method: str, path: str) -> Demand | None:
-    """None for what concerns no job: documents, and paths that lead nowhere."""
-    first, *rest = path.removeprefix("/").split("/")
-    if first == "run":
-        return Demand("create")
-    if first != "jobs":
+@dataclass(frozen=True, slots=True)
+class Access:
+    """`verb` is None where any caller who is known will do; `open_to_all` asks nobody."""
+
+    verb: Verb | None = None
+    open_to_all: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Where a request leads: to a route and what that demands, or nowhere."""
+
+    access: Access
+    demand: Demand | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Nowhere:
+    """`allowed`: the path's methods, where only the method is wrong. `undeclared`: nothing says who may call it."""
+
+    allowed: tuple[str, ...] = ()
+    undeclared: bool = False
+
+
+OPEN = Access(open_to_all=True)
+KNOWN = Access()
+
+
+def needs(verb: Verb) -> Callable[[Endpoint], Endpoint]:
+    return _declare(Access(verb))
+
+
+def open_to_all(endpoint: Endpoint) -> Endpoint:
+    """Probes, which have no token, and files that are the same in every installation: nothing of any job."""
+    return _declare(OPEN)(endpoint)
+
+
+def open_to_known(endpoint: Endpoint) -> Endpoint:
+    return _declare(KNOWN)(endpoint)
+
+
+def _declare(access: Access) -> Callable[[Endpoint], Endpoint]:
+    def mark(endpoint: Endpoint) -> Endpoint:
+        setattr(endpoint, _DECLARED, access)
+        return endpoint
+
+    return mark
+
+
+def declared(route: Any) -> Access | None:
+    return getattr(getattr(route, "endpoint", None), _DECLARED, None)
+
+
+def leaves(routes: Iterable[Any]) -> Iterator[Any]:
+    """Routes in the order of their matching; FastAPI keeps what it includes as routers."""
+    for route in routes:
+        if (included := getattr(route, "original_router", None)) is not None:
+            yield from leaves(included.routes)
+        else:
+            yield route
+
+
+@dataclass(slots=True)
+class Map:
+    """All routes of the application, read once, at its first request."""
+
+    routes: Callable[[], Iterable[Any]]
+    _read: list[tuple[Pattern[str], frozenset[str], Access | None]] = field(default_factory=list)
+
+    def find(self, method: str, path: str) -> Found | Nowhere:
+        """With or without a slash at the end: the router sends the one to the other."""
+        found = self._find(method, path)
+        if isinstance(found, Nowhere) and not found.allowed and not found.undeclared and path != "/":
+            return self._find(method, path[:-1] if path.endswith("/") else path + "/")
+        return found
+
+    def _find(self, method: str, path: str) -> Found | Nowhere:
+        allowed: list[str] = []
+        for pattern, methods, access in self._read or self._read_all():
+            if (match := pattern.match(path)) is None:
+                continue
+            if methods and method not in methods:
+                allowed += methods
+            elif access is None:
+                return Nowhere(undeclared=True)
+            else:
+                return Found(access, _demand(access, match.groupdict().get("job_id", "")))
+        return Nowhere(tuple(sorted(allowed)))
+
+    def _read_all(self) -> list[tuple[Pattern[str], frozenset[str], Access | None]]:
+        """A mount has no methods of its own: it is reached by all."""
+        self._read = [
+            (route.path_regex, frozenset(getattr(route, "methods", None) or ()), declared(route))
+            for route in leaves(self.routes())
+        ]
+        return self._read
+
+
+def _demand(access: Access, job_id: str) -> Demand | None:
+    if access.verb is None:
         return None
-    job_id = rest[0] if rest else ""
-    if not job_id:
-        return Demand("list")
-    return Demand("delete" if method == "DELETE" else "get", names.resource_name(job_id))
+    return Demand(access.verb, names.resource_name(job_id) if job_id else "")

@@ -5,10 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
+from dspy_service_api.access.demand import Demand
 from dspy_service_api.problems import Problem
-
-OPEN_PATHS = frozenset({"/health", "/livez", "/readyz"})
-"""For probes, which have no token; they tell nothing of any job."""
 
 Headers = Mapping[bytes, bytes]
 
@@ -24,13 +22,13 @@ ANYBODY = Visitor()
 
 
 class Door(Protocol):
-    async def ask(self, method: str, path: str, headers: Headers) -> Visitor | Problem:
-        """Raises the errors of `kube.errors` where the cluster cannot say."""
+    async def ask(self, demand: Demand | None, headers: Headers) -> Visitor | Problem:
+        """Without a demand: only who it is. Raises the errors of `kube.errors` where the cluster cannot say."""
         ...
 
 
 class OpenDoor:
-    async def ask(self, method: str, path: str, headers: Headers) -> Visitor | Problem:
+    async def ask(self, demand: Demand | None, headers: Headers) -> Visitor | Problem:
         return ANYBODY
 
 
@@ -38,8 +36,8 @@ class TokenDoor:
     def __init__(self, token: str) -> None:
         self._token = token.encode()
 
-    async def ask(self, method: str, path: str, headers: Headers) -> Visitor | Problem:
-        if path in OPEN_PATHS or hmac.compare_digest(bearer(headers), self._token):
+    async def ask(self, demand: Demand | None, headers: Headers) -> Visitor | Problem:
+        if hmac.compare_digest(bearer(headers), self._token):
             return ANYBODY
         return unknown("This service asks for a token: send it as 'Authorization: Bearer <token>'.")
 

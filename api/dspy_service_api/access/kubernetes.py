@@ -3,8 +3,8 @@
 import re
 import shlex
 
-from dspy_service_api.access.demand import Demand, demand_of
-from dspy_service_api.access.door import ANYBODY, OPEN_PATHS, Headers, Visitor, bearer, unknown
+from dspy_service_api.access.demand import Demand
+from dspy_service_api.access.door import Headers, Visitor, bearer, unknown
 from dspy_service_api.access.reviews import Caller, Reviews, Unknown
 from dspy_service_api.problems import Problem
 from dspy_service_core import names
@@ -24,16 +24,14 @@ class KubernetesDoor:
         self._namespace = namespace
         self._audiences = audiences
 
-    async def ask(self, method: str, path: str, headers: Headers) -> Visitor | Problem:
-        if path in OPEN_PATHS:
-            return ANYBODY
+    async def ask(self, demand: Demand | None, headers: Headers) -> Visitor | Problem:
         token = bearer(headers)
         if not token:
             return unknown(f"This service asks for a token of its cluster. {self._cure()}")
         if not _TOKEN.fullmatch(token):
             return unknown(f"What was sent is no token of the cluster. {self._cure()}")
         try:
-            return await self._reviewed(token, demand_of(method, path))
+            return await self._reviewed(token, demand)
         except kube.Forbidden as exc:
             raise ClusterUnavailable(
                 f"The service may not ask its cluster who calls: {exc}. "

@@ -50,6 +50,7 @@ _ERRORS: dict[int, dict[str, Any]] = {
     404: _error("There is no such job, or it made no artifact.", examples.NOT_FOUND),
     409: _error("The job is not at that point, or the key has another body.", examples.CONFLICT),
     413: _error("The body is over the limit.", examples.TOO_LARGE),
+    415: _error("The body is not JSON by its Content-Type.", examples.NOT_JSON),
     422: _error("The request is malformed.", examples.INVALID, wire.InvalidRequest),
     500: _error("A fault of the service itself.", examples.FAULT),
     503: _again(_error("The cluster or the store is out of reach.", examples.UNAVAILABLE)),

@@ -4,6 +4,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from dspy_service_api import wire
+from dspy_service_api.access.demand import open_to_all
 from dspy_service_api.routes import examples
 from dspy_service_api.routes.answers import declared, errors, ready
 from dspy_service_api.service import service_of
@@ -17,6 +18,7 @@ router = APIRouter(tags=["service"])
     response_model=None,
     responses=declared(wire.Health, examples.HEALTH, "It can.") | errors(503),
 )
+@open_to_all
 async def health(request: Request) -> Response:
     service = service_of(request)
     service.require_ready()
@@ -24,6 +26,7 @@ async def health(request: Request) -> Response:
 
 
 @router.get("/livez", include_in_schema=False)
+@open_to_all
 async def livez(request: Request) -> Response:
     """What a restart mends: a loop that is stuck, a watch that died. A cluster that is out of reach is not of these."""
     died = service_of(request).background.died
@@ -31,6 +34,7 @@ async def livez(request: Request) -> Response:
 
 
 @router.get("/readyz", include_in_schema=False)
+@open_to_all
 async def readyz(request: Request) -> Response:
     service_of(request).require_ready()
     return Response(b"ok", media_type="text/plain")

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
 from dspy_service_api import present, wire
+from dspy_service_api.access.demand import needs
 from dspy_service_api.listing import Wanted, labels_of, list_jobs
 from dspy_service_api.routes import examples
 from dspy_service_api.routes.answers import Declared, declared, errors, ready
@@ -33,6 +34,7 @@ Limit = Annotated[int | None, Query(ge=1, le=5000, description="Pages: at most s
     response_model=None,
     responses=declared(wire.JobList, examples.LISTING, "A page of summaries.") | errors(422, 503),
 )
+@needs("list")
 async def jobs(
     request: Request,
     status: Annotated[wire.Status | None, Query(description="Only jobs with this status.")] = None,
@@ -55,6 +57,7 @@ async def jobs(
     response_model=None,
     responses=declared(wire.JobDetail, examples.SUCCEEDED, "The job.") | errors(404, 503),
 )
+@needs("get")
 async def job(request: Request, job_id: JobId) -> Response:
     return ready(await service_of(request).jobs.detail(job_id))
 
@@ -66,6 +69,7 @@ async def job(request: Request, job_id: JobId) -> Response:
     response_model=None,
     responses=_REMOVED | _KEPT | errors(404, 503),
 )
+@needs("delete")
 async def remove(request: Request, job_id: JobId) -> Response:
     kept_by = await service_of(request).removals.remove(job_id)
     return ready(present.record_kept(kept_by), status=202) if kept_by else Response(status_code=204)
@@ -77,6 +81,7 @@ async def remove(request: Request, job_id: JobId) -> Response:
     response_model=None,
     responses=declared(wire.JobSummary, examples.SUMMARY, "The job in short.") | errors(404, 503),
 )
+@needs("get")
 async def summary(request: Request, job_id: JobId) -> Response:
     return ready(await service_of(request).jobs.summary(job_id))
 
@@ -90,6 +95,7 @@ async def summary(request: Request, job_id: JobId) -> Response:
     )
     | errors(404, 422, 503),
 )
+@needs("get")
 async def logs(request: Request, job_id: JobId, after: After = None, limit: Limit = None) -> Response:
     return await _entries(service_of(request), job_id, "logs", after, limit)
 
@@ -105,6 +111,7 @@ async def logs(request: Request, job_id: JobId, after: After = None, limit: Limi
     )
     | errors(404, 422, 503),
 )
+@needs("get")
 async def events(request: Request, job_id: JobId, after: After = None, limit: Limit = None) -> Response:
     return await _entries(service_of(request), job_id, "events", after, limit)
 
@@ -115,6 +122,7 @@ async def events(request: Request, job_id: JobId, after: After = None, limit: Li
     response_model=None,
     responses=declared(wire.ArtifactAnswer, examples.ARTIFACT, "The program.") | errors(404, 409, 503),
 )
+@needs("get")
 async def artifact(request: Request, job_id: JobId) -> Response:
     return ready(await service_of(request).jobs.artifact(job_id))
 

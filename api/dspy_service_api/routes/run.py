@@ -1,9 +1,12 @@
 """POST /run."""
 
 from fastapi import APIRouter, Request
+from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from dspy_service_api import idempotency, present, wire
+from dspy_service_api.access.demand import needs
+from dspy_service_api.media import refused_type
 from dspy_service_api.routes import examples
 from dspy_service_api.routes.answers import declared, errors, ready
 from dspy_service_api.service import service_of
@@ -41,10 +44,13 @@ _accepted[200]["headers"] = _WARNING
     "/run",
     summary="Submit an optimization",
     response_model=None,
-    responses=_accepted | errors(400, 409, 413, 422, 503),
+    responses=_accepted | errors(400, 409, 413, 415, 422, 503),
     openapi_extra={"requestBody": _BODY, "parameters": [_KEY]},
 )
+@needs("create")
 async def run(request: Request) -> Response:
+    if refused := refused_type(request.headers.raw):
+        raise HTTPException(415, refused)
     key = idempotency.checked_key(request.headers.get(idempotency.HEADER))
     submits = service_of(request).submits
     submitted = await submits.submit(await request.body(), key, request.state.visitor)

@@ -92,6 +92,14 @@ podAffinity:
 {{ include "dspy-service.fullname" . }}-test.{{ .Release.Namespace }}.svc
 {{- end }}
 
+{{/* Names by which the Service and the Ingress are reached; addresses need no listing. */}}
+{{- define "dspy-service.trustedHosts" -}}
+{{- $name := include "dspy-service.fullname" . -}}
+{{- $local := printf "%s.%s.svc" $name .Release.Namespace -}}
+{{- $own := list $name (printf "%s.%s" $name .Release.Namespace) $local (printf "%s.cluster.local" $local) -}}
+{{- concat $own (list .Values.ingress.host) .Values.auth.trustedHosts | compact | uniq | join "," -}}
+{{- end }}
+
 {{/* Security as the restricted profile of Pod Security asks for it. */}}
 {{- define "dspy-service.podSecurity" -}}
 runAsNonRoot: true

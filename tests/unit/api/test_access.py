@@ -1,6 +1,5 @@
 """What a request demands of RBAC, and how long the cluster's answers are kept."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from api_service import api_service
-from dspy_service_api.access.demand import Demand, demand_of
-from dspy_service_api.access.door import OPEN_PATHS
+from dspy_service_api.access.demand import KNOWN, OPEN, Demand, Found, Map, declared, leaves
 from dspy_service_api.access.reviews import Caller, Reviews, Unknown
 from dspy_service_api.settings import Settings
 from dspy_service_core.kube import errors
@@ -46,36 +44,99 @@ class ReviewingCluster(FakeCluster):
     ("method", "path", "demand"),
     [
         ("POST", "/run", Demand("create")),
+        ("POST", "/run/", Demand("create")),
         ("GET", "/jobs", Demand("list")),
         ("GET", "/jobs/", Demand("list")),
         ("GET", "/jobs/tickets", Demand("get", "tickets")),
-        ("HEAD", "/jobs/tickets", Demand("get", "tickets")),
         ("GET", f"/jobs/{UUID}/logs", Demand("get", f"job-{UUID}")),
+        ("GET", "/jobs/tickets/artifact", Demand("get", "tickets")),
         ("DELETE", f"/jobs/{UUID}", Demand("delete", f"job-{UUID}")),
         ("GET", "/openapi.json", None),
-        ("GET", "/", None),
     ],
 )
-def test_a_request_demands_what_kubectl_would_need(method: str, path: str, demand: Demand | None) -> None:
-    assert demand_of(method, path) == demand
+async def test_a_request_demands_what_kubectl_would_need(
+    tmp_path: Path, method: str, path: str, demand: Demand | None
+) -> None:
+    async with api_service(tmp_path, SimpleAcceptance()) as api:
+        found = Map(lambda: api.app.routes).find(method, path)
+        assert isinstance(found, Found)
+        assert found.demand == demand
 
 
-def _routes(found: list[Any]) -> Iterator[tuple[str, str]]:
-    """(method, path) of all; FastAPI keeps what it includes as routers."""
-    for route in found:
-        if (included := getattr(route, "original_router", None)) is not None:
-            yield from _routes(included.routes)
-        else:
-            yield from ((method, route.path) for method in route.methods)
-
-
-async def test_every_route_demands_something_but_the_documents(tmp_path: Path) -> None:
+async def test_every_route_declares_what_it_demands(tmp_path: Path) -> None:
     """A new endpoint must not come in by the back door."""
     async with api_service(tmp_path, SimpleAcceptance()) as api:
-        routes = set(_routes(api.app.routes))
-    assert {("POST", "/run"), ("DELETE", "/jobs/{job_id}"), ("GET", "/jobs/{job_id}/logs")} <= routes
-    undemanding = {path for method, path in routes if demand_of(method, path) is None}
-    assert undemanding == {"/openapi.json", "/docs", "/docs/oauth2-redirect", *OPEN_PATHS}
+        routes = list(leaves(api.app.routes))
+    access = {(method, route.path): declared(route) for route in routes for method in route.methods}
+    assert all(access.values())
+    verbs = {place: given.verb for place, given in access.items() if given and given.verb}
+    below = ("", "/summary", "/logs", "/events", "/artifact")
+    assert verbs == {
+        ("POST", "/run"): "create",
+        ("GET", "/jobs"): "list",
+        ("DELETE", "/jobs/{job_id}"): "delete",
+        **{("GET", f"/jobs/{{job_id}}{part}"): "get" for part in below},
+    }
+    assert {path for (_, path), given in access.items() if given == OPEN} == {
+        *("/health", "/livez", "/readyz"),
+        *("/docs", "/docs/{name}"),
+    }
+    assert {path for (_, path), given in access.items() if given == KNOWN} == {"/openapi.json"}
+
+
+@pytest.mark.parametrize("mode", ["none", "token", "kubernetes"])
+async def test_what_declares_nothing_is_nobodys(tmp_path: Path, mode: str) -> None:
+    cluster, called = ReviewingCluster(), []
+    cluster.rights = {"create", "list", "get", "delete"}
+
+    async def forgotten() -> str:
+        called.append(1)
+        return "secret"
+
+    given = {"auth_mode": mode} | ({"token": "good"} if mode == "token" else {})
+    async with api_service(tmp_path, SimpleAcceptance(), cluster, **given) as api:
+        for path in ("/forgotten", "/jobs/{job_id}/secrets", "/jobs/{job_id}/a/b"):
+            api.app.add_api_route(path, forgotten, methods=["GET", "POST"])
+        api.app.add_api_route("/jobs/{job_id}", forgotten, methods=["PATCH"])
+        api.app.mount("/mounted", forgotten)
+        headers = {"Authorization": "Bearer good"}
+        for method, path in [
+            *(("GET", path) for path in ("/forgotten", "/forgotten/", "/jobs/x/secrets", "/jobs/x/a/b", "/mounted/x")),
+            *(("POST", "/jobs/x/secrets"), ("PATCH", "/jobs/x"), ("DELETE", "/mounted/x")),
+        ]:
+            answer = await api.client.request(method, path, headers=headers)
+            assert (answer.status_code, list(answer.json())) == (403, ["detail"]), (method, path)
+            if mode != "none":
+                assert (await api.client.request(method, path)).status_code == 401
+        assert not called
+
+
+@pytest.mark.parametrize("path", ["/jobs/{}/nothing", "/jobs/{}/logs/1", "/jobs/{}/", "/nowhere/{}"])
+async def test_what_is_not_there_says_nothing_of_jobs(tmp_path: Path, path: str) -> None:
+    """Neither by its answer nor by asking the cluster: whoever has no right learns the paths, which are public."""
+    cluster = ReviewingCluster()
+    cluster.rights = set()
+    async with api_service(tmp_path, SimpleAcceptance(), cluster, auth_mode="kubernetes") as api:
+        await api.job("known")
+        headers = {"Authorization": "Bearer good"}
+        for method in ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS", "X"):
+            answers = [await api.client.request(method, path.format(n), headers=headers) for n in ("known", "other")]
+            assert len({(answer.status_code, answer.content.replace(b"known", b"other")) for answer in answers}) == 1
+            assert answers[0].status_code in (403, 404, 405)
+            assert (await api.client.request(method, path.format("known"))).status_code == 401
+
+
+async def test_a_websocket_is_nobodys(tmp_path: Path) -> None:
+    """There are none, and nothing would ask who opens one."""
+    sent: list[Any] = []
+
+    async def keep(message: Any) -> None:
+        sent.append(message)
+
+    async with api_service(tmp_path, SimpleAcceptance()) as api:
+        api.app.add_api_websocket_route("/live", keep)
+        await api.app({"type": "websocket", "path": "/live", "headers": [], "query_string": b""}, None, keep)
+    assert [message["type"] for message in sent] == ["websocket.close"]
 
 
 class Clock:

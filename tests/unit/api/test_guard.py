@@ -30,6 +30,13 @@ LIMIT = 2000
         ("127.0.0.1:8000", 200),
         ("127.0.0.1:9000", 200),
         ("[::1]:8000", 200),
+        ("[::1]", 200),
+        ("192.0.2.1:8000", 200),
+        ("localhost.:8000", 200),
+        ("192.0.2.1.example.org", 403),
+        ("[fe80::1.example.org]", 403),
+        ("127.1", 403),
+        ("0x7f.1", 403),
         ("rebound.example.org", 403),
         ("localhost.example.org", 403),
         ("example.org:8000", 403),
@@ -44,6 +51,88 @@ async def test_only_this_machines_names_are_served(api: Harness, host: str, code
     assert response.status_code == code
     if code == 403:
         assert "detail" in response.json()
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "127.0.0.1"])
+async def test_names_count_wherever_no_token_is_asked_for(tmp_path: Path, host: str) -> None:
+    """Behind a port-forward or in a cluster just as on loopback; a token is no browser's to send."""
+    for settings, code in (({"auth_mode": "none"}, 403), ({"token": "s3cret"}, 200)):
+        async with api_service(tmp_path, SimpleAcceptance(), host=host, **settings) as api:
+            token = {"Authorization": "Bearer s3cret"}
+            for name in ("rebound.example.org", "rebound.example.org:8000"):
+                answer = await api.client.get("/jobs", headers=token | {"Host": name})
+                assert answer.status_code == code
+            assert (await api.client.get("/jobs", headers=token | {"Host": "10.0.0.7:8000"})).status_code == 200
+            twice = [("Host", "localhost"), ("Host", "rebound.example.org"), *token.items()]
+            assert (await api.client.get("/jobs", headers=twice)).status_code == code
+
+
+@pytest.mark.parametrize("mode", [{"auth_mode": "none"}, {"token": "s3cret"}])
+@pytest.mark.parametrize(
+    ("host", "origin", "code"),
+    [
+        ("api.svc:8000", "http://api.svc:8000", 200),
+        ("API.svc:8000", "http://api.SVC:8000", 200),
+        ("api.svc", "http://api.svc:80", 200),
+        ("api.svc:443", "https://api.svc", 200),
+        ("[::1]:8000", "http://[::1]:8000", 200),
+        ("api.svc:8000", "http://api.svc", 403),
+        ("api.svc:443", "http://api.svc", 403),
+        ("api.svc:8000", "http://evil.example.org", 403),
+        ("api.svc:8000", "http://api.svc:8000@evil.example.org", 403),
+        ("api.svc:8000", "http://api.svc:8000/", 403),
+        ("api.svc:8000", "http://api.svc:8000.evil.example.org", 403),
+        ("api.svc:8000", "null", 403),
+        ("api.svc:8000", "", 403),
+        ("[::1]:8000", "http://[::2]:8000", 403),
+    ],
+)
+async def test_pages_of_others_call_in_no_mode(
+    tmp_path: Path, mode: dict[str, Any], host: str, origin: str, code: int
+) -> None:
+    async with api_service(tmp_path, SimpleAcceptance(), host="0.0.0.0", trusted_hosts="api.svc", **mode) as api:
+        headers = {"Authorization": "Bearer s3cret", "Host": host, "Origin": origin}
+        assert (await api.client.post("/run", json={}, headers=headers)).status_code == code
+        assert (await api.client.get("/jobs", headers=headers)).status_code == code
+        assert len(api.service.cache) == (code == 200)
+        twice = [*headers.items(), ("Origin", f"http://{host}")]
+        assert (await api.client.post("/run", json={}, headers=twice)).status_code == 403
+
+
+FORM = "application/x-www-form-urlencoded"
+
+
+@pytest.mark.parametrize(
+    ("types", "browser", "code"),
+    [
+        ((), {}, 200),
+        ((), {"Origin": "http://localhost:8000"}, 415),
+        ((), {"Sec-Fetch-Site": "same-origin"}, 415),
+        ((), {"Sec-Fetch-Site": "none"}, 415),
+        (("",), {"Sec-Fetch-Site": "cross-site"}, 415),
+        (("",), {}, 200),
+        (("application/json",), {"Origin": "http://localhost:8000"}, 200),
+        (("Application/JSON; charset=utf-8",), {}, 200),
+        (("application/vnd.api+json",), {}, 200),
+        (("application/merge-patch+json ;x=y",), {}, 200),
+        ((FORM,), {}, 415),
+        (("text/plain",), {}, 415),
+        (("text/plain; application/json",), {}, 415),
+        (("multipart/form-data; boundary=json",), {}, 415),
+        (("application/jsonp",), {}, 415),
+        (("application/json, text/plain",), {}, 415),
+        (("application/json", "text/plain"), {}, 415),
+        (("text/plain", "application/json"), {}, 415),
+        (("json",), {}, 415),
+    ],
+)
+async def test_a_body_is_json_by_its_type(api: Harness, types: Any, browser: dict[str, str], code: int) -> None:
+    headers = [*(("Content-Type", given) for given in types), *browser.items()]
+    response = await api.client.post("/run", content=b"{}", headers=headers)
+    assert response.status_code == code
+    assert len(api.service.cache) == (code == 200)
+    if code == 415:
+        assert "application/json" in response.json()["detail"]
 
 
 async def test_a_trusted_host_is_served(tmp_path: Path) -> None:
@@ -67,7 +156,7 @@ async def test_a_trusted_host_is_served(tmp_path: Path) -> None:
 )
 async def test_only_own_and_trusted_pages_may_call(tmp_path: Path, origin: str, code: int) -> None:
     async with api_service(tmp_path, SimpleAcceptance(), trusted_origins="https://app.example.org") as api:
-        response = await api.client.post("/run", content=b"{}", headers={"Origin": origin})
+        response = await api.client.post("/run", json={}, headers={"Origin": origin})
         assert response.status_code == code
         assert (len(api.service.cache) == 1) == (code == 200)
 
@@ -81,7 +170,7 @@ async def test_a_trusted_page_can_ask_and_read(tmp_path: Path) -> None:
         asked = await api.client.options("/run", headers=origin | asks)
         assert asked.headers["access-control-allow-origin"] == origin["Origin"]
         token = {"Authorization": "Bearer s3cret"}
-        answer = await api.client.post("/run", content=b"{}", headers=origin | token)
+        answer = await api.client.post("/run", json={}, headers=origin | token)
         assert answer.status_code == 200
         assert answer.headers["access-control-allow-origin"] == origin["Origin"]
         other = await api.client.get("/jobs", headers={"Origin": "https://example.org"} | token)
@@ -201,6 +290,29 @@ async def test_a_client_that_goes_away_leaves_nothing(tmp_path: Path, caplog: py
         await until(served)
         assert len(api.service.cache) == 0
         assert "unforeseen" not in caplog.text
+
+
+@pytest.mark.parametrize("mode", [{}, {"token": "s3cret", "trusted_origins": "https://app.example.org"}])
+async def test_no_answer_is_guessed_at_and_no_jobs_is_kept(tmp_path: Path, mode: dict[str, Any]) -> None:
+    """Whatever the answer is: a job, a refusal, an error, a redirection, a preflight."""
+    async with api_service(tmp_path, SimpleAcceptance(), **mode) as api:
+        token = {"Authorization": "Bearer s3cret"}
+        job = (await api.client.post("/run", json={}, headers=token)).json()["job_id"]
+        paths = ["/jobs", "/jobs/", f"/jobs/{job}", "/jobs/nothing", f"/jobs/{job}/artifact", "/nowhere", "/run"]
+        paths += [f"/jobs/{job}/{part}" for part in ("summary", "logs", "events", "logs?limit=x", "logs/")]
+        preflight = {"Origin": "https://app.example.org", "Access-Control-Request-Method": "POST"}
+        headers: list[dict[str, str]] = [token, {}, preflight, {"Host": "evil.example.org"}]
+        for method in ("GET", "HEAD", "POST", "DELETE", "OPTIONS"):
+            for path in (*paths, "/health", "/livez", "/openapi.json", "/docs", "/docs/docs.js", "/docs/nothing"):
+                for given in headers:
+                    if method == "DELETE" and given == token:
+                        continue
+                    answer = await api.client.request(method, path, headers=given)
+                    assert answer.headers.get_list("x-content-type-options") == ["nosniff"]
+                    if path in paths and method != "OPTIONS":
+                        assert answer.headers.get_list("cache-control") == ["private, no-cache"]
+                    if answer.headers.get("content-type", "").startswith("text/html"):
+                        assert "default-src 'none'" in answer.headers["content-security-policy"]
 
 
 async def test_every_answer_has_the_requests_id(api: Harness) -> None:

@@ -108,3 +108,26 @@ def test_no_role_has_a_wildcard(documents):
 def test_values_that_cannot_work_are_refused(given, words):
     with pytest.raises(helm.HelmRefused, match=words):
         helm.template("--set", given)
+
+
+def trusted_hosts(*arguments):
+    (api,) = (
+        d
+        for d in helm.manifests(helm.template(*arguments))
+        if d["metadata"]["name"].endswith("-api") and d["kind"] == "Deployment"
+    )
+    (container,) = api["spec"]["template"]["spec"]["containers"]
+    return [it["value"].split(",") for it in container["env"] if it["name"] == "DSPY_SERVICE_TRUSTED_HOSTS"]
+
+
+def test_where_nobody_is_asked_for_a_token_the_chart_s_own_names_are_listed():
+    given = ["--set", "auth.mode=none", "--set", "ingress.host=dspy.example.org", "--set", "auth.trustedHosts={other}"]
+    service = ["dspy-service", "dspy-service.dspy", "dspy-service.dspy.svc", "dspy-service.dspy.svc.cluster.local"]
+    assert trusted_hosts(*given[:2]) == [service]
+    assert trusted_hosts(*given) == [[*service, "dspy.example.org", "other"]]
+    assert trusted_hosts() == []
+
+
+def test_a_trusted_host_is_one_word():
+    with pytest.raises(helm.HelmRefused, match="trustedHosts"):
+        helm.template("--set", r"auth.trustedHosts={a\,b}")
