@@ -35,8 +35,13 @@ class AsyncClient:
         self.url = calls.service_url(url)
         self._retries = retries or Retries()
         self._sleep = sleep
+        access = calls.access(self.url, token)
         self._http = httpx.AsyncClient(
-            base_url=self.url, headers=calls.request_headers(token), timeout=timeout, transport=transport
+            base_url=self.url,
+            headers=access.headers,
+            timeout=timeout,
+            transport=transport,
+            trust_env=access.trust_env,
         )
 
     async def submit(self, payload: Mapping[str, Any], *, idempotency_key: str | None = None) -> answers.Accepted:

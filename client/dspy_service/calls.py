@@ -22,6 +22,7 @@ from .errors import (
     UnknownJob,
     UnusablePayload,
 )
+from .local_services import found_token
 
 T = TypeVar("T")
 Headers = Mapping[str, str]
@@ -47,9 +48,24 @@ def service_url(given: str | None) -> str:
     return (given or os.environ.get(URL_VARIABLE) or DEFAULT_URL).rstrip("/")
 
 
-def request_headers(token: str | None) -> dict[str, str]:
-    token = token or os.environ.get(TOKEN_VARIABLE)
-    return {"Authorization": f"Bearer {token}"} if token else {}
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What a client sends with every request, and whether the environment's proxies may see it."""
+
+    headers: Headers
+    trust_env: bool = True
+
+
+def access(url: str, token: str | None) -> Access:
+    """A given token first; one that was found is for the service that made it, on this machine, and nobody between."""
+    if given := token or os.environ.get(TOKEN_VARIABLE):
+        return Access(_bearer(given))
+    found = found_token(url)
+    return Access(_bearer(found), trust_env=False) if found else Access({})
+
+
+def _bearer(token: str) -> Headers:
+    return {"Authorization": f"Bearer {token}"}
 
 
 def submit(payload: Mapping[str, Any], idempotency_key: str | None = None) -> Call[answers.Accepted]:

@@ -23,7 +23,10 @@ TIMEOUT = 60.0
 
 
 class Client:
-    """Talks to one service. `url` and `token` default to DSPY_SERVICE_URL and DSPY_SERVICE_TOKEN."""
+    """Talks to one service. `url` and `token` default to DSPY_SERVICE_URL and DSPY_SERVICE_TOKEN.
+
+    The token that a service on this machine made for itself (`dspy-service up --token`) is found without either.
+    """
 
     def __init__(
         self,
@@ -38,8 +41,13 @@ class Client:
         self.url = calls.service_url(url)
         self._retries = retries or Retries()
         self._sleep = sleep
+        access = calls.access(self.url, token)
         self._http = httpx.Client(
-            base_url=self.url, headers=calls.request_headers(token), timeout=timeout, transport=transport
+            base_url=self.url,
+            headers=access.headers,
+            timeout=timeout,
+            transport=transport,
+            trust_env=access.trust_env,
         )
 
     def submit(self, payload: Mapping[str, Any], *, idempotency_key: str | None = None) -> answers.Accepted:

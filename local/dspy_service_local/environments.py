@@ -8,7 +8,7 @@ from dspy_service_core import names
 from dspy_service_local.bootstrap import NAMESPACE
 from dspy_service_local.settings import LocalSettings
 
-_NOT_PASSED_ON = ("PYTHONDONTWRITEBYTECODE",)
+_NOT_PASSED_ON = ("PYTHONDONTWRITEBYTECODE", "DSPY_SERVICE_TOKEN")
 
 
 def model_keys(settings: LocalSettings, environment: Mapping[str, str]) -> dict[str, str]:
@@ -31,14 +31,13 @@ def container_environment(settings: LocalSettings, environment: Mapping[str, str
 def child_environment(
     settings: LocalSettings, environment: Mapping[str, str], kubeconfig: Path, metrics_port: int
 ) -> dict[str, str]:
-    """For the API or the operator; their own settings, where the user gave some, come through."""
+    """For the API or the operator; their own settings, where the user gave some, come through. No token: the API's."""
     hidden = {*settings.model_key_variables, *_NOT_PASSED_ON}
     inherited = {name: value for name, value in environment.items() if name not in hidden}
     return inherited | {
         "KUBECONFIG": str(kubeconfig),
         "DSPY_SERVICE_HOST": settings.host,
         "DSPY_SERVICE_PORT": str(settings.port),
-        "DSPY_SERVICE_TOKEN": settings.token.get_secret_value(),
         "DSPY_SERVICE_AUTH_MODE": settings.auth_mode,
         "DSPY_SERVICE_METRICS_HOST": "127.0.0.1",
         "DSPY_SERVICE_METRICS_PORT": str(metrics_port),

@@ -48,6 +48,8 @@ class CannotStart(Exception):
 @dataclass(frozen=True, slots=True)
 class Started:
     url: str
+    local_url: str
+    """As this machine reaches it."""
     kubeconfig: str
 
 
@@ -72,7 +74,8 @@ async def serve(
     try:
         await _unless_stopped(_healthy(settings), stop)
         if not stop.is_set():
-            ready(Started(_url(settings), str(server.kubeconfig)))
+            local_url = _url(_reachable(settings.host), settings.port)
+            ready(Started(_url(settings.host, settings.port), local_url, str(server.kubeconfig)))
             await stop.wait()
     finally:
         asyncio.get_running_loop().call_later(_STOP_SECONDS, os._exit, 1)
@@ -131,12 +134,13 @@ async def _start_node(
 def _children(settings: LocalSettings, environment: Mapping[str, str], server: ApiServer) -> list[Child]:
     ports = {"api": settings.api_metrics_port, "operator": settings.operator_metrics_port}
     logs = settings.folder / "logs"
+    own = {"api": {"DSPY_SERVICE_TOKEN": settings.token.get_secret_value()}}
     return [
         Child(
             ChildCommand(
                 f"dspy-service-{name}",
                 entry,
-                child_environment(settings, environment, server.kubeconfig, ports[name]),
+                child_environment(settings, environment, server.kubeconfig, ports[name]) | own.get(name, {}),
                 logs / f"{name}.log",
             )
         )
@@ -168,6 +172,5 @@ def _reachable(host: str) -> str:
     return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
 
 
-def _url(settings: LocalSettings) -> str:
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    return f"http://{host}:{settings.port}"
+def _url(host: str, port: int) -> str:
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -33,6 +33,11 @@ class LocalSettings(BaseSettings):
     token: SecretStr = Field(
         default=SecretStr(""), description="What clients of the HTTP API must send; empty: nothing."
     )
+    own_token: bool = Field(
+        default=False,
+        description="Make a token where none is given (`--token` without a value), keep it in the data folder, and let "
+        "this user's own command line and client find it there. Jobs cannot.",
+    )
     auth_mode: Literal["", "none", "token", "kubernetes"] = Field(
         default="", description="The HTTP API's setting of that name; empty: token where one is set, else none."
     )
@@ -102,3 +107,7 @@ class LocalSettings(BaseSettings):
     @property
     def folder(self) -> Path:
         return self.data_dir.expanduser().absolute()
+
+    @property
+    def makes_token(self) -> bool:
+        return self.own_token and not self.token.get_secret_value()

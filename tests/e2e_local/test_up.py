@@ -1,5 +1,6 @@
 """`dspy-service up` as an operator of the service meets it: how it starts, refuses, restarts its parts, and ends."""
 
+import json
 import os
 import signal
 import stat
@@ -12,10 +13,14 @@ import httpx
 import psutil
 import pytest
 
+from dspy_service import Client
+from dspy_service.local_services import FOLDER, found_token
+from dspy_service.state_folder import state_folder
 from dspy_service_local.private_folder import OURS
 from live_files import content, files_below
 from living import alive, command_line, variables
 from payloads import payload
+from sandboxed import missing_sandbox
 from scripted_lm import ScriptedServer
 from waiting import wait_for
 from whole_jobs import ended, reached, submit
@@ -109,6 +114,54 @@ def test_a_token_is_asked_for_once_it_is_set(tmp_path: Path) -> None:
     with service("--token", "secret", data_dir=tmp_path) as guarded:
         assert guarded.http.get("/jobs").status_code == 401
         assert guarded.http.get("/jobs", headers={"Authorization": "Bearer secret"}).status_code == 200
+
+
+PRYING_METRIC = """
+import os, urllib.request
+
+def tried(what):
+    try:
+        return repr(what())
+    except Exception as error:
+        return f"{{type(error).__name__}}: {{error}}"
+
+def metric(gold, pred, trace=None):
+    found = [tried(lambda: open(path).read()) for path in {paths}]
+    called = tried(lambda: f"LET IN {{urllib.request.urlopen('{url}/jobs', timeout=5).status}}")
+    print("FOUND", *found, called, dict(os.environ))
+    return True
+"""
+
+
+def test_a_token_of_its_own_closes_the_api_and_this_users_commands_find_it(
+    tmp_path: Path, model: ScriptedServer
+) -> None:
+    with service("--token", data_dir=tmp_path / "data") as closed:
+        assert closed.http.get("/jobs").status_code == 401
+        kept = closed.data_dir / "token"
+        assert kept.stat().st_mode & 0o777 == 0o600
+        token = kept.read_text().strip()
+        for process in closed.processes():
+            assert token not in command_line(process)
+            if "dspy-service-api" not in command_line(process):
+                assert token not in variables(process).values()
+        paths = [str(kept), *(str(path) for path in (state_folder() / FOLDER).iterdir())]
+        code = PRYING_METRIC.format(url=closed.url, paths=paths)
+        with Client(closed.url) as client:
+            job_id = client.submit(json.loads(payload(12, model.url, metric_code=code))).job_id
+            assert client.wait(job_id).status == "success"
+        logged = commanded(closed, "logs", job_id)
+        assert job_id in commanded(closed, "list")
+        assert "FOUND" in logged
+        assert "LET IN" not in logged
+        assert missing_sandbox() or token not in logged
+    assert found_token(closed.url) is None
+
+
+def commanded(closed: Service, *args: str) -> str:
+    known = {name: value for name, value in os.environ.items() if not name.startswith("DSPY_SERVICE_")}
+    command = [str(COMMAND), "--url", closed.url, *args]
+    return subprocess.run(command, env=known, capture_output=True, text=True, timeout=60, check=True).stdout
 
 
 @pytest.mark.parametrize("headers", [{"Host": "example.org"}, {"Origin": "https://example.org"}])

@@ -38,6 +38,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     help="Where the service keeps its data and the demo the better program.",
 )
 @click.option("--port", default=0, show_default="a free one", help="The service's port.")
+@click.option("--token", is_flag=True, help="Close the service's API by a token of its own, as `up --token` does.")
 @click.option("--dataset", type=_FILE, help="Your own rows: CSV, JSON or JSON Lines.")
 @click.option("--inputs", default="text", show_default=True, help="Its input columns: a,b")
 @click.option("--outputs", default="team", show_default=True, help="Its output columns: c")
@@ -53,6 +54,7 @@ def command(
     /,
     data_dir: Path,
     port: int,
+    token: bool,
     inputs: str,
     outputs: str,
     model: str | None,
@@ -70,7 +72,7 @@ def command(
     leave_in_order()
     try:
         with _model(model, base_url, os.environ) as config:
-            ctx.exit(run(task, config, data_dir.resolve(), port, Console()))
+            ctx.exit(run(task, config, data_dir.resolve(), port, Console(), token=token))
     except (KeyMissing, ServiceDidNotStart) as error:
         raise click.ClickException(str(error)) from error
     except KeyboardInterrupt:
@@ -103,11 +105,13 @@ def _model(name: str | None, base_url: str | None, environment: Mapping[str, str
         yield {"name": f"openai/{MODEL}", "base_url": server.url}
 
 
-def run(task: Task, model: Mapping[str, Any], data_dir: Path, port: int, console: Console) -> int:
+def run(
+    task: Task, model: Mapping[str, Any], data_dir: Path, port: int, console: Console, *, token: bool = False
+) -> int:
     """The exit code."""
     payload = payload_of(task, model)
     console.print(f"Starting the service, its data in {data_dir} ...", highlight=False)
-    with running_service(data_dir, port) as url, Client(url) as client:
+    with running_service(data_dir, port, token=token) as url, Client(url) as client:
         console.print(
             f"Ready at {url}. Submitting {len(payload['dataset'])} rows for {task.optimizer}.", highlight=False
         )

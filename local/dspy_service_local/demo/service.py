@@ -30,9 +30,9 @@ class ServiceDidNotStart(Exception):
 
 
 @contextlib.contextmanager
-def running_service(data_dir: Path, port: int, command: tuple[str, ...] = _UP) -> Iterator[str]:
-    """The service's URL, while it runs."""
-    arguments = [*command, "--data-dir", str(data_dir), "--port", str(port)]
+def running_service(data_dir: Path, port: int, command: tuple[str, ...] = _UP, *, token: bool = False) -> Iterator[str]:
+    """The service's URL, while it runs. `token`: it makes one, which the client finds."""
+    arguments = [*command, "--data-dir", str(data_dir), "--port", str(port), *(["--token"] if token else [])]
     child = subprocess.Popen(
         arguments,
         stdin=subprocess.PIPE,

@@ -48,6 +48,11 @@ def test_it_waits_for_the_address_and_stops_all_of_it(tmp_path: Path) -> None:
     wait_for(lambda: not descendants() - before)
 
 
+def test_it_asks_for_a_token_of_its_own_where_one_is_wanted(tmp_path: Path) -> None:
+    with running_service(tmp_path, 4711, command(GOOD), token=True):
+        assert (tmp_path / "arguments").read_text() == f"--data-dir {tmp_path} --port 4711 --token"
+
+
 def test_it_stops_when_the_demo_fails(tmp_path: Path) -> None:
     before = descendants()
     with pytest.raises(RuntimeError), running_service(tmp_path, 0, command(GOOD)):
