@@ -1,7 +1,11 @@
 """Code of a job may put anything into its output folder and look anywhere: it gains nothing, breaks nobody."""
 
+import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -126,6 +130,60 @@ def test_it_gains_nothing_and_breaks_nobody(running: Service, model: ScriptedSer
         assert SECRET not in response.text
     assert outside.read_text().count(SECRET) == 3
     assert not _files_with(running.data_dir / "volumes", SECRET, job_id)
+
+
+STEERING = "\x1b]52;c;AAAA\x07\x1b[2J\x9b31m\u202e"
+FORGED = "\n2026-01-01 00:00:00 ERROR   forged: line"
+WRONG_FIGURES = {
+    "baseline_test_metric": "DROP",
+    "optimized_test_metric": {"a": 1},
+    "best_score": "DROP",
+    "tqdm_n": STEERING,
+    "tqdm_total": [1],
+    "tqdm_percent": True,
+}
+LINES = {
+    "events.jsonl": {"timestamp": "9999-99-99T00:00:00Z", "event": f"e{STEERING}{FORGED}", "metrics": WRONG_FIGURES},
+    "logs.jsonl": {
+        "timestamp": "9999-99-99T00:00:00Z",
+        "level": STEERING,
+        "logger": f"[red]{FORGED}",
+        "message": f"said{STEERING}{FORGED}",
+    },
+}
+SAYING = """
+import os, sys
+OUT = sys.argv[sys.argv.index("--out") + 1]
+SAID = []
+def say():
+    for name, line in {lines!r}.items():
+        with open(os.path.join(OUT, name), "ab") as file:
+            file.write(line + b"\\n")
+"""
+
+
+def test_what_it_says_ends_nobodys_list_and_steers_nobodys_terminal(running: Service, model: ScriptedServer) -> None:
+    code = SAYING.format(lines={name: orjson.dumps(line) for name, line in LINES.items()})
+    code += METRIC.format(output="team").replace("trace=None):\n", "trace=None):\n    SAID or SAID.append(say())\n")
+    job_ids = [submit(running.http, payload(12, model.url, **more)) for more in ({}, {"metric_code": code}, {})]
+    assert {ended(running.http, job_id)["status"] for job_id in job_ids} == {"success"}
+    listed = commanded(running, "list")
+    assert set(job_ids) <= {line.split("\t")[0] for line in listed.splitlines()}
+    assert json.loads(commanded(running, "list", "--output", "json"))
+    assert "success" in commanded(running, "watch", job_ids[1])
+    assert r"said\x1b]52;c;AAAA\x07" in commanded(running, "logs", job_ids[1])
+    latest = job(running.http, job_ids[1], "/summary")["latest_metrics"]
+    assert all(isinstance(latest[name], int | float) for name in ("baseline_test_metric", "optimized_test_metric"))
+    for entry in (*job(running.http, job_ids[1], "/logs"), *job(running.http, job_ids[1], "/events")):
+        assert datetime.fromisoformat(entry["timestamp"]).year < 9999
+
+
+def commanded(running: Service, *args: str) -> str:
+    command = [str(Path(sys.executable).parent / "dspy-service"), "--url", running.url, *args]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert not {"\x1b", "\x07", "\x9b", "\u202e"} & set(done.stdout + done.stderr)
+    assert "\n2026-01-01 00:00:00 ERROR   forged" not in done.stdout
+    return done.stdout
 
 
 PROBES = """
