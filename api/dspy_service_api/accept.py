@@ -1,8 +1,10 @@
-"""A request's body becomes what may be run, by core's rules: parsed, checked, its credentials taken out. Pure.
+"""A request's body becomes what may be run, by core's rules: parsed, checked, its credentials taken out.
 
+It happens on the event loop where it takes milliseconds, and in a thread where the body or its sources are larger.
 Decides nothing of its own but what the request left open: the drawn seed, and the service's settings for a run.
 """
 
+import asyncio
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +15,7 @@ from pydantic.json_schema import models_json_schema
 
 from dspy_service_api.layout import Accepted
 from dspy_service_api.settings import Settings
-from dspy_service_core import checks, credentials, payload
+from dspy_service_core import checks, credentials, payload, source_text
 from dspy_service_core.credentials import Split
 from dspy_service_core.errors import FieldProblem, InvalidRequest
 from dspy_service_core.payload import ModelSettings, RunOptions, RunRequest
@@ -36,8 +38,15 @@ class CoreAcceptance:
     def from_settings(cls, settings: Settings) -> "CoreAcceptance":
         return cls(Registry.load(settings.registry), settings)
 
-    def accept(self, body: bytes) -> Accepted:
+    async def accept(self, body: bytes) -> Accepted:
+        if len(body) > self.settings.inline_body_bytes:
+            return await asyncio.to_thread(lambda: self._accepted(payload.parse_run_request(body)))
         request = payload.parse_run_request(body)
+        if source_text.quick(request.signature_code, request.metric_code):
+            return self._accepted(request)
+        return await asyncio.to_thread(self._accepted, request)
+
+    def _accepted(self, request: RunRequest) -> Accepted:
         if self.settings.refuse_credentials:
             _refuse_credentials(request)
         checks.check(checks.request_input(request), self.registry, self.settings.allowed_base_url_hosts)

@@ -106,7 +106,7 @@ def _service(
         reflector=Reflector(cluster, OPTIMIZATION_JOBS, cache, namespace=settings.namespace),
         preparer=preparer,
         jobs=found,
-        submits=Submits(cluster, cache, store, settings.namespace, acceptance.accept, settings.inline_body_bytes),
+        submits=Submits(cluster, cache, store, settings.namespace, acceptance.accept),
         removals=Removals(found, settings.delete_wait_seconds, settings.last_upload_seconds),
         health=_health(acceptance.assets()),
         background=Background(),

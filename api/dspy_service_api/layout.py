@@ -37,7 +37,7 @@ class Accepted:
 class Acceptance(Protocol):
     """The checks of a submit, and what they know."""
 
-    def accept(self, body: bytes) -> Accepted:
+    async def accept(self, body: bytes) -> Accepted:
         """Raises `InvalidRequest` or `UnusableRequest`."""
         ...
 

@@ -9,7 +9,7 @@ job that was left without its Secret.
 import asyncio
 import logging
 import uuid
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -44,14 +44,13 @@ class Submits:
     cache: JobCache
     store: Store
     namespace: str
-    accept: Callable[[bytes], Accepted]
-    inline_bytes: int
+    accept: Callable[[bytes], Awaitable[Accepted]]
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     _by_id: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
 
     async def submit(self, body: bytes, key: str | None, submitter: str = "") -> Submitted:
         """`submitter` is the name that the cluster knows the client by: keys are each one's own."""
-        accepted = await self._accepted(body)
+        accepted = await self.accept(body)
         if key is None:
             job_id = str(uuid.uuid4())
             await self._write(draft(accepted, self._identity(job_id, submitter)))
@@ -61,11 +60,6 @@ class Submits:
             async with lock:
                 await self._once(body, accepted, self._identity(job_id, submitter), key)
         return Submitted(job_id, accepted.unknown_keys)
-
-    async def _accepted(self, body: bytes) -> Accepted:
-        if len(body) <= self.inline_bytes:
-            return self.accept(body)
-        return await asyncio.to_thread(self.accept, body)
 
     def _identity(self, job_id: str, submitter: str) -> Identity:
         submitted_at = self.now().isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from dspy_service_core.errors import UnusableRequest
 from dspy_service_core.source_names import outside_functions
-from dspy_service_core.source_text import parse
+from dspy_service_core.source_text import listed, parse
 
 NAME = "metric"
 FEWEST, MOST = 2, 5
@@ -36,8 +36,8 @@ def _chosen(functions: dict[str, _Function], field: str) -> _Function:
         return next(iter(functions.values()))
     if not functions:
         raise UnusableRequest(f"{field} defines no function; define `def metric(gold, pred, trace=None): ...`.")
-    listed = ", ".join(f"'{name}'" for name in functions)
-    raise UnusableRequest(f"{field} defines several functions, {listed}; name the one that scores 'metric'.")
+    named = listed(list(functions))
+    raise UnusableRequest(f"{field} defines several functions, {named}; name the one that scores 'metric'.")
 
 
 def _bound_otherwise(module: ast.Module) -> bool:
@@ -53,7 +53,7 @@ def _binds(node: ast.AST) -> bool:
 
 
 def _check(function: _Function, field: str) -> None:
-    where = f"{field}: function '{function.name}' (line {function.lineno})"
+    where = f"{field}: function '{function.name[:80]}' (line {function.lineno})"
     if isinstance(function, ast.AsyncFunctionDef):
         raise UnusableRequest(f"{where} is async; DSPy calls metrics as plain functions.")
     if any(isinstance(node, ast.Yield | ast.YieldFrom) for line in function.body for node in outside_functions(line)):

@@ -10,14 +10,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dspy_service_core.errors import UnusableRequest
+from dspy_service_core.inheritance import fields_of, leaves_of
 from dspy_service_core.source_names import Definition, Names, Unreadable, outside_functions
-from dspy_service_core.source_text import parse
+from dspy_service_core.source_text import costly, listed, parse
 
 _KINDS = {"InputField": "input", "OutputField": "output"}
 _CLASS_MAKERS = frozenset(
     {"builtins.type", "builtins.exec", "builtins.eval", "builtins.setattr", "builtins.globals", "types.new_class"}
 )
-_HARMLESS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Pass)
+_NAMED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+_HARMLESS = (*_NAMED, ast.Pass)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +37,10 @@ def read_signature(code: str, field: str = "signature_code") -> SignatureSource:
     module = parse(code, field)
     try:
         found = _only_leaf(_definitions(module, field), field)
+        fields = fields_of(found)
     except Unreadable as doubt:
         return SignatureSource(None, doubt=str(doubt))
-    return SignatureSource(found.name, _of_kind(found.fields, "input"), _of_kind(found.fields, "output"))
+    return SignatureSource(found.name, _of_kind(fields, "input"), _of_kind(fields, "output"))
 
 
 def _of_kind(fields: Mapping[str, str], kind: str) -> tuple[str, ...]:
@@ -45,15 +48,14 @@ def _of_kind(fields: Mapping[str, str], kind: str) -> tuple[str, ...]:
 
 
 def _only_leaf(classes: list[Definition], field: str) -> Definition:
-    used = frozenset[Definition]().union(*(c.ancestors for c in classes))
-    leaves = [c for c in classes if c not in used]
+    leaves = leaves_of(classes)
     if not leaves:
         raise UnusableRequest(
             f"{field} defines no class derived from dspy.Signature; write it as `class Task(dspy.Signature): ...`."
         )
     if len(leaves) > 1:
-        listed = ", ".join(f"'{c.name}'" for c in leaves)
-        raise UnusableRequest(f"{field} defines several signatures, {listed}; keep one, or derive one from the others.")
+        named = listed([c.name for c in leaves])
+        raise UnusableRequest(f"{field} defines several signatures, {named}; keep one, or derive one from the others.")
     return leaves[0]
 
 
@@ -94,20 +96,18 @@ def _definition(node: ast.ClassDef, names: Names, field: str) -> Definition:
     if not all(base.is_signature for base in bases):
         raise Unreadable(f"class '{node.name}' has a base that is no signature")
     fields: dict[str, str] = {}
-    for base in reversed(bases):
-        fields |= base.fields
+    others: set[str] = set()
     for statement in node.body:
+        if isinstance(statement, _NAMED):
+            others.add(statement.name)
         fields |= _fields(statement, node.name, fields, names, field)
-    ancestors = frozenset(bases).union(*(base.ancestors for base in bases))
-    return Definition(node.name, is_signature=True, fields=fields, ancestors=ancestors)
+    return Definition(node.name, True, fields, frozenset(others), tuple(dict.fromkeys(bases)))
 
 
-def _fields(
-    statement: ast.stmt, owner: str, inherited: Mapping[str, str], names: Names, field: str
-) -> Mapping[str, str]:
+def _fields(statement: ast.stmt, owner: str, earlier: Mapping[str, str], names: Names, field: str) -> Mapping[str, str]:
     """The fields that one statement of a signature's body declares."""
     if isinstance(statement, _HARMLESS):
-        if getattr(statement, "name", None) in inherited:
+        if getattr(statement, "name", None) in earlier:
             raise Unreadable(f"'{owner}' redefines a field")
         return {}
     if isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
@@ -147,7 +147,8 @@ def _assigned(targets: list[str], value: ast.expr, owner: str, names: Names) -> 
 
 
 def _unquoted(annotation: ast.expr) -> ast.expr:
-    if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
+    """Its escapes may hold what the source's own text did not show."""
+    if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str) and not costly(annotation.value):
         try:
             return ast.parse(annotation.value, mode="eval").body
         except (SyntaxError, ValueError, RecursionError, MemoryError):

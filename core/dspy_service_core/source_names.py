@@ -19,18 +19,25 @@ class Unreadable(Exception):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Definition:
-    """A class of the source. `fields` are a signature's, by name: input or output."""
+    """A class of the source. It holds what its own body says: what it inherits is gathered once, for the one class that
+    is asked for (`inheritance`), since every class of a chain would hold a copy of all above it.
+    """
 
     name: str
     is_signature: bool
     fields: Mapping[str, str] = field(default_factory=dict)
-    ancestors: frozenset["Definition"] = frozenset()
+    """A signature's, by name: input or output."""
+    others: frozenset[str] = frozenset()
+    """Names of its body's functions and classes."""
+    bases: tuple["Definition", ...] = ()
 
 
 ROOT = Definition("dspy.Signature", is_signature=True)
 _PLAIN = Definition("", is_signature=False)
 Meaning = str | Definition | None
 """A dotted path, a class of this source, or (None) something that only running it would tell."""
+_LONGEST_PATH = 200
+"""A longer one is nothing that is known here, and each alias of it would hold a copy."""
 
 
 class Names:
@@ -67,7 +74,7 @@ class Names:
         meaning = self._meaning(node.id)
         if not parts or not isinstance(meaning, str):
             return meaning if not parts else None
-        return ".".join([meaning, *reversed(parts)])
+        return _path(meaning, *reversed(parts))
 
     def is_signature(self, node: ast.expr) -> bool:
         meaning = self.resolve(node)
@@ -96,7 +103,7 @@ class Names:
             if alias.name == "*":
                 self._stars.add(module)
             elif module:
-                self._rebind([alias.asname or alias.name], f"{module}.{alias.name}")
+                self._rebind([alias.asname or alias.name], _path(module, alias.name))
             else:
                 head = alias.name.partition(".")[0]
                 self._rebind([alias.asname or head], alias.name if alias.asname else head)
@@ -119,6 +126,10 @@ class Names:
                 self._rebind([node.name], None)
             elif isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
                 self._rebind([node.id], None)
+
+
+def _path(*parts: str) -> str | None:
+    return ".".join(parts) if sum(map(len, parts)) + len(parts) - 1 <= _LONGEST_PATH else None
 
 
 def outside_functions(node: ast.AST) -> Iterable[ast.AST]:

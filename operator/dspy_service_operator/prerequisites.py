@@ -4,12 +4,13 @@ The checks are the submit's own (core), so that a job made with kubectl is refus
 lies in the store was put there by the API, which had checked it; the pod checks all of it once more.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from pydantic import ValidationError
 
-from dspy_service_core import names
+from dspy_service_core import names, source_text
 from dspy_service_core.errors import InvalidRequest, UnusableRequest
 from dspy_service_core.job import KeyRef, OptimizationJobSpec
 from dspy_service_core.kube.errors import NotFound
@@ -51,7 +52,7 @@ class PrerequisiteCheck:
             spec = OptimizationJobSpec.model_validate(raw["spec"])
             if problem := references.problem(metadata, spec, self._settings):
                 return Prerequisites(invalid=problem)
-            self._check(spec, *await self._content(spec, metadata))
+            await self._check_content(spec, metadata)
             await self._check_secrets(spec, metadata)
         except _Missing as exc:
             return Prerequisites(missing_reason=exc.reason, missing=str(exc))
@@ -61,13 +62,21 @@ class PrerequisiteCheck:
             return Prerequisites(invalid=first_problem(exc))
         return Prerequisites()
 
+    async def _check_content(self, spec: OptimizationJobSpec, metadata: Mapping[str, Any]) -> None:
+        """Sources that are not short are read in a thread, so that other jobs go on meanwhile."""
+        rows, signature, metric = await self._content(spec, metadata)
+        if source_text.quick(signature, metric):
+            self._check(spec, rows, signature, metric)
+        else:
+            await asyncio.to_thread(self._check, spec, rows, signature, metric)
+
     async def _content(
         self, spec: OptimizationJobSpec, metadata: Mapping[str, Any]
     ) -> tuple[Rows | None, str | None, str | None]:
         rows = spec.dataset.rows
         if (ref := spec.dataset.config_map_key_ref) is not None:
             text = await self._from_config_map("spec.dataset.configMapKeyRef", ref, metadata)
-            rows = parse_rows(ref.key, text)
+            rows = await asyncio.to_thread(parse_rows, ref.key, text)
         code = {"signature": spec.signature.code, "metric": spec.metric.code}
         for part, source in (("signature", spec.signature), ("metric", spec.metric)):
             if (ref := source.config_map_key_ref) is not None:

@@ -252,7 +252,7 @@ UNUSABLE = {
     ),
     "a syntax error": ("class Ticket(dspy.Signature):\n    x: str = dspy.InputField(", "syntax error on line 2"),
     "null bytes": ("x = 1\0", "null bytes"),
-    "too deep": ("-" * 100_000 + "1", "nested too deeply"),
+    "too deep": ("-" * 20_000 + "1", "nested too deeply"),
     "too long": ("#" * 300_000, "at most 262144"),
     "an undeclared field": (
         "class Ticket(dspy.Signature):\n    x: str\n    y: str = dspy.OutputField()",
