@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from dspy_service_core import nesting
 from dspy_service_core.errors import FieldProblem, InvalidRequest
 from dspy_service_core.nesting import MAX_DEPTH
 
@@ -18,13 +19,14 @@ BODY = "body"
 EMPTY_DATASET = "Dataset must contain at least one row."
 MOST_PROBLEMS = 100
 _LIMIT = 2**63
+_LOOKED_INTO = 1024 * 1024
 
 
 def parse_object(body: bytes) -> dict[str, Any]:
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as exc:
-        raise InvalidRequest([FieldProblem(BODY, f"Malformed JSON: {exc}", "json_invalid")]) from None
+        raise InvalidRequest([_unreadable(body, exc)]) from None
     if not isinstance(document, dict):
         raise InvalidRequest([FieldProblem(BODY, "Input should be a JSON object", "object_type")])
     _refuse_unkeepable(document, body)
@@ -42,6 +44,23 @@ def dataset_problems(rows: object) -> list[FieldProblem]:
     ]
 
 
+def _unreadable(body: bytes, exc: orjson.JSONDecodeError) -> FieldProblem:
+    """What orjson finds too deep is read again without its depths, to name the field: a small body only, as that takes
+    time."""
+    malformed = FieldProblem(BODY, f"Malformed JSON: {exc}", "json_invalid")
+    if len(body) > _LOOKED_INTO:
+        return malformed
+    try:
+        document = orjson.loads(nesting.cut(body))
+    except orjson.JSONDecodeError:
+        return malformed
+    return _too_deep(document) if isinstance(document, dict) else malformed
+
+
+def _too_deep(document: dict[str, Any]) -> FieldProblem:
+    return FieldProblem(_deepest(document), f"Nested deeper than {MAX_DEPTH} levels", "too_deep")
+
+
 def _refuse_unkeepable(document: dict[str, Any], body: bytes) -> None:
     containers: list[dict[str, Any] | list[Any]] = [document]
     large = False
@@ -51,7 +70,7 @@ def _refuse_unkeepable(document: dict[str, Any], body: bytes) -> None:
         containers, found = _level(containers)
         large = large or found
     else:
-        raise InvalidRequest([FieldProblem(_deepest(document), f"Nested deeper than {MAX_DEPTH} levels", "too_deep")])
+        raise InvalidRequest([_too_deep(document)])
     if large:
         json.loads(body, parse_int=_refuse_large)
 

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import deep_json
 from dspy_service_core.errors import InvalidRequest
 from dspy_service_core.payload import RunRequest, parse_run_request
 from run_requests import run_request, ticket_rows
@@ -222,6 +223,13 @@ def test_too_deep_names_the_field() -> None:
     ]
     rows = [{"text": nested(70), "label": "x"}]
     assert problems(json.dumps(run_request(dataset=rows)).encode())[0][::2] == ("dataset", "too_deep")
+
+
+@pytest.mark.parametrize("depth", deep_json.DEPTHS)
+@pytest.mark.parametrize("field", ["module_kwargs", "optimizer_kwargs", "dataset", "model_config"])
+def test_the_field_is_named_whatever_the_depth(field: str, depth: int) -> None:
+    body = json.dumps(run_request(**{field: "@"})).encode().replace(b'"@"', deep_json.nested(depth))
+    assert problems(body) == [(field, "Nested deeper than 64 levels", "too_deep")]
 
 
 def test_deep_enough_passes_and_can_be_written_again() -> None:
