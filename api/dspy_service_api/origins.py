@@ -6,6 +6,7 @@ there DNS rebinding gives a foreign page this service's address under a name of 
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -17,7 +18,12 @@ def foreign_host(headers: Mapping[bytes, bytes], hosts: frozenset[str]) -> str:
     """Why nobody who means this service can have sent it; empty for one that can. Browsers always send a Host."""
     if b"host" not in headers:
         return ""
-    host = _text(headers[b"host"])
+    return _refused_host(_text(headers[b"host"]), hosts)
+
+
+@lru_cache(1024)
+def _refused_host(host: str, hosts: frozenset[str]) -> str:
+    """Kept, as nearly all requests name the same one."""
     authority = _AUTHORITY.fullmatch(host)
     name = authority["name"].removesuffix(".") if authority else ""
     if name and (name in hosts or host in hosts or name == "localhost" or _is_address(name)):

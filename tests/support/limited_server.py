@@ -135,7 +135,9 @@ async def limited(application: Any, limits: Limits, tls: Path | None = None) -> 
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
     files, trust = _certificate(tls) if tls else ({}, None)
-    config = uvicorn.Config(application, ws="none", log_config=None, lifespan="off", **files)
+    config = uvicorn.Config(
+        application, ws="none", log_config=None, lifespan="off", timeout_graceful_shutdown=1, **files
+    )
     server = _Told(config, limits)
     serving = asyncio.create_task(server.serve([listener]))
     running = Limited(port, server, trust)

@@ -27,6 +27,7 @@ _FILES: dict[str, Traversable] = {
     "swagger-ui-bundle.js": _SWAGGER / "swagger-ui-bundle.js",
     "swagger-ui.css": _SWAGGER / "swagger-ui.css",
 }
+_PAGE = (_OWN / "docs.html").read_bytes()
 POLICY = "; ".join(
     (
         "default-src 'none'",
@@ -43,8 +44,8 @@ _KEPT = {"Cache-Control": "public, max-age=3600"}
 
 
 @cache
-def _read(file: Traversable) -> bytes:
-    return file.read_bytes()
+def _content(name: str) -> bytes:
+    return _FILES[name].read_bytes()
 
 
 @router.get("/openapi.json")
@@ -56,8 +57,7 @@ async def openapi(request: Request) -> Response:
 @router.get("/docs")
 @open_to_all
 async def docs() -> Response:
-    page = _read(_OWN / "docs.html")
-    return Response(page, media_type="text/html", headers=_KEPT | {"Content-Security-Policy": POLICY})
+    return Response(_PAGE, media_type="text/html", headers=_KEPT | {"Content-Security-Policy": POLICY})
 
 
 @router.get("/docs/{name}")
@@ -66,4 +66,4 @@ async def page_file(name: str) -> Response:
     if name not in _FILES:
         raise HTTPException(404)
     kind, _ = mimetypes.guess_type(PurePath(name))
-    return Response(_read(_FILES[name]), media_type=kind, headers=_KEPT)
+    return Response(_content(name), media_type=kind, headers=_KEPT)
