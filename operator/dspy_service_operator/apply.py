@@ -47,7 +47,7 @@ class Applier:
         self._telemetry = telemetry
 
     async def apply(self, key: Key, entry: JobEntry, decision: Decision) -> float | None:
-        """In how many seconds the job is due again, or None."""
+        """In how many seconds the job is due again, or None. At once also where it is to be decided anew."""
         match decision.child:
             case CreateJob() as wanted if entry.job is not None:
                 entry.refused = await self._create(entry.job, wanted)

@@ -119,7 +119,7 @@ class Reconciler:
         entry, decision = decided
         entry.refused = None
         again = await self._applier.apply(key, entry, decision)
-        if decision.release_slot:
+        if decision.release_slot and again != 0.0:  # else the job changed meanwhile, and may still want its slot
             self._leave(key)
         if decision.mark_finished and self._view.get(key) is None:
             return await self._lingering.check(key)

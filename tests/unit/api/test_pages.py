@@ -29,10 +29,11 @@ created = st.integers(0, 3).map("2026-03-01T09:30:0{}Z".format)
 metadata = st.fixed_dictionaries(
     {"creationTimestamp": created}, optional={"annotations": st.none() | annotations, "labels": st.none() | labels}
 )
+kept = metadata.map(lambda given: given | {"deletionTimestamp": SECOND, "finalizers": ["example.org/hold"]})
 named = st.one_of(
     st.integers(0, 9).map(lambda n: f"job-{UUID.format(n)}"), st.from_regex(r"[a-z0-9][a-z0-9.-]{0,8}", fullmatch=True)
 )
-jobs = st.dictionaries(named, metadata, max_size=9)
+jobs = st.dictionaries(named, metadata | kept, max_size=9)
 
 
 def cached(given_jobs: dict[str, Object]) -> JobCache:

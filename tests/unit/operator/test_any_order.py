@@ -25,7 +25,8 @@ Step = tuple[str, int]
 
 PASSES = ("reconcile", "deliver", "lose_events", "crash", "resync", "fail_before", "fail_after")
 NODES = ("control_jobs", "start", "report", "exit_0", "exit_1", "exit_137", "exit_64", "evict", "reap", "begin_pods")
-PEOPLE = ("delete_pod", "delete_job", "suspend", "resume", "cancel", "keep_best", "succeed", "fail", "advance")
+PEOPLE = ("delete_pod", "delete_job", "suspend", "resume", "cancel", "keep_best", "delete_record")
+TIME = ("succeed", "fail", "advance")
 
 
 class World:
@@ -148,6 +149,14 @@ class World:
         self.asked[name].add("KeepBest")
         self.harness.edit(name, stop="KeepBest")
 
+    def delete_record(self, name: str, _: int) -> None:
+        """Somebody's finalizers keep it."""
+        self.asked[name].add("Delete")
+        job = self.harness.job(name)
+        held = {**job, "metadata": {**job["metadata"], "finalizers": ["example.org/hold"]}}
+        self.harness.api.change(OPTIMIZATION_JOBS, job, held)
+        self.harness.api.remove(OPTIMIZATION_JOBS, self.harness.job(name))
+
     def advance(self, _: str, number: int) -> None:
         self.harness.clock.advance((1, 10, 45, 90)[number % 4])
 
@@ -214,7 +223,7 @@ class World:
             if not asked and (status.run.result is None or status.run.result.outcome == "Succeeded"):
                 assert status.phase == "Succeeded" or status.retries_used == RETRIES, status.message
             if status.phase == "Cancelled":
-                assert asked & {"Cancel", "KeepBest"}
+                assert asked & {"Cancel", "KeepBest", "Delete"}
 
     def _each_pod(self, name: str, act: Callable[[Object], object]) -> None:
         for pod in self.harness.pods():
@@ -225,7 +234,7 @@ class World:
 def walk(seed: int) -> list[Step]:
     """Swarm testing: each walk knows only some of the faults, or early ends would hide what comes after them."""
     chance = random.Random(seed)
-    known = [kind for kind in PASSES + NODES + PEOPLE if chance.random() < 0.4]
+    known = [kind for kind in PASSES + NODES + PEOPLE + TIME if chance.random() < 0.4]
     kinds = [*known, *["go_on"] * (1 + len(known) // 4), *["deliver", "reconcile"] * (len(known) // 3)]
     return [(chance.choice(kinds), chance.randrange(24)) for _ in range(LENGTH)]
 

@@ -139,6 +139,28 @@ async def test_after_a_deletion_nothing_is_done_and_the_slot_is_free(harness):
     assert harness.controller.queue.running == 2
 
 
+async def test_a_slot_is_kept_until_what_frees_it_is_written(harness):
+    """A job that is suspended and resumed while its status cannot be written goes on in its own slot."""
+    for name in ("one", "two", "three"):
+        harness.submit(name, api_made=True)
+    await harness.settle()
+    harness.nodes.control_jobs()
+    await harness.settle()
+    for act in (harness.nodes.start, harness.nodes.begin):
+        for pod in harness.pods():
+            act(pod)
+    await harness.settle()
+    harness.edit("one", suspend=True)
+    harness.deliver_all()
+    pod = next(pod for pod in harness.pods() if pod["metadata"]["labels"][names.LABEL_JOB] == "one")
+    harness.nodes.report(pod, progress={"percent": "50"})
+    assert await harness.reconcile("one") == 0.0
+    harness.edit("one", suspend=False)
+    await harness.settle()
+    assert harness.controller.queue.running == 2
+    assert "three-1" not in {job["metadata"]["name"] for job in harness.api.all(JOBS)}
+
+
 @pytest.mark.parametrize(
     ("refusal", "phase", "reason"),
     [

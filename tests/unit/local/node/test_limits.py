@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from dspy_service_local.node.launch import PodLimits
+from dspy_service_operator.evictions import eviction_of
 from node_host import Host, launchers, node_host, script, sidecar
 
 OUT = [{"name": "out", "emptyDir": {"sizeLimit": "20Mi"}}]
@@ -54,6 +55,7 @@ async def test_a_full_volume_evicts(host: Host, write: str) -> None:
     status = await host.ended(name)
     assert (status["phase"], status["reason"]) == ("Failed", "Evicted")
     assert status["message"].strip() == 'Usage of EmptyDir volume "out" exceeds the limit "20Mi".'
+    assert eviction_of(status["message"]).reason == "DiskLimitExceeded"
     assert "DisruptionTarget" not in {c["type"] for c in status["conditions"]}
 
 
@@ -76,7 +78,7 @@ async def test_a_fork_bomb_ends_alone(host: Host) -> None:
     bomb = "import os\nwhile True:\n    try: os.fork()\n    except OSError: pass"
     status = await host.ended(host.run_pod(containers=[script(bomb)]))
     assert (status["phase"], status["reason"]) == ("Failed", "Evicted")
-    assert "processes" in status["message"]
+    assert eviction_of(status["message"]).reason == "ProcessLimitExceeded"
     assert "running" in host.status_of(neighbour, "main")["state"]
 
 
