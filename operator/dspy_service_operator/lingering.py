@@ -24,13 +24,13 @@ class Lingering:
         self._clock = clock
         self._since: dict[Key, float] = {}
 
-    async def check(self, key: Key) -> float | None:
+    async def check(self, key: Key, patience: float = PATIENCE_SECONDS) -> float | None:
         """Of a job that the view does not know: in how many seconds to look again, or None."""
         active = [job for job in self._view.jobs.of(key) if job.active]
         if not active:
             self._since.pop(key, None)
             return None
-        left = self._since.setdefault(key, self._clock()) + PATIENCE_SECONDS - self._clock()
+        left = self._since.setdefault(key, self._clock()) + patience - self._clock()
         if left > 0:
             return left
         del self._since[key]

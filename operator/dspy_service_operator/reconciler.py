@@ -13,7 +13,7 @@ from dspy_service_operator.apply import Applier
 from dspy_service_operator.decide import decide
 from dspy_service_operator.decision import Decision, DeleteJob, Note
 from dspy_service_operator.defects import Defects
-from dspy_service_operator.lingering import Lingering
+from dspy_service_operator.lingering import PATIENCE_SECONDS, Lingering
 from dspy_service_operator.observe import Observer
 from dspy_service_operator.observed import AttemptPod, Observed
 from dspy_service_operator.prerequisites import PrerequisiteCheck
@@ -110,7 +110,9 @@ class Reconciler:
     async def _pass(self, key: Key, entry: JobEntry) -> float | None:
         if entry.job is None:
             again = await self._refuse_unreadable(key, entry)
-            return again if self._view.get(key) is not None else await self._lingering.check(key)
+            if self._view.get(key) is not None:
+                return again
+            return await self._lingering.check(key, 0 if entry.metadata.deletion_timestamp else PATIENCE_SECONDS)
         self._take_place(key, entry.job)
         self._admit(besides=key)
         decided = await self._decided(key, entry)
