@@ -49,7 +49,8 @@ class CoreAcceptance:
     def _accepted(self, request: RunRequest) -> Accepted:
         if self.settings.refuse_credentials:
             _refuse_credentials(request)
-        checks.check(checks.request_input(request), self.registry, self.settings.allowed_base_url_hosts)
+        own_ports = frozenset(map(int, self.settings.own_ports))
+        checks.check(checks.request_input(request), self.registry, self.settings.allowed_base_url_hosts, own_ports)
         models = {role: _split(model) for role, model in request.models.items()}
         return Accepted(
             spec=self._spec(request, {role: split.public for role, split in models.items()}),

@@ -78,6 +78,11 @@ class Settings(BaseSettings):
         description="Hosts that a model's base_url may name, comma-separated; *.example.org means every host below it. "
         "A model without a base_url is asked at its provider's own endpoint. Empty: any.",
     )
+    own_ports: Words = Field(
+        default_factory=list,
+        description="Ports of this machine that the service itself listens on, separated by commas, where jobs run on "
+        "the same machine: no model's base_url may name them. `dspy-service up` sets it.",
+    )
     body_limit_bytes: int = Field(default=50 * 1000 * 1000, ge=1024, description="Largest request body; above it: 413.")
     connections: int = Field(
         default=768,
@@ -233,7 +238,9 @@ class Settings(BaseSettings):
         return is_loopback(self.host)
 
 
-_WORDS = frozenset({"proxies", "trusted_hosts", "trusted_origins", "auth_audiences", "allowed_base_url_hosts"})
+_WORDS = frozenset(
+    {"proxies", "trusted_hosts", "trusted_origins", "auth_audiences", "allowed_base_url_hosts", "own_ports"}
+)
 _ABSENT_IF_EMPTY = frozenset({"auth_mode", "tls_cert_file", "tls_key_file"})
 
 

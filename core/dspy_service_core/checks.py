@@ -13,7 +13,7 @@ from pydantic import JsonValue
 from dspy_service_core import kwargs_rules, model_rules
 from dspy_service_core.catalogue import ModuleAsset, OptimizerAsset
 from dspy_service_core.check_input import CheckInput, request_input, spec_input
-from dspy_service_core.endpoints import Hosts, refused_urls
+from dspy_service_core.endpoints import Hosts, is_this_machine, named_endpoints, refused_urls
 from dspy_service_core.errors import UnusableRequest
 from dspy_service_core.metric_source import MetricSource, read_metric
 from dspy_service_core.optimizer_rules import Plan, objections
@@ -42,8 +42,12 @@ class CheckedJob:
         return self.optimizer.asset is None or self.optimizer.asset.compiles_with("valset")
 
 
-def check(job: CheckInput, registry: Registry, base_url_hosts: Hosts = ()) -> CheckedJob:
-    """`base_url_hosts`: those that a model may be reached at; empty: any."""
+def check(
+    job: CheckInput, registry: Registry, base_url_hosts: Hosts = (), own_ports: frozenset[int] = frozenset()
+) -> CheckedJob:
+    """`base_url_hosts`: those that a model may be reached at; empty: any. `own_ports`: those of this machine that the
+    service itself listens on, where jobs run on the same one.
+    """
     module = registry.resolve_module(job.module_name)
     optimizer = registry.resolve_optimizer(job.optimizer_name)
     checked = CheckedJob(
@@ -56,18 +60,19 @@ def check(job: CheckInput, registry: Registry, base_url_hosts: Hosts = ()) -> Ch
         metric=None if job.metric_code is None else read_metric(job.metric_code, job.fields.metric),
         split_counts=None if job.row_count is None else counts(job.row_count, job.fractions),
     )
-    for problem in _problems(job, checked, base_url_hosts):
+    for problem in _problems(job, checked, base_url_hosts, own_ports):
         raise UnusableRequest(problem)
     return checked
 
 
-def _problems(job: CheckInput, checked: CheckedJob, base_url_hosts: Hosts) -> Iterator[str]:
+def _problems(job: CheckInput, checked: CheckedJob, base_url_hosts: Hosts, own_ports: frozenset[int]) -> Iterator[str]:
     yield from _roles(checked)
     yield from _kwargs(job, checked)
     yield from _mapping(job, checked.signature)
     yield from _rows(job)
     yield from _models(job)
     yield from _endpoints(job, base_url_hosts)
+    yield from _own_ports(job, own_ports)
     yield from _splits(job, checked)
     yield from _optimizer(job, checked)
 
@@ -144,6 +149,17 @@ def _endpoints(job: CheckInput, hosts: Hosts) -> Iterator[str]:
         for path, url in refused_urls(model.base_url, model.extra, hosts):
             field = f"{job.fields.models[role]}.{path.replace('base_url', job.fields.base_url, 1)}"
             yield f"{field}: this service asks no models at '{url}'. Allowed hosts: {', '.join(hosts)}."
+
+
+def _own_ports(job: CheckInput, ports: frozenset[int]) -> Iterator[str]:
+    """No job may have the service itself for its model: what answers there obeys whoever reaches it."""
+    if not ports:
+        return
+    for role, model in job.models.items():
+        for path, host, port in named_endpoints(model.base_url, model.extra):
+            if port in ports and is_this_machine(host):
+                field = f"{job.fields.models[role]}.{path.replace('base_url', job.fields.base_url, 1)}"
+                yield f"{field}: {host}:{port} is this service itself, which no job may reach."
 
 
 def _splits(job: CheckInput, checked: CheckedJob) -> Iterator[str]:

@@ -1,8 +1,12 @@
 """A model's endpoint against a list of hosts: which ones jobs may name, and which ones get the service's own keys."""
 
 import re
+import socket
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from ipaddress import ip_address
 from typing import Any
+from urllib.parse import urlsplit
 
 from dspy_service_core.credentials import holds_headers, public_url
 
@@ -11,6 +15,7 @@ Hosts = Sequence[str]
 
 _PLAIN_URL = re.compile(r"https?://(?P<host>[a-z0-9.-]+|\[[0-9a-f:]+\])(:[0-9]{1,5})?(/[^\\@]*)?", re.IGNORECASE)
 """Anything odder than this is read differently by different libraries, and is on no list."""
+_PORTS = {"http": 80, "https": 443}
 _ANY_URL = re.compile(r"\s*https?:", re.IGNORECASE)
 
 
@@ -35,6 +40,43 @@ def refused_urls(base_url: str | None, extra: Mapping[str, Any], hosts: Hosts) -
             shown = ""  # no URL at all: its owner need not read it again
         if not is_listed(shown, hosts):
             yield path, shown
+
+
+def named_endpoints(base_url: str | None, extra: Mapping[str, Any]) -> Iterator[tuple[str, str, int]]:
+    """(path, host, port) of every URL in a model's settings, as far as it is one."""
+    for path, url in [*([("base_url", base_url)] if base_url else []), *_urls(extra, "extra")]:
+        try:
+            parts = urlsplit(url.strip())
+            port = parts.port or _PORTS[parts.scheme]
+        except (ValueError, KeyError):
+            continue
+        if parts.hostname:
+            yield path, parts.hostname, port
+
+
+def is_this_machine(host: str) -> bool:
+    """As far as it can be said without asking for names: in whichever way its address is written."""
+    name = host.rstrip(".").lower()
+    if name == "localhost" or name.endswith(".localhost"):
+        return True
+    with suppress(OSError):
+        name = socket.inet_ntoa(socket.inet_aton(name))  # 127.1 and 0x7f000001 are 127.0.0.1
+    try:
+        address = ip_address(name.partition("%")[0])
+    except ValueError:
+        return False
+    address = getattr(address, "ipv4_mapped", None) or address
+    return address.is_loopback or address.is_unspecified or _is_own(str(address), address.version)
+
+
+def _is_own(address: str, version: int) -> bool:
+    """Whether one could listen there."""
+    with socket.socket(socket.AF_INET6 if version == 6 else socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind((address, 0))
+        except OSError:
+            return False
+    return True
 
 
 def _urls(value: Any, path: str) -> Iterator[tuple[str, str]]:

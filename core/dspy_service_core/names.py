@@ -29,6 +29,8 @@ ANNOTATION_SUBMITTED_AT = f"{GROUP}/submitted-at"
 """Microseconds, for the order of jobs made within one second (creationTimestamp has no finer ones)."""
 ANNOTATION_SUBMITTER = f"{GROUP}/submitter"
 """Who sent the job to the HTTP API, for people who look with kubectl: whoever may create jobs can write any name."""
+ANNOTATION_ENDPOINTS = f"{GROUP}/endpoints"
+"""On an attempt's pod: `host:port` of what its models name, for a node that gives each pod a network of its own."""
 SUBMITTED_BY_API = "api"
 
 RUNNER_SERVICE_ACCOUNT = "dspy-service-runner"

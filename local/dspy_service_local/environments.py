@@ -1,7 +1,7 @@
 """Who sees which variables: containers next to nothing, the service's own children all but the model keys."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from dspy_service_core import names
@@ -29,7 +29,11 @@ def container_environment(settings: LocalSettings, environment: Mapping[str, str
 
 
 def child_environment(
-    settings: LocalSettings, environment: Mapping[str, str], kubeconfig: Path, metrics_port: int
+    settings: LocalSettings,
+    environment: Mapping[str, str],
+    kubeconfig: Path,
+    metrics_port: int,
+    own_ports: Collection[int] = (),
 ) -> dict[str, str]:
     """For the API or the operator; their own settings, where the user gave some, come through. No token: the API's."""
     hidden = {*settings.model_key_variables, *_NOT_PASSED_ON}
@@ -49,8 +53,15 @@ def child_environment(
         "DSPY_SERVICE_FLUSH_INTERVAL_SECONDS": f"{settings.flush_interval_seconds:g}",
         "DSPY_SERVICE_PROGRESS_INTERVAL_SECONDS": f"{settings.progress_interval_seconds:g}",
         "DSPY_SERVICE_KEY_HOSTS": ",".join(settings.key_hosts),
+        "DSPY_SERVICE_OWN_PORTS": ",".join(map(str, sorted(own_ports))),
         "DSPY_SERVICE_LOG_LEVEL": settings.log_level,
     }
+
+
+def own_ports(settings: LocalSettings, api_url: str) -> frozenset[int]:
+    """All that the service listens on."""
+    cluster = int(api_url.rpartition(":")[2])
+    return frozenset({settings.port, cluster, settings.api_metrics_port, settings.operator_metrics_port} - {0})
 
 
 def store_folder(settings: LocalSettings) -> Path:

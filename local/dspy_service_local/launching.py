@@ -6,11 +6,14 @@ from collections.abc import Callable, Mapping
 
 from dspy_service_local.node.cgroups import find_cgroups
 from dspy_service_local.node.context import Folders
+from dspy_service_local.node.find_network import find_slirp
 from dspy_service_local.node.find_sandbox import find_sandbox
+from dspy_service_local.node.networks import Networks
 from dspy_service_local.node.plain_process import PlainLauncher
 from dspy_service_local.node.processes import Launcher
 from dspy_service_local.node.sandbox import Sandbox
 from dspy_service_local.node.sandboxed_process import SandboxLauncher
+from dspy_service_local.node.slirp import Slirp
 from dspy_service_local.node.warm import WarmLauncher
 from dspy_service_local.settings import LocalSettings
 
@@ -19,12 +22,15 @@ class NoSandbox(Exception):
     """One was required."""
 
 
-def choose_launcher(settings: LocalSettings, base_env: Mapping[str, str], say: Callable[[str], None]) -> Launcher:
+def choose_launcher(
+    settings: LocalSettings, base_env: Mapping[str, str], own_ports: frozenset[int], say: Callable[[str], None]
+) -> Launcher:
     found: Sandbox | str = "DSPY_SERVICE_SANDBOX is off"
     if settings.sandbox != "off":
         found = find_sandbox(base_env, settings.folder, user=settings.pod_user)
     if isinstance(found, Sandbox):
-        return _sandboxed(settings, base_env, SandboxLauncher(found, find_cgroups()))
+        networks = _networks(settings, found, own_ports, say)
+        return _sandboxed(settings, base_env, SandboxLauncher(found, find_cgroups(), networks))
     if settings.sandbox == "require":
         raise NoSandbox(f"no sandbox: {found}")
     if settings.sandbox == "auto" and os.geteuid() == 0 and shutil.which("bwrap"):
@@ -33,9 +39,20 @@ def choose_launcher(settings: LocalSettings, base_env: Mapping[str, str], say: C
     return PlainLauncher(find_cgroups())
 
 
+def _networks(
+    settings: LocalSettings, sandbox: Sandbox, own_ports: frozenset[int], say: Callable[[str], None]
+) -> Networks | None:
+    slirp = find_slirp(sandbox)
+    if isinstance(slirp, Slirp):
+        folder = Folders(settings.folder).networks
+        return Networks(slirp, folder, settings.job_endpoints, own_ports, settings.job_connections)
+    say(f"jobs share this machine's network ({slirp}): their code reaches the HTTP API and every other port here")
+    return None
+
+
 def _sandboxed(settings: LocalSettings, base_env: Mapping[str, str], cold: SandboxLauncher) -> Launcher:
     if not settings.prewarmed:
         return cold
     folders = Folders(settings.folder)
-    hidden = {"pods": folders.pods, "volumes": folders.claims}
+    hidden = {"pods": folders.pods, "volumes": folders.claims, "networks": folders.networks}
     return WarmLauncher(cold, hidden, base_env, settings.folder / "logs")

@@ -18,7 +18,13 @@ from dspy_service_local.apiserver.cluster import Cluster
 from dspy_service_local.apiserver.serve import ApiServer
 from dspy_service_local.bootstrap import prepare_cluster
 from dspy_service_local.children import Child, ChildCommand
-from dspy_service_local.environments import child_environment, container_environment, model_keys, store_folder
+from dspy_service_local.environments import (
+    child_environment,
+    container_environment,
+    model_keys,
+    own_ports,
+    store_folder,
+)
 from dspy_service_local.launching import choose_launcher
 from dspy_service_local.node.context import Folders, NodeContext
 from dspy_service_local.node.job_controller import JobController
@@ -113,7 +119,7 @@ async def _start_node(
     base_env = container_environment(settings, environment, server.url)
     if bytecode.is_missing():
         await bytecode.compile_runner(base_env)
-    launcher = choose_launcher(settings, base_env, say)
+    launcher = choose_launcher(settings, base_env, own_ports(settings, server.url), say)
     context = NodeContext(
         client=cluster.client,
         launcher=launcher,
@@ -140,7 +146,10 @@ def _children(settings: LocalSettings, environment: Mapping[str, str], server: A
             ChildCommand(
                 f"dspy-service-{name}",
                 entry,
-                child_environment(settings, environment, server.kubeconfig, ports[name]) | own.get(name, {}),
+                child_environment(
+                    settings, environment, server.kubeconfig, ports[name], own_ports(settings, server.url)
+                )
+                | own.get(name, {}),
                 logs / f"{name}.log",
             )
         )

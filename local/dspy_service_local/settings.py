@@ -6,7 +6,7 @@ Settings of the API and the operator may be given to `up` as well, by the same v
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field, SecretStr
+from pydantic import BeforeValidator, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from dspy_service_local.node.launch import POD_USER
@@ -83,6 +83,18 @@ class LocalSettings(BaseSettings):
         description="Variables of `up`'s own environment that every job sees, separated by commas. "
         "Behind a proxy add HTTPS_PROXY and NO_PROXY (the latter with 127.0.0.1).",
     )
+    job_endpoints: Words = Field(
+        default=(),
+        description="What every job reaches besides the internet and the endpoints of its own models, as host:port "
+        "separated by commas: a proxy, a package index or a data server of this machine or of a private network. "
+        "Never a port of the service itself. (Where jobs have a network of their own: in the sandbox, with "
+        "slirp4netns.)",
+    )
+    job_connections: int = Field(
+        default=128,
+        ge=1,
+        description="Connections that one job has at the same time to such endpoints; more of them wait.",
+    )
     pod_user: int = Field(
         default=POD_USER,
         ge=1,
@@ -103,6 +115,15 @@ class LocalSettings(BaseSettings):
     )
     start_timeout_seconds: float = Field(default=60, gt=0, description="Patience with the API and the operator.")
     log_level: str = Field(default="INFO", description="Level of the logs in the data folder.")
+
+    @field_validator("job_endpoints")
+    @classmethod
+    def _endpoints(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for entry in value:
+            host, _, port = entry.rpartition(":")
+            if not host or not port.isdecimal() or not 0 < int(port) < 1 << 16:
+                raise ValueError(f"'{entry}' is no host:port")
+        return value
 
     @property
     def folder(self) -> Path:

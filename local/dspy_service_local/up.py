@@ -40,6 +40,7 @@ _ENDED_AT_ONCE = 130
 )
 @click.option("--concurrency", type=int, help="Jobs that run at the same time.  [default: 4]")
 @click.option("--prewarmed", type=int, help="0: start every job's processes anew, importing dspy.  [default: 1]")
+@click.option("--job-endpoints", help="What jobs reach besides internet and models: host:port,...  [default: none]")
 @click.option("--sandbox", type=click.Choice(["auto", "require", "off"]), help="Use bubblewrap.  [default: auto]")
 def command(**options: Any) -> None:
     """Run API, operator and an embedded cluster until SIGTERM or Ctrl-C.

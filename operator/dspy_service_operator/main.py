@@ -94,7 +94,7 @@ async def _operate(
     http = HttpKubeClient(cluster, connections=settings.workers + _SPARE_CONNECTIONS)
     client = TappedClient(http, tap)
     registry = Registry.load(settings.registry or None)
-    check = make_check(registry, settings.allowed_base_url_hosts)
+    check = make_check(registry, settings.allowed_base_url_hosts, frozenset(map(int, settings.own_ports)))
     operator = Controller(client, settings, check, registry, store, http.server_time, telemetry)
     health.check = resync_check(lambda: operator.last_resync, settings.resync_seconds)
     try:
@@ -147,9 +147,9 @@ async def _leadership(settings: OperatorSettings, cluster: kube_config.ClusterCo
         await client.close()
 
 
-def make_check(registry: Registry, base_url_hosts: Hosts = ()) -> Check:
+def make_check(registry: Registry, base_url_hosts: Hosts = (), own_ports: frozenset[int] = frozenset()) -> Check:
     def check(spec: OptimizationJobSpec, rows: Rows | None, signature: str | None, metric: str | None) -> object:
-        return checks.check(checks.spec_input(spec, rows, signature, metric), registry, base_url_hosts)
+        return checks.check(checks.spec_input(spec, rows, signature, metric), registry, base_url_hosts, own_ports)
 
     return check
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dspy_service_core import names
-from dspy_service_core.endpoints import is_listed
+from dspy_service_core.endpoints import is_listed, named_endpoints
 from dspy_service_core.job import KeyRef, Model, Models
 from dspy_service_operator.settings import OperatorSettings
 
@@ -25,6 +25,8 @@ _VARIABLES = {
     "vertex_ai": "GOOGLE_API_KEY",
 }
 """Where the variable's name is not `<PROVIDER>_API_KEY`."""
+_OLLAMA, _OLLAMA_PORT = ("ollama", "ollama_chat"), 11434
+"""Asked on the job's own machine when no base_url says otherwise."""
 _ENDPOINTS = frozenset({"api_base", "base_url"})
 """Keyword arguments of dspy.LM by which `extra` would send the call elsewhere."""
 
@@ -42,6 +44,14 @@ def key_environment(models: Models, settings: OperatorSettings) -> list[dict[str
             ref = model.credentials_from
             entries.append(_from_secret(names.credentials_variable(role), ref.name, ref.key))
     return entries
+
+
+def model_endpoints(model: Model) -> Iterator[tuple[str, int]]:
+    """Host and port of what its calls go to, where that is not known to be on the internet."""
+    for _, host, port in named_endpoints(model.base_url, model.extra):
+        yield host, port
+    if not model.base_url and model.name.partition("/")[0] in _OLLAMA:
+        yield "localhost", _OLLAMA_PORT
 
 
 @dataclass(frozen=True, slots=True)

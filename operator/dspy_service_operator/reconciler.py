@@ -59,7 +59,7 @@ class Reconciler:
 
     async def reconcile(self, key: Key) -> float | None:
         entry = self._view.get(key)
-        if entry is None or entry.metadata.deletion_timestamp:
+        if entry is None:
             self._leave(key)
             self._defects.forget(key)
             return await self._lingering.check(key)

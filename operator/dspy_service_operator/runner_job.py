@@ -11,7 +11,7 @@ from dspy_service_core.job import OptimizationJob, Quantities, Resources
 from dspy_service_core.store import artifact_folder, job_folder
 from dspy_service_core.targets import Targets
 from dspy_service_operator import runner_volumes as volumes
-from dspy_service_operator.model_keys import key_environment
+from dspy_service_operator.model_keys import key_environment, model_endpoints
 from dspy_service_operator.observed import OPTIMIZER, REPORTER
 from dspy_service_operator.settings import OperatorSettings
 
@@ -40,11 +40,19 @@ def build_job(
             "activeDeadlineSeconds": deadline_seconds,
             "ttlSecondsAfterFinished": settings.job_ttl_seconds,
             "template": {
-                "metadata": {"labels": settings.runner_labels | labels},
+                "metadata": {"labels": settings.runner_labels | labels} | _annotations(job),
                 "spec": _pod(job, number, targets, settings),
             },
         },
     }
+
+
+def _annotations(job: OptimizationJob) -> Json:
+    """Where its models are asked: on the embedded default a job reaches these, and else the internet alone."""
+    models = (getattr(job.spec.models, role) for role in names.MODEL_ROLES)
+    endpoints = (endpoint for model in models if model for endpoint in model_endpoints(model))
+    found = {f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in endpoints}
+    return {"annotations": {names.ANNOTATION_ENDPOINTS: ",".join(sorted(found))}} if found else {}
 
 
 def owner_reference(job: OptimizationJob) -> Json:

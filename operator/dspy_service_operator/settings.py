@@ -190,6 +190,11 @@ class OperatorSettings(BaseSettings):
         description="Hosts that a model's base_url may name, separated by commas; *.example.org means every host below "
         "it. A model without a base_url is asked at its provider's own endpoint. Empty: any.",
     )
+    own_ports: Words = Field(
+        default=(),
+        description="Ports of this machine that the service itself listens on, separated by commas, where jobs run on "
+        "the same machine: no model's base_url may name them. `dspy-service up` sets it.",
+    )
     uri_prefixes: Words = Field(
         default=(), description="Prefixes of the URIs that datasets may be read from, separated by commas."
     )

@@ -3,7 +3,8 @@
 Bubblewrap mounts and makes namespaces as whoever started the node, so that what only root reads can be shown; what it
 cannot do is to go on as another user. This does, with the same steps as a fork of a warm process (`privileges`).
 
-    node -> request (a file in memory)    here -> "ready" or why not    node -> "go"    here -> exec
+    node -> request (a file in memory)    here -> "network", if it has its own    node -> "go"
+    here -> "ready" or why not    node -> "go"    here -> exec
 """
 
 import os
@@ -11,6 +12,7 @@ import signal
 import socket
 import sys
 
+from dspy_service_runner.network import join
 from dspy_service_runner.privileges import give_up, own_proc
 from dspy_service_runner.warm_request import GO, READY, ContainerRequest, decode
 
@@ -24,6 +26,8 @@ def main() -> None:
         with open(int(sys.argv[2]), "rb") as file:
             file.seek(0)
             request = decode(file.read())
+        if request.network:
+            join(node, request.network)
         give_up(request, own_proc())
     except (OSError, ValueError) as exc:
         node.sendall(str(exc).encode())

@@ -6,7 +6,8 @@ a container's output and a socket for that container alone. Its fork reads the r
 sandbox (`warm_sandbox`), gives up the right to do so, waits until the node has set its limits, and only then becomes
 the command.
 
-    node -> request    fork -> "ready" or why not    node -> "go"    fork -> exit code
+    node -> request    fork -> "network", if it has its own    node -> "go"
+    fork -> "ready" or why not    node -> "go"    fork -> exit code
 """
 
 import gc
@@ -20,6 +21,7 @@ import time
 from pathlib import Path
 from typing import NoReturn
 
+from dspy_service_runner.network import join
 from dspy_service_runner.privileges import set_traceable
 from dspy_service_runner.warm_request import GO, HERE, READY, ContainerRequest, decode
 from dspy_service_runner.warm_sandbox import enter_namespaces, finish_sandbox
@@ -71,7 +73,7 @@ def _confined(output: int, node: socket.socket) -> ContainerRequest:
     """Returns in the container's command, the second process of its pid namespace."""
     try:
         request = decode(node.recv(_REQUEST_BYTES))
-        _enter(request)
+        _enter(request, node)
     except (OSError, ValueError) as exc:
         node.sendall(str(exc).encode())
         os._exit(1)
@@ -88,11 +90,13 @@ def _confined(output: int, node: socket.socket) -> ContainerRequest:
     return request
 
 
-def _enter(request: ContainerRequest) -> None:
+def _enter(request: ContainerRequest, node: socket.socket | None = None) -> None:
     """Returns in the first process of a new pid namespace, in its finished sandbox."""
-    enter_namespaces()
+    enter_namespaces(own_network=request.network is not None)
     if os.fork():
         os._exit(0)
+    if request.network and node:
+        join(node, request.network)
     finish_sandbox(request)
 
 

@@ -3,7 +3,17 @@
 import json
 from dataclasses import asdict, dataclass
 
-HERE, READY, GO = b"here", b"ready", b"go"
+HERE, NETWORK, READY, GO = b"here", b"network", b"ready", b"go"
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A network of the container's own. `forwarded` are the addresses and ports that it is to listen on for the node;
+    `unreachable` is all that is not the internet.
+    """
+
+    forwarded: list[tuple[str, int]]
+    unreachable: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,10 +32,14 @@ class ContainerRequest:
     """Whether there are user namespaces; then the container must have one of its own."""
     drops_root: bool
     """Whether `user` is another than the one who made the sandbox."""
+    network: Network | None = None
+    """None: that of whoever made the sandbox."""
 
     def encode(self) -> bytes:
         return json.dumps(asdict(self)).encode()
 
 
 def decode(data: bytes) -> ContainerRequest:
-    return ContainerRequest(**json.loads(data))
+    values = json.loads(data)
+    network = values.pop("network")
+    return ContainerRequest(**values, network=Network(**network) if network else None)

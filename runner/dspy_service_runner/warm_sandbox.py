@@ -28,13 +28,15 @@ HIDDEN = "/.late"
 _KEPT = "/.kept"
 
 _CLONE_NEWNS, _CLONE_NEWUTS, _CLONE_NEWIPC, _CLONE_NEWPID = 0x00020000, 0x04000000, 0x08000000, 0x20000000
+_CLONE_NEWNET = 0x40000000
 
 _TMPFS = {"/tmp": "size=256m,mode=1777", "/dev/shm": "size=64m,mode=1777"}
 
 
-def enter_namespaces() -> None:
+def enter_namespaces(own_network: bool) -> None:
     """For the next fork, which becomes the first process of the new pid namespace."""
-    checked(libc.unshare(_CLONE_NEWNS | _CLONE_NEWPID | _CLONE_NEWIPC | _CLONE_NEWUTS), "unshare")
+    network = _CLONE_NEWNET if own_network else 0
+    checked(libc.unshare(_CLONE_NEWNS | _CLONE_NEWPID | _CLONE_NEWIPC | _CLONE_NEWUTS | network), "unshare")
 
 
 def finish_sandbox(request: ContainerRequest) -> None:
@@ -84,5 +86,6 @@ def _bind(source: str, target: str) -> None:
         os.makedirs(target, exist_ok=True)
     else:
         os.makedirs(os.path.dirname(target), exist_ok=True)
-        Path(target).touch()
+        if not os.path.exists(target):
+            Path(target).touch()
     mount(source, target, BIND | REC)

@@ -26,6 +26,10 @@ class Folders:
     def pods(self) -> Path:
         return self.data / "pods"
 
+    @property
+    def networks(self) -> Path:
+        return self.data / "networks"
+
     def pod(self, uid: str) -> Path:
         return self.pods / uid
 

@@ -54,3 +54,5 @@ class Launch:
     binds: tuple[Bind, ...] = ()
     hidden: tuple[Bind, ...] = ()
     pass_fds: tuple[int, ...] = ()
+    endpoints: tuple[str, ...] | None = None
+    """What a container with a network of its own reaches besides the internet; None: it has this machine's network."""

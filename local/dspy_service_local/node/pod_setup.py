@@ -1,17 +1,20 @@
 """What a pod needs before its containers can run: a folder, volumes, environments, and how each is to be started."""
 
 import math
+import re
 from pathlib import Path
 
+from dspy_service_core import names
 from dspy_service_local.node.containers import ContainerRun
 from dspy_service_local.node.context import NodeContext
 from dspy_service_local.node.environment import References, expand, resolve
 from dspy_service_local.node.launch import Bind, Launch, Limits
-from dspy_service_local.node.model import Container, Pod
+from dspy_service_local.node.model import Container, Object, Pod, Volume
 from dspy_service_local.node.remove import remove_tree
 from dspy_service_local.node.volumes import Volumes
 
 _STARTED = "started"
+_ENDPOINT = re.compile(r"[^,/@]+:[0-9]{1,5}")
 _BEYOND_LIMIT = 1024 * 1024
 """A file may grow a little over its volume's limit: only then is the pod seen to be over it, and evicted."""
 
@@ -54,7 +57,13 @@ class PodSetup:
             working_dir=spec.working_dir,
             binds=tuple(Bind(self.volumes.source(m, env), m.path, m.read_only) for m in spec.mounts),
             limits=self._limits(spec),
+            endpoints=None if self._asks_the_cluster(spec) else named_endpoints(self.pod.metadata),
         )
+
+    def _asks_the_cluster(self, spec: Container) -> bool:
+        """Who has a token of the pod needs the API server, which listens on this machine alone."""
+        sources = [s for m in spec.mounts if m.volume in self.pod.volumes for s in _sources(self.pod.volumes[m.volume])]
+        return any("serviceAccountToken" in source for source in sources)
 
     def _limits(self, spec: Container) -> Limits:
         return Limits(
@@ -70,6 +79,16 @@ class PodSetup:
         writable = [self.pod.volumes[m.volume].size_limit for m in spec.mounts if not m.read_only]
         sizes = [size for size in writable if size is not None]
         return max(sizes) + _BEYOND_LIMIT if sizes and len(sizes) == len(writable) else None
+
+
+def named_endpoints(metadata: Object) -> tuple[str, ...]:
+    """`host:port` each, as whoever made the pod wrote them down."""
+    written = str((metadata.get("annotations") or {}).get(names.ANNOTATION_ENDPOINTS, ""))
+    return tuple(entry for entry in written.split(",") if _ENDPOINT.fullmatch(entry))
+
+
+def _sources(volume: Volume) -> list[Object]:
+    return volume.source.get("sources") or [] if volume.kind == "projected" else []
 
 
 def was_started(pod_folder: Path) -> bool:

@@ -27,9 +27,12 @@ _NAMESPACES = (
     *("--die-with-parent", "--new-session", "--cap-drop", "ALL"),
 )
 
-_MAKING = ("CAP_SYS_ADMIN", "CAP_SYS_RESOURCE", "CAP_SETFCAP", "CAP_SETPCAP", "CAP_SETUID", "CAP_SETGID")
-"""To mount, to forbid further user namespaces, to map its user into one or become another, and to give up what could
-bring rights back.
+_MAKING = (
+    *("CAP_SYS_ADMIN", "CAP_SYS_RESOURCE", "CAP_SETFCAP", "CAP_SETPCAP", "CAP_SETUID", "CAP_SETGID"),
+    *("CAP_NET_ADMIN", "CAP_NET_BIND_SERVICE"),
+)
+"""To mount, to forbid further user namespaces, to map its user into one or become another, to give up what could bring
+rights back; and what making a network takes.
 """
 _COLD = "import sys; sys.path.append({path!r}); from dspy_service_runner.cold import main; main()"
 """Without `site`, which takes longer than all the rest."""
@@ -46,12 +49,15 @@ class Sandbox:
     own_users: bool = True
     """Whether a container is in a user namespace of its own."""
 
-    def arguments(self, launch: Launch, info_fd: int, block_fd: int, first: Sequence[str]) -> list[str]:
+    def arguments(
+        self, launch: Launch, info_fd: int, block_fd: int, first: Sequence[str], own_network: bool = False
+    ) -> list[str]:
         """bwrap's command line; `first` is what it runs. No job's environment is part of it: everybody can read it."""
         return [
             self.executable,
             *_users(),
             *_NAMESPACES,
+            *(("--unshare-net",) if own_network else ()),
             *(part for right in _MAKING for part in ("--cap-add", right)),
             *_system(),
             *_binds([*self.visible, *launch.binds]),

@@ -12,20 +12,25 @@ from dataclasses import replace
 from typing import Any
 
 from dspy_service_local.node.cgroups import ProcessCgroups
-from dspy_service_local.node.channel import channel, receive
+from dspy_service_local.node.channel import Message, channel, receive
 from dspy_service_local.node.exits import watch_exit
 from dspy_service_local.node.launch import Launch, Limits
 from dspy_service_local.node.namespaced_process import NamespacedProcess
+from dspy_service_local.node.networks import Networks, OwnNetwork
 from dspy_service_local.node.processes import Process, StartError, rlimits, spawn
 from dspy_service_local.node.sandbox import Sandbox, cold_command, memory_file
-from dspy_service_runner.warm_request import GO, READY
+from dspy_service_runner.warm_request import GO, NETWORK, READY
 
 _START_SECONDS = 20.0
 
 
 class SandboxLauncher:
-    def __init__(self, sandbox: Sandbox, cgroups: ProcessCgroups | None = None) -> None:
+    def __init__(
+        self, sandbox: Sandbox, cgroups: ProcessCgroups | None = None, networks: Networks | None = None
+    ) -> None:
+        """`networks` are for containers that do not need this machine's own; None: all have that."""
         self.sandbox = sandbox
+        self.networks = networks
         self._cgroups = cgroups
 
     @property
@@ -35,13 +40,16 @@ class SandboxLauncher:
     async def start(self, launch: Launch, output: int) -> Process:
         """By way of `cold`, which finishes the sandbox; but for a process that forks containers: each of them does."""
         if launch.hidden:
-            return await self._start(launch.command, launch, output, None)
+            return await self._start(launch.command, launch, output, None, None)
         self.hand_over(output)
+        network = await self.networks.plan(launch) if self.networks else None
+        request = replace(self.sandbox.request(launch), network=network.wanted if network else None)
+        binds = (*launch.binds, *([network.resolv_conf] if network else []))
         ours, theirs = channel()
-        with theirs, memory_file(self.sandbox.request(launch).encode()) as request:
-            inherited = (theirs.fileno(), request.fileno())
-            entered = replace(launch, env={}, pass_fds=(*launch.pass_fds, *inherited))
-            starting = self._start(cold_command(*inherited), entered, output, ours)
+        with theirs, memory_file(request.encode()) as file:
+            inherited = (theirs.fileno(), file.fileno())
+            entered = replace(launch, env={}, binds=binds, pass_fds=(*launch.pass_fds, *inherited))
+            starting = self._start(cold_command(*inherited), entered, output, ours, network)
         return await starting
 
     def hand_over(self, output: int) -> None:
@@ -56,13 +64,18 @@ class SandboxLauncher:
             self._cgroups.place(process.root, limits.processes, process.exited)
 
     def _start(
-        self, first: Sequence[str], launch: Launch, output: int, node: socket.socket | None
+        self,
+        first: Sequence[str],
+        launch: Launch,
+        output: int,
+        node: socket.socket | None,
+        network: OwnNetwork | None,
     ) -> Awaitable[Process]:
         """The child exists when this returns; `node` is closed in the end."""
         info_read, info_write = os.pipe()
         block_read, block_write = os.pipe()
         try:
-            arguments = self.sandbox.arguments(launch, info_write, block_read, first)
+            arguments = self.sandbox.arguments(launch, info_write, block_read, first, network is not None)
             child = spawn(arguments, launch.env, output, (info_write, block_read, *launch.pass_fds))
         except StartError:
             _close(info_read, block_write)
@@ -71,10 +84,16 @@ class SandboxLauncher:
             raise
         finally:
             _close(info_write, block_read)
-        return _unless_cancelled(self._release(child, launch.limits, info_read, block_write, node))
+        return _unless_cancelled(self._release(child, launch.limits, info_read, block_write, node, network))
 
     async def _release(
-        self, child: subprocess.Popen[bytes], limits: Limits, info: int, block: int, node: socket.socket | None
+        self,
+        child: subprocess.Popen[bytes],
+        limits: Limits,
+        info: int,
+        block: int,
+        node: socket.socket | None,
+        network: OwnNetwork | None,
     ) -> Process:
         """Never cut short: killed half-way, bubblewrap would leave its own child waiting for ever."""
         exited = watch_exit(child)
@@ -86,14 +105,18 @@ class SandboxLauncher:
                 _limit(root, limits)
             os.write(block, b"1")
             if node:
-                await _entered(node)
+                await _entered(node, network)
         except (OSError, StartError) as exc:
             child.kill()
+            if network:
+                network.close()
             raise StartError(f"the sandbox did not start: {exc}") from exc
         finally:
             _close(info, block)
             if node:
                 node.close()
+        if network:
+            process.exited.add_done_callback(lambda _: network.close())
         return process
 
 
@@ -121,12 +144,21 @@ def _limit(pid: int, limits: Limits) -> None:
         resource.prlimit(pid, kind, pair)
 
 
-async def _entered(node: socket.socket) -> None:
+async def _entered(node: socket.socket, network: OwnNetwork | None) -> None:
     """The container's first program has finished the sandbox, and may become its command."""
-    answer, _ = await receive(node, _START_SECONDS)
-    if answer != READY:
-        raise StartError(answer.decode(errors="replace") or "it ended at once; see the container's log")
+    if network:
+        here = await _expected(NETWORK, node)
+        await network.attach(here.sender, here.descriptors)
+        node.send(GO)
+    await _expected(READY, node)
     node.send(GO)
+
+
+async def _expected(word: bytes, node: socket.socket) -> Message:
+    answer = await receive(node, _START_SECONDS)
+    if answer.data != word:
+        raise StartError(answer.data.decode(errors="replace") or "it ended at once; see the container's log")
+    return answer
 
 
 async def _unless_cancelled(release: Coroutine[Any, Any, Process]) -> Process:

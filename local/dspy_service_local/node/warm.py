@@ -13,6 +13,7 @@ from pathlib import Path
 from dspy_service_local.node.channel import Hung
 from dspy_service_local.node.launch import Bind, Launch
 from dspy_service_local.node.logs import ContainerLog
+from dspy_service_local.node.networks import OwnNetwork
 from dspy_service_local.node.processes import Process, StartError
 from dspy_service_local.node.sandbox import HIDDEN
 from dspy_service_local.node.sandboxed_process import SandboxLauncher
@@ -64,16 +65,31 @@ class WarmLauncher:
 
     async def start(self, launch: Launch, output: int) -> Process:
         warm = self._waiting.get(launch.command[0])
-        request = self._request(launch) if warm else None
-        if warm and request:
+        if warm:
             try:
-                self._cold.hand_over(output)
-                return await warm.fork(request, launch.limits, output)
+                if process := await self._fork(warm, launch, output):
+                    return process
             except (StartError, OSError) as exc:
                 log.warning("no warm start of %s: %s", launch.command[0], exc)
                 if isinstance(exc, Hung):
                     warm.retire()
         return await self._cold.start(launch, output)
+
+    async def _fork(self, warm: WarmProcess, launch: Launch, output: int) -> Process | None:
+        network = await self._cold.networks.plan(launch) if self._cold.networks else None
+        request = self._request(launch, network)
+        if request is None:
+            return None
+        self._cold.hand_over(output)
+        try:
+            process = await warm.fork(request, launch.limits, output, network)
+        except BaseException:
+            if network:
+                network.close()
+            raise
+        if network:
+            process.exited.add_done_callback(lambda _: network.close())
+        return process
 
     async def run(self) -> None:
         async with asyncio.TaskGroup() as group:
@@ -107,20 +123,22 @@ class WarmLauncher:
             self._waiting.pop(command, None)
             warm.retire()
 
-    def _request(self, launch: Launch) -> ContainerRequest | None:
+    def _request(self, launch: Launch, network: OwnNetwork | None) -> ContainerRequest | None:
         """None when a folder of the container is not among the hidden ones."""
+        binds = [*launch.binds, *([network.resolv_conf] if network else [])]
         mounts = [
             (source, bind.target, bind.read_only)
-            for bind in launch.binds
+            for bind in binds
             if (source := self._below_hidden(bind.source)) is not None
         ]
-        if len(mounts) < len(launch.binds):
+        if len(mounts) < len(binds):
             return None
         covering = [*_OWN_TMPFS, *(bind.target for bind in launch.binds)]
         visible = [bind.target for bind in self._cold.sandbox.visible]
         return replace(
             self._cold.sandbox.request(launch),
             mounts=mounts,
+            network=network.wanted if network else None,
             keep=[path for path in visible if any(Path(path).is_relative_to(place) for place in covering)],
         )
 

@@ -12,15 +12,16 @@ import sys
 from collections.abc import Mapping
 from contextlib import suppress
 
-from dspy_service_local.node.channel import channel, receive
+from dspy_service_local.node.channel import Message, channel, receive
 from dspy_service_local.node.exits import watch_end
 from dspy_service_local.node.forked import ForkedProcess
 from dspy_service_local.node.launch import Bind, Launch, Limits
 from dspy_service_local.node.logs import ContainerLog, LogPipe
+from dspy_service_local.node.networks import OwnNetwork
 from dspy_service_local.node.priority import may_lower_and_raise, set_nice
 from dspy_service_local.node.processes import Process, StartError
 from dspy_service_local.node.sandboxed_process import SandboxLauncher
-from dspy_service_runner.warm_request import GO, HERE, READY, ContainerRequest
+from dspy_service_runner.warm_request import GO, HERE, NETWORK, READY, ContainerRequest
 
 _KEEPER = 'keep=$1; shift; "$@"; read -r _ <"/proc/self/fd/$keep"'
 """Also makes the waiting process the third of its namespace: its forks are the second of theirs (see `warm` there)."""
@@ -49,15 +50,17 @@ class WarmProcess:
 
     async def ready(self) -> None:
         """As soon as everything is imported."""
-        answer, self.pid = await self._answer(self._control, _READY_SECONDS)
-        if answer != HERE:
+        here = await self._answer(self._control, _READY_SECONDS)
+        self.pid = here.sender
+        if here.data != HERE:
             raise StartError("it could not be started; see its log")
         watch_end(self.pid, self._set_ended)
-        answer, _ = await self._answer(self._control, _READY_SECONDS)
-        if answer != READY:
+        if (await self._answer(self._control, _READY_SECONDS)).data != READY:
             raise StartError("it ended before it was ready; see its log")
 
-    async def fork(self, request: ContainerRequest, limits: Limits, output: int) -> Process:
+    async def fork(
+        self, request: ContainerRequest, limits: Limits, output: int, network: OwnNetwork | None = None
+    ) -> Process:
         """`StartError` when that did not work, `Hung` when it would not for the next container either."""
         ours, theirs = channel()
         self._uses += 1
@@ -65,10 +68,12 @@ class WarmProcess:
             with theirs:
                 socket.send_fds(self._control, [b"1"], [output, theirs.fileno()])
             ours.send(request.encode())
-            answer, pid = await self._answer(ours, FORK_SECONDS)
-            if answer != READY:
-                raise StartError(answer.decode(errors="replace") or "the fork ended at once")
-            forked = ForkedProcess(pid, ours)
+            if network:
+                await self._attach(network, ours)
+            ready = await self._answer(ours, FORK_SECONDS)
+            if ready.data != READY:
+                raise StartError(ready.data.decode(errors="replace") or "the fork ended at once")
+            forked = ForkedProcess(ready.sender, ours)
         except BaseException:
             ours.close()
             self._unused()
@@ -91,7 +96,14 @@ class WarmProcess:
         self._control.close()
         self._close_when_unused()
 
-    async def _answer(self, end: socket.socket, seconds: float) -> tuple[bytes, int]:
+    async def _attach(self, network: OwnNetwork, ours: socket.socket) -> None:
+        here = await self._answer(ours, FORK_SECONDS)
+        if here.data != NETWORK:
+            raise StartError(here.data.decode(errors="replace") or "the fork ended at once")
+        await network.attach(here.sender, here.descriptors)
+        ours.send(GO)
+
+    async def _answer(self, end: socket.socket, seconds: float) -> Message:
         """Not waited for any longer than there is a process to give it."""
         receiving = asyncio.ensure_future(receive(end, seconds))
         try:
