@@ -212,6 +212,7 @@ class LimitedProtocol(HttpToolsProtocol):
             return
         if self._phase is Phase.BODY:
             self._begin(Phase.LEFTOVER)
+            self._crowd.waits(self._seat)
         elif self._phase is Phase.ANSWERING:
             self._rest()
         elif self._phase is Phase.HEAD:

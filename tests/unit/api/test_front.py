@@ -252,6 +252,15 @@ async def test_idle_connections_give_way() -> None:
         assert (await idle[3].ask(GET)).status == 200
 
 
+async def test_what_is_answered_before_it_is_whole_gives_way() -> None:
+    """Bodies of refused requests, which may drip on: nobody waits for those."""
+    async with limited(Application(reads=False), Limits(connections=4)) as server:
+        for _ in range(4):
+            refused = await server.connect()
+            assert (await refused.ask(POST + b"Content-Length: 1000000\r\n\r\nx")).status == 200
+        assert (await (await server.connect()).ask(GET)).status == 200
+
+
 @pytest.fixture
 async def busy() -> AsyncIterator[tuple[Application, Limited]]:
     """Four connections, all of which are being answered; two are all that one address may have."""
