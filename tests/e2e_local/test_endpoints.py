@@ -6,6 +6,7 @@ from typing import Any
 import orjson
 import pytest
 
+from dspy_service_core.kube.config import from_kubeconfig
 from kube_http import KubeHttp, ok
 from operator_objects import make_raw
 from payloads import payload
@@ -50,6 +51,24 @@ def test_other_hosts_are_refused_to_clients_and_to_kubectl_alike(model: Scripted
         (valid,) = [entry for entry in status["conditions"] if entry["type"] == "Valid"]
         assert (valid["status"], valid["message"]) == ("False", status["message"])
         assert ended(running.http, submit(running.http, payload(12, model.url)))["status"] == "success"
+
+
+def test_the_service_itself_is_nobodys_model(model: ScriptedServer) -> None:
+    with service() as running:
+        ports = {running.http.base_url.port, _cluster_port(running)}
+        for port in ports:
+            itself = f"http://127.0.0.1:{port}/v1"
+            body = payload(12, model.url, model_config={"name": "openai/scripted", "base_url": itself})
+            refused = running.http.post("/run", content=body)
+            said = f"model_config.base_url: 127.0.0.1:{port} is this service itself, which no job may reach."
+            assert (refused.status_code, refused.json()["detail"]) == (400, said)
+        status = _made_with_kubectl(running, {"default": {"name": "openai/scripted", "baseUrl": itself}})
+        assert status["phase"] == "Failed"
+        assert "is this service itself" in status["message"]
+
+
+def _cluster_port(running: Service) -> int:
+    return int(from_kubeconfig(running.kubeconfig).server.rpartition(":")[2])
 
 
 def _made_with_kubectl(running: Service, models: dict[str, Any]) -> dict[str, Any]:

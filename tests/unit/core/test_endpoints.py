@@ -7,7 +7,7 @@ import pytest
 
 from dspy_service_core import registry
 from dspy_service_core.checks import check, request_input, spec_input
-from dspy_service_core.endpoints import is_listed, refused_urls
+from dspy_service_core.endpoints import is_listed, is_this_machine, refused_urls
 from dspy_service_core.errors import UnusableRequest
 from dspy_service_core.job import OptimizationJobSpec
 from dspy_service_core.payload import parse_run_request
@@ -84,3 +84,36 @@ def test_providers_and_listed_hosts_are_accepted(base_url: str | None) -> None:
 def test_without_a_list_any_host_is_accepted() -> None:
     request = parse_run_request(orjson.dumps(run_request(model_config={"name": "x", "base_url": "http://evil.org"})))
     check(request_input(request), registry.default())
+
+
+THIS_MACHINE = (
+    *("127.0.0.1", "127.8.9.10", "localhost", "LOCALHOST.", "api.localhost", "0.0.0.0", "[::1]", "[::]"),
+    *("127.1", "2130706433", "0x7f000001", "0177.0.0.1", "[::ffff:127.0.0.1]"),
+)
+
+
+@pytest.mark.parametrize("host", THIS_MACHINE)
+@pytest.mark.parametrize("where", ["base_url", "extra"])
+def test_the_service_itself_is_nobodys_model(host: str, where: str) -> None:
+    url = f"http://{host}:8000/v1"
+    model = {"name": "openai/x"} | ({"base_url": url} if where == "base_url" else {"extra": {"fallbacks": [url]}})
+    request = parse_run_request(orjson.dumps(run_request(model_config=model)))
+    with pytest.raises(
+        UnusableRequest, match=r"model_config\.(base_url|extra\.fallbacks\[0\]): .*:8000 is this service"
+    ):
+        check(request_input(request), registry.Registry.load(), (), frozenset({8000}))
+    check(request_input(request), registry.Registry.load(), (), frozenset({8001}))
+    check(request_input(request), registry.Registry.load())
+
+
+@pytest.mark.parametrize("host", ["192.0.2.77", "example.org", "localhost.example.org", "10.99.98.97", "[2001:db8::7]"])
+def test_another_machine_is_not_this_one(host: str) -> None:
+    assert not is_this_machine(host.strip("[]"))
+
+
+def test_a_port_that_is_not_said_is_the_schemes() -> None:
+    request = parse_run_request(
+        orjson.dumps(run_request(model_config={"name": "openai/x", "base_url": "http://localhost/v1"}))
+    )
+    with pytest.raises(UnusableRequest, match="localhost:80 is this service"):
+        check(request_input(request), registry.Registry.load(), (), frozenset({80}))
