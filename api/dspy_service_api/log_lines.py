@@ -1,9 +1,11 @@
-"""The API's own log: one JSON object a line on stderr, with the request's id where there is one."""
+"""The API's own log: one JSON object a line on stderr, with the request's id where there is one.
 
+In ASCII alone: a client chooses the path that is told, and nothing of it may steer the terminal of who reads the log.
+"""
+
+import json
 import logging
 from datetime import UTC, datetime
-
-import orjson
 
 _FIELDS = ("request_id", "status", "milliseconds")
 
@@ -19,7 +21,7 @@ class JsonLines(logging.Formatter):
         line |= {name: getattr(record, name) for name in _FIELDS if hasattr(record, name)}
         if record.exc_info:
             line["stack"] = self.formatException(record.exc_info)
-        return orjson.dumps(line).decode()
+        return json.dumps(line)
 
 
 def configure(level: str) -> None:

@@ -166,6 +166,18 @@ class Health:
     registered_assets: Assets
 
 
+Reader = Callable[[Any], Any]
+"""A value of one type from JSON; None for what is nothing of that type."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Field:
+    name: str
+    read: Reader
+    required: bool
+    empty: Any
+
+
 def read(kind: type[T], data: Any) -> T:
     """An answer of this kind from parsed JSON; without one of its required fields it is an `UnexpectedAnswer`.
 
@@ -173,7 +185,7 @@ def read(kind: type[T], data: Any) -> T:
     """
     if not isinstance(data, Mapping):
         raise UnexpectedAnswer(f"The service's answer is no {kind.__name__}.")
-    if missing := [f.name for f in fields(_described(kind)) if _required(f) and f.name not in data]:
+    if missing := [known.name for known in _fields(_hashable(kind)) if known.required and known.name not in data]:
         raise UnexpectedAnswer(f"The service's answer is no {kind.__name__}: it lacks {', '.join(missing)}.")
     return entry(kind, data)
 
@@ -181,13 +193,32 @@ def read(kind: type[T], data: Any) -> T:
 def entry(kind: type[T], data: Any) -> T:
     """One of many, which must not suffer from it: empty where it lacks something."""
     given = data if isinstance(data, Mapping) else {}
-    hints = _hints(_described(kind))
-    known = {f.name: _read(hints[f.name], given.get(f.name)) for f in fields(_described(kind))}
-    unknown = {f.name: _empty(hints[f.name]) for f in fields(_described(kind)) if _required(f)}
-    return kind(**unknown | {name: value for name, value in known.items() if value is not None})
+    values: dict[str, Any] = {}
+    for known in _fields(_hashable(kind)):
+        value = known.read(given.get(known.name))
+        if value is not None:
+            values[known.name] = value
+        elif known.required:
+            values[known.name] = known.empty
+    return kind(**values)
 
 
-_READERS: Mapping[Any, Callable[[Any], Any]] = {
+def _hashable(kind: Any) -> Any:
+    """For type checkers, which do not take a type variable's type for one that can be cached by."""
+    return kind
+
+
+@cache
+def _fields(kind: Any) -> tuple[_Field, ...]:
+    hints = typing.get_type_hints(kind)
+    return tuple(_Field(f.name, _reader(hints[f.name]), _required(f), _empty(hints[f.name])) for f in fields(kind))
+
+
+def _required(declared: Any) -> bool:
+    return declared.default is MISSING and declared.default_factory is MISSING
+
+
+_READERS: Mapping[Any, Reader] = {
     str: foreign.text_of,
     float: foreign.number_of,
     int: foreign.count_of,
@@ -198,40 +229,24 @@ _READERS: Mapping[Any, Callable[[Any], Any]] = {
 _EMPTY: Mapping[Any, Any] = {str: "", float: 0.0, int: 0, datetime: foreign.NO_TIME}
 
 
-def _empty(hint: Any) -> Any:
-    return entry(typing.cast(type[Any], hint), {}) if is_dataclass(hint) else _EMPTY.get(hint)
-
-
-def _read(hint: Any, data: Any) -> Any:
-    """None for what is nothing of that type."""
+def _reader(hint: Any) -> Reader:
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is types.UnionType:
-        return _read(arguments[0], data)
+        return _reader(arguments[0])
     if origin is tuple:
-        return tuple(entry(arguments[0], item) for item in data) if _entries(arguments[0], data) else _texts(data)
+        return _entries(arguments[0]) if is_dataclass(arguments[0]) else _texts
     if is_dataclass(hint):
-        return entry(typing.cast(type[Any], hint), data) if isinstance(data, Mapping) else None
-    reader = _READERS.get(origin or hint)
-    return reader(data) if reader else data
+        return lambda data: entry(typing.cast(type[Any], hint), data) if isinstance(data, Mapping) else None
+    return _READERS.get(origin or hint, lambda data: data)
 
 
-def _entries(kind: Any, data: Any) -> bool:
-    return is_dataclass(kind) and isinstance(data, list)
+def _entries(kind: Any) -> Reader:
+    return lambda data: tuple(entry(kind, item) for item in data) if isinstance(data, list) else ()
 
 
 def _texts(data: Any) -> tuple[str, ...]:
     return tuple(item for item in data if isinstance(item, str)) if isinstance(data, list) else ()
 
 
-def _described(kind: Any) -> Any:
-    """For type checkers, which do not know that every answer is a dataclass."""
-    return kind
-
-
-@cache
-def _hints(kind: Any) -> dict[str, Any]:
-    return typing.get_type_hints(kind)
-
-
-def _required(declared: Any) -> bool:
-    return declared.default is MISSING and declared.default_factory is MISSING
+def _empty(hint: Any) -> Any:
+    return entry(typing.cast(type[Any], hint), {}) if is_dataclass(hint) else _EMPTY.get(hint)

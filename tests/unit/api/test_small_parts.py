@@ -1,6 +1,7 @@
 """Settings, digests, log lines, names of metrics, and the table of errors."""
 
 import io
+import json
 import logging
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,14 @@ def test_log_lines_are_json_on_one_line() -> None:
     (line,) = stream.getvalue().splitlines()
     assert orjson.loads(line)["message"] == "two\nlines and a value"
     assert orjson.loads(line)["request_id"] == "abc"
+
+
+def test_log_lines_steer_no_terminal() -> None:
+    hostile = "/jobs/\x9b2J\u202e\u2028\x7f\x1b]52;c;A\x07\ud800"
+    line = log_lines.JsonLines().format(logging.LogRecord("a", logging.INFO, "", 0, "GET %s", (hostile,), None))
+    assert line.isascii()
+    assert line.isprintable()
+    assert json.loads(line)["message"] == f"GET {hostile}"
 
 
 def subclasses(root: type[Exception]) -> set[type[Exception]]:

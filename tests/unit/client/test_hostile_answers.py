@@ -65,7 +65,9 @@ GOOD: Mapping[type, dict[str, Any]] = {
     answers.Assets: {"modules": ["cot"], "optimizers": ["gepa"]},
     answers.Health: {"status": "ok", "registered_assets": {"modules": [], "optimizers": []}},
 }
-KINDS = [kind for kind in vars(answers).values() if is_dataclass(kind) and isinstance(kind, type)]
+KINDS = [
+    kind for name, kind in vars(answers).items() if is_dataclass(kind) and isinstance(kind, type) and name[0] != "_"
+]
 FIELDS = [(kind, field.name) for kind in KINDS for field in fields(kind)]
 
 
