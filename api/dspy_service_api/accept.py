@@ -19,6 +19,8 @@ from dspy_service_core import checks, credentials, payload, source_text
 from dspy_service_core.credentials import Split
 from dspy_service_core.errors import FieldProblem, InvalidRequest
 from dspy_service_core.payload import ModelSettings, RunOptions, RunRequest
+from dspy_service_core.payload_json import Limits
+from dspy_service_core.payload_size import Body
 from dspy_service_core.registry import Registry
 
 _SEEDS = 2**31
@@ -38,13 +40,17 @@ class CoreAcceptance:
     def from_settings(cls, settings: Settings) -> "CoreAcceptance":
         return cls(Registry.load(settings.registry), settings)
 
-    async def accept(self, body: bytes) -> Accepted:
+    async def accept(self, body: Body) -> Accepted:
         if len(body) > self.settings.inline_body_bytes:
-            return await asyncio.to_thread(lambda: self._accepted(payload.parse_run_request(body)))
-        request = payload.parse_run_request(body)
+            return await asyncio.to_thread(lambda: self._accepted(self._request(body)))
+        request = self._request(body)
         if source_text.quick(request.signature_code, request.metric_code):
             return self._accepted(request)
         return await asyncio.to_thread(self._accepted, request)
+
+    def _request(self, body: Body) -> RunRequest:
+        given = self.settings
+        return payload.parse_run_request(body, Limits(given.most_values, given.most_rows, given.most_columns))
 
     def _accepted(self, request: RunRequest) -> Accepted:
         if self.settings.refuse_credentials:

@@ -24,6 +24,7 @@ from dspy_service_api.cache import JobCache
 from dspy_service_api.guard import Guard, Traffic, rules_of
 from dspy_service_api.jobs import Jobs
 from dspy_service_api.layout import Acceptance
+from dspy_service_api.memory import Work
 from dspy_service_api.prepare import Preparer
 from dspy_service_api.ready_answers import ReadyAnswers
 from dspy_service_api.record import Json
@@ -95,6 +96,7 @@ def _service(
     settings: Settings, cluster: KubeClient, store: Store, acceptance: Acceptance, traffic: Traffic
 ) -> Service:
     cache = JobCache()
+    work = Work(settings.work_memory_bytes, settings.work_wait_seconds)
     ready = ReadyAnswers(settings.answer_cache_bytes)
     found = Jobs(cluster, cache, store, settings.namespace, settings.newest_entries, ready)
     prepared = settings.prepared_jobs if settings.store_url.startswith("file:") else 0
@@ -106,7 +108,7 @@ def _service(
         reflector=Reflector(cluster, OPTIMIZATION_JOBS, cache, namespace=settings.namespace),
         preparer=preparer,
         jobs=found,
-        submits=Submits(cluster, cache, store, settings.namespace, acceptance.accept),
+        submits=Submits(cluster, cache, store, settings.namespace, acceptance.accept, work),
         removals=Removals(found, settings.delete_wait_seconds, settings.last_upload_seconds),
         health=_health(acceptance.assets()),
         background=Background(),

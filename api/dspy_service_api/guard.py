@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dspy_service_api.access.demand import Found, Map, Nowhere
 from dspy_service_api.access.door import ANYBODY, Door, Visitor
+from dspy_service_api.memory import Busy, Room
 from dspy_service_api.origins import foreign_host, foreign_origin
 from dspy_service_api.problems import BodyTooLarge, Problem, answer, problem_of
 from dspy_service_api.settings import Settings
@@ -39,6 +40,7 @@ class Rules:
     hosts: frozenset[str] | None
     origins: frozenset[str]
     body_limit: int
+    bodies_memory: int
     retry_after: int
 
 
@@ -47,6 +49,7 @@ def rules_of(settings: Settings) -> Rules:
         hosts=frozenset(host.lower() for host in settings.trusted_hosts) if settings.auth == "none" else None,
         origins=frozenset(origin.lower() for origin in settings.trusted_origins),
         body_limit=settings.body_limit_bytes,
+        bodies_memory=max(settings.bodies_memory_bytes, settings.body_limit_bytes),
         retry_after=settings.retry_after_seconds,
     )
 
@@ -68,6 +71,7 @@ class Guard:
         self._rules = rules
         self._door = door
         self._traffic = traffic
+        self._room = Room(rules.bodies_memory)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -95,17 +99,30 @@ class Guard:
             await self._admit(scope, receive, visit)
 
     async def _admit(self, scope: Scope, receive: Receive, visit: "_Visit") -> None:
-        meter = _Meter(receive, self._rules.body_limit)
+        meter = _Meter(receive, self._rules.body_limit, self._room)
         try:
             await self._app(scope, meter.receive, visit.send)
         except BodyTooLarge:
+            meter.forget()
             await self._too_large(scope, receive, visit)
+        except Busy as exc:
+            meter.forget()
+            if not meter.complete:
+                await _drain(receive, self._rules.body_limit)
+            await self._busy(exc, scope, receive, visit)
         except ClientDisconnect:
             return  # nobody is there to be answered
         except Exception as exc:
             if visit.status:  # the answer has begun: only closing the connection can tell now
                 raise
             await answer(_failure(exc, visit), self._rules.retry_after)(scope, receive, visit.send)
+        finally:
+            meter.forget()
+
+    async def _busy(self, exc: Busy, scope: Scope, receive: Receive, visit: "_Visit") -> None:
+        problem = problem_of(exc)
+        closing = Problem(problem.status, problem.body, again=True, headers={"Connection": "close"})
+        await answer(closing, self._rules.retry_after)(scope, receive, visit.send)
 
     async def _too_large(self, scope: Scope, receive: Receive, visit: "_Visit") -> None:
         """Most clients read an answer only when they have sent everything: a body somewhat too large is let run out."""
@@ -168,20 +185,30 @@ class _Visit:
 
 
 class _Meter:
-    """Counts a body while it comes in; one that announced no length is stopped as well."""
+    """Counts a body while it comes in; one that announced no length is stopped as well. It keeps its room until the
+    request has been answered, since whoever answers it holds it."""
 
-    def __init__(self, receive: Receive, limit: int) -> None:
+    def __init__(self, receive: Receive, limit: int, room: Room) -> None:
         self._receive = receive
         self._limit = limit
-        self._left = limit
+        self._room = room
+        self._held = 0
+        self.complete = False
 
     async def receive(self) -> Message:
         message = await self._receive()
         if message["type"] == "http.request":
-            self._left -= len(message.get("body", b""))
-            if self._left < 0:
+            size = len(message.get("body", b""))
+            if self._held + size > self._limit:
                 raise BodyTooLarge(self._limit)
+            self._room.take(size)
+            self._held += size
+            self.complete = not message.get("more_body", False)
         return message
+
+    def forget(self) -> None:
+        self._room.give(self._held)
+        self._held = 0
 
 
 def _nowhere(place: Nowhere) -> Problem:

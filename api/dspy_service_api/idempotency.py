@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from dspy_service_core.errors import FieldProblem, InvalidRequest
+from dspy_service_core.payload_size import Body
 
 HEADER = "Idempotency-Key"
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
@@ -27,7 +28,7 @@ def checked_key(given: str | None) -> str | None:
     raise InvalidRequest([problem])
 
 
-def digest(body: bytes, job_id: str, *, holds_credentials: bool) -> str:
+def digest(body: Body, job_id: str, *, holds_credentials: bool) -> str:
     """Equal for bodies that are equal as parsed JSON."""
     canonical = canonical_json(body)
     if not holds_credentials:
@@ -38,7 +39,7 @@ def digest(body: bytes, job_id: str, *, holds_credentials: bool) -> str:
     return f"scrypt:{slow.hex()}"
 
 
-def canonical_json(body: bytes) -> bytes:
+def canonical_json(body: Body) -> bytes:
     value = orjson.loads(body)
     canonical = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
     if not _WHOLE_FLOAT.search(canonical):

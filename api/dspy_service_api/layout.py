@@ -17,6 +17,7 @@ from dspy_service_core import names, pod_files
 from dspy_service_core.errors import UnusableRequest
 from dspy_service_core.job import MAX_SPEC_BYTES
 from dspy_service_core.kube.protocol import Object
+from dspy_service_core.payload_size import Body
 from dspy_service_core.store import job_folder
 
 _SUBMITTER_LENGTH = 256
@@ -37,7 +38,7 @@ class Accepted:
 class Acceptance(Protocol):
     """The checks of a submit, and what they know."""
 
-    async def accept(self, body: bytes) -> Accepted:
+    async def accept(self, body: Body) -> Accepted:
         """Raises `InvalidRequest` or `UnusableRequest`."""
         ...
 

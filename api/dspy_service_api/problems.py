@@ -16,6 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from dspy_service_api.memory import Busy
 from dspy_service_core import errors
 from dspy_service_core.kube import errors as kube
 
@@ -93,6 +94,7 @@ RULES: dict[type[Exception], Rule] = {
     errors.NoArtifact: _says(404),
     errors.IdempotencyConflict: _says(409),
     BodyTooLarge: _says(413),
+    Busy: _says(503, again=True),
     errors.StoreError: _store,
     errors.ClusterUnavailable: _cluster,
     kube.Invalid: _kube_invalid,
@@ -128,5 +130,5 @@ def install(app: FastAPI, retry_after: int) -> None:
             log.warning("%s %s: %s", request.method, request.url.path, exc, extra=told)
         return answer(problem, retry_after)
 
-    for kind in RULES.keys() - {BodyTooLarge} | {errors.ServiceError}:
+    for kind in RULES.keys() - {BodyTooLarge, Busy} | {errors.ServiceError}:
         app.add_exception_handler(kind, handle)

@@ -83,7 +83,33 @@ class Settings(BaseSettings):
         description="Ports of this machine that the service itself listens on, separated by commas, where jobs run on "
         "the same machine: no model's base_url may name them. `dspy-service up` sets it.",
     )
-    body_limit_bytes: int = Field(default=50 * 1000 * 1000, ge=1024, description="Largest request body; above it: 413.")
+    body_limit_bytes: int = Field(
+        default=32 * 1000 * 1000,
+        ge=1024,
+        description="Largest request body; above it: 413. A larger one asks for more memory as well: about eight times "
+        "as much more.",
+    )
+    bodies_memory_bytes: int = Field(
+        default=64 * 1000 * 1000,
+        ge=1024,
+        description="Room for all request bodies that are being received or held; what does not fit gets 503.",
+    )
+    work_memory_bytes: int = Field(
+        default=160 * 1000 * 1000,
+        ge=1024,
+        description="Room for what is made of request bodies, by an estimate from their bytes; what does not fit "
+        "waits. A body that would take more by itself is worked on alone.",
+    )
+    work_wait_seconds: float = Field(
+        default=20.0, gt=0, description="How long a request waits for that room before it gets 503."
+    )
+    most_values: int = Field(
+        default=500_000,
+        ge=1000,
+        description="Values of a request at most: cells, objects and lists, counted before any of them is built.",
+    )
+    most_rows: int = Field(default=200_000, ge=1, description="Rows of a request at most.")
+    most_columns: int = Field(default=1000, ge=1, description="Columns of a row of a request at most.")
     connections: int = Field(
         default=768,
         ge=1,

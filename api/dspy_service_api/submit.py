@@ -18,11 +18,13 @@ from weakref import WeakValueDictionary
 from dspy_service_api import idempotency
 from dspy_service_api.cache import JobCache
 from dspy_service_api.layout import Accepted, Draft, Identity, draft, owned
-from dspy_service_core import names
+from dspy_service_api.memory import Work
+from dspy_service_core import names, payload_size
 from dspy_service_core.errors import ClusterUnavailable, IdempotencyConflict, StoreError
 from dspy_service_core.kube import errors as kube
 from dspy_service_core.kube.protocol import KubeClient, Object
 from dspy_service_core.kube.resources import OPTIMIZATION_JOBS, SECRETS
+from dspy_service_core.payload_size import Body
 from dspy_service_core.store import NotFound, Store
 
 log = logging.getLogger(__name__)
@@ -44,12 +46,17 @@ class Submits:
     cache: JobCache
     store: Store
     namespace: str
-    accept: Callable[[bytes], Awaitable[Accepted]]
+    accept: Callable[[Body], Awaitable[Accepted]]
+    work: Work
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     _by_id: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
 
-    async def submit(self, body: bytes, key: str | None, submitter: str = "") -> Submitted:
-        """`submitter` is the name that the cluster knows the client by: keys are each one's own."""
+    async def submit(self, body: Body, key: str | None, submitter: str = "") -> Submitted:
+        """`submitter` is the name that the cluster knows the client by: keys are each one's own. Raises `Busy`."""
+        async with self.work.of(payload_size.weight(body)):
+            return await self._submit(body, key, submitter)
+
+    async def _submit(self, body: Body, key: str | None, submitter: str) -> Submitted:
         accepted = await self.accept(body)
         if key is None:
             job_id = str(uuid.uuid4())
@@ -65,7 +72,7 @@ class Submits:
         submitted_at = self.now().isoformat(timespec="microseconds").replace("+00:00", "Z")
         return Identity(job_id, self.namespace, submitted_at, submitter)
 
-    async def _once(self, body: bytes, accepted: Accepted, identity: Identity, key: str) -> None:
+    async def _once(self, body: Body, accepted: Accepted, identity: Identity, key: str) -> None:
         holds_credentials = bool(accepted.withheld or accepted.unknown_keys)
         digest = await asyncio.to_thread(idempotency.digest, body, identity.job_id, holds_credentials=holds_credentials)
         job = draft(accepted, replace(identity, digest=digest))

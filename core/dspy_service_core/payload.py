@@ -23,6 +23,7 @@ from pydantic import (
 from dspy_service_core import payload_json
 from dspy_service_core import payload_rules as rules
 from dspy_service_core.errors import FieldProblem, InvalidRequest
+from dspy_service_core.payload_size import Body
 
 Integer = Annotated[int, BeforeValidator(rules.number)]
 Number = Annotated[float, BeforeValidator(rules.number)]
@@ -137,10 +138,10 @@ _MESSAGES = {
 """Where pydantic's own words speak of its insides."""
 
 
-def parse_run_request(body: bytes) -> RunRequest:
+def parse_run_request(body: Body, limits: payload_json.Limits = payload_json.DEFAULTS) -> RunRequest:
     """Raises `InvalidRequest` with every problem of the shape."""
-    document = payload_json.parse_object(body)
-    problems = payload_json.dataset_problems(document["dataset"]) if "dataset" in document else []
+    document = payload_json.parse_object(body, limits)
+    problems = payload_json.dataset_problems(document["dataset"], limits) if "dataset" in document else []
     try:
         request = RunRequest.model_validate(document)
     except ValidationError as exc:

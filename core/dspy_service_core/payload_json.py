@@ -5,7 +5,8 @@ refuse here is what could not be kept as it came: integers beyond 64 bits, which
 nested so deeply that orjson could not write them again.
 """
 
-import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -13,16 +14,32 @@ import orjson
 from dspy_service_core import nesting
 from dspy_service_core.errors import FieldProblem, InvalidRequest
 from dspy_service_core.nesting import MAX_DEPTH
+from dspy_service_core.payload_size import Body, large_integers, refuse_many_values
 
 BODY = "body"
 """The path of the whole."""
 EMPTY_DATASET = "Dataset must contain at least one row."
+MAX_SETTINGS = 10_000
+"""Values beside the dataset, which pydantic looks at one by one, and copies; a job has room for 16 KiB of them."""
 MOST_PROBLEMS = 100
 _LIMIT = 2**63
 _LOOKED_INTO = 1024 * 1024
 
 
-def parse_object(body: bytes) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The service's settings."""
+
+    values: int = 500_000
+    rows: int = 200_000
+    columns: int = 1_000
+
+
+DEFAULTS = Limits()
+
+
+def parse_object(body: Body, limits: Limits = DEFAULTS) -> dict[str, Any]:
+    refuse_many_values(body, limits.values)
     try:
         document = orjson.loads(body)
     except orjson.JSONDecodeError as exc:
@@ -30,28 +47,30 @@ def parse_object(body: bytes) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise InvalidRequest([FieldProblem(BODY, "Input should be a JSON object", "object_type")])
     _refuse_unkeepable(document, body)
+    _refuse_many_settings(document)
     return document
 
 
-def dataset_problems(rows: object) -> list[FieldProblem]:
+def dataset_problems(rows: object, limits: Limits = DEFAULTS) -> list[FieldProblem]:
     if not isinstance(rows, list):
         return [FieldProblem("dataset", "Input should be a list of objects", "list_type")]
     if not rows:
         return [FieldProblem("dataset", EMPTY_DATASET, "dataset_empty")]
-    wrong = [index for index, row in enumerate(rows) if type(row) is not dict]
-    return [
-        FieldProblem(f"dataset[{index}]", "Each row should be an object", "row_type") for index in wrong[:MOST_PROBLEMS]
-    ]
+    if len(rows) > limits.rows:
+        message = f"Holds {len(rows)} rows; at most {limits.rows} are allowed: send fewer, or use spec.dataset.uri"
+        return [FieldProblem("dataset", message, "too_many_rows")]
+    wrong = [index for index, row in enumerate(rows) if type(row) is not dict or len(row) > limits.columns]
+    return [_row_problem(index, rows[index], limits) for index in wrong[:MOST_PROBLEMS]]
 
 
-def _unreadable(body: bytes, exc: orjson.JSONDecodeError) -> FieldProblem:
+def _unreadable(body: Body, exc: orjson.JSONDecodeError) -> FieldProblem:
     """What orjson finds too deep is read again without its depths, to name the field: a small body only, as that takes
     time."""
     malformed = FieldProblem(BODY, f"Malformed JSON: {exc}", "json_invalid")
     if len(body) > _LOOKED_INTO:
         return malformed
     try:
-        document = orjson.loads(nesting.cut(body))
+        document = orjson.loads(nesting.cut(bytes(body)))
     except orjson.JSONDecodeError:
         return malformed
     return _too_deep(document) if isinstance(document, dict) else malformed
@@ -61,7 +80,29 @@ def _too_deep(document: dict[str, Any]) -> FieldProblem:
     return FieldProblem(_deepest(document), f"Nested deeper than {MAX_DEPTH} levels", "too_deep")
 
 
-def _refuse_unkeepable(document: dict[str, Any], body: bytes) -> None:
+def _row_problem(index: int, row: object, limits: Limits) -> FieldProblem:
+    if not isinstance(row, dict):
+        return FieldProblem(f"dataset[{index}]", "Each row should be an object", "row_type")
+    message = f"Has {len(row)} columns; at most {limits.columns} are allowed: leave out what is not mapped"
+    return FieldProblem(f"dataset[{index}]", message, "too_many_columns")
+
+
+def _refuse_many_settings(document: Mapping[str, Any]) -> None:
+    for name, value in document.items():
+        if name != "dataset" and isinstance(value, dict | list) and _values(value) > MAX_SETTINGS:
+            message = f"Holds more than {MAX_SETTINGS} values, and no more are allowed: leave out what is not needed"
+            raise InvalidRequest([FieldProblem(name[:256], message, "too_many_values")])
+
+
+def _values(value: dict[str, Any] | list[Any]) -> int:
+    count, containers = 0, [value]
+    while containers and count <= MAX_SETTINGS:
+        count += sum(map(len, containers))
+        containers, _large = _level(containers)
+    return count
+
+
+def _refuse_unkeepable(document: dict[str, Any], body: Body) -> None:
     containers: list[dict[str, Any] | list[Any]] = [document]
     large = False
     for _depth in range(MAX_DEPTH + 1):
@@ -71,8 +112,8 @@ def _refuse_unkeepable(document: dict[str, Any], body: bytes) -> None:
         large = large or found
     else:
         raise InvalidRequest([_too_deep(document)])
-    if large:
-        json.loads(body, parse_int=_refuse_large)
+    for digits in large_integers(body) if large else ():
+        _refuse_large(digits)
 
 
 def _level(containers: list[Any]) -> tuple[list[Any], bool]:
@@ -91,12 +132,12 @@ def _level(containers: list[Any]) -> tuple[list[Any], bool]:
     return below, large
 
 
-def _refuse_large(digits: str) -> int:
+def _refuse_large(digits: str) -> None:
     """Only integers: 1e20 is a fine float, and orjson gives both alike."""
-    if len(digits) > 20 or not -_LIMIT <= int(digits) < _LIMIT:
+    number = digits.removeprefix("-")
+    if len(number) > 19 or not -_LIMIT <= int(digits) < _LIMIT:
         shown = digits if len(digits) <= 24 else f"{digits[:20]}... ({len(digits)} digits)"
         raise InvalidRequest([FieldProblem(BODY, f"Integer {shown} does not fit into 64 bits", "int_too_large")])
-    return 0
 
 
 def _deepest(document: dict[str, Any]) -> str:

@@ -9,7 +9,7 @@ from dspy_service_core.errors import FieldProblem, InvalidRequest, UnusableReque
 
 
 class SimpleAcceptance:
-    async def accept(self, body: bytes) -> Accepted:
+    async def accept(self, body: bytes | bytearray) -> Accepted:
         try:
             given = orjson.loads(body)
         except orjson.JSONDecodeError as exc:

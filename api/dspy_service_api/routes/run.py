@@ -53,8 +53,16 @@ async def run(request: Request) -> Response:
         raise HTTPException(415, refused)
     key = idempotency.checked_key(request.headers.get(idempotency.HEADER))
     submits = service_of(request).submits
-    submitted = await submits.submit(await request.body(), key, request.state.visitor)
+    submitted = await submits.submit(await _body(request), key, request.state.visitor)
     return ready(present.accepted(submitted.job_id), _warning(submitted.unknown_keys))
+
+
+async def _body(request: Request) -> bytearray:
+    """Grown in place: a list of parts would be held beside what they are joined to."""
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+    return body
 
 
 def _warning(unknown_keys: tuple[str, ...]) -> dict[str, str] | None:

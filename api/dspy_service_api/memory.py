@@ -1,0 +1,83 @@
+"""What the requests' bodies may take of memory, all together: bytes that have been received, and work on them.
+
+A body that does not fit is refused while it comes in (503, and when to try again): waiting would hold what has come
+of it. Work waits for its turn, in the order of asking, so that a large request is not passed by small ones for ever.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+
+class Busy(Exception):
+    """Too much is being received or worked on already."""
+
+    def __init__(self) -> None:
+        super().__init__("The service is busy with other requests' bodies.")
+
+
+@dataclass(slots=True)
+class Room:
+    """`total` bytes for the bodies that are being received or held."""
+
+    total: int
+    held: int = 0
+
+    def take(self, size: int) -> None:
+        if self.held + size > self.total:
+            raise Busy
+        self.held += size
+
+    def give(self, size: int) -> None:
+        self.held -= size
+
+
+@dataclass(slots=True)
+class Work:
+    """`total` bytes for what is made of bodies; what would take more by itself works alone."""
+
+    total: int
+    wait_seconds: float
+    taken: int = 0
+    _waiting: deque[tuple[int, asyncio.Future[None]]] = field(default_factory=deque)
+
+    @asynccontextmanager
+    async def of(self, size: int) -> AsyncIterator[None]:
+        size = min(size, self.total)
+        await self._take(size)
+        try:
+            yield
+        finally:
+            self.taken -= size
+            self._admit()
+
+    async def _take(self, size: int) -> None:
+        if not self._waiting and self.taken + size <= self.total:
+            self.taken += size
+            return
+        turn = asyncio.get_running_loop().create_future()
+        self._waiting.append((size, turn))
+        try:
+            async with asyncio.timeout(self.wait_seconds):
+                await turn
+        except BaseException as exc:
+            self._leave(size, turn)
+            if isinstance(exc, TimeoutError):
+                raise Busy from None
+            raise
+
+    def _leave(self, size: int, turn: asyncio.Future[None]) -> None:
+        if turn.done() and not turn.cancelled():
+            self.taken -= size
+        elif (size, turn) in self._waiting:
+            self._waiting.remove((size, turn))
+        self._admit()
+
+    def _admit(self) -> None:
+        while self._waiting and self.taken + self._waiting[0][0] <= self.total:
+            size, turn = self._waiting.popleft()
+            if not turn.done():
+                self.taken += size
+                turn.set_result(None)

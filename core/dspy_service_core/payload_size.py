@@ -1,0 +1,78 @@
+"""How much a JSON text will take once it is built, told from its bytes: `[{},{},...]` takes thirty times its length.
+
+What is counted first is an upper bound at the speed of `bytes.count`: commas and brackets inside of strings count too.
+Only where that is too much are the strings left out, which goes string by string.
+"""
+
+import re
+from collections.abc import Iterator
+
+from dspy_service_core.errors import FieldProblem, InvalidRequest
+
+Body = bytes | bytearray
+
+BYTES_OF_A_VALUE = 140
+"""What orjson makes takes so much for each value at most: `{"a":1}` are two, in 280 bytes."""
+BYTES_OF_A_BYTE = 6
+"""Text becomes objects, is encoded again, put into a document and sent; one emoji makes a string four times as long."""
+
+_PLAIN = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+){0,1000}+', re.DOTALL)
+"""So much of a string at a time, since the pattern's own memory grows with its repetitions."""
+_INTEGER = re.compile(rb"(?<![\d.eE+-])-?\d{19,}(?![\d.eE])")
+
+
+def values_at_most(body: Body) -> int:
+    return 1 + body.count(b",") + body.count(b"{") + body.count(b"[")
+
+
+def weight(body: Body) -> int:
+    """Bytes that a request of this body takes at most while it is worked on, beside the body itself."""
+    return BYTES_OF_A_BYTE * len(body) + BYTES_OF_A_VALUE * values_at_most(body)
+
+
+def refuse_many_values(body: Body, most: int) -> None:
+    if values_at_most(body) <= most or not _more_values(body, most):
+        return
+    raise InvalidRequest(
+        [
+            FieldProblem(
+                "dataset",
+                f"The request holds more than {most} values (cells, objects and lists): send fewer rows or columns, or "
+                "create an OptimizationJob whose spec.dataset.uri names them",
+                "too_many_values",
+            )
+        ]
+    )
+
+
+def large_integers(body: Body) -> Iterator[str]:
+    """The digits of all integers in a JSON text that are longer than eighteen."""
+    for start, end in _outside_strings(body):
+        for found in _INTEGER.finditer(body, start, end):
+            yield found.group().decode()
+
+
+def _more_values(body: Body, most: int) -> bool:
+    count = 1
+    for start, end in _outside_strings(body):
+        count += body.count(b",", start, end) + body.count(b"{", start, end) + body.count(b"[", start, end)
+        if count > most:
+            return True
+    return False
+
+
+def _outside_strings(body: Body) -> Iterator[tuple[int, int]]:
+    start = 0
+    while (quote := body.find(b'"', start)) >= 0:
+        yield start, quote
+        start = _end_of_string(body, quote + 1)
+    yield start, len(body)
+
+
+def _end_of_string(body: Body, start: int) -> int:
+    while start < len(body) and body[start : start + 1] != b'"':
+        found = _PLAIN.match(body, start)
+        if found is None or found.end() == start:
+            return len(body)  # a backslash at the end: no JSON, as the parser will say
+        start = found.end()
+    return start + 1
