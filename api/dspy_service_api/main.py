@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from pydantic import ValidationError
 from uvicorn.config import STARTUP_FAILURE
 
-from dspy_service_api import log_lines
+from dspy_service_api import allocator, log_lines
 from dspy_service_api.accept import CoreAcceptance
 from dspy_service_api.app import create_app
 from dspy_service_api.front.descriptors import room_for
@@ -33,6 +33,7 @@ _GRACEFUL_SECONDS = 5
 
 
 def main() -> None:
+    allocator.return_large_blocks()
     try:
         settings = Settings()
         log_lines.configure(settings.log_level)

@@ -84,13 +84,13 @@ class Settings(BaseSettings):
         "the same machine: no model's base_url may name them. `dspy-service up` sets it.",
     )
     body_limit_bytes: int = Field(
-        default=32 * 1000 * 1000,
+        default=30 * 1000 * 1000,
         ge=1024,
         description="Largest request body; above it: 413. A larger one asks for more memory as well: about eight times "
         "as much more.",
     )
     bodies_memory_bytes: int = Field(
-        default=64 * 1000 * 1000,
+        default=60 * 1000 * 1000,
         ge=1024,
         description="Room for all request bodies that are being received or held; what does not fit gets 503.",
     )

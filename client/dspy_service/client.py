@@ -19,7 +19,7 @@ T = TypeVar("T")
 PAGE = 1000
 """Log entries and events asked for at once."""
 TIMEOUT = 60.0
-"""Seconds to wait for an answer: a submit of 32 MB takes a while."""
+"""Seconds to wait for an answer: a submit of 30 MB takes a while."""
 
 
 class Client:

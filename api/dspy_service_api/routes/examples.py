@@ -170,7 +170,7 @@ CONFLICT = {
     "not finished": {"detail": "Job has not finished yet."},
     "other body": {"detail": "Idempotency-Key 'a1' was used with another body; use a new key for a new request."},
 }
-TOO_LARGE = {"too large": {"detail": "The request body is larger than this service's limit of 32000000 bytes."}}
+TOO_LARGE = {"too large": {"detail": "The request body is larger than this service's limit of 30000000 bytes."}}
 NOT_JSON = {
     "form": {
         "detail": "The body's Content-Type is 'application/x-www-form-urlencoded': send JSON, as application/json."

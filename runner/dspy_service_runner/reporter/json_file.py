@@ -1,6 +1,6 @@
 """A JSON file of any size, read within the reporter's memory: small ones at once, large ones value by value.
 
-A submit may carry 32 MB of rows and a dataset behind a URI many times that; parsed as a whole they would take several
+A submit may carry 30 MB of rows and a dataset behind a URI many times that; parsed as a whole they would take several
 times as much again, and the reporter has 40 MB.
 """
 
