@@ -1,7 +1,7 @@
 """Has glibc give large blocks back when they are freed.
 
-By default it keeps them for the next ones, in an arena for each thread, once it has seen one of up to 32 MB freed: after
-some large requests the process holds several times what any of them took.
+By default it keeps them for the next ones, in an arena for each thread, once it has seen one of up to 32 MB freed:
+after some large requests the process holds several times what any of them took.
 """
 
 import ctypes

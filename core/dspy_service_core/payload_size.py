@@ -15,6 +15,9 @@ BYTES_OF_A_VALUE = 140
 """What orjson makes takes so much for each value at most: `{"a":1}` are two, in 280 bytes."""
 BYTES_OF_A_BYTE = 6
 """Text becomes objects, is encoded again, put into a document and sent; one emoji makes a string four times as long."""
+BYTES_OF_A_BYTE_AT_MOST = 40
+"""Of the densest body: for one of usual size it is not worth while to count."""
+_SMALL_BYTES = 500_000
 
 _PLAIN = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+){0,1000}+', re.DOTALL)
 """So much of a string at a time, since the pattern's own memory grows with its repetitions."""
@@ -27,11 +30,13 @@ def values_at_most(body: Body) -> int:
 
 def weight(body: Body) -> int:
     """Bytes that a request of this body takes at most while it is worked on, beside the body itself."""
+    if len(body) <= _SMALL_BYTES:
+        return BYTES_OF_A_BYTE_AT_MOST * len(body)
     return BYTES_OF_A_BYTE * len(body) + BYTES_OF_A_VALUE * values_at_most(body)
 
 
 def refuse_many_values(body: Body, most: int) -> None:
-    if values_at_most(body) <= most or not _more_values(body, most):
+    if len(body) <= most or values_at_most(body) <= most or not _more_values(body, most):
         return
     raise InvalidRequest(
         [

@@ -1,3 +1,4 @@
+import threading
 from typing import Any
 
 import pytest
@@ -5,6 +6,7 @@ import pytest
 from dspy_service_core import names
 from dspy_service_core.kube.resources import CONFIG_MAPS, SECRETS
 from dspy_service_core.registry import Registry
+from dspy_service_core.source_text import QUICK_CHARACTERS
 from dspy_service_operator.main import make_check
 from dspy_service_operator.observed import Prerequisites
 from dspy_service_operator.prerequisites import LONGEST_NAME, PrerequisiteCheck
@@ -67,6 +69,17 @@ async def test_a_usable_job_has_all_that_it_needs():
 )
 async def test_what_the_api_would_refuse_is_refused_naming_it(spec, words):
     assert words in (await look(**spec)).invalid
+
+
+@pytest.mark.parametrize(("length", "on_the_loop"), [(0, True), (QUICK_CHARACTERS, False)])
+async def test_long_sources_are_read_beside_the_loop(length, on_the_loop):
+    threads = []
+    harness = Harness()
+    check = PrerequisiteCheck(harness.api, lambda *_: threads.append(threading.current_thread()), harness.settings)
+
+    await check.look(make_raw("tickets", signature={"code": "#" * length + SIGNATURE}))
+
+    assert (threads == [threading.main_thread()]) == on_the_loop
 
 
 async def test_the_apis_own_names_are_its_own():
