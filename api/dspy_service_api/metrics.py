@@ -15,10 +15,11 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
+from dspy_service_api.front.beside import pages_beside
 from dspy_service_api.service import Service
 from dspy_service_api.telemetry import Telemetry
 from dspy_service_core.job import STATUS_WORDS
-from dspy_service_core.side_server import Page, side_server
+from dspy_service_core.side_server import Page
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _OTHER = "other"
@@ -58,7 +59,7 @@ class Metrics(Telemetry):
     @asynccontextmanager
     async def served(self, service: Service) -> AsyncIterator[None]:
         self.registry.register(_Cache(service))
-        async with side_server(*self._address, {"/metrics": self.page}):
+        async with pages_beside(*self._address, {"/metrics": self.page}):
             yield
 
     def page(self) -> Page:

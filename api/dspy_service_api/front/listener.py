@@ -128,6 +128,15 @@ class Listener:
         self._looking = self._loop.call_later(self._limits.look_seconds, self._look)
 
 
+async def bound(host: str, port: int, backlog: int) -> list[socket.socket]:
+    """Every address of the host's name, as asyncio's own servers do; empty: every one of the machine."""
+    found = await asyncio.get_running_loop().getaddrinfo(
+        host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )
+    places = dict.fromkeys((family, address) for family, _, _, _, address in found)
+    return [socket.create_server(address, family=family, backlog=backlog) for family, address in places]
+
+
 class _Arriving:
     """Holds a seat until the protocol does; a handshake's end is the loop's own to watch."""
 

@@ -11,7 +11,7 @@ from uvicorn.config import STARTUP_FAILURE
 
 from dspy_service_api.front.crowd import Crowd, Seat
 from dspy_service_api.front.limits import Limits
-from dspy_service_api.front.listener import Listener
+from dspy_service_api.front.listener import Listener, bound
 from dspy_service_api.front.protocol import LimitedProtocol
 
 log = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ class LimitedServer(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets=[])  # all but listening
         try:
-            listening = [given.dup() for given in sockets] if sockets is not None else await _bound(self.config)
+            listening = [given.dup() for given in sockets] if sockets is not None else await self._bound()
         except OSError as exc:
             self.started = False
             log.error("cannot listen on %s port %d: %s", self.config.host, self.config.port, exc.strerror)
@@ -35,15 +35,9 @@ class LimitedServer(uvicorn.Server):
         self.listener = Listener(listening, self.config.ssl, self.limits, self._protocol)
         self.servers = [self.listener]  # type: ignore[list-item]  # it closes and is waited for, as theirs
 
+    async def _bound(self) -> list[socket.socket]:
+        return await bound(self.config.host, self.config.port, self.config.backlog)
+
     def _protocol(self, crowd: Crowd, seat: Seat) -> asyncio.Protocol:
         state: dict[str, Any] = self.lifespan.state
         return LimitedProtocol(self.config, self.server_state, state, self.limits, crowd, seat)
-
-
-async def _bound(config: uvicorn.Config) -> list[socket.socket]:
-    """Every address of the host's name, as asyncio's own servers do."""
-    found = await asyncio.get_running_loop().getaddrinfo(
-        config.host or None, config.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )
-    places = dict.fromkeys((family, address) for family, _, _, _, address in found)
-    return [socket.create_server(address, family=family, backlog=config.backlog) for family, address in places]

@@ -1,5 +1,6 @@
 """The API's figures: what is counted, and that no label holds what a client chose."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -89,3 +90,21 @@ async def test_requests_to_the_cluster_are_counted_by_verb_and_resource(tmp_path
         'dspy_service_kube_requests_total{resource="secrets",verb="create"} 1.0',
     ):
         assert line in page
+
+
+async def test_half_sent_requests_for_metrics_take_no_more_than_their_share(
+    measured: tuple[Harness, str],
+) -> None:
+    """It is the service's own process whose files they would take."""
+    _, url = measured
+    port = httpx.URL(url).port
+    assert port
+    held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(80)]
+    for _, writer in held:
+        writer.write(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n")
+    async with httpx.AsyncClient() as client:
+        assert (await client.get(url)).status_code == 200
+    ended = [await reader.read() for reader, _ in held[:17]]
+    assert all(answer.startswith(b"HTTP/1.1 408") for answer in ended)
+    for _, writer in held:
+        writer.close()
