@@ -11,8 +11,9 @@ _KILLED = 137
 class ForkedProcess(NamespacedProcess):
     """Its last word on the channel is the command's exit code."""
 
-    def __init__(self, root: int, channel: socket.socket) -> None:
+    def __init__(self, root: int, channel: socket.socket, users: int) -> None:
         super().__init__(root)
+        self.users = users
         self._channel = channel
         self._watch_end(self._last_word)
 

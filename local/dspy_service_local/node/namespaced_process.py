@@ -14,6 +14,8 @@ class NamespacedProcess:
 
     def __init__(self, root: int) -> None:
         self.root = root
+        self.users = root
+        """A process of the user namespace that the container's other namespaces belong to: the way in."""
         self.exited: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._pidfd = os.pidfd_open(root)
 

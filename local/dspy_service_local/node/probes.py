@@ -45,5 +45,6 @@ async def _succeeds(run: ContainerRun, probe: StartupProbe, launch: Launch) -> b
 def _command(run: ContainerRun, probe: StartupProbe, launch: Launch) -> list[str]:
     if not isinstance(run.process, NamespacedProcess):
         return [rewrite(part, launch.binds) for part in probe.command]
-    enter = [shutil.which("nsenter") or "nsenter", "-t", str(run.process.root), "-U", "--preserve-credentials"]
+    users = f"--user=/proc/{run.process.users}/ns/user"
+    enter = [shutil.which("nsenter") or "nsenter", "-t", str(run.process.root), users, "--preserve-credentials"]
     return [*enter, "-m", "-p", "-i", "-u", "--", *probe.command]

@@ -73,7 +73,7 @@ class WarmProcess:
             ready = await self._answer(ours, FORK_SECONDS)
             if ready.data != READY:
                 raise StartError(ready.data.decode(errors="replace") or "the fork ended at once")
-            forked = ForkedProcess(ready.sender, ours)
+            forked = ForkedProcess(ready.sender, ours, self._sandbox.root if os.geteuid() else ready.sender)
         except BaseException:
             ours.close()
             self._unused()
