@@ -188,3 +188,16 @@ def test_a_broken_link_is_found() -> None:
     page = ROOT / "README.md"
     text = "[a](docs/api.md) [b](docs/none.md) [c](docs/troubleshooting.md#failed-jobs) [d](docs/api.md#none)"
     assert broken_links(page, text) == ["docs/none.md", "docs/api.md#none"]
+
+
+def test_every_row_of_the_security_table_names_a_test_that_there_is() -> None:
+    rows = [line.rsplit("|", 2)[1] for line in (ROOT / "docs/security.md").read_text().splitlines() if line[:2] == "| "]
+    held = [re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)`", row) for row in rows[2:] if "which test" not in row]
+    assert len(held) > 20
+    assert all(held)
+    missing = [(path, test) for row in held for path, test in row if not _defines(ROOT / path, test)]
+    assert missing == []
+
+
+def _defines(path: Path, test: str) -> bool:
+    return path.is_file() and re.search(rf"^\s*(?:async )?def {test}\(", path.read_text(), re.M) is not None
