@@ -1,7 +1,7 @@
 """A pod as the node understands it, read once from the object: behind this module nobody looks into `spec`.
 
 Fields that have no meaning for local processes (images, affinities, security contexts) are left out: a container runs
-as the user who started `up`, from the environment that this package is installed in.
+as the user who started `up` (where that is root: as one made for it), from the environment that this package is in.
 """
 
 from dataclasses import dataclass

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import socket
+import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -27,7 +28,7 @@ from dspy_service_local.node.slirp import Slirp
 from dspy_service_local.node.warm import WarmLauncher
 from node_host import BASE_ENV, Host, launchers, make_pod, node_host
 from stand_in_internet import PORT, Elsewhere, elsewhere, missing_stand_in
-from waiting import until
+from waiting import until, wait_for
 
 SUPPORT = Path(warm_probe.__file__).parent
 REACHED, REFUSED = "reached", "refused"
@@ -151,6 +152,14 @@ async def test_the_network_goes_with_its_container(host: Host) -> None:
     assert len(slirps() - before) == 1
     await host.kube.delete(PODS, name, "default", grace_period_seconds=0)
     await until(lambda: _async(not slirps() - before))
+
+
+def test_the_network_goes_with_a_node_that_is_killed(networks: Networks, tmp_path: Path) -> None:
+    command = [sys.executable, str(SUPPORT / "dying_node.py"), str(tmp_path)]
+    dead = subprocess.run(command, capture_output=True, text=True)
+    children: dict[str, int] = json.loads(dead.stdout)
+    assert set(children) == {"bwrap", "slirp4netns"}, dead.stderr
+    wait_for(lambda: not any(psutil.pid_exists(pid) for pid in children.values()), what="all to end")
 
 
 @pytest.mark.parametrize(
