@@ -4,10 +4,19 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+_NICEST = 19
+
 
 def may_lower_and_raise() -> bool:
     """Whoever is not root can be nice but never less nice again."""
     return os.geteuid() == 0
+
+
+def behind(steps: int) -> int:
+    """As a niceness: that many steps after this process, which may have been started nice, and whoever is not root may
+    make nothing less nice than itself.
+    """
+    return min(os.getpriority(os.PRIO_PROCESS, 0) + steps, _NICEST)
 
 
 def set_nice(pid: int, nice: int) -> None:

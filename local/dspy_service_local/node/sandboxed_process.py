@@ -17,6 +17,7 @@ from dspy_service_local.node.exits import watch_exit
 from dspy_service_local.node.launch import Launch, Limits
 from dspy_service_local.node.namespaced_process import NamespacedProcess
 from dspy_service_local.node.networks import Networks, OwnNetwork
+from dspy_service_local.node.priority import behind
 from dspy_service_local.node.processes import Process, StartError, rlimits, spawn
 from dspy_service_local.node.sandbox import Sandbox, cold_command, memory_file
 from dspy_service_runner.warm_request import GO, NETWORK, READY
@@ -134,7 +135,7 @@ class SandboxedProcess(NamespacedProcess):
 
 def _restrict(pid: int, limits: Limits) -> None:
     if limits.nice:
-        os.setpriority(os.PRIO_PROCESS, pid, limits.nice)
+        os.setpriority(os.PRIO_PROCESS, pid, behind(limits.nice))
     if limits.cpus is not None:
         os.sched_setaffinity(pid, sorted(os.sched_getaffinity(0))[: limits.cpus])
 

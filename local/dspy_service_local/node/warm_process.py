@@ -18,7 +18,7 @@ from dspy_service_local.node.forked import ForkedProcess
 from dspy_service_local.node.launch import Bind, Launch, Limits
 from dspy_service_local.node.logs import ContainerLog, LogPipe
 from dspy_service_local.node.networks import OwnNetwork
-from dspy_service_local.node.priority import may_lower_and_raise, set_nice
+from dspy_service_local.node.priority import behind, may_lower_and_raise, set_nice
 from dspy_service_local.node.processes import Process, StartError
 from dspy_service_local.node.sandboxed_process import SandboxLauncher
 from dspy_service_runner.warm_request import GO, HERE, NETWORK, READY, ContainerRequest
@@ -125,7 +125,7 @@ class WarmProcess:
     def _release(self, forked: ForkedProcess, limits: Limits, ours: socket.socket) -> None:
         try:
             self._cold.restrict(forked, limits)
-            set_nice(forked.root, limits.nice)
+            set_nice(forked.root, behind(limits.nice))
             ours.send(GO)
         except OSError as exc:
             forked.kill()

@@ -59,6 +59,7 @@ GOOD: Mapping[type, dict[str, Any]] = {
         "latest_metrics": {"baseline_test_metric": 1.0},
     },
     answers.JobPage: {"jobs": [], "next_cursor": None},
+    answers.RecordKept: {"detail": "The job is stopped.", "finalizers": ["example.org/hold"]},
     answers.Artifact: {"path": "p", "program_pickle_base64": "gASVEAAAAAAAAAB9lC4=", "metadata": {}},
     answers.Result: {"module_name": "predict", "optimizer_name": "gepa", "run_log": []},
     answers.Job: {"job_id": "job1", "status": "success", "message": "m", "created_at": TIME},
