@@ -45,7 +45,7 @@ def _networks(
     slirp = find_slirp(sandbox)
     if isinstance(slirp, Slirp):
         folder = Folders(settings.folder).networks
-        return Networks(slirp, folder, settings.job_endpoints, own_ports, settings.job_connections)
+        return Networks(slirp, folder, sandbox.user, settings.job_endpoints, own_ports, settings.job_connections)
     say(f"jobs share this machine's network ({slirp}): their code reaches the HTTP API and every other port here")
     return None
 

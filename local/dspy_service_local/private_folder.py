@@ -12,9 +12,14 @@ from pathlib import Path
 
 UMASK = 0o077
 OURS = frozenset(
-    ("cluster.db", "cluster.db-shm", "cluster.db-wal", "cluster.lock", "kubeconfig", "logs", "pki", "pods", "volumes")
+    (
+        *("cluster.db", "cluster.db-shm", "cluster.db-wal", "cluster.lock", "kubeconfig"),
+        *("logs", "networks", "pki", "pods", "volumes"),
+    )
 )
-"""What the service writes there. All else may be somebody's home, and keeps its modes below the closed folder."""
+"""What the service writes there, but for the token: one that others could read is replaced, not closed
+(`own_token.py`). All else may be somebody's home, and keeps its modes below the closed folder.
+"""
 _OWNER = 0o700
 
 

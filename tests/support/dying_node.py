@@ -23,7 +23,7 @@ async def main(data: Path) -> None:
     assert isinstance(sandbox, Sandbox)
     slirp = find_slirp(sandbox)
     assert isinstance(slirp, Slirp)
-    launcher = SandboxLauncher(sandbox, None, Networks(slirp, data / "networks", (), frozenset(), 8))
+    launcher = SandboxLauncher(sandbox, None, Networks(slirp, data / "networks", sandbox.user, (), frozenset(), 8))
     command = (sys.executable, "-c", "import time; time.sleep(300)")
     output = os.open(os.devnull, os.O_WRONLY)
     await launcher.start(Launch(command, {}, Limits(64, 64, 0), endpoints=()), output)

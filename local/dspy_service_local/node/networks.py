@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import cached_property
 from pathlib import Path
 
 from dspy_service_local.node.endpoints import Reach, reach
@@ -15,12 +16,21 @@ RESOLV_CONF = "/etc/resolv.conf"
 
 
 class Networks:
-    """`folder` is for what containers read of it; `always` are endpoints (`host:port`) that every container reaches."""
+    """`folder` is for what containers read of it, and `owner` whom they run as (None: whoever runs the node); `always`
+    are endpoints (`host:port`) that every container reaches.
+    """
 
     def __init__(
-        self, slirp: Slirp, folder: Path, always: Sequence[str], service_ports: frozenset[int], connections: int
+        self,
+        slirp: Slirp,
+        folder: Path,
+        owner: int | None,
+        always: Sequence[str],
+        service_ports: frozenset[int],
+        connections: int,
     ) -> None:
         self.folder = folder
+        self._owner = owner
         self._slirp = slirp
         self._always = tuple(always)
         self._service_ports = service_ports
@@ -31,14 +41,17 @@ class Networks:
         if launch.endpoints is None:
             return None
         found = await reach((*self._always, *launch.endpoints), self._service_ports)
-        return OwnNetwork(self._slirp, found, self._resolv_conf(), self._connections)
+        return OwnNetwork(self._slirp, found, self._resolv_conf, self._connections)
 
+    @cached_property
     def _resolv_conf(self) -> Bind:
+        """Written anew by every node: the machine may complete names otherwise by now."""
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         file = self.folder / "resolv.conf"
-        if not file.exists():
-            file.write_text("\n".join([f"nameserver {NAMESERVER}", *_kept_lines()]) + "\n")
-            file.chmod(0o644)
+        file.write_text("\n".join([f"nameserver {NAMESERVER}", *_kept_lines()]) + "\n")
+        file.chmod(0o600)
+        if self._owner is not None:
+            os.chown(file, self._owner, self._owner)
         return Bind(file, RESOLV_CONF, True)
 
 

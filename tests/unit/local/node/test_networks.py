@@ -71,7 +71,7 @@ def networks(tmp_path: Path, here: int) -> Networks:
     slirp = find_slirp(cold.sandbox)
     if not isinstance(slirp, Slirp):
         pytest.skip(slirp)
-    return Networks(slirp, Folders(tmp_path).networks, (), frozenset({here + 1}), 8)
+    return Networks(slirp, Folders(tmp_path).networks, cold.owner, (), frozenset({here + 1}), 8)
 
 
 @pytest.fixture(params=["cold", "warm"])
