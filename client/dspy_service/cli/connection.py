@@ -1,14 +1,20 @@
-"""How commands come to a client: one object in click's context, which tests give a transport of their own."""
+"""How commands come to a client: one object in click's context, which tests give a transport of their own.
+
+The client is imported when one is asked for: `up` runs for as long as the service does, and needs none.
+"""
 
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import click
-import httpx
 
-from dspy_service.client import Client
+import dspy_service
 from dspy_service.retries import Retries
+
+if TYPE_CHECKING:
+    import httpx
 
 HASTY = Retries(attempts=3)
 """Somebody waits for the answer and is better told at once that nothing listens there."""
@@ -22,17 +28,17 @@ PATIENT = Retries(attempts=8)
 class Connection:
     url: str | None = None
     token: str | None = None
-    transport: httpx.BaseTransport | None = None
+    transport: "httpx.BaseTransport | None" = None
     sleep: Callable[[float], None] = time.sleep
 
     def to(self, url: str | None, token: str | None) -> "Connection":
         return replace(self, url=url or self.url, token=token or self.token)
 
-    def client(self, retries: Retries) -> Client:
-        return Client(self.url, self.token, retries=retries, transport=self.transport, sleep=self.sleep)
+    def client(self, retries: Retries) -> "dspy_service.Client":
+        return dspy_service.Client(self.url, self.token, retries=retries, transport=self.transport, sleep=self.sleep)
 
 
-def connect(ctx: click.Context, retries: Retries = HASTY) -> Client:
+def connect(ctx: click.Context, retries: Retries = HASTY) -> "dspy_service.Client":
     """Closed when the command ends."""
     connection: Connection = ctx.obj or Connection()
     return ctx.with_resource(connection.client(retries))

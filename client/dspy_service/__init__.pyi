@@ -1,0 +1,40 @@
+from .answers import (
+    Accepted as Accepted,
+    Artifact as Artifact,
+    Assets as Assets,
+    Event as Event,
+    Health as Health,
+    Job as Job,
+    JobPage as JobPage,
+    LogEntry as LogEntry,
+    RecordKept as RecordKept,
+    Result as Result,
+    SplitCounts as SplitCounts,
+    SplitFractions as SplitFractions,
+    Summary as Summary,
+)
+from .async_client import AsyncClient as AsyncClient
+from .client import Client as Client
+from .errors import (
+    DamagedArtifact as DamagedArtifact,
+    DspyServiceError as DspyServiceError,
+    FieldProblem as FieldProblem,
+    IdempotencyConflict as IdempotencyConflict,
+    InvalidPayload as InvalidPayload,
+    JobFailed as JobFailed,
+    NoArtifact as NoArtifact,
+    NotAllowed as NotAllowed,
+    NotFinished as NotFinished,
+    PayloadTooLarge as PayloadTooLarge,
+    RefusedRequest as RefusedRequest,
+    ServiceUnavailable as ServiceUnavailable,
+    ServiceUnreachable as ServiceUnreachable,
+    UnexpectedAnswer as UnexpectedAnswer,
+    UnknownJob as UnknownJob,
+    UnusablePayload as UnusablePayload,
+    UnusableSource as UnusableSource,
+)
+from .payload import build_payload as build_payload
+from .retries import Retries as Retries
+from .rows import UnusableDataset as UnusableDataset, read_rows as read_rows
+from .watching import Update as Update
