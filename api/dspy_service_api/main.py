@@ -17,7 +17,7 @@ from dspy_service_api import allocator, log_lines
 from dspy_service_api.accept import CoreAcceptance
 from dspy_service_api.app import create_app
 from dspy_service_api.front.descriptors import room_for
-from dspy_service_api.front.limits import Limits, limits_of
+from dspy_service_api.front.limits import Limits
 from dspy_service_api.front.server import LimitedServer
 from dspy_service_api.settings import Settings
 from dspy_service_api.telemetry import Telemetry
@@ -47,7 +47,7 @@ def main() -> None:
         sys.exit(str(exc))
     telemetry = _telemetry(settings)
     app = create_app(settings, TappedClient(kube, telemetry.asked), store, acceptance, telemetry)
-    limits = limits_of(settings, room_for(settings.connections))
+    limits = settings.limits(room_for(settings.connections))
     server = Server(_config(app, settings, files), files, limits)
     with suppress(KeyboardInterrupt):
         server.run()

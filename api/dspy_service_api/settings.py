@@ -7,6 +7,8 @@ from typing import Annotated, Literal, Self
 from pydantic import AliasChoices, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from dspy_service_api.front.limits import Limits
+
 MEBIBYTE = 1024 * 1024
 AuthMode = Literal["none", "token", "kubernetes"]
 Words = Annotated[list[str], NoDecode]
@@ -250,6 +252,20 @@ class Settings(BaseSettings):
             except ValueError:
                 raise ValueError(f"DSPY_SERVICE_PROXIES: '{proxy}' is no address and no network") from None
         return self
+
+    def limits(self, connections: int) -> Limits:
+        """`connections` is what the descriptors leave of the setting."""
+        return Limits(
+            connections=connections,
+            per_peer=self.connections_per_peer,
+            shared=self.shared_networks,
+            head_bytes=self.head_limit_bytes,
+            head_fields=self.head_limit_fields,
+            head_seconds=self.head_seconds,
+            pause_seconds=self.pause_seconds,
+            bytes_per_second=self.least_bytes_per_second,
+            pipelined=self.pipelined_requests,
+        )
 
     @property
     def shared_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:

@@ -73,11 +73,14 @@ async def serve(
     """Until `stop`; `say` is for what the user should know, `ready` is called once."""
     cluster = await Cluster.open(settings.folder)
     server = await ApiServer.start(cluster, port=settings.cluster_port)
-    node, parts = await _start_node(settings, environment, cluster, server, say)
+    await prepare_cluster(cluster.client, model_keys(settings, environment))
     children = _children(settings, environment, server)
-    parts |= {child.name: child.run for child in children}
-    background = [asyncio.create_task(keep_running(name, part), name=name) for name, part in parts.items()]
+    stops = [child.stop for child in children]
+    background = [_running(child.name, child.run) for child in children]
     try:
+        node, parts = await _start_node(settings, environment, cluster, server, say)
+        stops.append(node.stop)
+        background += [_running(name, part) for name, part in parts.items()]
         await _unless_stopped(_healthy(settings), stop)
         if not stop.is_set():
             local_url = _url(_reachable(settings.host), settings.port)
@@ -85,12 +88,16 @@ async def serve(
             await stop.wait()
     finally:
         asyncio.get_running_loop().call_later(_STOP_SECONDS, os._exit, 1)
-        await asyncio.gather(node.stop(), *(child.stop() for child in children))
+        await asyncio.gather(*(part_stop() for part_stop in stops))
         for task in background:
             task.cancel()
         await asyncio.gather(*background, return_exceptions=True)
         await server.stop()
         await cluster.close()
+
+
+def _running(name: str, part: Part) -> asyncio.Task[None]:
+    return asyncio.create_task(keep_running(name, part), name=name)
 
 
 async def _unless_stopped(work: Awaitable[object], stop: asyncio.Event) -> None:
@@ -112,14 +119,13 @@ async def _start_node(
     server: ApiServer,
     say: Callable[[str], None],
 ) -> tuple[Node, dict[str, Part]]:
-    """The node, and what must run for it, by name."""
+    """The node, and what must run for it, by name. What it tries out takes as long as the other parts' imports."""
     store_folder(settings).mkdir(parents=True, exist_ok=True)
-    await prepare_cluster(cluster.client, model_keys(settings, environment))
     folders = Folders(settings.folder)
     base_env = container_environment(settings, environment, server.url)
     if bytecode.is_missing():
         await bytecode.compile_runner(base_env)
-    launcher = choose_launcher(settings, base_env, own_ports(settings, server.url), say)
+    launcher = await asyncio.to_thread(choose_launcher, settings, base_env, own_ports(settings, server.url), say)
     context = NodeContext(
         client=cluster.client,
         launcher=launcher,

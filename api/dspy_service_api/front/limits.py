@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
 
-from dspy_service_api.settings import Settings
-
 Network = IPv4Network | IPv6Network
 
 
@@ -26,18 +24,3 @@ class Limits:
     def look_seconds(self) -> float:
         """How often all connections are looked at: a bound is kept to a tenth of itself."""
         return min(1.0, self.head_seconds / 10, self.pause_seconds / 10)
-
-
-def limits_of(settings: Settings, connections: int) -> Limits:
-    """`connections` is what the descriptors leave of the setting."""
-    return Limits(
-        connections=connections,
-        per_peer=settings.connections_per_peer,
-        shared=settings.shared_networks,
-        head_bytes=settings.head_limit_bytes,
-        head_fields=settings.head_limit_fields,
-        head_seconds=settings.head_seconds,
-        pause_seconds=settings.pause_seconds,
-        bytes_per_second=settings.least_bytes_per_second,
-        pipelined=settings.pipelined_requests,
-    )

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 
 from dspy_service_api.front.crowd import known_by
 from dspy_service_api.front.descriptors import RESERVE, within
-from dspy_service_api.front.limits import Limits, limits_of
+from dspy_service_api.front.limits import Limits
 from dspy_service_api.settings import Settings
 from limited_server import Answer, Application, Limited, Wire, limited
 from waiting import until, wait_for
@@ -299,7 +299,7 @@ async def test_where_all_are_busy_a_newcomer_is_told_so(busy: tuple[Application,
 
 
 async def test_a_proxy_may_have_as_many_as_there_are() -> None:
-    shared = limits_of(Settings(proxies="127.0.0.0/24", connections_per_peer=2), 6).shared
+    shared = Settings(proxies="127.0.0.0/24", connections_per_peer=2).limits(6).shared
     application = Application()
     async with limited(application, Limits(connections=6, per_peer=2, shared=shared)) as server:
         application.may_answer.clear()
