@@ -9,7 +9,6 @@ there, whose connections the node takes and relays. Who runs here later may chan
 import os
 import socket
 import struct
-from ipaddress import ip_address, ip_network
 
 from dspy_service_runner.warm_request import GO, NETWORK, Network
 
@@ -40,9 +39,9 @@ def join(node: socket.socket, wanted: Network) -> None:
 def _make(wanted: Network) -> list[socket.socket]:
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0) as netlink:
         _ask(netlink, _NEWLINK, 0, struct.pack("=BxHiII", 0, 0, _LOOPBACK, _IFF_UP, _IFF_UP))
-        for network in wanted.unreachable:
-            _refuse(netlink, network)
-        for address in {address for address, _ in wanted.forwarded if not ip_address(address).is_loopback}:
+        for address, prefix in wanted.unreachable:
+            _refuse(netlink, address, prefix)
+        for address in wanted.addresses:
             _add_address(netlink, address)
     return [_listener(address, port) for address, port in wanted.forwarded]
 
@@ -52,20 +51,20 @@ def _listener(address: str, port: int) -> socket.socket:
     return socket.create_server((address, port), family=family, backlog=_BACKLOG)
 
 
-def _refuse(netlink: socket.socket, network: str) -> None:
-    parsed = ip_network(network)
-    family = socket.AF_INET if parsed.version == 4 else socket.AF_INET6
+def _refuse(netlink: socket.socket, network: bytes, prefix: int) -> None:
     kind = (_TABLE_MAIN, _PROTOCOL_STATIC, _SCOPE_UNIVERSE, _UNREACHABLE)
-    header = struct.pack("=BBBBBBBBI", family, parsed.prefixlen, 0, 0, *kind, 0)
-    _ask(netlink, _NEWROUTE, _CREATE | _REPLACE, header + _attribute(_RTA_DST, parsed.network_address.packed))
+    header = struct.pack("=BBBBBBBBI", _family(network), prefix, 0, 0, *kind, 0)
+    _ask(netlink, _NEWROUTE, _CREATE | _REPLACE, header + _attribute(_RTA_DST, network))
 
 
-def _add_address(netlink: socket.socket, address: str) -> None:
-    parsed = ip_address(address)
-    family = socket.AF_INET if parsed.version == 4 else socket.AF_INET6
-    header = struct.pack("=BBBBI", family, parsed.max_prefixlen, _IFA_F_NODAD, _SCOPE_HOST, _LOOPBACK)
-    attributes = _attribute(_IFA_LOCAL, parsed.packed) + _attribute(_IFA_ADDRESS, parsed.packed)
+def _add_address(netlink: socket.socket, address: bytes) -> None:
+    header = struct.pack("=BBBBI", _family(address), 8 * len(address), _IFA_F_NODAD, _SCOPE_HOST, _LOOPBACK)
+    attributes = _attribute(_IFA_LOCAL, address) + _attribute(_IFA_ADDRESS, address)
     _ask(netlink, _NEWADDR, _CREATE | _REPLACE, header + attributes)
+
+
+def _family(address: bytes) -> int:
+    return socket.AF_INET if len(address) == 4 else socket.AF_INET6
 
 
 def _attribute(kind: int, value: bytes) -> bytes:

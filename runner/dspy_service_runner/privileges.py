@@ -8,7 +8,6 @@ import ctypes
 import errno
 import os
 import resource
-from pathlib import Path
 
 from dspy_service_runner.syscalls import BIND, NODEV, NOEXEC, NOSUID, RDONLY, REC, REMOUNT, checked, libc, mount
 from dspy_service_runner.warm_request import ContainerRequest
@@ -30,8 +29,8 @@ def give_up(request: ContainerRequest, proc_sys: int) -> None:
         _own_user_namespace(proc_sys, request.user, request.group)
     os.close(proc_sys)
     _drop_capabilities()
-    for kind, (soft, hard) in request.limits.items():
-        resource.setrlimit(int(kind), (soft, hard))
+    for kind, pair in request.limits.items():
+        resource.setrlimit(kind, pair)
 
 
 def own_proc() -> int:
@@ -71,9 +70,9 @@ def _own_user_namespace(proc_sys: int, user: int, group: int) -> None:
     outer_user, outer_group = os.getuid(), os.getgid()
     checked(libc.unshare(_CLONE_NEWUSER), "unshare")
     set_traceable(True)  # whoever changed its user does not own its own files in /proc
-    Path("/proc/self/setgroups").write_text("deny")
-    Path("/proc/self/uid_map").write_text(f"{user} {outer_user} 1")
-    Path("/proc/self/gid_map").write_text(f"{group} {outer_group} 1")
+    _write("/proc/self/setgroups", "deny")
+    _write("/proc/self/uid_map", f"{user} {outer_user} 1")
+    _write("/proc/self/gid_map", f"{group} {outer_group} 1")
     limit = os.open("user/max_user_namespaces", os.O_WRONLY, dir_fd=proc_sys)
     os.write(limit, b"0")
     os.close(limit)
@@ -91,3 +90,8 @@ def _drop_capabilities() -> None:
 
 def _header() -> ctypes.Array[ctypes.c_uint32]:
     return (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
+
+
+def _write(place: str, text: str) -> None:
+    with open(place, "w") as file:
+        file.write(text)

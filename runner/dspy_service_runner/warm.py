@@ -41,7 +41,7 @@ def main() -> None:
     _refuse_what_forks_badly(control.fileno())
     gc.collect()
     gc.freeze()
-    _rehearse(decode(sys.argv[3].encode()))
+    _rehearse(decode(bytes.fromhex(sys.argv[3])))
     control.sendall(READY)
     _become(_next_container(control))
     sys.exit(getattr(module, function)())

@@ -6,9 +6,11 @@ from typing import Any
 from dspy_service_core.kube import resources
 from dspy_service_core.kube.protocol import Object
 from dspy_service_core.kube.resources import Resource
-from dspy_service_local.apiserver import builtin_behaviour as behaviour
-from dspy_service_local.apiserver import builtin_columns as columns
-from dspy_service_local.apiserver import builtin_schemas as schemas
+from dspy_service_local.apiserver import (
+    builtin_behaviour as behaviour,
+    builtin_columns as columns,
+    builtin_schemas as schemas,
+)
 from dspy_service_local.apiserver.definitions import definition_problems, prepare_definition
 from dspy_service_local.apiserver.kinds import Kind
 from dspy_service_local.apiserver.refusals import Problem

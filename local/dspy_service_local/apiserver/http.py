@@ -18,8 +18,7 @@ from dspy_service_local.apiserver.reviews import Bench, is_review, reviewed
 from dspy_service_local.apiserver.routes import Target, query_of, target_of
 from dspy_service_local.apiserver.selectors import select
 from dspy_service_local.apiserver.streams import Lists, Watches
-from dspy_service_local.apiserver.token_requests import SUBRESOURCE as TOKEN
-from dspy_service_local.apiserver.token_requests import requested_token
+from dspy_service_local.apiserver.token_requests import SUBRESOURCE as TOKEN, requested_token
 from dspy_service_local.apiserver.tokens import Identity, PodIdentity, TokenStore
 from dspy_service_local.apiserver.verbs import WRITES
 from dspy_service_local.apiserver.watch import Hub

@@ -16,9 +16,12 @@ from dspy_service_runner.warm_request import Network
 Address = IPv4Address | IPv6Address
 Endpoint = tuple[str, int]
 
-_NOT_INTERNET = (
-    *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24"),
-    *("192.168.0.0/16", "198.18.0.0/15", "224.0.0.0/4", "240.0.0.0/4"),
+_NOT_INTERNET = tuple(
+    ip_network(network)
+    for network in (
+        *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24"),
+        *("192.168.0.0/16", "198.18.0.0/15", "224.0.0.0/4", "240.0.0.0/4"),
+    )
 )
 """Private, link-local (cloud metadata among it), carriers' own, benchmarks, multicast and reserved; IPv6 has no way out
 at all.
@@ -42,8 +45,11 @@ async def reach(named: Iterable[str], service_ports: frozenset[int]) -> Reach:
         for address in await _resolve(host, port):
             if _needs_forward(address, own) and not (_is_here(address, own) and port in service_ports):
                 found[(str(address), port)] = (str(address), port)
-    unreachable = [*_NOT_INTERNET, *(f"{address}/32" for address in own if address.version == 4)]
-    return Reach(Network(list(found), unreachable), tuple(found.values()))
+    addresses = {address for address in map(ip_address, (host for host, _ in found)) if not address.is_loopback}
+    unreachable = [(network.network_address.packed, network.prefixlen) for network in _NOT_INTERNET]
+    unreachable += [(address.packed, 32) for address in own if address.version == 4]
+    network = Network(list(found), [address.packed for address in addresses], unreachable)
+    return Reach(network, tuple(found.values()))
 
 
 def split(endpoint: str) -> Endpoint:
@@ -69,7 +75,7 @@ def _needs_forward(address: Address, own: frozenset[Address]) -> bool:
         return False
     if _is_here(address, own) or address.version == 6:
         return True
-    return any(address in ip_network(network) for network in _NOT_INTERNET)
+    return any(address in network for network in _NOT_INTERNET)
 
 
 async def _resolve(host: str, port: int) -> Sequence[Address]:

@@ -5,7 +5,6 @@ import os
 import select
 import socket
 import subprocess
-from dataclasses import replace
 
 from dspy_service_local.node.launch import Launch, Limits
 from dspy_service_local.node.sandbox import Sandbox, cold_command, memory_file
@@ -13,7 +12,7 @@ from dspy_service_local.node.slirp import Slirp, candidates
 from dspy_service_runner.warm_request import NETWORK, Network
 
 _PATIENCE = 5.0
-_WANTED = Network([], ["10.0.0.0/8"])
+_WANTED = Network([], [], [(bytes([10, 0, 0, 0]), 8)])
 
 
 class _Failed(Exception):
@@ -36,7 +35,7 @@ def find_slirp(sandbox: Sandbox) -> Slirp | str:
 def _try(sandbox: Sandbox, slirp: Slirp) -> None:
     """A container as it will be, up to where it waits for its network, and that network."""
     launch = Launch((), {}, Limits(64, 64, 0))
-    request = replace(sandbox.request(launch), network=_WANTED)
+    request = sandbox.request(launch, _WANTED)
     info_read, info_write = os.pipe()
     null = os.open(os.devnull, os.O_RDWR)
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)

@@ -15,7 +15,7 @@ from dspy_service_local.node.launch import Bind, Launch
 from dspy_service_local.node.processes import process_limit, rlimits
 from dspy_service_local.node.visible import system_links
 from dspy_service_runner import cold
-from dspy_service_runner.warm_request import ContainerRequest
+from dspy_service_runner.warm_request import ContainerRequest, Network
 
 _SHARED_MEMORY_BYTES = 64 * 1024 * 1024
 _TMP_BYTES = 256 * 1024 * 1024
@@ -67,7 +67,7 @@ class Sandbox:
             *first,
         ]
 
-    def request(self, launch: Launch) -> ContainerRequest:
+    def request(self, launch: Launch, network: Network | None = None) -> ContainerRequest:
         """What is left to do inside of what bubblewrap made."""
         limits = rlimits(launch.limits) | (process_limit(launch.limits) if self.own_users else {})
         return ContainerRequest(
@@ -76,11 +76,12 @@ class Sandbox:
             cwd=launch.working_dir,
             mounts=[],
             keep=[],
-            limits={str(int(kind)): list(pair) for kind, pair in limits.items()},
+            limits={int(kind): pair for kind, pair in limits.items()},
             user=os.geteuid() if self.user is None else self.user,
             group=os.getegid() if self.user is None else self.user,
             own_users=self.own_users,
             drops_root=self.user is not None,
+            network=network,
         )
 
 

@@ -44,7 +44,7 @@ class SandboxLauncher:
             return await self._start(launch.command, launch, output, None, None)
         self.hand_over(output)
         network = await self.networks.plan(launch) if self.networks else None
-        request = replace(self.sandbox.request(launch), network=network.wanted if network else None)
+        request = self.sandbox.request(launch, network.wanted if network else None)
         binds = (*launch.binds, *([network.resolv_conf] if network else []))
         ours, theirs = channel()
         with theirs, memory_file(request.encode()) as file:

@@ -7,7 +7,6 @@ serves one job (`dspy_service_runner.warm`). Whatever cannot be started so, or n
 import asyncio
 import logging
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 
 from dspy_service_local.node.channel import Hung
@@ -135,12 +134,10 @@ class WarmLauncher:
             return None
         covering = [*_OWN_TMPFS, *(bind.target for bind in launch.binds)]
         visible = [bind.target for bind in self._cold.sandbox.visible]
-        return replace(
-            self._cold.sandbox.request(launch),
-            mounts=mounts,
-            network=network.wanted if network else None,
-            keep=[path for path in visible if any(Path(path).is_relative_to(place) for place in covering)],
-        )
+        request = self._cold.sandbox.request(launch, network.wanted if network else None)
+        request.mounts = mounts
+        request.keep = [path for path in visible if any(Path(path).is_relative_to(place) for place in covering)]
+        return request
 
     def _below_hidden(self, source: Path) -> str | None:
         for name, folder in self._hidden.items():

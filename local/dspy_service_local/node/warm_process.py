@@ -149,7 +149,7 @@ async def start_warm(
     read_end, write_end = os.pipe()
     keep_read, keep_write = os.pipe()
     pipe = LogPipe(read_end, log)
-    rehearsal = cold.sandbox.request(Launch((), {}, _LIMITS)).encode().decode()
+    rehearsal = cold.sandbox.request(Launch((), {}, _LIMITS)).encode().hex()
     warm = (sys.executable, "-P", "-m", "dspy_service_runner.warm", entry, str(theirs.fileno()), rehearsal)
     launch = Launch(
         command=("/bin/sh", "-c", _KEEPER, "sh", str(keep_read), *warm),
