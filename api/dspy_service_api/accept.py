@@ -35,10 +35,11 @@ class CoreAcceptance:
     registry: Registry
     settings: Settings
     draw: Callable[[], int] = draw_seed
+    own_ports: frozenset[int] = frozenset()
 
     @classmethod
     def from_settings(cls, settings: Settings) -> "CoreAcceptance":
-        return cls(Registry.load(settings.registry), settings)
+        return cls(Registry.load(settings.registry), settings, own_ports=frozenset(map(int, settings.own_ports)))
 
     async def accept(self, body: Body) -> Accepted:
         if len(body) > self.settings.inline_body_bytes:
@@ -55,8 +56,7 @@ class CoreAcceptance:
     def _accepted(self, request: RunRequest) -> Accepted:
         if self.settings.refuse_credentials:
             _refuse_credentials(request)
-        own_ports = frozenset(map(int, self.settings.own_ports))
-        checks.check(checks.request_input(request), self.registry, self.settings.allowed_base_url_hosts, own_ports)
+        checks.check(checks.request_input(request), self.registry, self.settings.allowed_base_url_hosts, self.own_ports)
         models = {role: _split(model) for role, model in request.models.items()}
         return Accepted(
             spec=self._spec(request, {role: split.public for role, split in models.items()}),

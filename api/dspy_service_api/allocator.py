@@ -10,8 +10,15 @@ import sys
 _MMAP_THRESHOLD = -3
 """`M_MMAP_THRESHOLD` of malloc.h; once set, it is no longer raised by what is freed."""
 _LARGE_BYTES = 1024 * 1024
+_TRIM_THRESHOLD = -1
+"""`M_TRIM_THRESHOLD`, which would follow the other by itself, and stays at 128 KiB where that one is set: every request
+would give its last pages back, and the next one fetch them again.
+"""
+_KEPT_BYTES = 8 * 1024 * 1024
+"""At the end of the heap: what a few requests of usual size take."""
 
 
 def return_large_blocks() -> None:
     if sys.platform == "linux" and (mallopt := getattr(ctypes.CDLL(None), "mallopt", None)) is not None:
         mallopt(_MMAP_THRESHOLD, _LARGE_BYTES)  # musl has none, and keeps none
+        mallopt(_TRIM_THRESHOLD, _KEPT_BYTES)
