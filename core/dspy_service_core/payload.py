@@ -20,8 +20,7 @@ from pydantic import (
     model_validator,
 )
 
-from dspy_service_core import payload_json
-from dspy_service_core import payload_rules as rules
+from dspy_service_core import payload_json, payload_rules as rules
 from dspy_service_core.errors import FieldProblem, InvalidRequest
 from dspy_service_core.payload_size import Body
 

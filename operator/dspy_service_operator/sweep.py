@@ -15,8 +15,7 @@ from dspy_service_core.errors import StoreError
 from dspy_service_core.kube.errors import Conflict, Forbidden, NotFound
 from dspy_service_core.kube.protocol import KubeClient
 from dspy_service_core.kube.resources import OPTIMIZATION_JOBS, SECRETS
-from dspy_service_core.store import NotFound as NotStored
-from dspy_service_core.store import Store, artifact_folder, job_folder
+from dspy_service_core.store import NotFound as NotStored, Store, artifact_folder, job_folder
 from dspy_service_operator.expiry import Expiry
 from dspy_service_operator.resync import OURS, pages
 from dspy_service_operator.settings import OperatorSettings

@@ -7,8 +7,7 @@ from typing import Any
 import httpx
 import orjson
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from api_service import Harness, api_service
 from dspy_service_core import names

@@ -18,8 +18,7 @@ from typing import Any
 import httpx
 import pytest
 from click.testing import CliRunner, Result
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from rich.console import Console
 
 import dspy_service

@@ -6,8 +6,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from dspy_service_core import registry
 from dspy_service_core.checks import CheckedJob, check, request_input, spec_input

@@ -5,8 +5,7 @@ import tracemalloc
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from dspy_service_core import payload_size
 from dspy_service_core.errors import InvalidRequest

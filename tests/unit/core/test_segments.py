@@ -4,8 +4,7 @@ from dataclasses import dataclass, field
 
 import orjson
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from dspy_service_core.errors import StoreError
 from dspy_service_core.segment_writer import SegmentWriter, recover

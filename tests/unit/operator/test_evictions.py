@@ -1,8 +1,7 @@
 """What an evicted attempt is said to have ended of, for each kind that a kubelet or the embedded node has words for."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from dspy_service_operator.attempt_end import Context, classify
 from dspy_service_operator.evictions import MOST_QUOTED, eviction_of

@@ -4,8 +4,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from dspy_service_api.cache import JobCache
 from dspy_service_core.kube.resources import OPTIMIZATION_JOBS

@@ -1,9 +1,7 @@
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
-from dspy_service_core.job_order import Rank, age
-from dspy_service_core.job_order import rank as job_rank
+from dspy_service_core.job_order import Rank, age, rank as job_rank
 from dspy_service_operator.queue import Key, Queue
 
 CREATED = "2026-01-02T12:00:00Z"

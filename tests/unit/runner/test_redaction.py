@@ -3,8 +3,7 @@ from urllib.parse import quote, quote_plus
 
 import orjson
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from dspy_service_runner.redaction import MARK, Redactor, secrets_of
 

@@ -6,8 +6,7 @@ from pathlib import Path
 import dspy
 import orjson
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from dspy_service_core import pod_files
 from dspy_service_runner.optimizer.candidates import BEST_FILE, Candidates

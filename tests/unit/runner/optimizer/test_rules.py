@@ -16,8 +16,7 @@ from dspy_service_runner.optimizer.metric import Metric, Score, UnusableScore, a
 from dspy_service_runner.optimizer.models import NO_KEY, build, take_credentials
 from dspy_service_runner.optimizer.outbox import Outbox
 from dspy_service_runner.optimizer.progress import Progress
-from dspy_service_runner.optimizer.settings import Settings
-from dspy_service_runner.optimizer.settings import load as load_settings
+from dspy_service_runner.optimizer.settings import Settings, load as load_settings
 from dspy_service_runner.optimizer.splits import split_rows
 from dspy_service_runner.optimizer.usage import Usage
 

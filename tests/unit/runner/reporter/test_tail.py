@@ -3,8 +3,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from dspy_service_runner.reporter import tail as tail_module
 from dspy_service_runner.reporter.out_folder import OutFolder
