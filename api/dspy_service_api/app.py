@@ -8,13 +8,12 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from importlib.metadata import version
 
-import orjson
 from fastapi import FastAPI
 from starlette.datastructures import Headers
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 
-from dspy_service_api import idempotency, openapi, problems
+from dspy_service_api import idempotency, openapi, present, problems
 from dspy_service_api.access.demand import Map
 from dspy_service_api.access.door import Door, OpenDoor, TokenDoor
 from dspy_service_api.access.kubernetes import KubernetesDoor
@@ -27,7 +26,6 @@ from dspy_service_api.layout import Acceptance
 from dspy_service_api.memory import Work
 from dspy_service_api.prepare import Preparer
 from dspy_service_api.ready_answers import ReadyAnswers
-from dspy_service_api.record import Json
 from dspy_service_api.remove import Removals
 from dspy_service_api.routes import documents, health, jobs, run
 from dspy_service_api.service import Service
@@ -110,7 +108,7 @@ def _service(
         jobs=found,
         submits=Submits(cluster, cache, store, settings.namespace, acceptance.accept, work),
         removals=Removals(found, settings.delete_wait_seconds, settings.last_upload_seconds),
-        health=_health(acceptance.assets()),
+        health=present.health(acceptance.assets()),
         background=Background(),
     )
 
@@ -125,7 +123,3 @@ def _door(settings: Settings, cluster: KubeClient) -> Door:
             audiences = tuple(settings.auth_audiences)
             reviews = Reviews(cluster, settings.namespace, audiences, settings.auth_cache_seconds)
             return KubernetesDoor(reviews, settings.namespace, audiences)
-
-
-def _health(assets: dict[str, list[str]]) -> Json:
-    return orjson.dumps({"status": "ok", "registered_assets": assets})

@@ -10,13 +10,13 @@ import asyncio
 import logging
 import re
 import uuid
-from dataclasses import dataclass
-from http import HTTPStatus
+from dataclasses import dataclass, replace
 from time import perf_counter
 
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from dspy_service_api import error_codes
 from dspy_service_api.access.demand import Found, Map, Nowhere
 from dspy_service_api.access.door import ANYBODY, Door, Visitor
 from dspy_service_api.memory import Busy, Room
@@ -120,22 +120,20 @@ class Guard:
             meter.forget()
 
     async def _busy(self, exc: Busy, scope: Scope, receive: Receive, visit: "_Visit") -> None:
-        problem = problem_of(exc)
-        closing = Problem(problem.status, problem.body, again=True, headers={"Connection": "close"})
+        closing = replace(problem_of(exc), headers={"Connection": "close"})
         await answer(closing, self._rules.retry_after)(scope, receive, visit.send)
 
     async def _too_large(self, scope: Scope, receive: Receive, visit: "_Visit") -> None:
         """Most clients read an answer only when they have sent everything: a body somewhat too large is let run out."""
         await _drain(receive, self._rules.body_limit)
-        problem = problem_of(BodyTooLarge(self._rules.body_limit))
-        closing = Problem(problem.status, problem.body, headers={"Connection": "close"})
+        closing = replace(problem_of(BodyTooLarge(self._rules.body_limit)), headers={"Connection": "close"})
         await answer(closing, self._rules.retry_after)(scope, receive, visit.send)
 
     async def _refusal(self, scope: Scope, headers: dict[bytes, bytes], visit: "_Visit") -> Problem | None:
         if self._rules.hosts is not None and (detail := foreign_host(headers, self._rules.hosts)):
-            return Problem(403, {"detail": detail})
+            return Problem(error_codes.FOREIGN_HOST, detail)
         if detail := foreign_origin(headers, self._rules.origins):
-            return Problem(403, {"detail": detail})
+            return Problem(error_codes.FOREIGN_ORIGIN, detail)
         place = self._routes.find(scope["method"], scope["path"])
         visitor = await self._visitor(place, headers, visit)
         if isinstance(visitor, Problem):
@@ -214,16 +212,16 @@ class _Meter:
 def _nowhere(place: Nowhere) -> Problem:
     """In the words of the framework, which gets no such request."""
     if place.undeclared:
-        return Problem(403, {"detail": "Nothing says who may call this, so nobody may."})
+        return Problem(error_codes.CLOSED_ROUTE, "Nothing says who may call this, so nobody may.")
     if place.allowed:
-        return Problem(405, {"detail": "Method Not Allowed"}, headers={"Allow": ", ".join(place.allowed)})
-    return Problem(404, {"detail": "Not Found"})
+        return Problem(error_codes.WRONG_METHOD, "Method Not Allowed", headers={"Allow": ", ".join(place.allowed)})
+    return Problem(error_codes.UNKNOWN_PATH, "Not Found")
 
 
 def _failure(exc: Exception, visit: _Visit) -> Problem:
     problem = problem_of(exc)
     told = {"request_id": visit.request_id}
-    if problem.status == HTTPStatus.INTERNAL_SERVER_ERROR:
+    if problem.code is error_codes.INTERNAL_ERROR:
         log.exception("unforeseen", extra=told)
     else:
         log.warning("%s", exc, extra=told)

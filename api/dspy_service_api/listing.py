@@ -39,7 +39,7 @@ def list_jobs(cache: JobCache, wanted: Wanted) -> Json:
         if len(found) > wanted.limit:  # one more tells that there is a next page
             break
     page = found[: wanted.limit]
-    cursor = _cursor_of(page[-1]) if len(found) > wanted.limit else None
+    cursor = cursor_of(page[-1]) if len(found) > wanted.limit else None
     return present.listing([present.summary_fields(record, cache.position(record)) for record in page], cursor)
 
 
@@ -54,7 +54,7 @@ def labels_of(given: list[str]) -> dict[str, str]:
     return labels
 
 
-def _cursor_of(record: JobRecord) -> str:
+def cursor_of(record: JobRecord) -> str:
     """As JSON, whatever stands in the parts."""
     return base64.urlsafe_b64encode(orjson.dumps(record.age)).decode().rstrip("=")
 

@@ -12,6 +12,10 @@ _JSON = re.compile(r"application/(?:[a-z0-9!#$&^_.-]+\+)?json[ \t]*(?:;.*)?", re
 _FROM_BROWSERS = frozenset({b"origin", b"sec-fetch-site"})
 
 
+class NotJson(Exception):
+    """Of a body that is not read."""
+
+
 def refused_type(headers: Iterable[tuple[bytes, bytes]]) -> str:
     """Why the body is not read; empty for one that is."""
     listed = list(headers)

@@ -1,4 +1,7 @@
-"""The OpenAPI document: FastAPI's own, plus the request's schema, whose body the service parses itself for speed."""
+"""The OpenAPI document: FastAPI's own of paths and parameters, with bodies as the service declares them.
+
+FastAPI makes no schema of a body here: requests are parsed for speed, and answers presented, without it.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,6 +9,8 @@ from typing import Any
 from fastapi import APIRouter, FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
+
+from dspy_service_api import answer_schemas
 
 DESCRIPTION = """\
 Submit a program, a metric and a dataset; a DSPy optimizer makes the program's prompts better; take the program away.
@@ -27,25 +32,19 @@ def install(app: FastAPI, routers: Sequence[APIRouter], request_schemas: dict[st
 
 def _document(app: FastAPI, routers: Sequence[APIRouter], request_schemas: dict[str, Any]) -> dict[str, Any]:
     document = get_openapi(title=app.title, version=app.version, description=DESCRIPTION, routes=app.routes)
-    schemas = document["components"]["schemas"]
-    schemas |= request_schemas
-    for unused in ("HTTPValidationError", "ValidationError"):
-        schemas.pop(unused, None)
-    document["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+    document["components"] = {
+        "schemas": answer_schemas.components() | request_schemas,
+        "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+    }
     document["security"] = [{"token": []}, {}]
     for router in routers:
         for route in router.routes:
             if isinstance(route, APIRoute) and route.include_in_schema:
                 for method in route.methods or ():
-                    _as_declared(document["paths"][route.path][method.lower()]["responses"], route)
+                    document["paths"][route.path][method.lower()]["responses"] = _as_declared(route)
     return document
 
 
-def _as_declared(responses: dict[str, Any], route: APIRoute) -> None:
+def _as_declared(route: APIRoute) -> dict[str, Any]:
     """FastAPI adds a 422 of its own, and leaves out every null, also those of examples, where null is the answer."""
-    for undeclared in [code for code in responses if int(code) not in route.responses]:
-        del responses[undeclared]
-    for code, response in route.responses.items():
-        if "content" in response:
-            examples = response["content"]["application/json"]["examples"]
-            responses[str(code)]["content"]["application/json"]["examples"] = examples
+    return {str(status): response for status, response in route.responses.items()}

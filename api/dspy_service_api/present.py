@@ -1,18 +1,36 @@
-"""Records, transcripts and artifacts become the contract's answers. Pure: reads nothing, decides every field's word."""
+"""Records, transcripts and artifacts become the contract's answers. Pure: reads nothing, decides every field's word.
 
-from collections.abc import Sequence
+What fields there are is declared in `answer_schemas.py`, to which a type checker holds every dict that is built here.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
 import orjson
+from orjson import Fragment
 
+from dspy_service_api.answer_schemas import (
+    Accepted,
+    ArtifactAnswer,
+    Health,
+    JobDetail,
+    JobHead,
+    JobList,
+    JobSplitFractions,
+    JobSummary,
+    OptimizationMetadata,
+    ProgramArtifact,
+    RecordKept,
+    RunResponse,
+    SplitCounts,
+)
 from dspy_service_api.artifact import Artifact
 from dspy_service_api.record import JobRecord, Json
 
 SUCCESS_MESSAGE = "Optimization completed successfully."
 STOPPED_MESSAGE = f"{SUCCESS_MESSAGE} Stopped early: this is the best program so far."
-SPLITS = ("train", "val", "test")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,20 +44,96 @@ class ResultFile:
 
 
 def accepted(job_id: str) -> Json:
-    return b'{"job_id":"%b","status":"pending","estimated_remaining_seconds":null}' % job_id.encode()
+    answer: Accepted = {"job_id": job_id, "status": "pending", "estimated_remaining_seconds": None}
+    return orjson.dumps(answer)
+
+
+def health(assets: Mapping[str, list[str]]) -> Json:
+    answer: Health = {
+        "status": "ok",
+        "registered_assets": {"modules": assets["modules"], "optimizers": assets["optimizers"]},
+    }
+    return orjson.dumps(answer)
 
 
 def record_kept(finalizers: Sequence[str]) -> Json:
     detail = f"The job is stopped; its record stays until its finalizers are removed: {', '.join(finalizers)}."
-    return orjson.dumps({"detail": detail, "code": "record_kept", "finalizers": list(finalizers)})
+    answer: RecordKept = {"detail": detail, "code": "record_kept", "finalizers": list(finalizers)}
+    return orjson.dumps(answer)
 
 
 def summary(record: JobRecord, position: int) -> Json:
     return orjson.dumps(summary_fields(record, position))
 
 
-def summary_fields(record: JobRecord, position: int) -> dict[str, Any]:
-    fractions = record.fractions
+def summary_fields(record: JobRecord, position: int) -> JobSummary:
+    return {
+        **_head(record, position),
+        "elapsed_seconds": elapsed_seconds(record),
+        "estimated_seconds_remaining": _remaining(record),
+        "module_name": record.module_name,
+        "optimizer_name": record.optimizer_name,
+        "dataset_rows": record.dataset_rows,
+        "split_fractions": _fractions(record),
+        "shuffle": record.shuffle,
+        "seed": record.seed,
+        "optimizer_kwargs": Fragment(record.optimizer_kwargs),
+        "compile_kwargs": Fragment(record.compile_kwargs),
+        "latest_metrics": Fragment(record.metrics),
+    }
+
+
+def listing(summaries: list[JobSummary], next_cursor: str | None) -> Json:
+    answer: JobList = {"jobs": summaries, "next_cursor": next_cursor}
+    return orjson.dumps(answer)
+
+
+def detail(record: JobRecord, position: int, events: Json, logs: Json, result: Json | None) -> Json:
+    answer: JobDetail = {
+        **_head(record, position),
+        "latest_metrics": Fragment(record.metrics),
+        "progress_events": Fragment(events),
+        "logs": Fragment(logs),
+        "estimated_seconds_remaining": _remaining(record),
+        "result": None if result is None else Fragment(result),
+    }
+    return orjson.dumps(answer)
+
+
+def artifact(found: Artifact) -> Json:
+    answer: ArtifactAnswer = {"program_artifact_path": found.path, "program_artifact": _bundle(found)}
+    return orjson.dumps(answer)
+
+
+def run_response(record: JobRecord, file: ResultFile, found: Artifact | None, logs: Json) -> Json:
+    """After a failure the same shape: null metrics, no artifact, the run's log."""
+    end = record.end if record.status == "success" else None
+    splits = _splits(record)
+    baseline, optimized = (end.baseline, end.optimized) if end else (None, None)
+    told = {
+        **splits,
+        "baseline_test_metric": baseline,
+        "optimized_test_metric": optimized,
+        "stopped_early": bool(record.end and record.end.stopped_early),
+    }
+    answer: RunResponse = {
+        "module_name": record.module_name,
+        "optimizer_name": record.optimizer_name,
+        "metric_name": file.metric_name,
+        "split_counts": splits,
+        "baseline_test_metric": baseline,
+        "optimized_test_metric": optimized,
+        "optimization_metadata": _metadata(record, file),
+        "details": file.details | told,
+        "program_artifact_path": found.path if found else None,
+        "program_artifact": _bundle(found) if found else None,
+        "runtime_seconds": record.end.runtime_seconds if record.end else elapsed_seconds(record),
+        "run_log": Fragment(logs),
+    }
+    return orjson.dumps(answer)
+
+
+def _head(record: JobRecord, position: int) -> JobHead:
     return {
         "job_id": record.job_id,
         "status": record.status,
@@ -47,70 +141,7 @@ def summary_fields(record: JobRecord, position: int) -> dict[str, Any]:
         "created_at": record.created_at,
         "started_at": record.started_at,
         "completed_at": record.completed_at,
-        "elapsed_seconds": elapsed_seconds(record),
-        "estimated_seconds_remaining": _remaining(record),
-        "module_name": record.module_name,
-        "optimizer_name": record.optimizer_name,
-        "dataset_rows": record.dataset_rows,
-        "split_fractions": {"train": fractions.train, "val": fractions.val, "test": fractions.test},
-        "shuffle": record.shuffle,
-        "seed": record.seed,
-        "optimizer_kwargs": orjson.Fragment(record.optimizer_kwargs),
-        "compile_kwargs": orjson.Fragment(record.compile_kwargs),
-        "latest_metrics": orjson.Fragment(record.metrics),
     }
-
-
-def listing(summaries: list[dict[str, Any]], next_cursor: str | None) -> Json:
-    return orjson.dumps({"jobs": summaries, "next_cursor": next_cursor})
-
-
-def detail(record: JobRecord, position: int, events: Json, logs: Json, result: Json | None) -> Json:
-    return orjson.dumps(
-        {
-            "job_id": record.job_id,
-            "status": record.status,
-            "message": message(record, position),
-            "created_at": record.created_at,
-            "started_at": record.started_at,
-            "completed_at": record.completed_at,
-            "latest_metrics": orjson.Fragment(record.metrics),
-            "progress_events": orjson.Fragment(events),
-            "logs": orjson.Fragment(logs),
-            "estimated_seconds_remaining": _remaining(record),
-            "result": None if result is None else orjson.Fragment(result),
-        }
-    )
-
-
-def artifact(found: Artifact) -> Json:
-    return orjson.dumps({"program_artifact_path": found.path, "program_artifact": _bundle(found)})
-
-
-def run_response(record: JobRecord, file: ResultFile, found: Artifact | None, logs: Json) -> Json:
-    """After a failure the same shape: null metrics, no artifact, the run's log."""
-    end = record.end if record.status == "success" else None
-    splits = dict(zip(SPLITS, _splits(record), strict=True))
-    scores = {
-        "baseline_test_metric": end.baseline if end else None,
-        "optimized_test_metric": end.optimized if end else None,
-    }
-    stopped_early = bool(record.end and record.end.stopped_early)
-    return orjson.dumps(
-        {
-            "module_name": record.module_name,
-            "optimizer_name": record.optimizer_name,
-            "metric_name": file.metric_name,
-            "split_counts": splits,
-            **scores,
-            "optimization_metadata": _metadata(record, file),
-            "details": file.details | splits | scores | {"stopped_early": stopped_early},
-            "program_artifact_path": found.path if found else None,
-            "program_artifact": _bundle(found) if found else None,
-            "runtime_seconds": record.end.runtime_seconds if record.end else elapsed_seconds(record),
-            "run_log": orjson.Fragment(logs),
-        }
-    )
 
 
 def message(record: JobRecord, position: int) -> str:
@@ -150,33 +181,41 @@ def _remaining(record: JobRecord) -> float | None:
     return record.eta_seconds if record.status == "running" else None
 
 
-def _splits(record: JobRecord) -> tuple[int | None, int | None, int | None]:
+def _fractions(record: JobRecord) -> JobSplitFractions:
+    fractions = record.fractions
+    return {"train": fractions.train, "val": fractions.val, "test": fractions.test}
+
+
+def _splits(record: JobRecord) -> SplitCounts:
     """As counted in the run; before that as the rows and fractions make them."""
     if record.end and record.end.splits:
-        return record.end.splits
+        train, val, test = record.end.splits
+        return {"train": train, "val": val, "test": test}
     if record.dataset_rows is None:
-        return (None, None, None)
+        return {"train": None, "val": None, "test": None}
     train = int(record.dataset_rows * record.fractions.train)
     val = int(record.dataset_rows * record.fractions.val)
-    return (train, val, record.dataset_rows - train - val)
+    return {"train": train, "val": val, "test": record.dataset_rows - train - val}
 
 
 def _metadata(record: JobRecord, file: ResultFile) -> dict[str, Any]:
-    return {
+    """The run's own word first: it is told of what the optimizer really got."""
+    known: OptimizationMetadata = {
         "optimizer": record.optimizer_name,
-        "optimizer_kwargs": orjson.Fragment(record.optimizer_kwargs),
-        "compile_kwargs": orjson.Fragment(record.compile_kwargs),
-        "module_kwargs": orjson.Fragment(record.module_kwargs),
+        "optimizer_kwargs": Fragment(record.optimizer_kwargs),
+        "compile_kwargs": Fragment(record.compile_kwargs),
+        "module_kwargs": Fragment(record.module_kwargs),
         "model_identifier": file.model_identifier or record.model_name,
-    } | file.metadata
+    }
+    return {**known, **file.metadata}
 
 
-def _bundle(found: Artifact) -> dict[str, Any]:
+def _bundle(found: Artifact) -> ProgramArtifact:
     return {
         "path": found.path,
         "program_pickle_base64": found.pickle_base64,
-        "metadata": orjson.Fragment(found.metadata),
+        "metadata": Fragment(found.metadata),
         "optimized_prompt": found.prompt,
-        "program_state": orjson.Fragment(found.state),
+        "program_state": Fragment(found.state),
         "digests": dict(found.digests),
     }

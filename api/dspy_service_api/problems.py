@@ -1,7 +1,8 @@
 """Errors become HTTP here and nowhere else: one table from the errors of the domain and the cluster to answers.
 
-Every error body has `detail`; a 422 names fields besides. What a client cannot mend never shows it our insides: an
-unforeseen error is a 500 with the request's id, under which the log has the traceback.
+Every error body has `detail` and one of the codes of `error_codes.py`; a 422 names fields besides. What a client cannot
+mend never shows it our insides: an unforeseen error is a 500 with the request's id, under which the log has the
+traceback.
 """
 
 import logging
@@ -16,6 +17,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
+from dspy_service_api import error_codes
+from dspy_service_api.error_codes import ErrorCode
+from dspy_service_api.media import NotJson
 from dspy_service_api.memory import Busy
 from dspy_service_core import errors
 from dspy_service_core.kube import errors as kube
@@ -23,6 +27,7 @@ from dspy_service_core.kube import errors as kube
 log = logging.getLogger(__name__)
 
 JSON = "application/json"
+UNFORESEEN = "Something went wrong inside the service; its log tells more under this request's id."
 
 
 class BodyTooLarge(Exception):
@@ -34,75 +39,68 @@ class BodyTooLarge(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """`again`: trying again later may help, so the answer says when."""
+    """`detail` is a sentence, or of a request whose shape is wrong everything that is wrong with it."""
 
-    status: int
-    body: Mapping[str, Any]
-    again: bool = False
+    code: ErrorCode
+    detail: str | list[dict[str, str]]
     headers: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def body(self) -> dict[str, Any]:
+        said = {"detail": self.detail, "code": self.code.code}
+        return said if isinstance(self.detail, str) else {"error": self.code.code, **said}
 
 
 Rule = Callable[[Any], Problem]
 
 
-def _says(status: int, *, again: bool = False) -> Rule:
-    return lambda exc: Problem(status, {"detail": str(exc)}, again)
+def _says(code: ErrorCode, sentence: str = "{}") -> Rule:
+    return lambda exc: Problem(code, sentence.format(exc))
 
 
 def _invalid(exc: errors.InvalidRequest) -> Problem:
     fields = [{"field": p.field, "message": p.message, "type": p.type} for p in exc.problems]
-    return Problem(422, {"error": "invalid_request", "detail": fields})
+    return Problem(error_codes.INVALID_REQUEST, fields)
 
 
 def _invalid_query(exc: RequestValidationError) -> Problem:
     """Query and path parameters, the only things that FastAPI validates here."""
     fields = [{"field": ".".join(map(str, e["loc"][1:])), "message": e["msg"], "type": e["type"]} for e in exc.errors()]
-    return Problem(422, {"error": "invalid_request", "detail": fields})
+    return Problem(error_codes.INVALID_REQUEST, fields)
 
 
-def _store(exc: errors.StoreError) -> Problem:
-    return Problem(503, {"detail": f"The store cannot serve this: {exc}."}, again=True)
-
-
-def _cluster(exc: errors.ClusterUnavailable) -> Problem:
-    return Problem(503, {"detail": str(exc)}, again=True)
-
-
-def _kube_unavailable(exc: kube.KubeError) -> Problem:
-    return Problem(503, {"detail": f"The cluster cannot serve this: {exc}."}, again=True)
-
-
-def _kube_refused(exc: kube.KubeError) -> Problem:
-    """Quotas, policies and missing rights: nothing that the request itself could mend."""
-    return Problem(503, {"detail": f"The cluster refuses this: {exc}."}, again=True)
-
-
-def _kube_invalid(exc: kube.KubeError) -> Problem:
-    return Problem(400, {"detail": f"The cluster takes no such job: {exc}."})
+_OF_THE_FRAMEWORK = {code.status: code for code in (error_codes.UNKNOWN_PATH, error_codes.WRONG_METHOD)}
 
 
 def _http(exc: HTTPException) -> Problem:
-    return Problem(exc.status_code, {"detail": exc.detail}, headers=exc.headers or {})
+    """What the router raises, and a path under which there is nothing."""
+    code = _OF_THE_FRAMEWORK.get(exc.status_code, error_codes.INTERNAL_ERROR)
+    return Problem(code, exc.detail, exc.headers or {})
 
+
+_INVALID_FOR_CLUSTER = _says(error_codes.RESOURCE_REFUSED, "The cluster takes no such job: {}.")
+_REFUSED_BY_CLUSTER = _says(error_codes.CLUSTER_REFUSED, "The cluster refuses this: {}.")
+"""Quotas, policies and missing rights: nothing that the request itself could mend."""
 
 RULES: dict[type[Exception], Rule] = {
     errors.InvalidRequest: _invalid,
     RequestValidationError: _invalid_query,
-    errors.UnusableRequest: _says(400),
-    errors.JobNotFound: _says(404),
-    errors.JobNotFinished: _says(409),
-    errors.NoArtifact: _says(404),
-    errors.IdempotencyConflict: _says(409),
-    BodyTooLarge: _says(413),
-    Busy: _says(503, again=True),
-    errors.StoreError: _store,
-    errors.ClusterUnavailable: _cluster,
-    kube.Invalid: _kube_invalid,
-    kube.BadRequest: _kube_invalid,
-    kube.TooLarge: _kube_invalid,
-    kube.Forbidden: _kube_refused,
-    kube.Unauthorized: _kube_refused,
-    kube.KubeError: _kube_unavailable,
+    errors.UnusableRequest: _says(error_codes.UNUSABLE_REQUEST),
+    errors.JobNotFound: _says(error_codes.UNKNOWN_JOB),
+    errors.JobNotFinished: _says(error_codes.NOT_FINISHED),
+    errors.NoArtifact: _says(error_codes.NO_ARTIFACT),
+    errors.IdempotencyConflict: _says(error_codes.IDEMPOTENCY_CONFLICT),
+    BodyTooLarge: _says(error_codes.BODY_TOO_LARGE),
+    NotJson: _says(error_codes.NOT_JSON),
+    Busy: _says(error_codes.BUSY),
+    errors.StoreError: _says(error_codes.STORE_UNAVAILABLE, "The store cannot serve this: {}."),
+    errors.ClusterUnavailable: _says(error_codes.CLUSTER_UNAVAILABLE),
+    kube.Invalid: _INVALID_FOR_CLUSTER,
+    kube.BadRequest: _INVALID_FOR_CLUSTER,
+    kube.TooLarge: _INVALID_FOR_CLUSTER,
+    kube.Forbidden: _REFUSED_BY_CLUSTER,
+    kube.Unauthorized: _REFUSED_BY_CLUSTER,
+    kube.KubeError: _says(error_codes.CLUSTER_UNAVAILABLE, "The cluster cannot serve this: {}."),
     HTTPException: _http,
 }
 
@@ -112,20 +110,18 @@ def problem_of(exc: Exception) -> Problem:
     for kind in type(exc).__mro__:
         if issubclass(kind, Exception) and (rule := RULES.get(kind)):
             return rule(exc)
-    return Problem(
-        500, {"detail": "Something went wrong inside the service; its log tells more under this request's id."}
-    )
+    return Problem(error_codes.INTERNAL_ERROR, UNFORESEEN)
 
 
 def answer(problem: Problem, retry_after: int) -> Response:
-    headers = {**problem.headers, "Retry-After": str(retry_after)} if problem.again else dict(problem.headers)
-    return Response(orjson.dumps(problem.body), problem.status, headers, JSON)
+    headers = {**problem.headers, "Retry-After": str(retry_after)} if problem.code.again else dict(problem.headers)
+    return Response(orjson.dumps(problem.body), problem.code.status, headers, JSON)
 
 
 def install(app: FastAPI, retry_after: int) -> None:
     async def handle(request: Request, exc: Exception) -> Response:
         problem = problem_of(exc)
-        if problem.status >= 500:
+        if problem.code.status >= 500:
             told = {"request_id": request.state.request_id}
             log.warning("%s %s: %s", request.method, request.url.path, exc, extra=told)
         return answer(problem, retry_after)

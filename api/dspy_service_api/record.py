@@ -7,6 +7,7 @@ Rows, code, conditions and managed fields are not in it, because the cache keeps
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from dspy_service_core.job import StatusWord
 from dspy_service_core.job_order import Age, Rank
 
 Json = bytes
@@ -66,7 +67,7 @@ class JobRecord:
     age: Age
     queue_order: Rank | None
     """None when the job does not wait for a slot."""
-    status: str
+    status: StatusWord
     finished: bool
     suspended: bool
     message: str

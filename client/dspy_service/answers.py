@@ -68,14 +68,14 @@ class Summary:
     created_at: datetime
     module_name: str
     optimizer_name: str
+    split_fractions: SplitFractions
+    seed: int
     started_at: datetime | None = None
     completed_at: datetime | None = None
     elapsed_seconds: float | None = None
     estimated_seconds_remaining: float | None = None
     dataset_rows: int | None = None
-    split_fractions: SplitFractions | None = None
     shuffle: bool = True
-    seed: int | None = None
     optimizer_kwargs: dict[str, Any] = field(default_factory=dict)
     compile_kwargs: dict[str, Any] = field(default_factory=dict)
     latest_metrics: dict[str, Any] = field(default_factory=dict)
@@ -109,9 +109,9 @@ class Artifact:
     program_pickle_base64: str | None = None
     """None for a program that cannot be pickled. Unpickling it runs what the job's submitter wrote."""
     metadata: Any = None
-    optimized_prompt: Any = None
+    optimized_prompt: str | None = None
     program_state: Any = None
-    digests: dict[str, Any] = field(default_factory=dict)
+    digests: dict[str, str] = field(default_factory=dict)
     """SHA-256 of each file by the service's record, as `sha256:<hex>`."""
 
 
@@ -119,8 +119,8 @@ class Artifact:
 class Result:
     module_name: str
     optimizer_name: str
+    split_counts: SplitCounts
     metric_name: str | None = None
-    split_counts: SplitCounts | None = None
     baseline_test_metric: float | None = None
     optimized_test_metric: float | None = None
     optimization_metadata: dict[str, Any] = field(default_factory=dict)
@@ -237,6 +237,8 @@ def _reader(hint: Any) -> Reader:
         return _entries(arguments[0]) if is_dataclass(arguments[0]) else _texts
     if is_dataclass(hint):
         return lambda data: entry(typing.cast(type[Any], hint), data) if isinstance(data, Mapping) else None
+    if origin is dict and arguments[1] is str:
+        return foreign.texts_of
     return _READERS.get(origin or hint, lambda data: data)
 
 

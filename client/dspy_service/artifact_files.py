@@ -59,8 +59,7 @@ def artifact_files(artifact: Artifact) -> dict[str, bytes]:
     if artifact.program_state is not None:
         files[STATE] = _json(artifact.program_state)
     if artifact.optimized_prompt is not None:
-        prompt = artifact.optimized_prompt
-        files[PROMPT] = prompt.encode(errors="replace") if isinstance(prompt, str) else _json(prompt)
+        files[PROMPT] = artifact.optimized_prompt.encode(errors="replace")
     _check_sent(files, artifact.digests)
     return files
 
@@ -90,7 +89,7 @@ def read_manifest(directory: Path) -> tuple[Origin, dict[str, str]]:
         raise DamagedArtifact(f"{directory} holds no whole artifact: {exc}") from exc
 
 
-def _check_sent(files: Mapping[str, bytes], said: Mapping[str, Any]) -> None:
+def _check_sent(files: Mapping[str, bytes], said: Mapping[str, str]) -> None:
     """Of the files that travel as they are. JSON travels as values, which every reader writes its own way."""
     found = digests_of({name: files[name] for name in (PICKLE, PROMPT) if name in files})
     if wrong := [name for name, digest in found.items() if said.get(name) not in (None, f"sha256:{digest}")]:

@@ -8,20 +8,7 @@ from typing import Any, Generic, Literal, TypeVar
 from urllib.parse import quote
 
 from . import answers
-from .errors import (
-    DspyServiceError,
-    FieldProblem,
-    IdempotencyConflict,
-    InvalidPayload,
-    NoArtifact,
-    NotAllowed,
-    NotFinished,
-    PayloadTooLarge,
-    ServiceUnavailable,
-    UnexpectedAnswer,
-    UnknownJob,
-    UnusablePayload,
-)
+from .errors import UnexpectedAnswer
 from .local_services import found_token
 
 T = TypeVar("T")
@@ -145,37 +132,3 @@ def _list(data: Any) -> list[Any]:
     if not isinstance(data, list):
         raise UnexpectedAnswer("The service's answer is no list.")
     return data
-
-
-def error_of(call: Call[Any], status: int, data: Any, headers: Headers) -> DspyServiceError:
-    """The error that an answer other than 2xx means. The contract's table, read backwards."""
-    detail = data.get("detail") if isinstance(data, dict) else None
-    message = detail if isinstance(detail, str) else f"{call.method} {call.path} answered {status}"
-    match status:
-        case 422 if isinstance(detail, list):
-            return InvalidPayload(tuple(_problem(item) for item in detail))
-        case 400 | 422:
-            return UnusablePayload(message)
-        case 401 | 403:
-            return NotAllowed(message)
-        case 404:
-            return NoArtifact(message) if "artifact" in message.lower() else UnknownJob(message)
-        case 409:
-            return IdempotencyConflict(message) if call.method == "POST" else NotFinished(message)
-        case 413:
-            return PayloadTooLarge(message)
-        case 503:
-            return ServiceUnavailable(message, retry_after(headers))
-    return UnexpectedAnswer(message)
-
-
-def _problem(item: Any) -> FieldProblem:
-    said = item if isinstance(item, dict) else {"message": item}
-    return FieldProblem(str(said.get("field", "")), str(said.get("message", "")), str(said.get("type", "")))
-
-
-def retry_after(headers: Headers) -> float | None:
-    try:
-        return float(headers["retry-after"])
-    except (KeyError, ValueError):
-        return None

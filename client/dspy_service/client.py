@@ -11,6 +11,7 @@ import httpx
 from . import answers, calls
 from .artifact_files import Origin
 from .downloads import save
+from .error_answers import error_of, retry_after
 from .errors import ServiceUnreachable, UnknownJob
 from .retries import Retries
 from .watching import Update, Watch
@@ -164,7 +165,7 @@ def outcome_status(outcome: httpx.Response | httpx.RequestError) -> tuple[int | 
     """The status, and how long the service asks to wait."""
     if isinstance(outcome, httpx.RequestError):
         return None, None
-    return outcome.status_code, calls.retry_after(outcome.headers)
+    return outcome.status_code, retry_after(outcome.headers)
 
 
 def read_outcome(call: calls.Call[T], outcome: httpx.Response | httpx.RequestError, url: str) -> T:
@@ -173,7 +174,7 @@ def read_outcome(call: calls.Call[T], outcome: httpx.Response | httpx.RequestErr
         raise ServiceUnreachable(f"No answer from {url}: {outcome or type(outcome).__name__}") from outcome
     data = parsed(outcome)
     if not outcome.is_success:
-        raise calls.error_of(call, outcome.status_code, data, outcome.headers)
+        raise error_of(f"{call.method} {call.path}", outcome.status_code, data, outcome.headers)
     return call.read(data, outcome.headers)
 
 

@@ -1,17 +1,17 @@
-"""What can go wrong between a program and the service, as one tree.
+"""What can go wrong between a program and the service, as one tree. The service's `code` says which it is.
 
 DspyServiceError
 ├── ServiceUnreachable       no connection, or none that lasted, after all retries
-│   └── ServiceUnavailable   503: it answers, but its cluster or store does not; `retry_after` in seconds
+│   └── ServiceUnavailable   busy, cluster_unavailable, store_unavailable, ...: `retry_after` in seconds
 ├── RefusedRequest           the service will not take it, however often it is sent
-│   ├── InvalidPayload       422: `problems`, each a field, a message and a type
-│   ├── UnusablePayload      400: what the payload names cannot be used
-│   ├── PayloadTooLarge      413
-│   ├── NotAllowed           401, 403: a token is missing or wrong
-│   └── IdempotencyConflict  409: the same Idempotency-Key came with another body
-├── UnknownJob               404
-├── NotFinished              409: there is no artifact yet
-├── NoArtifact               404: the job ended without one
+│   ├── InvalidPayload       invalid_request: `problems`, each a field, a message and a type
+│   ├── UnusablePayload      unusable_request, resource_refused: what the payload names cannot be used
+│   ├── PayloadTooLarge      body_too_large
+│   ├── NotAllowed           not_authenticated, forbidden, foreign_host, foreign_origin: a token is missing or wrong
+│   └── IdempotencyConflict  idempotency_conflict: the same Idempotency-Key came with another body
+├── UnknownJob               unknown_job
+├── NotFinished              not_finished: there is no artifact yet
+├── NoArtifact               no_artifact: the job ended without one
 ├── JobFailed                the job ended as failed or cancelled; raised only by what is asked to raise it
 ├── DamagedArtifact          what arrived is not what was sent
 ├── UnusableSource           no source text can be had of a Python object
@@ -23,6 +23,9 @@ from dataclasses import dataclass
 
 class DspyServiceError(Exception):
     """Catching it catches whatever this package raises itself."""
+
+    code: str = ""
+    """The service's own word, where one came: the table in docs/api.md."""
 
 
 class ServiceUnreachable(DspyServiceError):

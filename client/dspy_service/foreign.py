@@ -53,6 +53,13 @@ def object_of(value: Any) -> dict[str, Any] | None:
     return pruned(value) if isinstance(value, Mapping) else None
 
 
+def texts_of(value: Any) -> dict[str, str] | None:
+    """What is no text among them is empty, and not as if it had not come: it was said, and is wrong."""
+    if not isinstance(value, Mapping):
+        return None
+    return {str(name): text_of(item) or "" for name, item in value.items() if item is not None}
+
+
 def pruned(value: Any, depth: int = DEPTH) -> Any:
     """JSON that can be written again: numbers finite, nothing nested deeper than anybody reads."""
     if isinstance(value, float):

@@ -31,7 +31,8 @@ Outcome = Literal["Succeeded", "Failed", "Cancelled"]
 Stop = Literal["", "Cancel", "KeepBest"]
 FINAL_PHASES: frozenset[str] = frozenset({"Succeeded", "Failed", "Cancelled"})
 
-STATUS_WORDS: dict[str, str] = {
+StatusWord = Literal["pending", "validating", "running", "success", "failed", "cancelled"]
+STATUS_WORDS: dict[str, StatusWord] = {
     "Pending": "pending",
     "Validating": "validating",
     "Running": "running",

@@ -11,6 +11,7 @@ import pytest
 
 from accounts import grant, make_account, token_of
 from as_token import authority_of
+from declared_answers import HELD_ASYNC
 from dspy_service_api.app import create_app
 from dspy_service_api.settings import Settings
 from dspy_service_core import names
@@ -48,7 +49,9 @@ def served(kubeconfig: Path, namespace: str, tmp_path: Path) -> Served:
         async with app.router.lifespan_context(app):
             await app.state.service.reflector.synced.wait()
             transport = httpx.ASGITransport(app)
-            async with httpx.AsyncClient(transport=transport, base_url="http://api.example.org") as client:
+            async with httpx.AsyncClient(
+                transport=transport, base_url="http://api.example.org", event_hooks=HELD_ASYNC
+            ) as client:
                 yield client
 
     return serve

@@ -6,9 +6,8 @@ from typing import Any
 
 import orjson
 import pytest
-from pydantic import TypeAdapter
 
-from dspy_service_api import wire
+from declared_answers import held_to
 from payloads import payload
 from under_test import Model, Service
 from unique import unique
@@ -44,36 +43,35 @@ def refused(running: Service, body: dict[str, Any], code: int) -> Any:
 
 def test_a_submit_answers_its_own_spelling(running: Service, model: Model) -> None:
     response = running.http.post("/run", content=payload(30, model.url))
-    wire.Accepted.model_validate(response.json())
+    held_to("Accepted", response.json())
     job_id = response.json()["job_id"]
     summary = job(running.http, job_id, "/summary")
-    wire.JobSummary.model_validate(summary)
+    held_to("JobSummary", summary)
     assert summary["elapsed_seconds"] is None or summary["completed_at"]
     ended(running.http, job_id)
 
 
 def test_a_finished_job_has_every_field(running: Service, finished: dict[str, Any]) -> None:
-    answer = wire.JobDetail.model_validate(finished)
-    job_id = answer.job_id
-    assert answer.result
-    assert answer.result.program_artifact
-    assert answer.result.details.stopped_early is False
-    assert answer.completed_at
-    assert answer.started_at
-    moments = [answer.created_at, answer.started_at, answer.completed_at]
+    answer = held_to("JobDetail", finished)
+    job_id, result = answer["job_id"], answer["result"]
+    assert result["program_artifact"]
+    assert result["details"]["stopped_early"] is False
+    assert answer["completed_at"]
+    assert answer["started_at"]
+    moments = [answer["created_at"], answer["started_at"], answer["completed_at"]]
     assert sorted(moments, key=datetime.fromisoformat) == moments
-    summary = wire.JobSummary.model_validate(job(running.http, job_id, "/summary"))
-    assert summary.elapsed_seconds is not None
-    assert (summary.dataset_rows, summary.seed, summary.shuffle) == (30, 7, True)
-    assert summary.optimizer_name == "dspy.BootstrapFewShot"
-    assert summary.latest_metrics == answer.latest_metrics
-    assert summary.latest_metrics.keys() >= {"train", "baseline_test_metric", "optimized_test_metric"}
+    summary = held_to("JobSummary", job(running.http, job_id, "/summary"))
+    assert summary["elapsed_seconds"] is not None
+    assert (summary["dataset_rows"], summary["seed"], summary["shuffle"]) == (30, 7, True)
+    assert summary["optimizer_name"] == "dspy.BootstrapFewShot"
+    assert summary["latest_metrics"] == answer["latest_metrics"]
+    assert summary["latest_metrics"].keys() >= {"train", "baseline_test_metric", "optimized_test_metric"}
     assert job(running.http, job_id, "/events") == finished["progress_events"]
-    TypeAdapter(list[wire.PagedLogEntry]).validate_python(job(running.http, job_id, "/logs?after=0"))
-    TypeAdapter(list[wire.PagedProgressEvent]).validate_python(job(running.http, job_id, "/events?limit=2"))
-    artifact = wire.ArtifactAnswer.model_validate(job(running.http, job_id, "/artifact"))
-    assert artifact.program_artifact == answer.result.program_artifact
-    assert artifact.program_artifact_path.endswith(f"artifacts/{job_id}")
+    held_to("PagedLogEntry[]", job(running.http, job_id, "/logs?after=0"))
+    held_to("PagedProgressEvent[]", job(running.http, job_id, "/events?limit=2"))
+    artifact = held_to("ArtifactAnswer", job(running.http, job_id, "/artifact"))
+    assert artifact["program_artifact"] == result["program_artifact"]
+    assert artifact["program_artifact_path"].endswith(f"artifacts/{job_id}")
 
 
 def test_scores_are_on_dspys_scale(finished: dict[str, Any]) -> None:
@@ -87,7 +85,7 @@ def test_scores_are_on_dspys_scale(finished: dict[str, Any]) -> None:
 
 def test_a_finished_job_is_listed_by_its_label(running: Service, finished: dict[str, Any]) -> None:
     answer = running.http.get("/jobs", params={"label": f"suite={SUITE}", "status": "success"}).json()
-    assert [summary.job_id for summary in wire.JobList.model_validate(answer).jobs] == [finished["job_id"]]
+    assert [summary["job_id"] for summary in held_to("JobList", answer)["jobs"]] == [finished["job_id"]]
 
 
 def test_a_running_job_says_what_it_does(running: Service, model: Model) -> None:
@@ -96,10 +94,13 @@ def test_a_running_job_says_what_it_does(running: Service, model: Model) -> None
         job_id = submit(running.http, payload(60, model.url))
         assert reached(running.http, job_id, {"running"})["status"] == "running"
         answer = wait_for(lambda: consistent(job(running.http, job_id)), timeout=30, what="a message of the last event")
-        wire.JobDetail.model_validate(answer)
+        held_to("JobDetail", answer)
         assert answer["result"] is answer["completed_at"] is None
         artifact = running.http.get(f"/jobs/{job_id}/artifact")
-        assert (artifact.status_code, artifact.json()) == (409, {"detail": "Job has not finished yet."})
+        assert (artifact.status_code, artifact.json()) == (
+            409,
+            {"detail": "Job has not finished yet.", "code": "not_finished"},
+        )
         assert running.http.delete(f"/jobs/{job_id}", timeout=30).status_code == 204
     finally:
         model.latency = 0.0
@@ -114,7 +115,7 @@ def consistent(answer: dict[str, Any]) -> dict[str, Any] | None:
 def test_a_failure_has_the_same_shape(running: Service, model: Model) -> None:
     raises = "def metric(gold, pred, trace=None):\n    raise KeyError('no_such_column')\n"
     answer = ended(running.http, submit(running.http, payload(30, model.url, metric_code=raises)))
-    wire.JobDetail.model_validate(answer)
+    held_to("JobDetail", answer)
     assert answer["status"] == "failed"
     assert "no_such_column" in answer["message"].splitlines()[0]
     assert any("Traceback" in entry["message"] for entry in answer["logs"])
@@ -124,13 +125,16 @@ def test_a_failure_has_the_same_shape(running: Service, model: Model) -> None:
     nothing = ("baseline_test_metric", "optimized_test_metric", "program_artifact", "program_artifact_path")
     assert [result[name] for name in nothing] == [None] * 4
     artifact = running.http.get(f"/jobs/{answer['job_id']}/artifact")
-    assert (artifact.status_code, artifact.json()) == (404, {"detail": "Job did not produce an artifact."})
+    assert (artifact.status_code, artifact.json()) == (
+        404,
+        {"detail": "Job did not produce an artifact.", "code": "no_artifact"},
+    )
 
 
 def test_health_names_what_is_registered(running: Service) -> None:
-    assets = wire.Health.model_validate(running.http.get("/health").json()).registered_assets
-    assert {"cot", "predict"} <= set(assets.modules)
-    assert {"gepa", "miprov2"} <= set(assets.optimizers)
+    assets = held_to("Health", running.http.get("/health").json())["registered_assets"]
+    assert {"cot", "predict"} <= set(assets["modules"])
+    assert {"gepa", "miprov2"} <= set(assets["optimizers"])
 
 
 @pytest.mark.parametrize(
@@ -156,7 +160,7 @@ def test_malformed_requests_name_their_field(
     running: Service, body: dict[str, Any], changes: dict[str, Any], field: str
 ) -> None:
     answer = refused(running, body | changes, 422)
-    wire.InvalidRequest.model_validate(answer)
+    held_to("InvalidRequest", answer)
     assert field in [problem["field"] for problem in answer["detail"]], answer
     for problem in answer["detail"]:
         assert not problem["message"].startswith(("Value error", "body."))
@@ -210,7 +214,7 @@ def test_what_cannot_be_used_is_named_with_what_is_allowed(
 ) -> None:
     base = body if "optimizer_name" not in changes else body | {"optimizer_kwargs": {}, "compile_kwargs": {}}
     answer = refused(running, base | changes, 400)
-    assert list(answer) == ["detail"]
+    assert (list(answer), answer["code"]) == (["detail", "code"], "unusable_request")
     for word in named:
         assert word in answer["detail"], answer
 
@@ -244,7 +248,7 @@ def test_unknown_keys_at_the_top_are_accepted_and_reported(running: Service, mod
 def test_malformed_json_is_told_of(running: Service) -> None:
     response = running.http.post("/run", content=b'{"module_name": ')
     assert response.status_code == 422
-    wire.InvalidRequest.model_validate(response.json())
+    held_to("InvalidRequest", response.json())
 
 
 def test_too_much_is_refused_with_the_limit(running: Service) -> None:

@@ -92,7 +92,10 @@ def test_a_deleted_job_is_gone(running: Service, model: Model) -> None:
     assert running.http.delete(f"/jobs/{job_id}", timeout=30).status_code == 204
     model.latency = 0.0
     gone = running.http.get(f"/jobs/{job_id}")
-    assert (gone.status_code, gone.json()) == (404, {"detail": f"Unknown job '{job_id}'."})
+    assert (gone.status_code, gone.json()) == (
+        404,
+        {"detail": f"Unknown job '{job_id}'.", "code": "unknown_job"},
+    )
     wait_for(lambda: not running.stored(job_id), timeout=60, interval=0.5, what="its folders in the store to go")
 
 

@@ -58,7 +58,7 @@ def test_misuse_is_refused_as_the_page_says(
 ) -> None:
     wrong = payload(60, model.url, optimizer_name=name, optimizer_kwargs=json.loads(kwargs))
     answer = extended.http.post("/run", content=wrong)
-    assert (answer.status_code, answer.json()) == (400, {"detail": message})
+    assert (answer.status_code, answer.json()) == (400, {"detail": message, "code": "unusable_request"})
 
 
 @pytest.mark.parametrize(("name", "kwargs"), RUNS)

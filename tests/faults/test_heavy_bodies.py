@@ -14,6 +14,7 @@ import psutil
 import pytest
 import yaml
 
+from declared_answers import HELD_ASYNC
 from dspy_service_api.settings import Settings
 from embedded_cluster import cluster_in_thread
 from heavy_bodies import SHAPES
@@ -65,7 +66,7 @@ def api(kubeconfig: Path, folder: Path) -> Iterator[Api]:
 
 
 async def posted(url: str, bodies: list[tuple[bytes, dict[str, str]]]) -> list[int]:
-    async with httpx.AsyncClient(base_url=url, timeout=120) as client:
+    async with httpx.AsyncClient(base_url=url, timeout=120, event_hooks=HELD_ASYNC) as client:
         answers = await asyncio.gather(*(client.post("/run", content=body, headers=key) for body, key in bodies))
         assert (await client.get("/livez")).status_code == 200
     return [answer.status_code for answer in answers]

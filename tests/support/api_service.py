@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import orjson
 
+from declared_answers import HELD_ASYNC
 from dspy_service_api.app import create_app
 from dspy_service_api.layout import Acceptance
 from dspy_service_api.service import Service
@@ -67,7 +68,9 @@ async def api_service(
     async with app.router.lifespan_context(app):
         await app.state.service.reflector.synced.wait()
         transport = httpx.ASGITransport(app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://localhost:8000") as client:
+        async with httpx.AsyncClient(
+            transport=transport, base_url="http://localhost:8000", event_hooks=HELD_ASYNC
+        ) as client:
             yield Harness(cluster, store, folder / "store", client, app.state.service, given, app)
 
 

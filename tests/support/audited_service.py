@@ -15,6 +15,7 @@ import httpx
 import yaml
 
 from accounts import token_of
+from declared_answers import HELD
 from dspy_service_core import names
 from dspy_service_core.kube.resources import (
     CLUSTER_ROLE_BINDINGS,
@@ -63,7 +64,7 @@ def audited_service(**settings: str) -> Iterator[AuditedService]:
             stack.enter_context(_part(account, variables | {"KUBECONFIG": str(own)}, folder / f"{account}.log"))
         await_port(port)
         url = f"http://127.0.0.1:{port}"
-        http = stack.enter_context(httpx.Client(base_url=url, timeout=30))
+        http = stack.enter_context(httpx.Client(base_url=url, timeout=30, event_hooks=HELD))
         wait_for(lambda: http.get("/health").is_success, what="the API to be ready")
         yield AuditedService(url, http, kubeconfig.parent / "audit.log")
 

@@ -6,6 +6,7 @@ Client(transport=service.transport, sleep=service.sleep)
 """
 
 import base64
+import hashlib
 import json
 import pickle
 from collections.abc import Callable
@@ -119,7 +120,9 @@ class FakeService:
                 return self._list(request)
             case [method, "jobs", job_id, *below] if job_id in self.jobs:
                 return self._job(method, self.jobs[job_id], below, request)
-        return httpx.Response(404, json={"detail": f"Unknown job '{parts[1] if len(parts) > 1 else ''}'."})
+        return httpx.Response(
+            404, json={"detail": f"Unknown job '{parts[1] if len(parts) > 1 else ''}'.", "code": "unknown_job"}
+        )
 
     def _submit(self, request: httpx.Request) -> httpx.Response:
         key = request.headers["idempotency-key"]
@@ -154,15 +157,16 @@ class FakeService:
 
     def _artifact(self, job: FakeJob) -> httpx.Response:
         if job.status in ("failed", "cancelled"):
-            return httpx.Response(404, json={"detail": "Job did not produce an artifact."})
+            return httpx.Response(404, json={"detail": "Job did not produce an artifact.", "code": "no_artifact"})
         if job.status != "success":
-            return httpx.Response(409, json={"detail": "Job has not finished yet."})
+            return httpx.Response(409, json={"detail": "Job has not finished yet.", "code": "not_finished"})
         bundle = {
             "path": f"artifacts/{job.job_id}",
             "program_pickle_base64": base64.b64encode(PICKLE).decode(),
             "metadata": {"dependency_versions": {"dspy": "3.4"}},
             "optimized_prompt": "# Predictor\n",
             "program_state": {"predict": {}},
+            "digests": {"program.pkl": f"sha256:{hashlib.sha256(PICKLE).hexdigest()}"},
         }
         return httpx.Response(200, json={"program_artifact_path": bundle["path"], "program_artifact": bundle})
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 
+from declared_answers import HELD
 from kubectl import Kubectl
 from port_forward import forwarded
 from waiting import wait_for
@@ -114,7 +115,11 @@ def installed(kubeconfig: Path, namespace: str, home: Path) -> Iterator[Installe
     with forwarded(kubectl, f"service/{name}", int(port)) as local:
         url = f"{scheme}://127.0.0.1:{local}"
         with httpx.Client(
-            base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=30, limits=_BRIEF
+            base_url=url,
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=30,
+            limits=_BRIEF,
+            event_hooks=HELD,
         ) as http:
             found = InstalledService(url, token, http, kubectl, name)
             wait_for(found.answers, timeout=60, interval=0.2, what="the API to answer")

@@ -15,6 +15,7 @@ from pathlib import Path
 import httpx
 import psutil
 
+from declared_answers import HELD
 from live_files import files_below
 from waiting import wait_for
 
@@ -90,7 +91,7 @@ def service(
         try:
             _await_ready(process)
             url = f"http://127.0.0.1:{port}"
-            with httpx.Client(base_url=url, timeout=30) as http:
+            with httpx.Client(base_url=url, timeout=30, event_hooks=HELD) as http:
                 yield Service(url, folder, psutil.Process(process.pid), http)
         finally:
             process.send_signal(signal.SIGTERM)

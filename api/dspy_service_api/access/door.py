@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from dspy_service_api.access.demand import Demand
+from dspy_service_api.error_codes import NO_TOKEN
 from dspy_service_api.problems import Problem
 
 Headers = Mapping[bytes, bytes]
@@ -49,4 +50,4 @@ def bearer(headers: Headers) -> bytes:
 
 
 def unknown(detail: str) -> Problem:
-    return Problem(401, {"detail": detail}, headers={"WWW-Authenticate": "Bearer"})
+    return Problem(NO_TOKEN, detail, headers={"WWW-Authenticate": "Bearer"})

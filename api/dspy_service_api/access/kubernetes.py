@@ -6,6 +6,7 @@ import shlex
 from dspy_service_api.access.demand import Demand
 from dspy_service_api.access.door import Headers, Visitor, bearer, unknown
 from dspy_service_api.access.reviews import Caller, Reviews, Unknown
+from dspy_service_api.error_codes import FORBIDDEN
 from dspy_service_api.problems import Problem
 from dspy_service_core import names
 from dspy_service_core.errors import ClusterUnavailable
@@ -59,12 +60,10 @@ class KubernetesDoor:
         named = f' "{demand.name}"' if demand.name else ""
         why = f" ({reason})" if reason else ""
         return Problem(
-            403,
-            {
-                "detail": f"User '{caller.username}' may not {demand.verb} {_RESOURCE}{named} in namespace "
-                f"'{self._namespace}'{why}. Whoever may change roles there can allow it: "
-                f"{_grant(caller.username, demand, self._namespace)}"
-            },
+            FORBIDDEN,
+            f"User '{caller.username}' may not {demand.verb} {_RESOURCE}{named} in namespace "
+            f"'{self._namespace}'{why}. Whoever may change roles there can allow it: "
+            f"{_grant(caller.username, demand, self._namespace)}",
         )
 
 

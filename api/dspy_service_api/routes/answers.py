@@ -1,12 +1,13 @@
-"""A ready answer as a response, and how answers and errors are declared in the OpenAPI document."""
+"""A ready answer as a response, and how a route declares its answers and errors for the OpenAPI document."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pydantic import BaseModel
+import orjson
 from starlette.responses import Response
 
-from dspy_service_api import wire
+from dspy_service_api import answer_schemas, error_codes
+from dspy_service_api.error_codes import ErrorCode
 from dspy_service_api.record import Json
 from dspy_service_api.routes import examples
 
@@ -21,37 +22,51 @@ def ready(answer: Json, headers: Mapping[str, str] | None = None, status: int = 
     return Ready(answer, status, headers)
 
 
-def declared(model: type[BaseModel] | Any, example: Any, description: str, status: int = 200) -> Declared:
-    return {status: {"model": model, "description": description, "content": _content({"answer": example})}}
+def declared(answer: Any, example: Json, description: str, status: int = 200) -> Declared:
+    """`answer` is one of those in `answer_schemas.py`."""
+    content = _content(answer_schemas.reference(answer), {"answer": orjson.loads(example)})
+    return {status: {"description": description, "content": content}}
 
 
-def errors(*codes: int) -> Declared:
-    """Those of the endpoint, and the guard's, which any request may meet."""
-    return {code: _ERRORS[code] for code in sorted({*codes, 401, 403, 500})}
+_ANY_REQUEST = (error_codes.FOREIGN_HOST, error_codes.FOREIGN_ORIGIN, error_codes.INTERNAL_ERROR)
+_WHO_IS_ASKED = (
+    error_codes.NO_TOKEN,
+    error_codes.FORBIDDEN,
+    error_codes.CLUSTER_UNAVAILABLE,
+    error_codes.CLUSTER_REFUSED,
+)
 
 
-def _content(by_name: Mapping[str, Any]) -> dict[str, Any]:
-    return {"application/json": {"examples": {name: {"value": value} for name, value in by_name.items()}}}
+def errors(*codes: ErrorCode, open_to_all: bool = False) -> Declared:
+    """Those of the endpoint, and the guard's, which any request may meet that is not open to all."""
+    wanted = {*codes, *_ANY_REQUEST, *(() if open_to_all else _WHO_IS_ASKED)}
+    by_status: dict[int | str, list[ErrorCode]] = {}
+    for code in error_codes.ALL:
+        if code in wanted:
+            by_status.setdefault(code.status, []).append(code)
+    return {status: _error(found) for status, found in sorted(by_status.items())}
 
 
-def _error(description: str, by_name: Mapping[str, Any], model: type[BaseModel] = wire.Detail) -> dict[str, Any]:
-    return {"model": model, "description": description, "content": _content(by_name)}
+def _error(codes: Sequence[ErrorCode]) -> dict[str, Any]:
+    """All of one status."""
+    shown = {name: problem.body for name, problem in examples.PROBLEMS.items() if problem.code in codes}
+    error: dict[str, Any] = {
+        "description": " ".join(code.meaning for code in codes),
+        "content": _content(_error_schema(codes), shown),
+    }
+    if any(code.again for code in codes):
+        seconds = {"description": "Seconds to wait.", "schema": {"type": "integer", "minimum": 1}}
+        error["headers"] = {"Retry-After": seconds}
+    return error
 
 
-def _again(error: dict[str, Any]) -> dict[str, Any]:
-    schema = {"type": "integer", "minimum": 1}
-    return {**error, "headers": {"Retry-After": {"description": "Seconds to wait.", "schema": schema}}}
+def _error_schema(codes: Sequence[ErrorCode]) -> dict[str, Any]:
+    if error_codes.INVALID_REQUEST in codes:
+        return answer_schemas.reference(answer_schemas.InvalidRequest)
+    one_of_these = {"properties": {"code": {"enum": [code.code for code in codes]}}}
+    return {"allOf": [answer_schemas.reference(answer_schemas.Error), one_of_these]}
 
 
-_ERRORS: dict[int, dict[str, Any]] = {
-    400: _error("The request is well-formed, and what it names cannot be used.", examples.UNUSABLE),
-    401: _error("A token is asked for.", examples.NO_TOKEN),
-    403: _error("The request comes from a web page, or for another host.", examples.FOREIGN),
-    404: _error("There is no such job, or it made no artifact.", examples.NOT_FOUND),
-    409: _error("The job is not at that point, or the key has another body.", examples.CONFLICT),
-    413: _error("The body is over the limit.", examples.TOO_LARGE),
-    415: _error("The body is not JSON by its Content-Type.", examples.NOT_JSON),
-    422: _error("The request is malformed.", examples.INVALID, wire.InvalidRequest),
-    500: _error("A fault of the service itself.", examples.FAULT),
-    503: _again(_error("The cluster or the store is out of reach.", examples.UNAVAILABLE)),
-}
+def _content(schema: Mapping[str, Any], by_name: Mapping[str, Any]) -> dict[str, Any]:
+    shown = {name: {"value": value} for name, value in by_name.items()}
+    return {"application/json": {"schema": schema, "examples": shown}}

@@ -3,7 +3,7 @@
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from dspy_service_api import wire
+from dspy_service_api import answer_schemas, error_codes
 from dspy_service_api.access.demand import open_to_all
 from dspy_service_api.routes import examples
 from dspy_service_api.routes.answers import declared, errors, ready
@@ -16,7 +16,8 @@ router = APIRouter(tags=["service"])
     "/health",
     summary="Whether the service can serve, and what it offers",
     response_model=None,
-    responses=declared(wire.Health, examples.HEALTH, "It can.") | errors(503),
+    responses=declared(answer_schemas.Health, examples.HEALTH, "It can.")
+    | errors(error_codes.CLUSTER_UNAVAILABLE, open_to_all=True),
 )
 @open_to_all
 async def health(request: Request) -> Response:

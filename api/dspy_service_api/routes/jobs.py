@@ -5,19 +5,20 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
-from dspy_service_api import present, wire
+from dspy_service_api import answer_schemas, error_codes, present
 from dspy_service_api.access.demand import needs
 from dspy_service_api.listing import Wanted, labels_of, list_jobs
 from dspy_service_api.routes import examples
 from dspy_service_api.routes.answers import Declared, declared, errors, ready
 from dspy_service_api.service import Service, service_of
 from dspy_service_api.transcript import Kind
+from dspy_service_core.job import StatusWord
 
 router = APIRouter(prefix="/jobs", tags=["jobs"])
 
 _REMOVED: Declared = {204: {"description": "The job is gone, its artifact too."}}
 _KEPT = declared(
-    wire.RecordKept,
+    answer_schemas.RecordKept,
     examples.RECORD_KEPT,
     "The job is stopped and what it stored is gone, but finalizers that somebody gave it keep its record: it is "
     "`cancelled`, or as it had ended, until they are removed.",
@@ -32,12 +33,13 @@ Limit = Annotated[int | None, Query(ge=1, le=5000, description="Pages: at most s
     "",
     summary="List jobs, newest first",
     response_model=None,
-    responses=declared(wire.JobList, examples.LISTING, "A page of summaries.") | errors(422, 503),
+    responses=declared(answer_schemas.JobList, examples.LISTING, "A page of summaries.")
+    | errors(error_codes.INVALID_REQUEST),
 )
 @needs("list")
 async def jobs(
     request: Request,
-    status: Annotated[wire.Status | None, Query(description="Only jobs with this status.")] = None,
+    status: Annotated[StatusWord | None, Query(description="Only jobs with this status.")] = None,
     optimizer: Annotated[str | None, Query(description="Only jobs with this optimizer, as they named it.")] = None,
     label: Annotated[
         list[str] | None, Query(description="Only jobs with this label, as key=value; several must all match.")
@@ -55,7 +57,8 @@ async def jobs(
     "/{job_id}",
     summary="A job with its events, log and result",
     response_model=None,
-    responses=declared(wire.JobDetail, examples.SUCCEEDED, "The job.") | errors(404, 503),
+    responses=declared(answer_schemas.JobDetail, examples.SUCCEEDED, "The job.")
+    | errors(error_codes.UNKNOWN_JOB, error_codes.STORE_UNAVAILABLE),
 )
 @needs("get")
 async def job(request: Request, job_id: JobId) -> Response:
@@ -67,7 +70,7 @@ async def job(request: Request, job_id: JobId) -> Response:
     summary="Stop and remove a job",
     status_code=204,
     response_model=None,
-    responses=_REMOVED | _KEPT | errors(404, 503),
+    responses=_REMOVED | _KEPT | errors(error_codes.UNKNOWN_JOB),
 )
 @needs("delete")
 async def remove(request: Request, job_id: JobId) -> Response:
@@ -79,7 +82,8 @@ async def remove(request: Request, job_id: JobId) -> Response:
     "/{job_id}/summary",
     summary="A job in short",
     response_model=None,
-    responses=declared(wire.JobSummary, examples.SUMMARY, "The job in short.") | errors(404, 503),
+    responses=declared(answer_schemas.JobSummary, examples.SUMMARY, "The job in short.")
+    | errors(error_codes.UNKNOWN_JOB),
 )
 @needs("get")
 async def summary(request: Request, job_id: JobId) -> Response:
@@ -90,10 +94,8 @@ async def summary(request: Request, job_id: JobId) -> Response:
     "/{job_id}/logs",
     summary="A job's log",
     response_model=None,
-    responses=declared(
-        list[wire.LogEntry] | list[wire.PagedLogEntry], [examples.LOG], "The newest entries, or a page with numbers."
-    )
-    | errors(404, 422, 503),
+    responses=declared(answer_schemas.LogEntries, examples.LOGS, "The newest entries, or a page with numbers.")
+    | errors(error_codes.UNKNOWN_JOB, error_codes.INVALID_REQUEST, error_codes.STORE_UNAVAILABLE),
 )
 @needs("get")
 async def logs(request: Request, job_id: JobId, after: After = None, limit: Limit = None) -> Response:
@@ -104,12 +106,8 @@ async def logs(request: Request, job_id: JobId, after: After = None, limit: Limi
     "/{job_id}/events",
     summary="A job's progress events",
     response_model=None,
-    responses=declared(
-        list[wire.ProgressEvent] | list[wire.PagedProgressEvent],
-        examples.EVENTS,
-        "The newest events, or a page with numbers.",
-    )
-    | errors(404, 422, 503),
+    responses=declared(answer_schemas.ProgressEvents, examples.PROGRESS, "The newest events, or a page with numbers.")
+    | errors(error_codes.UNKNOWN_JOB, error_codes.INVALID_REQUEST, error_codes.STORE_UNAVAILABLE),
 )
 @needs("get")
 async def events(request: Request, job_id: JobId, after: After = None, limit: Limit = None) -> Response:
@@ -120,7 +118,8 @@ async def events(request: Request, job_id: JobId, after: After = None, limit: Li
     "/{job_id}/artifact",
     summary="The optimized program",
     response_model=None,
-    responses=declared(wire.ArtifactAnswer, examples.ARTIFACT, "The program.") | errors(404, 409, 503),
+    responses=declared(answer_schemas.ArtifactAnswer, examples.ARTIFACT, "The program.")
+    | errors(error_codes.UNKNOWN_JOB, error_codes.NO_ARTIFACT, error_codes.NOT_FINISHED, error_codes.STORE_UNAVAILABLE),
 )
 @needs("get")
 async def artifact(request: Request, job_id: JobId) -> Response:

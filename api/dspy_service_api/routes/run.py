@@ -1,12 +1,11 @@
 """POST /run."""
 
 from fastapi import APIRouter, Request
-from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from dspy_service_api import idempotency, present, wire
+from dspy_service_api import answer_schemas, error_codes, idempotency, present
 from dspy_service_api.access.demand import needs
-from dspy_service_api.media import refused_type
+from dspy_service_api.media import NotJson, refused_type
 from dspy_service_api.routes import examples
 from dspy_service_api.routes.answers import declared, errors, ready
 from dspy_service_api.service import service_of
@@ -36,21 +35,31 @@ _BODY = {
         }
     },
 }
-_accepted = declared(wire.Accepted, examples.ACCEPTED, "The job was created.")
+_accepted = declared(answer_schemas.Accepted, examples.ACCEPTED, "The job was created.")
 _accepted[200]["headers"] = _WARNING
+_ERRORS = errors(
+    error_codes.UNUSABLE_REQUEST,
+    error_codes.RESOURCE_REFUSED,
+    error_codes.IDEMPOTENCY_CONFLICT,
+    error_codes.BODY_TOO_LARGE,
+    error_codes.NOT_JSON,
+    error_codes.INVALID_REQUEST,
+    error_codes.BUSY,
+    error_codes.STORE_UNAVAILABLE,
+)
 
 
 @router.post(
     "/run",
     summary="Submit an optimization",
     response_model=None,
-    responses=_accepted | errors(400, 409, 413, 415, 422, 503),
+    responses=_accepted | _ERRORS,
     openapi_extra={"requestBody": _BODY, "parameters": [_KEY]},
 )
 @needs("create")
 async def run(request: Request) -> Response:
     if refused := refused_type(request.headers.raw):
-        raise HTTPException(415, refused)
+        raise NotJson(refused)
     key = idempotency.checked_key(request.headers.get(idempotency.HEADER))
     submits = service_of(request).submits
     submitted = await submits.submit(await _body(request), key, request.state.visitor)

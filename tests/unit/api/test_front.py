@@ -376,7 +376,8 @@ async def test_what_is_no_request_is_a_400_in_our_form(sent: bytes) -> None:
         wire = await server.connect()
         answer = await wire.ask(sent)
         assert answer.status == 400
-        assert list(orjson.loads(answer.body)) == ["detail"]
+        assert list(orjson.loads(answer.body)) == ["detail", "code"]
+        assert orjson.loads(answer.body)["code"] == "malformed_http"
         assert await wire.ended()
         assert not application.bodies
 

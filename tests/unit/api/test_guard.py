@@ -15,6 +15,7 @@ import uvicorn
 from pydantic import ValidationError
 
 from api_service import Harness, api_service
+from declared_answers import HELD_ASYNC
 from dspy_service_api.settings import Settings
 from simple_acceptance import SimpleAcceptance
 from waiting import until
@@ -252,7 +253,7 @@ async def test_a_client_that_sends_too_much_still_reads_why(tmp_path: Path) -> N
     async with (
         api_service(tmp_path, SimpleAcceptance(), body_limit_bytes=1_000_000) as api,
         listening(api.app) as port,
-        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client,
+        httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", event_hooks=HELD_ASYNC) as client,
     ):
         response = await client.post("/run", content=b" " * 1_900_000)
         assert response.status_code == 413
@@ -337,7 +338,8 @@ async def test_every_answer_has_the_requests_id(api: Harness) -> None:
 async def test_what_there_is_not_is_refused_in_the_same_form(api: Harness, method: str, path: str, code: int) -> None:
     response = await api.client.request(method, path)
     assert response.status_code == code
-    assert list(response.json()) == ["detail"]
+    assert list(response.json()) == ["detail", "code"]
+    assert response.json()["code"] == {404: "unknown_path", 405: "wrong_method"}[code]
     if code == 405:
         assert response.headers["allow"]
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from api_service import Harness, failed, put_artifact, put_result, put_segment, running, succeeded
+from api_service import Harness, entries, failed, put_artifact, put_result, put_segment, running, succeeded
 from dspy_service_api.remove import OPTIMIZATION_JOBS
 from dspy_service_core.kube import errors as kube
 from dspy_service_core.kube.protocol import Object
@@ -115,7 +115,7 @@ async def test_a_finalizer_that_the_cache_has_not_heard_of(api: Harness) -> None
 
 async def test_one_that_kubectl_deleted_is_told_of_alike(api: Harness) -> None:
     job = await held(api, running(3, 1))
-    put_segment(api.store, job, "logs", [{"message": "line"}])
+    put_segment(api.store, job, "logs", entries(1))
     await api.cluster.delete(OPTIMIZATION_JOBS, "tickets", "default")
 
     async def cancelled() -> bool:

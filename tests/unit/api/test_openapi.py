@@ -9,6 +9,7 @@ import pytest
 
 from api_service import Harness, api_service
 from dspy_service_api.accept import CoreAcceptance
+from dspy_service_api.answer_schemas import components
 from dspy_service_api.routes import examples
 from dspy_service_api.settings import Settings
 
@@ -59,6 +60,17 @@ async def test_every_body_has_an_example_that_is_true(document: dict[str, Any]) 
         for name, example in content["examples"].items():
             validator.validate(example["value"])
             assert example["value"], (path, name)
+
+
+async def test_every_code_that_a_route_may_answer_has_an_example(document: dict[str, Any]) -> None:
+    for path, content in contents(document["paths"]):
+        for one_of_these in content["schema"].get("allOf", ())[1:]:
+            shown = {example["value"]["code"] for example in content["examples"].values()}
+            assert shown == set(one_of_these["properties"]["code"]["enum"]), path
+
+
+def test_a_schema_of_an_answer_is_none_of_a_requests() -> None:
+    assert not components().keys() & CoreAcceptance.from_settings(Settings()).request_schemas().keys()
 
 
 async def test_the_request_names_the_payloads_fields(document: dict[str, Any]) -> None:

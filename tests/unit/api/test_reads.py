@@ -7,11 +7,11 @@ from typing import Any
 
 import orjson
 import pytest
-from pydantic import TypeAdapter
 
 from api_service import Harness, entries, events, failed, put_artifact, put_result, put_segment, running, succeeded
+from declared_answers import held_to
 from deep_json import DEPTHS, nested
-from dspy_service_api import present, wire
+from dspy_service_api import present
 from dspy_service_api.cache import JobCache
 from dspy_service_api.reading import record_of
 from dspy_service_core import names
@@ -41,7 +41,7 @@ async def finished(api: Harness, logs: int = 50, count: int = 20) -> dict[str, A
 async def test_a_finished_job_is_answered_whole(api: Harness) -> None:
     await finished(api)
     detail = await answer(api, f"/jobs/{ID}")
-    wire.JobDetail.model_validate(detail)
+    held_to("JobDetail", detail)
     assert detail["job_id"] == ID
     assert detail["status"] == "success"
     assert detail["message"] == "Optimization completed successfully."
@@ -56,7 +56,7 @@ async def test_a_finished_job_is_answered_whole(api: Harness) -> None:
     assert result["runtime_seconds"] == 61.5
     assert result["program_artifact"]["program_state"] == {"predict": {"demos": []}}
     artifact = await answer(api, f"/jobs/{ID}/artifact")
-    wire.ArtifactAnswer.model_validate(artifact)
+    held_to("ArtifactAnswer", artifact)
     assert artifact["program_artifact"] == result["program_artifact"]
     digests = artifact["program_artifact"]["digests"]
     assert set(digests) == {"program.json", "program.pkl", "prompt.md", "metadata.json"}
@@ -115,7 +115,7 @@ async def test_answers_are_made_ready_when_a_job_ends(api: Harness) -> None:
 async def test_the_summary_tells_what_was_asked_for(api: Harness) -> None:
     await finished(api)
     summary = await answer(api, f"/jobs/{ID}/summary")
-    wire.JobSummary.model_validate(summary)
+    held_to("JobSummary", summary)
     assert summary["elapsed_seconds"] == 61.5
     assert summary["dataset_rows"] == 20
     assert summary["split_fractions"] == {"train": 0.5, "val": 0.3, "test": 0.2}
@@ -126,7 +126,7 @@ async def test_the_summary_tells_what_was_asked_for(api: Harness) -> None:
 async def test_a_running_job_shows_its_last_event_and_what_remains(api: Harness) -> None:
     await api.job("tickets", running(3, 2))
     detail = await answer(api, "/jobs/tickets")
-    wire.JobDetail.model_validate(detail)
+    held_to("JobDetail", detail)
     assert detail["job_id"] == "tickets"
     assert (detail["status"], detail["message"]) == ("running", "optimizer_progress")
     assert detail["estimated_seconds_remaining"] == 42.3
@@ -168,7 +168,7 @@ async def test_pages_go_on_by_number(api: Harness) -> None:
     put_segment(api.store, job, "logs", entries(40)[25:], first=26)
     numbers: list[int] = []
     while page := await answer(api, f"/jobs/tickets/logs?after={numbers[-1] if numbers else 0}&limit=7"):
-        TypeAdapter(list[wire.PagedLogEntry]).validate_python(page)
+        held_to("PagedLogEntry[]", page)
         assert [line["message"] for line in page] == [f"line {line['n']}" for line in page]
         numbers += [line["n"] for line in page]
     assert numbers == list(range(1, 46))
@@ -177,7 +177,7 @@ async def test_pages_go_on_by_number(api: Harness) -> None:
 async def test_events_page_alike(api: Harness) -> None:
     await finished(api)
     page = await answer(api, f"/jobs/{ID}/events?after=18")
-    TypeAdapter(list[wire.PagedProgressEvent]).validate_python(page)
+    held_to("PagedProgressEvent[]", page)
     assert [event["n"] for event in page] == [19, 20]
     assert len(await answer(api, f"/jobs/{ID}/events")) == 20
 
@@ -197,7 +197,7 @@ async def test_a_failure_has_its_message_and_the_same_shape(api: Harness) -> Non
     job = await api.job("tickets", failed("SyntaxError: invalid syntax", run=running(2)["run"]))
     put_segment(api.store, job, "logs", entries(2))
     detail = await answer(api, "/jobs/tickets")
-    wire.JobDetail.model_validate(detail)
+    held_to("JobDetail", detail)
     assert (detail["status"], detail["message"]) == ("failed", "SyntaxError: invalid syntax")
     result = detail["result"]
     assert result["run_log"] == detail["logs"]
@@ -206,13 +206,16 @@ async def test_a_failure_has_its_message_and_the_same_shape(api: Harness) -> Non
     assert result["baseline_test_metric"] is result["optimized_test_metric"] is None
     assert result["metric_name"] == "metric"
     assert result["split_counts"] == {"train": 10, "val": 6, "test": 4}
-    assert await answer(api, "/jobs/tickets/artifact", 404) == {"detail": "Job did not produce an artifact."}
+    assert await answer(api, "/jobs/tickets/artifact", 404) == {
+        "detail": "Job did not produce an artifact.",
+        "code": "no_artifact",
+    }
 
 
 async def test_a_job_that_never_ran_has_an_answer(api: Harness) -> None:
     await api.job("tickets", {"phase": "Cancelled", "completedAt": "2026-03-01T09:31:06Z"})
     detail = await answer(api, "/jobs/tickets")
-    wire.JobDetail.model_validate(detail)
+    held_to("JobDetail", detail)
     assert (detail["status"], detail["logs"], detail["result"]["run_log"]) == ("cancelled", [], [])
 
 
@@ -236,7 +239,10 @@ async def test_waiting_jobs_know_their_place(api: Harness) -> None:
 
 async def test_unfinished_jobs_have_no_artifact_yet(api: Harness) -> None:
     await api.job("tickets", running())
-    assert await answer(api, "/jobs/tickets/artifact", 409) == {"detail": "Job has not finished yet."}
+    assert await answer(api, "/jobs/tickets/artifact", 409) == {
+        "detail": "Job has not finished yet.",
+        "code": "not_finished",
+    }
 
 
 async def test_an_artifact_is_there_once_any_replica_has_told_of_the_end(api: Harness) -> None:
@@ -253,7 +259,10 @@ async def test_unknown_jobs_are_named(api: Harness, job_id: str, path: str) -> N
     if "%2f" in job_id:
         assert "detail" in await answer(api, f"/jobs/{job_id}{path}", 404)
     else:
-        assert await answer(api, f"/jobs/{job_id}{path}", 404) == {"detail": f"Unknown job '{job_id}'."}
+        assert await answer(api, f"/jobs/{job_id}{path}", 404) == {
+            "detail": f"Unknown job '{job_id}'.",
+            "code": "unknown_job",
+        }
 
 
 async def test_a_job_that_the_watch_has_not_told_of_is_asked_for(api: Harness) -> None:

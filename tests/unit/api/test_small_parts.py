@@ -10,7 +10,7 @@ import orjson
 import pytest
 
 from api_service import Harness, entries, failed, put_artifact, put_result, put_segment, succeeded
-from dspy_service_api import idempotency, log_lines
+from dspy_service_api import error_codes, idempotency, log_lines
 from dspy_service_api.problems import RULES, problem_of
 from dspy_service_api.settings import Settings
 from dspy_service_core import errors, names
@@ -100,9 +100,15 @@ def test_every_error_of_the_domain_has_an_answer(kind: type[Exception]) -> None:
     if kind is errors.ServiceError or not kind.__module__.startswith("dspy_service_core"):
         return
     problem = problem_of(made(kind))
-    assert problem.status != 500
-    assert problem.again == (problem.status == 503)
+    assert problem.code.status != 500
+    assert problem.code.again == (problem.code.status == 503)
+    assert problem.body["code"] == problem.code.code
     assert "detail" in problem.body
+
+
+def test_a_code_has_one_meaning_and_asks_to_try_again_with_503_alone() -> None:
+    assert len({error.code for error in error_codes.ALL}) == len(error_codes.ALL)
+    assert all(error.again == (error.status == 503) for error in error_codes.ALL)
 
 
 def test_the_table_names_no_error_twice() -> None:

@@ -23,7 +23,7 @@ def client_of(service: FakeService, **options: object) -> Client:
         (httpx.Response(401, json={"detail": "token"}), "NotAllowed"),
         (httpx.Response(403, json={"detail": "Host"}), "NotAllowed"),
         (httpx.Response(404, json={"detail": "Unknown job 'x'."}), "UnknownJob"),
-        (httpx.Response(404, json={"detail": "Job did not produce an artifact."}), "NoArtifact"),
+        (httpx.Response(404, json={"detail": "Job did not produce an artifact."}), "UnknownJob"),  # words say nothing
         (httpx.Response(409, json={"detail": "Job has not finished yet."}), "NotFinished"),
         (httpx.Response(413, json={"detail": "too large"}), "PayloadTooLarge"),
         (httpx.Response(500, json={"detail": "wrong"}), "UnexpectedAnswer"),
@@ -38,9 +38,38 @@ def test_an_answer_means_one_error_and_is_not_asked_for_again(answer: httpx.Resp
     assert len(service.requests) == 1
 
 
-def test_a_conflict_at_submit_is_the_keys() -> None:
+@pytest.mark.parametrize(
+    ("status", "code", "error"),
+    [
+        (400, "unusable_request", "UnusablePayload"),
+        (400, "resource_refused", "UnusablePayload"),
+        (400, "malformed_http", "UnexpectedAnswer"),
+        (401, "not_authenticated", "NotAllowed"),
+        (403, "forbidden", "NotAllowed"),
+        (404, "unknown_job", "UnknownJob"),
+        (404, "no_artifact", "NoArtifact"),
+        (404, "unknown_path", "UnexpectedAnswer"),
+        (409, "not_finished", "NotFinished"),
+        (409, "idempotency_conflict", "IdempotencyConflict"),
+        (413, "body_too_large", "PayloadTooLarge"),
+        (500, "internal_error", "UnexpectedAnswer"),
+        (404, "a_code_of_a_newer_service", "UnknownJob"),
+        (409, "a_code_of_a_newer_service", "NotFinished"),
+    ],
+)
+def test_the_code_says_which_error_it_is(status: int, code: str, error: str) -> None:
+    """Whatever the words are: they are of another error here, and the job is named like a third."""
     service = FakeService()
-    service.faults = [httpx.Response(409, json={"detail": "Idempotency-Key 'k' was used with another body"})]
+    service.faults = [httpx.Response(status, json={"detail": "Job 'artifact' is not finished", "code": code})]
+    with pytest.raises(dspy_service.DspyServiceError) as raised:
+        client_of(service).summary("artifact")
+    assert (type(raised.value).__name__, raised.value.code) == (error, code)
+
+
+@pytest.mark.parametrize("said", [{}, {"code": "idempotency_conflict"}, {"code": 5}])
+def test_a_conflict_at_submit_is_the_keys(said: dict[str, object]) -> None:
+    service = FakeService()
+    service.faults = [httpx.Response(409, json={"detail": "Idempotency-Key 'k' was used with another body", **said})]
     with pytest.raises(dspy_service.IdempotencyConflict):
         client_of(service).submit({}, idempotency_key="k")
 

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from dspy_service import Event, LogEntry, Summary, Update
+from dspy_service import Event, LogEntry, SplitFractions, Summary, Update
 from dspy_service.display import show
 from dspy_service.display.words import duration
 from dspy_service.score_trail import Point, ScoreTrail, sparkline
@@ -15,7 +15,8 @@ NOW = datetime(2025, 11, 30, 7, 15, tzinfo=UTC)
 
 def make_summary(status: str = "running", **changes: Any) -> Summary:
     given = {"job_id": "j1", "message": "m", "created_at": NOW, "module_name": "predict", "optimizer_name": "gepa"}
-    return Summary(**{**given, "status": status, **changes})
+    split = {"split_fractions": SplitFractions(0.7, 0.15, 0.15), "seed": 7}
+    return Summary(**{**given, **split, "status": status, **changes})
 
 
 def make_update(

@@ -55,12 +55,19 @@ GOOD: Mapping[type, dict[str, Any]] = {
         "created_at": TIME,
         "module_name": "predict",
         "optimizer_name": "gepa",
+        "split_fractions": {"train": 0.5, "val": 0.2, "test": 0.3},
+        "seed": 7,
         "latest_metrics": {"baseline_test_metric": 1.0},
     },
     answers.JobPage: {"jobs": [], "next_cursor": None},
     answers.RecordKept: {"detail": "The job is stopped.", "finalizers": ["example.org/hold"]},
     answers.Artifact: {"path": "p", "program_pickle_base64": "gASVEAAAAAAAAAB9lC4=", "metadata": {}},
-    answers.Result: {"module_name": "predict", "optimizer_name": "gepa", "run_log": []},
+    answers.Result: {
+        "module_name": "predict",
+        "optimizer_name": "gepa",
+        "split_counts": {"train": 5, "val": 2, "test": 3},
+        "run_log": [],
+    },
     answers.Job: {"job_id": "job1", "status": "success", "message": "m", "created_at": TIME},
     answers.Assets: {"modules": ["cot"], "optimizers": ["gepa"]},
     answers.Health: {"status": "ok", "registered_assets": {"modules": [], "optimizers": []}},
@@ -180,7 +187,8 @@ def test_a_hostile_summary_ends_no_watch() -> None:
 
 
 def is_whole(summary: dict[str, Any]) -> bool:
-    return summary.keys() >= {"message", "created_at", "module_name", "optimizer_name"}
+    required = {"message", "created_at", "module_name", "optimizer_name", "split_fractions", "seed"}
+    return summary.keys() >= required
 
 
 def test_a_hostile_event_ends_no_watch() -> None:
