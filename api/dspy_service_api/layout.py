@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import orjson
 
 from dspy_service_api.record import Json
-from dspy_service_core import names, pod_files
+from dspy_service_core import names, pod_files, sources
 from dspy_service_core.errors import UnusableRequest
 from dspy_service_core.job import MAX_SPEC_BYTES
 from dspy_service_core.kube.protocol import Object
@@ -117,11 +117,12 @@ def _fitted(spec: dict[str, Any], rows: list[Any]) -> tuple[dict[str, Any], byte
     room = MAX_SPEC_BYTES - len(orjson.dumps(spec)) - len(b',"dataset":{"rows":}')
     if len(encoded) <= room:
         return {**spec, "dataset": {"rows": rows}}, None
-    moved = _moved_sources(spec) if room < _REFERENCE_BYTES else {}
+    moved = _code(spec) if room < _REFERENCE_BYTES else {}
     document = _document(encoded, moved)
     digest = f"sha256:{hashlib.sha256(document).hexdigest()}"
     dataset = {"payload": {"digest": digest, "rows": len(rows), "bytes": len(document)}}
-    fitted = {**spec, **{part: {"payload": {"digest": digest}} for part in moved}, "dataset": dataset}
+    rest = sources.with_sources(spec, lambda _: {"payload": {"digest": digest}}) if moved else spec
+    fitted = {**rest, "dataset": dataset}
     if (size := len(orjson.dumps(fitted))) > MAX_SPEC_BYTES:
         raise UnusableRequest(
             f"The request without its rows and sources takes {size} bytes, and {MAX_SPEC_BYTES} are allowed: "
@@ -134,8 +135,8 @@ _REFERENCE_BYTES = 200
 """What a dataset takes when it is a reference."""
 
 
-def _moved_sources(spec: Mapping[str, Any]) -> dict[str, str]:
-    return {part: spec[part]["code"] for part in ("signature", "metric")}
+def _code(spec: Mapping[str, Any]) -> dict[str, str]:
+    return {source.name: source.code or "" for source in sources.sources_of(spec)}
 
 
 def _document(rows: Json, moved: Mapping[str, str]) -> bytes:

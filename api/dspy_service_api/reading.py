@@ -18,6 +18,7 @@ from dspy_service_core import job_order, names
 from dspy_service_core.conditions import DELETED_MESSAGE
 from dspy_service_core.job import FINAL_PHASES, STATUS_WORDS
 from dspy_service_core.kube.protocol import Object
+from dspy_service_core.sources import METRIC_FUNCTION
 
 _TOP_LEVEL_FUNCTION = re.compile(r"^def (\w+)", re.MULTILINE)
 
@@ -161,7 +162,7 @@ def _end(result: Mapping[str, Any] | None) -> RunEnd | None:
 def _metric_name(code: str) -> str | None:
     """The contract's rule, read off the text: the function named `metric`, else the only one."""
     found = _TOP_LEVEL_FUNCTION.findall(code)
-    return "metric" if "metric" in found else found[0] if len(found) == 1 else None
+    return METRIC_FUNCTION if METRIC_FUNCTION in found else found[0] if len(found) == 1 else None
 
 
 def _number(value: Any) -> float | None:

@@ -12,6 +12,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 from pydantic.alias_generators import to_camel
 
+from dspy_service_core import sources
+from dspy_service_core.sources import ConfigMapKey, Source
+
 MAX_SPEC_BYTES = 16 * 1024
 """Specs above it move rows and code into the store by digest (etcd rewrites the whole object at every patch)."""
 MAX_STATUS_BYTES = 16 * 1024
@@ -103,6 +106,11 @@ class Dataset(Wire):
     payload: DatasetPayload | None = Field(
         default=None, description="Rows in the job's payload document in the store; written by the HTTP API."
     )
+
+    @property
+    def config_map_key(self) -> ConfigMapKey | None:
+        ref = self.config_map_key_ref
+        return ConfigMapKey(ref.name, ref.key) if ref is not None else None
 
 
 class Module(Wire):
@@ -236,6 +244,10 @@ class OptimizationJobSpec(Wire):
         default="",
         description="Cancel ends the job; KeepBest ends it with the best program so far, or cancels where none is.",
     )
+
+    def sources(self) -> list[Source]:
+        """All code that the job carries."""
+        return sources.sources_of(self.model_dump(by_alias=True, exclude_none=True, include=set(sources.NAMES)))
 
 
 class Condition(Wire):

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from dspy_service_core.errors import UnusableRequest
 from dspy_service_core.source_names import outside_functions
 from dspy_service_core.source_text import listed, parse
+from dspy_service_core.sources import METRIC_FUNCTION
 
-NAME = "metric"
 FEWEST, MOST = 2, 5
 """DSPy's optimizers pass (gold, pred) to (gold, pred, trace, pred_name, pred_trace)."""
 
@@ -22,16 +22,16 @@ class MetricSource:
 def read_metric(code: str, field: str = "metric_code") -> MetricSource:
     module = parse(code, field)
     functions = {node.name: node for node in module.body if isinstance(node, _Function)}
-    if NAME not in functions and _bound_otherwise(module):
-        return MetricSource(NAME)  # imported, assigned or defined under a condition: the pod sees what it is
+    if METRIC_FUNCTION not in functions and _bound_otherwise(module):
+        return MetricSource(METRIC_FUNCTION)  # imported, assigned or defined under a condition: the pod sees what it is
     found = _chosen(functions, field)
     _check(found, field)
     return MetricSource(found.name)
 
 
 def _chosen(functions: dict[str, _Function], field: str) -> _Function:
-    if NAME in functions:
-        return functions[NAME]
+    if METRIC_FUNCTION in functions:
+        return functions[METRIC_FUNCTION]
     if len(functions) == 1:
         return next(iter(functions.values()))
     if not functions:
@@ -46,10 +46,10 @@ def _bound_otherwise(module: ast.Module) -> bool:
 
 def _binds(node: ast.AST) -> bool:
     if isinstance(node, ast.alias):
-        return (node.asname or node.name) == NAME
+        return (node.asname or node.name) == METRIC_FUNCTION
     if isinstance(node, ast.Name):
-        return node.id == NAME and isinstance(node.ctx, ast.Store)
-    return isinstance(node, _Function | ast.ClassDef) and node.name == NAME
+        return node.id == METRIC_FUNCTION and isinstance(node.ctx, ast.Store)
+    return isinstance(node, _Function | ast.ClassDef) and node.name == METRIC_FUNCTION
 
 
 def _check(function: _Function, field: str) -> None:

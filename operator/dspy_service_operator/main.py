@@ -5,7 +5,7 @@ import gc
 import logging
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, cast
 
@@ -24,6 +24,7 @@ from dspy_service_core.kube.tapped import Tap, TappedClient
 from dspy_service_core.registry import Registry
 from dspy_service_core.registry_file import RegistryError
 from dspy_service_core.side_server import side_server
+from dspy_service_core.sources import METRIC, SIGNATURE
 from dspy_service_core.store import open_store
 from dspy_service_operator.controller import EVERY_NAMESPACE, Controller
 from dspy_service_operator.election import Timing
@@ -148,8 +149,9 @@ async def _leadership(settings: OperatorSettings, cluster: kube_config.ClusterCo
 
 
 def make_check(registry: Registry, base_url_hosts: Hosts = (), own_ports: frozenset[int] = frozenset()) -> Check:
-    def check(spec: OptimizationJobSpec, rows: Rows | None, signature: str | None, metric: str | None) -> object:
-        return checks.check(checks.spec_input(spec, rows, signature, metric), registry, base_url_hosts, own_ports)
+    def check(spec: OptimizationJobSpec, rows: Rows | None, code: Mapping[str, str]) -> object:
+        given = checks.spec_input(spec, rows, code.get(SIGNATURE), code.get(METRIC))
+        return checks.check(given, registry, base_url_hosts, own_ports)
 
     return check
 

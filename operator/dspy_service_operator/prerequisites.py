@@ -12,10 +12,11 @@ from pydantic import ValidationError
 
 from dspy_service_core import names, source_text
 from dspy_service_core.errors import InvalidRequest, UnusableRequest
-from dspy_service_core.job import KeyRef, OptimizationJobSpec
+from dspy_service_core.job import OptimizationJobSpec
 from dspy_service_core.kube.errors import NotFound
 from dspy_service_core.kube.protocol import KubeClient
 from dspy_service_core.kube.resources import CONFIG_MAPS, SECRETS
+from dspy_service_core.sources import ConfigMapKey
 from dspy_service_operator import references
 from dspy_service_operator.model_keys import SecretReference, secret_references
 from dspy_service_operator.observed import Prerequisites
@@ -24,8 +25,8 @@ from dspy_service_operator.settings import OperatorSettings
 from dspy_service_operator.view import first_problem
 
 Rows = list[dict[str, Any]]
-Check = Callable[[OptimizationJobSpec, Rows | None, str | None, str | None], object]
-"""spec, rows, signature and metric code (None: not known here); raises `UnusableRequest` or `InvalidRequest`."""
+Check = Callable[[OptimizationJobSpec, Rows | None, Mapping[str, str]], object]
+"""spec, rows and sources' texts, as far as they are known here; raises `UnusableRequest` or `InvalidRequest`."""
 
 LONGEST_NAME = 59
 """The name is a label's value (63 characters), and `-<attempt>` is added to it for the Job's."""
@@ -64,31 +65,34 @@ class PrerequisiteCheck:
 
     async def _check_content(self, spec: OptimizationJobSpec, metadata: Mapping[str, Any]) -> None:
         """Sources that are not short are read in a thread, so that other jobs go on meanwhile."""
-        rows, signature, metric = await self._content(spec, metadata)
-        if source_text.quick(signature, metric):
-            self._check(spec, rows, signature, metric)
+        rows, code = await self._rows(spec, metadata), await self._code(spec, metadata)
+        if source_text.quick(*code.values()):
+            self._check(spec, rows, code)
         else:
-            await asyncio.to_thread(self._check, spec, rows, signature, metric)
+            await asyncio.to_thread(self._check, spec, rows, code)
 
-    async def _content(
-        self, spec: OptimizationJobSpec, metadata: Mapping[str, Any]
-    ) -> tuple[Rows | None, str | None, str | None]:
-        rows = spec.dataset.rows
-        if (ref := spec.dataset.config_map_key_ref) is not None:
-            text = await self._from_config_map("spec.dataset.configMapKeyRef", ref, metadata)
-            rows = await asyncio.to_thread(parse_rows, ref.key, text)
-        code = {"signature": spec.signature.code, "metric": spec.metric.code}
-        for part, source in (("signature", spec.signature), ("metric", spec.metric)):
-            if (ref := source.config_map_key_ref) is not None:
-                code[part] = await self._from_config_map(f"spec.{part}.configMapKeyRef", ref, metadata)
-        return rows, code["signature"], code["metric"]
+    async def _rows(self, spec: OptimizationJobSpec, metadata: Mapping[str, Any]) -> Rows | None:
+        if (key := spec.dataset.config_map_key) is None:
+            return spec.dataset.rows
+        text = await self._from_config_map("spec.dataset", key, metadata)
+        return await asyncio.to_thread(parse_rows, key.key, text)
 
-    async def _from_config_map(self, path: str, ref: KeyRef, metadata: Mapping[str, Any]) -> str:
+    async def _code(self, spec: OptimizationJobSpec, metadata: Mapping[str, Any]) -> dict[str, str]:
+        code = {}
+        for source in spec.sources():
+            if source.config_map_key is not None:
+                code[source.name] = await self._from_config_map(source.path, source.config_map_key, metadata)
+            elif source.code is not None:
+                code[source.name] = source.code
+        return code
+
+    async def _from_config_map(self, field: str, ref: ConfigMapKey, metadata: Mapping[str, Any]) -> str:
+        path = f"{field}.configMapKeyRef"
         try:
             config_map = await self._client.get(CONFIG_MAPS, ref.name, metadata.get("namespace", ""))
         except NotFound:
             raise _Missing("ConfigMapNotFound", f"{path}: there is no ConfigMap '{ref.name}'.") from None
-        if problem := references.foreign_config(config_map, ref, metadata["uid"]):
+        if problem := references.foreign_config(config_map, ref.name, metadata["uid"]):
             raise UnusableRequest(f"{path}: {problem}")
         data = config_map.get("data") or {}
         if ref.key not in data:

@@ -45,9 +45,11 @@ def _of_the_api(spec: OptimizationJobSpec) -> Iterator[str]:
     for role, model in spec.models.roles():
         if model.credentials_from is not None:
             yield f"spec.models.{role}.credentialsFrom"
-    for part, source in (("signature", spec.signature), ("metric", spec.metric), ("dataset", spec.dataset)):
-        if source.payload is not None:
-            yield f"spec.{part}.payload"
+    for source in spec.sources():
+        if source.payload_digest is not None:
+            yield f"{source.path}.payload"
+    if spec.dataset.payload is not None:
+        yield "spec.dataset.payload"
 
 
 def _model_problems(role: str, model: Model, job: str, settings: OperatorSettings) -> Iterator[str]:
@@ -72,11 +74,11 @@ def foreign_key(secret: Mapping[str, Any], ref: KeyRef) -> str:
     return ""
 
 
-def foreign_config(config_map: Mapping[str, Any], ref: KeyRef, uid: str) -> str:
+def foreign_config(config_map: Mapping[str, Any], name: str, uid: str) -> str:
     if _owning_jobs(config_map) - {uid}:
-        return f"ConfigMap '{ref.name}' belongs to another job."
+        return f"ConfigMap '{name}' belongs to another job."
     if _is_services(config_map):
-        return f"ConfigMap '{ref.name}' belongs to the service."
+        return f"ConfigMap '{name}' belongs to the service."
     return ""
 
 

@@ -7,7 +7,8 @@ without a sandbox can rewrite it to a real folder.
 from typing import Any
 
 from dspy_service_core import names
-from dspy_service_core.job import KeyRef, OptimizationJob
+from dspy_service_core.job import OptimizationJob
+from dspy_service_core.sources import DATASET_MOUNTED, ConfigMapKey
 from dspy_service_core.store import artifact_folder, job_folder
 from dspy_service_operator.settings import OperatorSettings
 
@@ -71,13 +72,15 @@ def _token_sources() -> list[Json]:
     ]
 
 
-def _references(job: OptimizationJob) -> list[tuple[str, KeyRef]]:
-    sources = (("signature", job.spec.signature), ("metric", job.spec.metric), ("dataset", job.spec.dataset))
-    return [(name, ref) for name, source in sources if (ref := source.config_map_key_ref) is not None]
+def _references(job: OptimizationJob) -> list[tuple[str, ConfigMapKey]]:
+    """Path below `REFS` and what lies there."""
+    found = [(source.mounted, source.config_map_key) for source in job.spec.sources() if source.config_map_key]
+    rows = job.spec.dataset.config_map_key
+    return [*found, *([(DATASET_MOUNTED, rows)] if rows else [])]
 
 
-def _projection(folder: str, ref: KeyRef) -> Json:
-    return {"configMap": {"name": ref.name, "items": [{"key": ref.key, "path": f"{folder}/value"}]}}
+def _projection(path: str, ref: ConfigMapKey) -> Json:
+    return {"configMap": {"name": ref.name, "items": [{"key": ref.key, "path": path}]}}
 
 
 def _config_map(volume: str, name: str) -> Json:

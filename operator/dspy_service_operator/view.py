@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from dspy_service_core import nesting
 from dspy_service_core.job import ObjectMeta, OptimizationJob, OptimizationJobStatus
+from dspy_service_core.sources import Source, with_sources
 from dspy_service_operator.observed import AttemptJob, AttemptPod, Refusal, job_key, read_job, read_pod
 from dspy_service_operator.queue import Key
 
@@ -212,9 +213,7 @@ def _light(raw: Object) -> Object:
     """Without what only the runner and people read."""
     spec, status = raw.get("spec") or {}, raw.get("status") or {}
     run = status.get("run") or {}
-    light_spec = dict(spec)
-    for part in ("signature", "metric"):
-        light_spec[part] = {name: value for name, value in (spec.get(part) or {}).items() if name != "code"}
+    light_spec = with_sources(spec, Source.reference)
     light_spec["dataset"] = {name: value for name, value in (spec.get("dataset") or {}).items() if name != "rows"}
     light_run = {name: run[name] for name in _RUN if name in run}
     return {"metadata": raw["metadata"], "spec": light_spec, "status": {**status, "run": light_run}}

@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from deep_json import DEPTHS, nested
-from dspy_service_core import names
+from dspy_service_core import names, sources
 from dspy_service_core.kube.resources import OPTIMIZATION_JOBS
 from guarded_jobs import POLICIES, resource
 from kube_http import ok, refused
@@ -121,7 +121,7 @@ def test_a_key_of_ones_own_is_taken(site, role, secret):
 DIGEST = f"sha256:{'0' * 64}"
 
 
-@pytest.mark.parametrize("part", ["signature", "metric", "dataset"])
+@pytest.mark.parametrize("part", [*sources.NAMES, "dataset"])
 def test_documents_in_the_store_are_the_http_api_s_alone(site, part):
     body = resource("mine")
     body["spec"][part] = {"payload": {"digest": DIGEST} | ({"rows": 9, "bytes": 99} if part == "dataset" else {})}

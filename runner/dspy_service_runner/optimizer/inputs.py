@@ -1,7 +1,7 @@
 """`/job/in`: what the job is, read once the reporter says that all of it is there."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ import orjson
 
 from dspy_service_core import names, pod_files
 from dspy_service_core.job import OptimizationJobSpec
+from dspy_service_core.sources import sources_of, with_sources
 from dspy_service_core.targets import Targets
 from dspy_service_runner.optimizer.failures import JobFailed
 
@@ -26,8 +27,8 @@ class Job:
     attempt: int
     spec: OptimizationJobSpec
     targets: Targets
-    signature_code: str
-    metric_code: str
+    code: Mapping[str, str]
+    """The text of each of its sources, by the source's name."""
 
     @property
     def seed(self) -> int:
@@ -55,18 +56,16 @@ def wait_until_ready(
 
 def read_job(folder: Path) -> Job:
     document = orjson.loads((folder / pod_files.JOB).read_bytes())
-    spec = dict(document["spec"])
-    codes = {part: (spec.pop(part, None) or {}).get("code") or "" for part in ("signature", "metric")}
+    spec = document["spec"]
     return Job(
         job_id=document["jobId"],
         name=document["name"],
         namespace=document["namespace"],
         attempt=document["attempt"],
         # Code from the payload may be longer than a resource's: it is not the model's to check.
-        spec=OptimizationJobSpec.model_validate({"dataset": {}, "signature": {}, "metric": {}, **spec}),
+        spec=OptimizationJobSpec.model_validate({"dataset": {}, **with_sources(spec, lambda _: {})}),
         targets=Targets.model_validate(document["targets"]),
-        signature_code=codes["signature"],
-        metric_code=codes["metric"],
+        code={source.name: source.code or "" for source in sources_of(spec)},
     )
 
 

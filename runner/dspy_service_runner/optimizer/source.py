@@ -14,27 +14,26 @@ from typing import Any
 
 import dspy
 
+from dspy_service_core.sources import METRIC_FUNCTION
 from dspy_service_runner.optimizer.failures import JobFailed, first_line
 
-SIGNATURE_MODULE = "user_signature"
-METRIC_MODULE = "user_metric"
-_FILES = (f"<{SIGNATURE_MODULE}>", f"<{METRIC_MODULE}>")
+_MODULE = "user_"
+"""Before a source's name, so that what users write hides no module of ours."""
 _DYNAMIC = "dspy.signatures.signature"
 """Where classes made from strings claim to be from."""
 
 
 def run_source(name: str, code: str, reason: str) -> types.ModuleType:
-    module = types.ModuleType(name)
-    module.__file__ = f"<{name}>"
+    """`name` is what the spec calls the source."""
+    module = types.ModuleType(f"{_MODULE}{name}")
+    module.__file__ = f"<{module.__name__}>"
     module.__dict__["dspy"] = dspy
-    sys.modules[name] = module
+    sys.modules[module.__name__] = module
     linecache.cache[module.__file__] = (len(code), None, code.splitlines(keepends=True), module.__file__)
     try:
         exec(compile(code, module.__file__, "exec"), module.__dict__)
     except (Exception, SystemExit) as error:
-        raise JobFailed(
-            reason, f"The {name.removeprefix('user_')}'s code failed{user_line(error)}: {_say(error)}"
-        ) from error
+        raise JobFailed(reason, f"The {name}'s code failed{user_line(error)}: {_say(error)}") from error
     return module
 
 
@@ -55,7 +54,7 @@ def pick_signature(module: types.ModuleType) -> type[dspy.Signature]:
 
 def pick_metric(module: types.ModuleType) -> Callable[..., Any]:
     """The function named `metric`, else the only one defined at top level."""
-    named = vars(module).get("metric")
+    named = vars(module).get(METRIC_FUNCTION)
     if callable(named) and not inspect.isclass(named):
         return _checked(named)
     own = [f for f in vars(module).values() if inspect.isfunction(f) and f.__module__ == module.__name__]
@@ -113,5 +112,5 @@ def user_line(error: BaseException) -> str:
     if isinstance(error, SyntaxError) and error.lineno:
         return f" at line {error.lineno}"
     frames = traceback.walk_tb(error.__traceback__)
-    lines = [line for frame, line in frames if frame.f_code.co_filename in _FILES]
+    lines = [line for frame, line in frames if frame.f_code.co_filename.startswith(f"<{_MODULE}")]
     return f" at line {lines[-1]}" if lines else ""

@@ -9,6 +9,7 @@ from typing import Any
 import dspy
 
 from dspy_service_core import pod_files
+from dspy_service_core.sources import SIGNATURE
 from dspy_service_runner.optimizer.artifact import trim, write_artifact
 from dspy_service_runner.optimizer.candidates import BEST_FILE, Candidates
 from dspy_service_runner.optimizer.checkpoint import restore
@@ -157,7 +158,7 @@ class Run:
                 self._kit.outbox.artifact,
                 program,
                 prepared.signature_module,
-                prepared.job.signature_code,
+                prepared.job.code[SIGNATURE],
                 self._record.artifact_metadata(),
             )
         except OSError as error:

@@ -8,6 +8,7 @@ from typing import Any
 
 import dspy
 
+from dspy_service_core.sources import METRIC, SIGNATURE
 from dspy_service_runner.optimizer import source
 from dspy_service_runner.optimizer.artifact import pickled
 from dspy_service_runner.optimizer.failures import JobFailed
@@ -50,9 +51,9 @@ def prepare(
     spec, module, optimizer = job.spec, job.targets.module, job.targets.optimizer
     module_class = find_class(module.path, f"module '{spec.module.name}'", "InvalidModule")
     optimizer_class = find_class(optimizer.path, f"optimizer '{spec.optimizer.name}'", "InvalidOptimizer")
-    code = source.run_source(source.SIGNATURE_MODULE, job.signature_code, "InvalidSignature")
+    code = source.run_source(SIGNATURE, job.code[SIGNATURE], "InvalidSignature")
     signature = source.pick_signature(code)
-    metric_code = source.run_source(source.METRIC_MODULE, job.metric_code, "InvalidMetric")
+    metric_code = source.run_source(METRIC, job.code[METRIC], "InvalidMetric")
     metric = Metric(source.pick_metric(metric_code), settings)
     check_columns(signature, spec.columns)
     program = build_program(module_class, signature, module.kwargs | dict(spec.module.kwargs))

@@ -13,6 +13,7 @@ import orjson
 
 from dspy_service_core import names, pod_files
 from dspy_service_core.segments import stream
+from dspy_service_core.sources import DATASET_MOUNTED, ConfigMapKey, Source, sources_of, with_sources
 from dspy_service_core.store import Store
 from dspy_service_runner.reporter.arguments import Arguments
 from dspy_service_runner.reporter.checkpoint import restore_checkpoint
@@ -21,8 +22,6 @@ from dspy_service_runner.reporter.dataset_uri import fetch
 from dspy_service_runner.reporter.documents import Usage, read_usage
 from dspy_service_runner.reporter.json_file import JsonFile
 
-REFERENCED = "value"
-"""The file that a ConfigMap's referenced key is mounted as."""
 _FETCHED = ".dataset"
 _FETCHED_PAYLOAD = ".payload"
 
@@ -44,10 +43,10 @@ def restore(arguments: Arguments, resource: JsonObject, store: Store, earlier: U
         "namespace": arguments.namespace,
         "attempt": arguments.attempt,
         "targets": orjson.loads(arguments.targets),
-        "spec": {
-            **{key: value for key, value in spec.items() if key != "dataset"},
-            **{part: {"code": _code(spec, part, payload, arguments.refs_folder)} for part in ("signature", "metric")},
-        },
+        "spec": with_sources(
+            {key: value for key, value in spec.items() if key != "dataset"},
+            lambda source: {"code": _code(source, payload, arguments.refs_folder)},
+        ),
         "earlierUsage": earlier.wire(),
     }
     rows = _rows(spec["dataset"], payload, arguments)
@@ -85,8 +84,9 @@ def earlier_usage(arguments: Arguments) -> Usage | None:
 
 def _payload(spec: JsonObject, store: Store, folder: Path) -> JsonFile | None:
     """The document that large rows and code were moved to; None where nothing was."""
-    sources = [spec[part].get("payload") for part in ("signature", "metric", "dataset")]
-    digests = {source["digest"] for source in sources if source}
+    digests = {source.payload_digest for source in sources_of(spec) if source.payload_digest is not None}
+    if rows := spec["dataset"].get("payload"):
+        digests.add(rows["digest"])
     if not digests:
         return None
     path, found = folder / _FETCHED_PAYLOAD, hashlib.sha256()
@@ -100,13 +100,13 @@ def _payload(spec: JsonObject, store: Store, folder: Path) -> JsonFile | None:
     return JsonFile(path)
 
 
-def _code(spec: JsonObject, part: str, payload: JsonFile | None, refs: Path) -> str:
-    source = spec[part]
-    if source.get("code") is not None:
-        return str(source["code"])
-    if payload is not None and source.get("payload"):
-        return str(payload.member(part) or "")
-    return _referenced(refs / part, source["configMapKeyRef"]).read_text(encoding="utf-8", errors="replace")
+def _code(source: Source, payload: JsonFile | None, refs: Path) -> str:
+    if source.code is not None:
+        return source.code
+    if source.config_map_key is not None:
+        path = _referenced(refs / source.mounted, source.config_map_key)
+        return path.read_text(encoding="utf-8", errors="replace")
+    return str((payload and payload.member(source.name)) or "")
 
 
 def _rows(dataset: JsonObject, payload: JsonFile | None, arguments: Arguments) -> Iterable[Any]:
@@ -115,17 +115,17 @@ def _rows(dataset: JsonObject, payload: JsonFile | None, arguments: Arguments) -
     if payload is not None and dataset.get("payload"):
         return json_rows(arguments.in_folder / _FETCHED_PAYLOAD, "rows")
     if reference := dataset.get("configMapKeyRef"):
-        return read_rows(_referenced(arguments.refs_folder / "dataset", reference), reference["key"])
+        key = ConfigMapKey(reference["name"], reference["key"])
+        return read_rows(_referenced(arguments.refs_folder / DATASET_MOUNTED, key), key.key)
     fetched = arguments.in_folder / _FETCHED
     uri = dataset["uri"]
     fetch(uri, dataset.get("digest") or "", fetched, arguments.uri_prefixes, arguments.dataset_limit)
     return read_rows(fetched, uri.rpartition("/")[2].partition("?")[0])
 
 
-def _referenced(folder: Path, reference: JsonObject) -> Path:
-    path = folder / REFERENCED
+def _referenced(path: Path, key: ConfigMapKey) -> Path:
     if not path.exists():
-        message = f"The ConfigMap '{reference['name']}' has no key '{reference['key']}'."
+        message = f"The ConfigMap '{key.name}' has no key '{key.key}'."
         raise UsersFault("ConfigMapKeyNotFound", message)
     return path
 

@@ -7,7 +7,7 @@ from typing import Any, Union, get_args, get_origin
 import pytest
 from pydantic import BaseModel
 
-from dspy_service_core import names
+from dspy_service_core import names, sources
 from dspy_service_core.job import OptimizationJobSpec
 from dspy_service_core.kube.resources import CONFIG_MAPS, SECRETS
 from dspy_service_operator.observed import Prerequisites
@@ -184,7 +184,7 @@ async def test_what_an_earlier_job_of_its_name_has_left_is_not_its_own(role: str
     assert await look(secret(ITS_SECRET, UID, labels={}), name=MINE, api_made=True, **own) == Prerequisites()
 
 
-PARTS = pytest.mark.parametrize("part", ["signature", "metric", "dataset"])
+PARTS = pytest.mark.parametrize("part", [*sources.NAMES, "dataset"])
 
 
 @PARTS

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dspy_service_core import registry
+from dspy_service_core import registry, sources
 from dspy_service_core.registry import targets_of
 from dspy_service_operator.runner_job import build_job
 from dspy_service_operator.settings import OperatorSettings
@@ -112,7 +112,7 @@ def test_the_reporter_is_never_a_jobs_own_image():
 @pytest.mark.parametrize("settings", [{}, ON_S3])
 def test_every_path_that_a_container_is_told_begins_with_a_mount(job, settings):
     pod = built(job, **settings)["spec"]["template"]["spec"]
-    references = any("configMapKeyRef" in job.get(part, {}) for part in ("signature", "metric", "dataset"))
+    references = any("configMapKeyRef" in job.get(part, {}) for part in (*sources.NAMES, "dataset"))
     for container in (*pod["initContainers"], *pod["containers"]):
         mounts = tuple(mount["mountPath"] for mount in container["volumeMounts"])
         words = [*container["args"], *(entry.get("value", "") for entry in container["env"])]
