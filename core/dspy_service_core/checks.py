@@ -1,27 +1,51 @@
 """All that can be known of a job before it runs: core of a submit's 400s and of a resource's condition `Valid`.
 
-    request_input / spec_input -> check -> CheckedJob, or UnusableRequest naming the thing and what is allowed
+    spec, what it refers to -> check -> CheckedJob, or UnusableRequest naming the thing and what is allowed
 
-Pure. What only running the code would tell (see `signature_source`) is the pod's to find out.
+A request is made a spec before it comes here. Pure. What only running the code would tell (see
+`signature_source`) is the pod's to find out.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from pydantic import JsonValue
 
-from dspy_service_core import kwargs_rules, model_rules
-from dspy_service_core.catalogue import ModuleAsset, OptimizerAsset
-from dspy_service_core.check_input import CheckInput, request_input, spec_input
-from dspy_service_core.endpoints import Hosts, is_this_machine, named_endpoints, refused_urls
+from dspy_service_core import kwargs_rules, model_checks, row_checks, spec_shape
+from dspy_service_core.catalogue import Callee, ModuleAsset, OptimizerAsset
+from dspy_service_core.endpoints import Hosts
 from dspy_service_core.errors import UnusableRequest
+from dspy_service_core.job import OptimizationJobSpec
 from dspy_service_core.metric_source import MetricSource, read_metric
-from dspy_service_core.optimizer_rules import Plan, objections
+from dspy_service_core.optimizer_rules import FieldWords, Plan, objections
 from dspy_service_core.registry import Registry, Resolved
 from dspy_service_core.signature_source import SignatureSource, read_signature
-from dspy_service_core.splits import Counts, counts, fewest_rows
+from dspy_service_core.sources import METRIC, SIGNATURE
+from dspy_service_core.splits import Counts, Fractions, counts
+from dspy_service_core.words import Words, resource_words
 
-__all__ = ["CheckInput", "CheckedJob", "check", "request_input", "spec_input"]
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """What a service offers to jobs."""
+
+    registry: Registry
+    base_url_hosts: Hosts = ()
+    """Those that a model may be reached at; empty: any."""
+    own_ports: frozenset[int] = frozenset()
+    """Those of this machine that the service itself listens on, where jobs run on the same one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What a spec refers to, as far as it is at hand; the checks of what is not are left to the pod."""
+
+    rows: Sequence[Mapping[str, Any]] | None = None
+    code: Mapping[str, str] = field(default_factory=dict)
+    """Texts by the source's name. What is inline in the spec need not be given."""
+    withheld: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Credentials by the model's role, which no spec holds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,55 +67,72 @@ class CheckedJob:
 
 
 def check(
-    job: CheckInput, registry: Registry, base_url_hosts: Hosts = (), own_ports: frozenset[int] = frozenset()
+    spec: OptimizationJobSpec,
+    installation: Installation,
+    contents: Contents | None = None,
+    words: Words = resource_words,
 ) -> CheckedJob:
-    """`base_url_hosts`: those that a model may be reached at; empty: any. `own_ports`: those of this machine that the
-    service itself listens on, where jobs run on the same one.
-    """
-    module = registry.resolve_module(job.module_name)
-    optimizer = registry.resolve_optimizer(job.optimizer_name)
-    checked = CheckedJob(
-        module=module,
-        module_kwargs=module.with_defaults(job.module_kwargs),
-        optimizer=optimizer,
-        optimizer_kwargs=optimizer.with_defaults(job.optimizer_kwargs),
-        compile_kwargs=optimizer.with_compile_defaults(job.compile_kwargs),
-        signature=None if job.signature_code is None else read_signature(job.signature_code, job.fields.signature),
-        metric=None if job.metric_code is None else read_metric(job.metric_code, job.fields.metric),
-        split_counts=None if job.row_count is None else counts(job.row_count, job.fractions),
-    )
-    for problem in _problems(job, checked, base_url_hosts, own_ports):
+    """Of a spec whose shape is right. `words`: the sender's, in which a problem is told."""
+    at_hand = contents or Contents()
+    checked = _read(spec, installation.registry, at_hand, words)
+    for problem in _problems(spec, checked, installation, at_hand, words):
         raise UnusableRequest(problem)
     return checked
 
 
-def _problems(job: CheckInput, checked: CheckedJob, base_url_hosts: Hosts, own_ports: frozenset[int]) -> Iterator[str]:
+def check_resource(
+    spec: OptimizationJobSpec, installation: Installation, contents: Contents | None = None
+) -> CheckedJob:
+    """Its shape too, which a request's 422 is about."""
+    for problem in spec_shape.problems(spec):
+        raise UnusableRequest(problem)
+    return check(spec, installation, contents)
+
+
+def _read(spec: OptimizationJobSpec, registry: Registry, contents: Contents, words: Words) -> CheckedJob:
+    module = registry.resolve_module(spec.module.name)
+    optimizer = registry.resolve_optimizer(spec.optimizer.name)
+    code = {source.name: contents.code.get(source.name, source.code) for source in spec.sources()}
+    signature, metric, rows = code[SIGNATURE], code[METRIC], _row_count(spec, contents)
+    return CheckedJob(
+        module=module,
+        module_kwargs=module.with_defaults(spec.module.kwargs),
+        optimizer=optimizer,
+        optimizer_kwargs=optimizer.with_defaults(spec.optimizer.kwargs),
+        compile_kwargs=optimizer.with_compile_defaults(spec.optimizer.compile_kwargs),
+        signature=None if signature is None else read_signature(signature, words("spec.signature")),
+        metric=None if metric is None else read_metric(metric, words("spec.metric")),
+        split_counts=None if rows is None else counts(rows, _fractions(spec)),
+    )
+
+
+def _row_count(spec: OptimizationJobSpec, contents: Contents) -> int | None:
+    if (rows := _rows(spec, contents)) is not None:
+        return len(rows)
+    return spec.dataset.payload.rows if spec.dataset.payload else None
+
+
+def _rows(spec: OptimizationJobSpec, contents: Contents) -> Sequence[Mapping[str, Any]] | None:
+    return contents.rows if contents.rows is not None else spec.dataset.rows
+
+
+def _fractions(spec: OptimizationJobSpec) -> Fractions:
+    return Fractions(float(spec.split.train), float(spec.split.val), float(spec.split.test))
+
+
+def _problems(
+    spec: OptimizationJobSpec, checked: CheckedJob, installation: Installation, contents: Contents, words: Words
+) -> Iterator[str]:
     yield from _roles(checked)
-    yield from _kwargs(job, checked)
-    yield from _mapping(job, checked.signature)
-    yield from _rows(job)
-    yield from _models(job)
-    yield from _endpoints(job, base_url_hosts)
-    yield from _own_ports(job, own_ports)
-    yield from _splits(job, checked)
-    yield from _optimizer(job, checked)
-
-
-def _kwargs(job: CheckInput, checked: CheckedJob) -> Iterator[str]:
-    fields, module, optimizer = job.fields, checked.module.asset, checked.optimizer.asset
-    named = f"optimizer '{job.optimizer_name}'"
-    yield from kwargs_rules.problems(
-        module.init if module else None,
-        f"Module '{job.module_name}'",
-        fields.module_kwargs,
-        checked.module_kwargs,
-        fields,
-    )
-    init, compile_ = (optimizer.init, optimizer.compile) if optimizer else (None, None)
-    yield from kwargs_rules.problems(init, f"O{named[1:]}", fields.optimizer_kwargs, checked.optimizer_kwargs, fields)
-    yield from kwargs_rules.problems(
-        compile_, f"The compile of {named}", fields.compile_kwargs, checked.compile_kwargs, fields
-    )
+    yield from _kwargs(checked, words)
+    yield from row_checks.mapping(spec.columns, checked.signature, words)
+    yield from row_checks.rows(_rows(spec, contents) or (), spec.columns, words)
+    models = model_checks.settings(spec.models, contents.withheld)
+    yield from model_checks.refused_settings(models, words)
+    yield from model_checks.refused_endpoints(models, installation.base_url_hosts, words)
+    yield from model_checks.own_ports(models, installation.own_ports, words)
+    yield from row_checks.splits(checked.split_counts, _fractions(spec), _needed_splits(spec, checked), words)
+    yield from _optimizer(spec, checked, words)
 
 
 def _roles(checked: CheckedJob) -> Iterator[str]:
@@ -104,96 +145,41 @@ def _roles(checked: CheckedJob) -> Iterator[str]:
             yield f"Optimizer '{checked.optimizer.name}' cannot be used here: its compile takes no {needed}."
 
 
-def _mapping(job: CheckInput, signature: SignatureSource | None) -> Iterator[str]:
-    if signature is None or signature.name is None:
-        return
-    sides = (
-        ("input", job.fields.inputs, job.inputs, signature.inputs, signature.outputs),
-        ("output", job.fields.outputs, job.outputs, signature.outputs, signature.inputs),
-    )
-    for word, path, mapped, own, others in sides:
-        for name in mapped:
-            if name in others:
-                yield f"{path} maps '{name}', which is no {word} of signature '{signature.name}': move it."
-            elif name not in own:
-                known = ", ".join(own) or "none"
-                yield f"{path} maps '{name}', which signature '{signature.name}' does not have. Its {word}s: {known}."
-        for name in own:
-            if name not in mapped:
-                yield f"{path} lacks the {word} field '{name}' of signature '{signature.name}'."
+def _kwargs(checked: CheckedJob, words: Words) -> Iterator[str]:
+    module, optimizer, kept = checked.module, checked.optimizer, kwargs_rules.reserved(words)
+
+    def problems(callee: Callee | None, what: str, path: str, given: Mapping[str, JsonValue]) -> Iterator[str]:
+        return kwargs_rules.problems(callee, what, words(path), given, kept)
+
+    init = module.asset.init if module.asset else None
+    yield from problems(init, f"Module '{module.name}'", "spec.module.kwargs", checked.module_kwargs)
+    init, compile_ = (optimizer.asset.init, optimizer.asset.compile) if optimizer.asset else (None, None)
+    yield from problems(init, f"Optimizer '{optimizer.name}'", "spec.optimizer.kwargs", checked.optimizer_kwargs)
+    what = f"The compile of optimizer '{optimizer.name}'"
+    yield from problems(compile_, what, "spec.optimizer.compileKwargs", checked.compile_kwargs)
 
 
-def _rows(job: CheckInput) -> Iterator[str]:
-    mapped = {column: f"{job.fields.inputs}.{name}" for name, column in job.inputs.items()}
-    mapped |= {column: f"{job.fields.outputs}.{name}" for name, column in job.outputs.items()}
-    wanted = mapped.keys()
-    for index, row in enumerate(job.rows or ()):
-        if not isinstance(row, Mapping):
-            yield f"{job.fields.dataset}[{index}] is no object."
-        elif not row.keys() >= wanted:
-            column = next(column for column in mapped if column not in row)
-            yield f"{job.fields.dataset}[{index}] lacks column '{column}', to which {mapped[column]} maps."
-
-
-def _models(job: CheckInput) -> Iterator[str]:
-    for role, model in job.models.items():
-        if problem := model_rules.objection(model.name, model.temperature, model.max_tokens):
-            yield f"{job.fields.models[role]}: {problem}."
-
-
-def _endpoints(job: CheckInput, hosts: Hosts) -> Iterator[str]:
-    """A model without a base_url is asked at its provider's own endpoint, which needs no listing."""
-    if not hosts:
-        return
-    for role, model in job.models.items():
-        for path, url in refused_urls(model.base_url, model.extra, hosts):
-            field = f"{job.fields.models[role]}.{path.replace('base_url', job.fields.base_url, 1)}"
-            yield f"{field}: this service asks no models at '{url}'. Allowed hosts: {', '.join(hosts)}."
-
-
-def _own_ports(job: CheckInput, ports: frozenset[int]) -> Iterator[str]:
-    """No job may have the service itself for its model: what answers there obeys whoever reaches it."""
-    if not ports:
-        return
-    for role, model in job.models.items():
-        for path, host, port in named_endpoints(model.base_url, model.extra):
-            if port in ports and is_this_machine(host):
-                field = f"{job.fields.models[role]}.{path.replace('base_url', job.fields.base_url, 1)}"
-                yield f"{field}: {host}:{port} is this service itself, which no job may reach."
-
-
-def _splits(job: CheckInput, checked: CheckedJob) -> Iterator[str]:
+def _needed_splits(spec: OptimizationJobSpec, checked: CheckedJob) -> Mapping[str, str]:
     """A share of 0 for validation means none, which DSPy's optimizers know how to do without."""
-    if checked.split_counts is None:
-        return
-    needed = {"train": f"optimizer '{job.optimizer_name}' trains on", "test": "the scores are measured on"}
-    if checked.uses_validation_rows and job.fractions.val > 0:
-        needed["val"] = f"optimizer '{job.optimizer_name}' validates on"
-    for split, use in needed.items():
-        if getattr(checked.split_counts, split) == 0:
-            yield _empty_split(job, checked.split_counts.total, split, use)
+    named = f"optimizer '{checked.optimizer.name}'"
+    needed = {"train": f"{named} trains on", "test": "the scores are measured on"}
+    if checked.uses_validation_rows and float(spec.split.val) > 0:
+        needed["val"] = f"{named} validates on"
+    return needed
 
 
-def _empty_split(job: CheckInput, rows: int, split: str, use: str) -> str:
-    fraction = getattr(job.fractions, split)
-    path = f"{job.fields.split}.{split}"
-    enough = fewest_rows(split, 1, job.fractions)
-    cure = f"send at least {enough} rows, or raise {path}" if enough else f"raise {path}"
-    return f"The {split} split, which {use}, is empty: {path} is {fraction:g} of {rows} rows; {cure}."
-
-
-def _optimizer(job: CheckInput, checked: CheckedJob) -> Iterator[str]:
+def _optimizer(spec: OptimizationJobSpec, checked: CheckedJob, words: Words) -> Iterator[str]:
     if checked.optimizer.asset is None:
         return
     yield from objections(
         Plan(
-            name=f"Optimizer '{job.optimizer_name}'",
+            name=f"Optimizer '{checked.optimizer.name}'",
             asset=checked.optimizer.asset,
             kwargs=checked.optimizer_kwargs,
             compile_kwargs=checked.compile_kwargs,
             counts=checked.split_counts,
-            fractions=job.fractions,
-            roles=frozenset(job.models),
-            fields=job.fields,
+            fractions=_fractions(spec),
+            roles=frozenset(role for role, _ in spec.models.roles()),
+            fields=FieldWords.of(words),
         )
     )

@@ -28,11 +28,11 @@ def is_listed(url: str, hosts: Hosts) -> bool:
 
 
 def refused_urls(base_url: str | None, extra: Mapping[str, Any], hosts: Hosts) -> Iterator[tuple[str, str]]:
-    """(path, URL without its credentials) of what a model's settings hold and the list does not.
+    """(path below the spec's model, URL without its credentials) of what a model's settings hold and the list does not.
 
-    Not `base_url` alone: settings of LiteLLM further down, such as fallbacks, name endpoints under many names.
+    Not `baseUrl` alone: settings of LiteLLM further down, such as fallbacks, name endpoints under many names.
     """
-    urls = [*([("base_url", base_url)] if base_url else []), *_urls(extra, "extra")]
+    urls = [*([("baseUrl", base_url)] if base_url else []), *_urls(extra, "extra")]
     for path, url in urls:
         try:
             shown = public_url(url)
@@ -43,8 +43,8 @@ def refused_urls(base_url: str | None, extra: Mapping[str, Any], hosts: Hosts) -
 
 
 def named_endpoints(base_url: str | None, extra: Mapping[str, Any]) -> Iterator[tuple[str, str, int]]:
-    """(path, host, port) of every URL in a model's settings, as far as it is one."""
-    for path, url in [*([("base_url", base_url)] if base_url else []), *_urls(extra, "extra")]:
+    """(path below the spec's model, host, port) of every URL in a model's settings, as far as it is one."""
+    for path, url in [*([("baseUrl", base_url)] if base_url else []), *_urls(extra, "extra")]:
         try:
             parts = urlsplit(url.strip())
             port = parts.port or _PORTS[parts.scheme]

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from pydantic import JsonValue
 
 from dspy_service_core.catalogue import Callee, Parameter
-from dspy_service_core.check_input import FieldNames
 from dspy_service_core.credentials import paths
+from dspy_service_core.words import Words
 
 _MINIMUM: Mapping[str, int] = {
     "bsize": 1,
@@ -34,29 +34,31 @@ _MINIMUM: Mapping[str, int] = {
 """Below these DSPy's optimizers fail or never end; a name means the same in all of them."""
 
 
-def reserved(fields: FieldNames) -> Mapping[str, str]:
+def reserved(words: Words) -> Mapping[str, str]:
     """Keyword arguments that the service sets, and where a job says what they become."""
-    data = f"from {fields.dataset} and {fields.split}"
+    data = f"from {words('spec.dataset')} and {words('spec.split')}"
+    module, signature = words("spec.module.name"), words("spec.signature")
     return {
-        "metric": f"from {fields.metric}",
+        "metric": f"from {words('spec.metric')}",
         "trainset": data,
         "valset": data,
-        "student": f"from {fields.module_name} and {fields.signature}",
-        "teacher": f"to the program of {fields.module_name} itself",
+        "student": f"from {module} and {signature}",
+        "teacher": f"to the program of {module} itself",
         "log_dir": "to the job's own folder",
-        "reflection_lm": f"from {fields.models['reflection']}",
-        "prompt_model": f"from {fields.models['prompt']}",
-        "task_model": f"from {fields.models['task']}",
-        "signature": f"from {fields.signature}",
+        "reflection_lm": f"from {words('spec.models.reflection')}",
+        "prompt_model": f"from {words('spec.models.prompt')}",
+        "task_model": f"from {words('spec.models.task')}",
+        "signature": f"from {signature}",
     }
 
 
 def problems(
-    callee: Callee | None, what: str, field: str, given: Mapping[str, JsonValue], fields: FieldNames
+    callee: Callee | None, what: str, field: str, given: Mapping[str, JsonValue], kept: Mapping[str, str]
 ) -> Iterator[str]:
-    """`what` is the callee to people, `field` the place of its kwargs. Nothing is known of a callee that is None."""
+    """`what` is the callee to people, `field` the place of its kwargs, `kept` what is `reserved`. Nothing is known of a
+    callee that is None.
+    """
     callee = callee or Callee(parameters=(), further=True)
-    kept = reserved(fields)
     for name, value in given.items():
         if name in kept:
             yield f"{field}.{name} cannot be set: the service sets it {kept[name]}."
@@ -65,8 +67,8 @@ def problems(
             yield f"{what} has no keyword argument '{name}' ({field}). Supported: {_supported(callee, kept)}."
         elif parameter is not None:
             yield from _value_problems(parameter, what, f"{field}.{name}", value)
-    for path in paths(given, field):
-        yield f"{path} holds a credential, and kwargs are stored readable: credentials go into a model's settings."
+    for found in paths(given, field):
+        yield f"{found} holds a credential, and kwargs are stored readable: credentials go into a model's settings."
     yield from _missing(callee, what, field, given, kept)
 
 

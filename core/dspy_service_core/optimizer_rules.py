@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pydantic import JsonValue
 
 from dspy_service_core.catalogue import OptimizerAsset
-from dspy_service_core.check_input import FieldNames
 from dspy_service_core.splits import Counts, Fractions, fewest_rows
+from dspy_service_core.words import Words
 
 _MIPRO_AUTO_ROWS = {"light": 100, "medium": 300, "heavy": 1000}
 _MIPRO_MINIBATCH_ABOVE = 50
@@ -28,6 +28,25 @@ _GEPA_OWN = (
 
 
 @dataclass(frozen=True, slots=True)
+class FieldWords:
+    """How the sender of a job calls the fields that an optimizer has to do with."""
+
+    optimizer_kwargs: str
+    compile_kwargs: str
+    split: str
+    reflection: str
+
+    @classmethod
+    def of(cls, words: Words) -> "FieldWords":
+        return cls(
+            optimizer_kwargs=words("spec.optimizer.kwargs"),
+            compile_kwargs=words("spec.optimizer.compileKwargs"),
+            split=words("spec.split"),
+            reflection=words("spec.models.reflection"),
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """An optimizer as it would be run. `counts` is None where the number of rows is not known."""
 
@@ -38,7 +57,7 @@ class Plan:
     counts: Counts | None
     fractions: Fractions
     roles: frozenset[str]
-    fields: FieldNames
+    fields: FieldWords
 
     def option(self, name: str) -> JsonValue:
         return _given_or_default(self.asset.init.find(name), self.kwargs, name)
@@ -117,7 +136,7 @@ def _gepa_budget(plan: Plan) -> Iterator[str]:
 
 def _gepa_reflection(plan: Plan) -> Iterator[str]:
     if "reflection" not in plan.roles:
-        yield f"{plan.name} needs a reflection model: give {plan.fields.models['reflection']}."
+        yield f"{plan.name} needs a reflection model: give {plan.fields.reflection}."
 
 
 def _gepa_options(plan: Plan) -> Iterator[str]:

@@ -20,7 +20,7 @@ from pydantic import (
     model_validator,
 )
 
-from dspy_service_core import payload_json, payload_rules as rules
+from dspy_service_core import payload_json, payload_rules as rules, sources
 from dspy_service_core.errors import FieldProblem, InvalidRequest
 from dspy_service_core.payload_size import Body
 
@@ -123,6 +123,11 @@ class RunRequest(BaseModel):
             "task": self.task_model_config,
         }
         return {role: model for role, model in given.items() if model is not None}
+
+    @property
+    def code(self) -> dict[str, str]:
+        """The sources' texts by what the spec calls them."""
+        return {sources.SIGNATURE: self.signature_code, sources.METRIC: self.metric_code}
 
     @property
     def unknown_fields(self) -> tuple[str, ...]:

@@ -5,7 +5,7 @@ import gc
 import logging
 import signal
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, cast
 
@@ -14,7 +14,6 @@ import kopf
 from dspy_service_core import checks
 from dspy_service_core.endpoints import Hosts
 from dspy_service_core.errors import ServiceError
-from dspy_service_core.job import OptimizationJobSpec
 from dspy_service_core.kube import config as kube_config
 from dspy_service_core.kube.client import HttpKubeClient
 from dspy_service_core.kube.errors import KubeError
@@ -24,14 +23,13 @@ from dspy_service_core.kube.tapped import Tap, TappedClient
 from dspy_service_core.registry import Registry
 from dspy_service_core.registry_file import RegistryError
 from dspy_service_core.side_server import side_server
-from dspy_service_core.sources import METRIC, SIGNATURE
 from dspy_service_core.store import open_store
 from dspy_service_operator.controller import EVERY_NAMESPACE, Controller
 from dspy_service_operator.election import Timing
 from dspy_service_operator.handlers import make_settings, register
 from dspy_service_operator.health import Health, address_of, resync_check
 from dspy_service_operator.leadership import Leadership, LeaseName, own_identity
-from dspy_service_operator.prerequisites import Check, Rows
+from dspy_service_operator.prerequisites import Check
 from dspy_service_operator.settings import OperatorSettings, load
 from dspy_service_operator.telemetry import Telemetry
 
@@ -149,11 +147,8 @@ async def _leadership(settings: OperatorSettings, cluster: kube_config.ClusterCo
 
 
 def make_check(registry: Registry, base_url_hosts: Hosts = (), own_ports: frozenset[int] = frozenset()) -> Check:
-    def check(spec: OptimizationJobSpec, rows: Rows | None, code: Mapping[str, str]) -> object:
-        given = checks.spec_input(spec, rows, code.get(SIGNATURE), code.get(METRIC))
-        return checks.check(given, registry, base_url_hosts, own_ports)
-
-    return check
+    installation = checks.Installation(registry, base_url_hosts, own_ports)
+    return lambda spec, contents: checks.check_resource(spec, installation, contents)
 
 
 def _spare_the_collector() -> None:

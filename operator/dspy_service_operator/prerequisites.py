@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from dspy_service_core import names, source_text
+from dspy_service_core.checks import Contents
 from dspy_service_core.errors import InvalidRequest, UnusableRequest
 from dspy_service_core.job import OptimizationJobSpec
 from dspy_service_core.kube.errors import NotFound
@@ -25,8 +26,8 @@ from dspy_service_operator.settings import OperatorSettings
 from dspy_service_operator.view import first_problem
 
 Rows = list[dict[str, Any]]
-Check = Callable[[OptimizationJobSpec, Rows | None, Mapping[str, str]], object]
-"""spec, rows and sources' texts, as far as they are known here; raises `UnusableRequest` or `InvalidRequest`."""
+Check = Callable[[OptimizationJobSpec, Contents], object]
+"""Raises `UnusableRequest`."""
 
 LONGEST_NAME = 59
 """The name is a label's value (63 characters), and `-<attempt>` is added to it for the Job's."""
@@ -65,11 +66,11 @@ class PrerequisiteCheck:
 
     async def _check_content(self, spec: OptimizationJobSpec, metadata: Mapping[str, Any]) -> None:
         """Sources that are not short are read in a thread, so that other jobs go on meanwhile."""
-        rows, code = await self._rows(spec, metadata), await self._code(spec, metadata)
-        if source_text.quick(*code.values()):
-            self._check(spec, rows, code)
+        contents = Contents(await self._rows(spec, metadata), await self._code(spec, metadata))
+        if source_text.quick(*contents.code.values()):
+            self._check(spec, contents)
         else:
-            await asyncio.to_thread(self._check, spec, rows, code)
+            await asyncio.to_thread(self._check, spec, contents)
 
     async def _rows(self, spec: OptimizationJobSpec, metadata: Mapping[str, Any]) -> Rows | None:
         if (key := spec.dataset.config_map_key) is None:

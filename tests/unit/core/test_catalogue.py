@@ -9,7 +9,7 @@ import pytest
 
 from dspy_service_core import kwargs_rules
 from dspy_service_core.catalogue import Asset, OptimizerAsset, Parameter, bundled
-from dspy_service_core.check_input import REQUEST_FIELDS
+from dspy_service_core.words import resource_words
 from dspy_service_runner import introspect
 
 ASSETS = [*bundled().modules, *bundled().optimizers]
@@ -115,7 +115,7 @@ def test_what_the_service_sets_is_reserved() -> None:
         "task_model",
     }
 
-    assert needed <= kwargs_rules.reserved(REQUEST_FIELDS).keys()
+    assert needed <= kwargs_rules.reserved(resource_words).keys()
 
 
 def test_an_operator_s_own_optimizer(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:

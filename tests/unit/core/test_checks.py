@@ -1,18 +1,16 @@
 """All that a submit or a resource is refused for, by what it says."""
 
-import json
 from contextlib import suppress
 from typing import Any
 
-import orjson
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from checked_jobs import check_request, check_resource
 from dspy_service_core import registry
-from dspy_service_core.checks import CheckedJob, check, request_input, spec_input
+from dspy_service_core.checks import CheckedJob, Contents, Installation
 from dspy_service_core.errors import InvalidRequest, UnusableRequest
 from dspy_service_core.job import OptimizationJobSpec
-from dspy_service_core.payload import parse_run_request
 from run_requests import METRIC, SIGNATURE, run_request, ticket_rows
 
 Changes = dict[str, Any]
@@ -20,7 +18,7 @@ GEPA: Changes = {"optimizer_name": "gepa", "reflection_model_config": {"name": "
 
 
 def checked(**changes: Any) -> CheckedJob:
-    return check(request_input(parse_run_request(orjson.dumps(run_request(**changes)))), registry.default())
+    return check_request(run_request(**changes))
 
 
 def refusal(**changes: Any) -> str:
@@ -264,17 +262,16 @@ def test_defaults_of_an_alias_are_checked_with_the_rest() -> None:
     file = registry.RegistryFile.model_validate(
         {"optimizers": {"quick": {"path": "dspy.MIPROv2", "kwargs": {"auto": "light", "seed": 3}}}}
     )
-    known = registry.build(file, registry.bundled())
-    job = request_input(parse_run_request(orjson.dumps(run_request(optimizer_name="quick"))))
+    known = Installation(registry.build(file, registry.bundled()))
 
-    assert check(job, known).optimizer_kwargs == {"auto": "light", "seed": 3}
+    assert check_request(run_request(optimizer_name="quick"), known).optimizer_kwargs == {"auto": "light", "seed": 3}
 
 
 def test_a_class_that_no_catalogue_knows_takes_anything() -> None:
-    known = registry.build(registry.RegistryFile(allow=("acme",)), registry.bundled())
+    known = Installation(registry.build(registry.RegistryFile(allow=("acme",)), registry.bundled()))
     body = run_request(optimizer_name="acme.Annealer", optimizer_kwargs={"heat": 3})
 
-    assert check(request_input(parse_run_request(orjson.dumps(body))), known).optimizer.asset is None
+    assert check_request(body, known).optimizer.asset is None
 
 
 def spec(**changes: Any) -> OptimizationJobSpec:
@@ -291,7 +288,7 @@ def spec(**changes: Any) -> OptimizationJobSpec:
 
 
 def test_a_resource_is_checked_alike() -> None:
-    job = check(spec_input(spec()), registry.default())
+    job = check_resource(spec())
 
     assert job.split_counts is not None
     assert job.split_counts.train == 28
@@ -299,24 +296,24 @@ def test_a_resource_is_checked_alike() -> None:
 
 def test_what_is_not_at_hand_is_left_to_the_pod() -> None:
     elsewhere = {"configMapKeyRef": {"name": "x", "key": "y"}}
-    job = check(spec_input(spec(signature=elsewhere, metric=elsewhere, dataset=elsewhere)), registry.default())
+    job = check_resource(spec(signature=elsewhere, metric=elsewhere, dataset=elsewhere))
 
     assert (job.signature, job.metric, job.split_counts) == (None, None, None)
 
 
 def test_what_was_fetched_is_checked() -> None:
     elsewhere = {"configMapKeyRef": {"name": "x", "key": "y"}}
-    given = spec_input(spec(signature=elsewhere, dataset=elsewhere), [{"text": "x"}], "x = 1")
+    fetched = Contents(rows=[{"text": "x"}], code={"signature": "x = 1"})
 
     with pytest.raises(UnusableRequest, match=r"^spec\.signature defines no class"):
-        check(given, registry.default())
+        check_resource(spec(signature=elsewhere, dataset=elsewhere), fetched)
 
 
 def test_rows_in_the_store_are_counted() -> None:
     payload = {"payload": {"digest": f"sha256:{'0' * 64}", "rows": 3, "bytes": 9}}
 
     with pytest.raises(UnusableRequest, match=r"spec\.split\.val is 0\.15 of 3 rows; send at least 7"):
-        check(spec_input(spec(dataset=payload)), registry.default())
+        check_resource(spec(dataset=payload))
 
 
 RESOURCES: dict[str, tuple[Changes, str]] = {
@@ -354,13 +351,13 @@ RESOURCES: dict[str, tuple[Changes, str]] = {
 @pytest.mark.parametrize(("changes", "message"), RESOURCES.values(), ids=RESOURCES)
 def test_a_resource_is_told_in_its_own_words(changes: Changes, message: str) -> None:
     with pytest.raises(UnusableRequest) as refused:
-        check(spec_input(spec(**changes)), registry.default())
+        check_resource(spec(**changes))
     assert message in str(refused.value)
 
 
 def test_a_row_from_a_file_that_is_no_object() -> None:
     with pytest.raises(UnusableRequest, match=r"^spec\.dataset\[1\] is no object\.$"):
-        check(spec_input(spec(), [*ticket_rows(1), 3]), registry.default())  # type: ignore[list-item]
+        check_resource(spec(), Contents(rows=[*ticket_rows(1), 3]))  # type: ignore[list-item]
 
 
 JSON = st.recursive(
@@ -390,4 +387,4 @@ KWARGS = st.dictionaries(st.sampled_from(OPTIONS), JSON, max_size=3)
 def test_any_arguments_are_taken_or_refused(name: str, kwargs: Changes, compile_kwargs: Changes, rows: int) -> None:
     body = run_request(optimizer_name=name, optimizer_kwargs=kwargs, compile_kwargs=compile_kwargs, rows=rows)
     with suppress(InvalidRequest, UnusableRequest):
-        check(request_input(parse_run_request(json.dumps(body).encode())), registry.default())
+        check_request(body)

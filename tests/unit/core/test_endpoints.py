@@ -2,18 +2,22 @@
 
 from typing import Any
 
-import orjson
 import pytest
 
+from checked_jobs import check_request, check_resource
 from dspy_service_core import registry
-from dspy_service_core.checks import check, request_input, spec_input
+from dspy_service_core.checks import Installation
 from dspy_service_core.endpoints import is_listed, is_this_machine, refused_urls
 from dspy_service_core.errors import UnusableRequest
 from dspy_service_core.job import OptimizationJobSpec
-from dspy_service_core.payload import parse_run_request
 from run_requests import METRIC, SIGNATURE, run_request, ticket_rows
 
 HOSTS = ("localhost", "*.Models.example.org", "::1")
+LISTED = Installation(registry.default(), HOSTS)
+
+
+def listening_on(port: int) -> Installation:
+    return Installation(registry.default(), own_ports=frozenset({port}))
 
 
 @pytest.mark.parametrize(
@@ -52,9 +56,8 @@ def test_settings_further_down_are_looked_at_too(extra: dict[str, Any], found: s
 
 def test_a_request_is_refused_by_its_field_and_what_is_allowed() -> None:
     elsewhere = {"name": "openai/x", "base_url": "http://user:secret@evil.org:80/v1?key=secret"}
-    request = parse_run_request(orjson.dumps(run_request(prompt_model_config=elsewhere)))
     with pytest.raises(UnusableRequest) as refused:
-        check(request_input(request), registry.default(), HOSTS)
+        check_request(run_request(prompt_model_config=elsewhere), LISTED)
     assert str(refused.value) == (
         "prompt_model_config.base_url: this service asks no models at 'http://evil.org:80/v1'. "
         "Allowed hosts: localhost, *.Models.example.org, ::1."
@@ -72,18 +75,16 @@ def test_a_resource_is_refused_alike() -> None:
         "models": {"default": {"name": "openai/x", "baseUrl": "http://evil.org/v1"}},
     }
     with pytest.raises(UnusableRequest, match=r"^spec\.models\.default\.baseUrl: this service asks no models at"):
-        check(spec_input(OptimizationJobSpec.model_validate(spec)), registry.default(), HOSTS)
+        check_resource(OptimizationJobSpec.model_validate(spec), installation=LISTED)
 
 
 @pytest.mark.parametrize("base_url", [None, "http://localhost:11434/v1"])
 def test_providers_and_listed_hosts_are_accepted(base_url: str | None) -> None:
-    request = parse_run_request(orjson.dumps(run_request(model_config={"name": "openai/x", "base_url": base_url})))
-    check(request_input(request), registry.default(), HOSTS)
+    check_request(run_request(model_config={"name": "openai/x", "base_url": base_url}), LISTED)
 
 
 def test_without_a_list_any_host_is_accepted() -> None:
-    request = parse_run_request(orjson.dumps(run_request(model_config={"name": "x", "base_url": "http://evil.org"})))
-    check(request_input(request), registry.default())
+    check_request(run_request(model_config={"name": "x", "base_url": "http://evil.org"}))
 
 
 THIS_MACHINE = (
@@ -97,13 +98,13 @@ THIS_MACHINE = (
 def test_the_service_itself_is_nobodys_model(host: str, where: str) -> None:
     url = f"http://{host}:8000/v1"
     model = {"name": "openai/x"} | ({"base_url": url} if where == "base_url" else {"extra": {"fallbacks": [url]}})
-    request = parse_run_request(orjson.dumps(run_request(model_config=model)))
+    request = run_request(model_config=model)
     with pytest.raises(
         UnusableRequest, match=r"model_config\.(base_url|extra\.fallbacks\[0\]): .*:8000 is this service"
     ):
-        check(request_input(request), registry.Registry.load(), (), frozenset({8000}))
-    check(request_input(request), registry.Registry.load(), (), frozenset({8001}))
-    check(request_input(request), registry.Registry.load())
+        check_request(request, listening_on(8000))
+    check_request(request, listening_on(8001))
+    check_request(request)
 
 
 @pytest.mark.parametrize("host", ["192.0.2.77", "example.org", "localhost.example.org", "10.99.98.97", "[2001:db8::7]"])
@@ -112,8 +113,7 @@ def test_another_machine_is_not_this_one(host: str) -> None:
 
 
 def test_a_port_that_is_not_said_is_the_schemes() -> None:
-    request = parse_run_request(
-        orjson.dumps(run_request(model_config={"name": "openai/x", "base_url": "http://localhost/v1"}))
-    )
     with pytest.raises(UnusableRequest, match="localhost:80 is this service"):
-        check(request_input(request), registry.Registry.load(), (), frozenset({80}))
+        check_request(
+            run_request(model_config={"name": "openai/x", "base_url": "http://localhost/v1"}), listening_on(80)
+        )

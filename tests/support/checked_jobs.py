@@ -1,0 +1,26 @@
+"""Requests and resources, checked as the API and the operator check them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from dspy_service_api.request_spec import WORDS, translated
+from dspy_service_core import checks, registry
+from dspy_service_core.checks import CheckedJob, Contents, Installation
+from dspy_service_core.job import OptimizationJobSpec, Run
+from dspy_service_core.payload import parse_run_request
+
+HERE = Installation(registry.default())
+
+
+def check_request(body: Mapping[str, Any], installation: Installation = HERE) -> CheckedJob:
+    """Raises `InvalidRequest` or `UnusableRequest`."""
+    job = translated(parse_run_request(orjson.dumps(body)), Run(), lambda: 0)
+    return checks.check(job.spec, installation, job.contents, WORDS)
+
+
+def check_resource(
+    spec: OptimizationJobSpec, contents: Contents | None = None, installation: Installation = HERE
+) -> CheckedJob:
+    return checks.check_resource(spec, installation, contents)

@@ -1,0 +1,110 @@
+"""A request as a spec: what of it goes where, and that each field of the one is a field of the other."""
+
+from typing import Any
+
+import orjson
+import pytest
+from pydantic.alias_generators import to_camel
+
+from checked_jobs import check_request
+from dspy_service_api.request_spec import FIELDS, Translated, translated
+from dspy_service_core import registry
+from dspy_service_core.checks import Installation
+from dspy_service_core.errors import UnusableRequest
+from dspy_service_core.job import OptimizationJobSpec, Run, Wire
+from dspy_service_core.payload import RunRequest, parse_run_request
+from run_requests import METRIC, SIGNATURE, run_request
+
+LONG = SIGNATURE + "#" * 20_000
+
+
+def translation(**changes: Any) -> Translated:
+    return translated(parse_run_request(orjson.dumps(run_request(**changes))), Run(retries=1), lambda: 7)
+
+
+def test_what_a_request_says_is_in_the_spec() -> None:
+    job = translation(
+        module_kwargs={"n": None},
+        optimizer_kwargs={"auto": None},
+        compile_kwargs={"seed": 1},
+        signature_code=LONG,
+        split_fractions={"train": 0.5, "val": 0, "test": 0.5},
+        shuffle=False,
+        model_config={"name": "openai/x", "base_url": "http://h/v1", "temperature": 1, "extra": {"top_k": None}},
+        task_model_config={"name": "openai/y", "max_tokens": 9, "top_p": 0.5, "model_type": "text"},
+    )
+
+    assert job.spec.wire() == OptimizationJobSpec.model_validate(
+        {
+            "module": {"name": "cot", "kwargs": {"n": None}},
+            "optimizer": {"name": "miprov2", "kwargs": {"auto": None}, "compileKwargs": {"seed": 1}},
+            "signature": {"code": "-"},
+            "metric": {"code": METRIC},
+            "dataset": {},
+            "columns": {"inputs": {"text": "text"}, "outputs": {"label": "label"}},
+            "split": {"train": "0.5", "val": "0.0", "test": "0.5", "shuffle": False, "seed": 7},
+            "models": {
+                "default": {
+                    "name": "openai/x",
+                    "baseUrl": "http://h/v1",
+                    "temperature": "1.0",
+                    "extra": {"top_k": None},
+                },
+                "task": {"name": "openai/y", "maxTokens": 9, "topP": "0.5", "modelType": "text"},
+            },
+            "run": {"retries": 1},
+        }
+    ).wire() | {"signature": {"code": LONG}}
+    assert job.contents.rows == run_request()["dataset"]
+
+
+def test_a_seed_is_drawn_where_none_is_given() -> None:
+    assert translation(seed=0).spec.split.seed == 0
+
+
+def test_credentials_are_beside_the_spec() -> None:
+    extra = {"api_key": "c4n4ry", "region": "eu"}
+    job = translation(reflection_model_config={"name": "x", "base_url": "http://u:c4n4ry@h/v1", "extra": extra})
+
+    assert job.spec.models.reflection is not None
+    assert (job.spec.models.reflection.base_url, job.spec.models.reflection.extra) == ("http://h/v1", {"region": "eu"})
+    assert "c4n4ry" not in job.spec.model_dump_json()
+    assert job.contents.withheld == {
+        "reflection": {"base_url": "http://u:c4n4ry@h/v1", "extra": {"api_key": "c4n4ry"}},
+    }
+
+
+@pytest.mark.parametrize("name", ["token_url", "stop"])
+def test_a_withheld_url_is_checked_too(name: str) -> None:
+    model = {"name": "openai/x", "extra": {"fallbacks": [{"region": "eu"}, {name: "http://localhost:8000/v1"}]}}
+    listed = Installation(registry.default(), ("models.example.org",))
+    with pytest.raises(UnusableRequest, match=rf"^model_config\.extra\.fallbacks\[1\]\.{name}: this service asks no"):
+        check_request(run_request(model_config=model), listed)
+    with pytest.raises(UnusableRequest, match=rf"^model_config\.extra\.fallbacks\[1\]\.{name}: .* is this service"):
+        check_request(run_request(model_config=model), Installation(registry.default(), own_ports=frozenset({8000})))
+
+
+@pytest.mark.parametrize(("path", "field"), FIELDS.items())
+def test_both_sides_of_the_declared_words_are_fields(path: str, field: str) -> None:
+    root, *names = path.split(".")
+    assert root == "spec"
+    model: Any = OptimizationJobSpec
+    for name in names:
+        found = {to_camel(name): own.annotation for name, own in model.model_fields.items()}
+        assert name in found, path
+        model = _model(found[name])
+    first = field.partition(".")[0]
+    assert first in {own.alias or name for name, own in RunRequest.model_fields.items()}
+
+
+def _model(annotation: Any) -> Any:
+    return next((kind for kind in (annotation, *getattr(annotation, "__args__", ())) if _is_model(kind)), annotation)
+
+
+def _is_model(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Wire)
+
+
+def test_every_role_of_the_spec_has_its_words() -> None:
+    for role in OptimizationJobSpec.model_fields["models"].annotation.model_fields:  # type: ignore[union-attr]
+        assert {f"spec.models.{role}", f"spec.models.{role}.baseUrl"} <= FIELDS.keys()
