@@ -30,12 +30,13 @@ _ANSWERED = (pod_files.PROGRAM_PICKLE, pod_files.METADATA, pod_files.PROMPT, pod
 
 async def read_artifact(store: Store, record: JobRecord) -> Artifact:
     """Raises `NoArtifact` for a job that made none, `StoreError` for one whose artifact is not whole."""
-    if record.status != "success" or not (record.end and record.end.artifact_path):
+    told = record.end.artifact if record.end and record.status == "success" else None
+    if told is None:
         raise NoArtifact
     folder = artifact_folder(record.namespace, record.store_id)
     try:
         manifest = await store.get_async(f"{folder}/{pod_files.MANIFEST}")
-        _check_manifest(manifest, record.end.artifact_digest, folder)
+        _check_manifest(manifest, told.digest, folder)
         digests = _digests(manifest)
         files = {name: await store.get_async(f"{folder}/{name}") for name in digests}
     except NotFound as exc:
@@ -45,7 +46,7 @@ async def read_artifact(store: Store, record: JobRecord) -> Artifact:
     for name, digest in digests.items():
         if hashlib.sha256(files[name]).hexdigest() != digest:
             raise StoreError(f"'{folder}/{name}' in the store is not what its manifest says")
-    return _artifact(record.end.artifact_path, files, digests)
+    return _artifact(told.path, files, digests)
 
 
 def _check_manifest(manifest: bytes, recorded: str, folder: str) -> None:

@@ -2,14 +2,12 @@
 
 import re
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
 
 import orjson
 
 from dspy_service_api import present
 from dspy_service_api.artifact import Artifact, read_artifact
 from dspy_service_api.cache import JobCache
-from dspy_service_api.present import ResultFile
 from dspy_service_api.ready_answers import Key, ReadyAnswers
 from dspy_service_api.record import JobRecord, Json
 from dspy_service_api.transcript import Kind, Transcript
@@ -18,9 +16,9 @@ from dspy_service_core.errors import JobNotFinished, JobNotFound, NoArtifact, St
 from dspy_service_core.kube import errors as kube
 from dspy_service_core.kube.protocol import KubeClient
 from dspy_service_core.kube.resources import OPTIMIZATION_JOBS
+from dspy_service_core.records.record import read
+from dspy_service_core.records.run import ResultDocument
 from dspy_service_core.store import NotFound, Store, job_folder
-
-T = TypeVar("T")
 
 _OBJECT_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 """What the cluster takes as a name; nothing else is worth a question to it."""
@@ -107,35 +105,23 @@ class Jobs:
         except NoArtifact:
             return None
 
-    async def _result_file(self, record: JobRecord) -> ResultFile:
+    async def _result_file(self, record: JobRecord) -> ResultDocument | None:
         """A run that died left none, and what the record holds must do; one that reported a result put it there."""
         key = f"{job_folder(record.namespace, record.store_id)}/{_RESULT}"
         if not record.attempted:
-            return ResultFile(metric_name=record.metric_name)
+            return None
         try:
-            return _result_of(orjson.loads(await self.store.get_async(key)), record)
+            found = read(ResultDocument, orjson.loads(await self.store.get_async(key)))
         except NotFound:
             if record.end and not record.kept_by:
                 raise StoreError(f"the store has lost '{key}'") from None
-            return ResultFile(metric_name=record.metric_name)
-        except (orjson.JSONDecodeError, AttributeError):
-            raise StoreError(f"'{key}' in the store is broken") from None
+            return None
+        except orjson.JSONDecodeError:
+            found = None
+        if found is None:
+            raise StoreError(f"'{key}' in the store is broken")
+        return found
 
 
 def _detail_key(record: JobRecord) -> Key:
     return ("detail", record.uid, record.version)
-
-
-def _result_of(document: dict[str, Any], record: JobRecord) -> ResultFile:
-    """Its values began beside the job's own code: only their types are relied on."""
-
-    def of_type(name: str, kind: type[T], default: T) -> T:
-        value = document.get(name)
-        return value if isinstance(value, kind) else default
-
-    return ResultFile(
-        details=of_type("details", dict, {}),
-        metadata=of_type("metadata", dict, {}),
-        metric_name=of_type("metricName", str, record.metric_name or "") or None,
-        model_identifier=of_type("modelIdentifier", str, "") or None,
-    )

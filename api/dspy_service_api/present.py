@@ -4,7 +4,6 @@ What fields there are is declared in `answer_schemas.py`, to which a type checke
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -28,19 +27,10 @@ from dspy_service_api.answer_schemas import (
 )
 from dspy_service_api.artifact import Artifact
 from dspy_service_api.record import JobRecord, Json
+from dspy_service_core.records.run import ResultDocument
 
 SUCCESS_MESSAGE = "Optimization completed successfully."
 STOPPED_MESSAGE = f"{SUCCESS_MESSAGE} Stopped early: this is the best program so far."
-
-
-@dataclass(frozen=True, slots=True)
-class ResultFile:
-    """What of `result.json` in the store an answer needs; the defaults speak for a run that left none."""
-
-    details: dict[str, Any] = field(default_factory=dict)
-    metadata: dict[str, Any] = field(default_factory=dict)
-    metric_name: str | None = None
-    model_identifier: str | None = None
 
 
 def accepted(job_id: str) -> Json:
@@ -105,11 +95,11 @@ def artifact(found: Artifact) -> Json:
     return orjson.dumps(answer)
 
 
-def run_response(record: JobRecord, file: ResultFile, found: Artifact | None, logs: Json) -> Json:
+def run_response(record: JobRecord, file: ResultDocument | None, found: Artifact | None, logs: Json) -> Json:
     """After a failure the same shape: null metrics, no artifact, the run's log."""
     end = record.end if record.status == "success" else None
     splits = _splits(record)
-    baseline, optimized = (end.baseline, end.optimized) if end else (None, None)
+    baseline, optimized = (end.baseline_score, end.optimized_score) if end else (None, None)
     told = {
         **splits,
         "baseline_test_metric": baseline,
@@ -119,12 +109,12 @@ def run_response(record: JobRecord, file: ResultFile, found: Artifact | None, lo
     answer: RunResponse = {
         "module_name": record.module_name,
         "optimizer_name": record.optimizer_name,
-        "metric_name": file.metric_name,
+        "metric_name": (file and file.metric_name) or record.metric_name,
         "split_counts": splits,
         "baseline_test_metric": baseline,
         "optimized_test_metric": optimized,
         "optimization_metadata": _metadata(record, file),
-        "details": file.details | told,
+        "details": (file.details if file else {}) | told,
         "program_artifact_path": found.path if found else None,
         "program_artifact": _bundle(found) if found else None,
         "runtime_seconds": record.end.runtime_seconds if record.end else elapsed_seconds(record),
@@ -178,7 +168,7 @@ def _waiting(record: JobRecord, position: int) -> str:
 
 
 def _remaining(record: JobRecord) -> float | None:
-    return record.eta_seconds if record.status == "running" else None
+    return record.progress.eta_seconds if record.status == "running" else None
 
 
 def _fractions(record: JobRecord) -> JobSplitFractions:
@@ -188,9 +178,8 @@ def _fractions(record: JobRecord) -> JobSplitFractions:
 
 def _splits(record: JobRecord) -> SplitCounts:
     """As counted in the run; before that as the rows and fractions make them."""
-    if record.end and record.end.splits:
-        train, val, test = record.end.splits
-        return {"train": train, "val": val, "test": test}
+    if record.end and (counts := record.end.split_counts):
+        return {"train": counts.train, "val": counts.val, "test": counts.test}
     if record.dataset_rows is None:
         return {"train": None, "val": None, "test": None}
     train = int(record.dataset_rows * record.fractions.train)
@@ -198,16 +187,16 @@ def _splits(record: JobRecord) -> SplitCounts:
     return {"train": train, "val": val, "test": record.dataset_rows - train - val}
 
 
-def _metadata(record: JobRecord, file: ResultFile) -> dict[str, Any]:
+def _metadata(record: JobRecord, file: ResultDocument | None) -> dict[str, Any]:
     """The run's own word first: it is told of what the optimizer really got."""
     known: OptimizationMetadata = {
         "optimizer": record.optimizer_name,
         "optimizer_kwargs": Fragment(record.optimizer_kwargs),
         "compile_kwargs": Fragment(record.compile_kwargs),
         "module_kwargs": Fragment(record.module_kwargs),
-        "model_identifier": file.model_identifier or record.model_name,
+        "model_identifier": (file and file.model_identifier) or record.model_name,
     }
-    return {**known, **file.metadata}
+    return {**known, **(file.metadata if file else {})}
 
 
 def _bundle(found: Artifact) -> ProgramArtifact:

@@ -4,7 +4,6 @@ Dataclasses and not models, because one is made for every watch event and the AP
 against the schema that is made from the models.
 """
 
-import math
 import re
 from collections.abc import Mapping
 from datetime import datetime
@@ -13,13 +12,16 @@ from typing import Any
 
 import orjson
 
-from dspy_service_api.record import Entry, Fractions, JobRecord, Json, RunEnd, Stream
+from dspy_service_api.record import Entry, Fractions, JobRecord, Json, Stream
 from dspy_service_core import job_order, names
 from dspy_service_core.conditions import DELETED_MESSAGE
 from dspy_service_core.job import FINAL_PHASES, STATUS_WORDS
 from dspy_service_core.kube.protocol import Object
+from dspy_service_core.records.record import read
+from dspy_service_core.records.run import Progress, Result, SplitCounts
 from dspy_service_core.sources import METRIC_FUNCTION
 
+_NO_PROGRESS = Progress()
 _TOP_LEVEL_FUNCTION = re.compile(r"^def (\w+)", re.MULTILINE)
 
 
@@ -28,7 +30,7 @@ def record_of(obj: Object) -> JobRecord:
     run: Mapping[str, Any] = status.get("run") or {}
     phase = status.get("phase") or "Pending"
     ended = phase in FINAL_PHASES
-    end = _end(run.get("result"))
+    end = read(Result, run.get("result"))
     kept_by = kept_by_finalizers(metadata)
     cut_off = bool(kept_by) and not (ended or end)
     finished = ended or cut_off
@@ -52,7 +54,7 @@ def record_of(obj: Object) -> JobRecord:
         status="cancelled" if cut_off else STATUS_WORDS.get(phase, "pending"),
         finished=finished,
         suspended=suspended,
-        message=DELETED_MESSAGE if cut_off else _message(phase, status, run),
+        message=DELETED_MESSAGE if cut_off else _message(phase, status, run, end),
         started_at=_time(status.get("startedAt") or (run.get("startedAt") if phase != "Pending" else None)),
         completed_at=metadata["deletionTimestamp"]
         if cut_off
@@ -64,13 +66,13 @@ def record_of(obj: Object) -> JobRecord:
         optimizer_kwargs=_json(spec["optimizer"].get("kwargs")),
         compile_kwargs=_json(spec["optimizer"].get("compileKwargs")),
         model_name=intern(spec["models"]["default"]["name"]),
-        dataset_rows=_rows(spec["dataset"], run),
+        dataset_rows=_rows(spec["dataset"], run, end),
         fractions=Fractions(
             float(split.get("train", "0.7")), float(split.get("val", "0.15")), float(split.get("test", "0.15"))
         ),
         shuffle=split.get("shuffle", True),
         seed=_seed(split.get("seed"), metadata),
-        eta_seconds=_number((run.get("progress") or {}).get("etaSeconds")),
+        progress=_NO_PROGRESS if settled else read(Progress, run.get("progress")) or _NO_PROGRESS,
         metrics=_json(run.get("metrics")),
         events=_stream(events, "last", not settled),
         logs=_stream(run.get("logs") or {}, "tail", not settled),
@@ -100,12 +102,11 @@ def _seed(given: int | None, metadata: Mapping[str, Any]) -> int:
     return names.derived_seed(metadata.get("namespace", ""), names.job_id(metadata["name"]))
 
 
-def _message(phase: str, status: Mapping[str, Any], run: Mapping[str, Any]) -> str:
+def _message(phase: str, status: Mapping[str, Any], run: Mapping[str, Any], end: Result | None) -> str:
     """The operator's own, because the end is its decision; the reporter's where it has none."""
-    result = run.get("result") or {}
-    own, reported = status.get("message") or "", result.get("message") or ""
+    own = status.get("message") or ""
     if phase in FINAL_PHASES:
-        return own or reported or _condition_message(phase, status)
+        return own or (end.message if end else "") or _condition_message(phase, status)
     return own or intern(run.get("message") or "")
 
 
@@ -117,22 +118,15 @@ def _user_labels(labels: Mapping[str, str]) -> Mapping[str, str]:
     return {intern(key): value for key, value in labels.items()}
 
 
-def _rows(dataset: Mapping[str, Any], run: Mapping[str, Any]) -> int | None:
-    """Rows behind a reference are counted in the pod, and known from the splits that it reports."""
+def _rows(dataset: Mapping[str, Any], run: Mapping[str, Any], end: Result | None) -> int | None:
+    """Rows behind a reference are counted in the pod, and known from the splits that its result reports, or from the
+    figures that the event `dataset_splits_ready` brought."""
     if rows := dataset.get("rows"):
         return len(rows)
     if payload := dataset.get("payload"):
         return int(payload["rows"])
-    splits = _splits((run.get("result") or {}).get("splitCounts")) or _splits(run.get("metrics"))
-    return sum(splits) if splits else None
-
-
-def _splits(counts: Mapping[str, Any] | None) -> tuple[int, int, int] | None:
-    """Of a `splitCounts`, or of the metrics that the event `dataset_splits_ready` brought."""
-    try:
-        return (int(counts["train"]), int(counts["val"]), int(counts["test"])) if counts else None
-    except (KeyError, TypeError, ValueError):
-        return None
+    splits = (end and end.split_counts) or read(SplitCounts, run.get("metrics"))
+    return splits.train + splits.val + splits.test if splits else None
 
 
 def _stream(part: Mapping[str, Any], newest: str, keep_tail: bool) -> Stream:
@@ -143,35 +137,10 @@ def _stream(part: Mapping[str, Any], newest: str, keep_tail: bool) -> Stream:
     return Stream(count, tuple(Entry(e["n"], _json({k: v for k, v in e.items() if k != "n"})) for e in entries))
 
 
-def _end(result: Mapping[str, Any] | None) -> RunEnd | None:
-    if not result:
-        return None
-    return RunEnd(
-        outcome=result.get("outcome", ""),
-        message=result.get("message") or "",
-        stopped_early=bool(result.get("stoppedEarly")),
-        splits=_splits(result.get("splitCounts")),
-        baseline=_number(result.get("baselineScore")),
-        optimized=_number(result.get("optimizedScore")),
-        runtime_seconds=_number(result.get("runtimeSeconds")),
-        artifact_path=(result.get("artifact") or {}).get("path") or "",
-        artifact_digest=(result.get("artifact") or {}).get("digest") or "",
-    )
-
-
 def _metric_name(code: str) -> str | None:
     """The contract's rule, read off the text: the function named `metric`, else the only one."""
     found = _TOP_LEVEL_FUNCTION.findall(code)
     return METRIC_FUNCTION if METRIC_FUNCTION in found else found[0] if len(found) == 1 else None
-
-
-def _number(value: Any) -> float | None:
-    """What the status tells began beside the job's own code: what is no number is as if nothing were told."""
-    try:
-        number = float(value)
-    except (TypeError, ValueError, OverflowError):
-        return None
-    return number if math.isfinite(number) else None
 
 
 def _time(value: Any) -> str | None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from dspy_service_core.job import StatusWord
 from dspy_service_core.job_order import Age, Rank
+from dspy_service_core.records.run import Progress, Result
 
 Json = bytes
 """Encoded JSON, ready to be put into an answer."""
@@ -35,22 +36,6 @@ class Fractions:
     train: float
     val: float
     test: float
-
-
-@dataclass(frozen=True, slots=True)
-class RunEnd:
-    """The reporter's summary of the result, as the status holds it."""
-
-    outcome: str
-    message: str
-    stopped_early: bool
-    splits: tuple[int, int, int] | None
-    baseline: float | None
-    optimized: float | None
-    runtime_seconds: float | None
-    artifact_path: str
-    artifact_digest: str
-    """Of its manifest, `sha256:<hex>`; empty where none was told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +72,11 @@ class JobRecord:
     shuffle: bool
     seed: int
     """The one used: given, drawn, or derived."""
-    eta_seconds: float | None
+    progress: Progress
     metrics: Json
     events: Stream
     logs: Stream
-    end: RunEnd | None
+    end: Result | None
     metric_name: str | None
     """Of a job that ended without a word of its run, as far as the spec tells."""
     kept_by: tuple[str, ...] = ()

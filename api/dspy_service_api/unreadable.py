@@ -9,6 +9,7 @@ from dspy_service_core import job_order, names
 from dspy_service_core.conditions import DELETED_MESSAGE
 from dspy_service_core.job import FINAL_PHASES, STATUS_WORDS
 from dspy_service_core.kube.protocol import Object
+from dspy_service_core.records.run import Progress
 
 UNREADABLE = "This job cannot be read."
 _NOTHING = b"{}"
@@ -48,7 +49,7 @@ def unreadable_record(obj: Object) -> JobRecord:
         fractions=Fractions(0.7, 0.15, 0.15),
         shuffle=True,
         seed=0,
-        eta_seconds=None,
+        progress=Progress(),
         metrics=_NOTHING,
         events=Stream(),
         logs=Stream(),

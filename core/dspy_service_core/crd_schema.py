@@ -84,7 +84,8 @@ class _Inliner:
             properties = {name: self.inline(its) for name, its in schema["properties"].items()}
             needed = [name for name in schema.get("required", []) if "default" not in properties[name]]
             return {"properties": properties} | ({"required": needed} if needed else {})
-        values = self._plain(schema.get("additionalProperties") or {})
+        additional = schema.get("additionalProperties")
+        values = self._plain(additional) if isinstance(additional, dict) else {}
         if "type" not in values:
             return dict(_FREE)  # Kubernetes has no free-form values in a map; a free-form object says the same
         return {"additionalProperties": self.inline(values)}

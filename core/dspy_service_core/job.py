@@ -13,13 +13,15 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 from pydantic.alias_generators import to_camel
 
 from dspy_service_core import sources
+from dspy_service_core.records.record import DECIMAL_LENGTH, DECIMAL_PATTERN
+from dspy_service_core.records.run import RunStatus
 from dspy_service_core.sources import ConfigMapKey, Source
 
 MAX_SPEC_BYTES = 16 * 1024
 """Specs above it move rows and code into the store by digest (etcd rewrites the whole object at every patch)."""
 MAX_STATUS_BYTES = 16 * 1024
 
-Decimal = Annotated[str, StringConstraints(pattern=r"^-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?$", max_length=32)]
+Decimal = Annotated[str, StringConstraints(pattern=DECIMAL_PATTERN, max_length=DECIMAL_LENGTH)]
 Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
 ObjectName = Annotated[str, StringConstraints(min_length=1, max_length=253)]
 DataKey = Annotated[str, StringConstraints(min_length=1, max_length=253, pattern=r"^[-._a-zA-Z0-9]+$")]
@@ -29,8 +31,6 @@ FieldName = Annotated[str, StringConstraints(max_length=256)]
 JsonObject = dict[str, JsonValue]
 
 Phase = Literal["Pending", "Validating", "Running", "Succeeded", "Failed", "Cancelled"]
-Stage = Literal["Restoring", "Validating", "Running", "Finishing", "Ended"]
-Outcome = Literal["Succeeded", "Failed", "Cancelled"]
 Stop = Literal["", "Cancel", "KeepBest"]
 FINAL_PHASES: frozenset[str] = frozenset({"Succeeded", "Failed", "Cancelled"})
 
@@ -281,94 +281,6 @@ class EndedAttempt(Wire):
 
 class QueueStatus(Wire):
     position: int = Field(ge=0, description="1 starts next; 0 when the job does not wait.")
-
-
-class Progress(Wire):
-    percent: Decimal | None = Field(default=None, description="Share of the known total, 0 to 100.")
-    calls: int | None = Field(default=None, description="Metric calls so far.")
-    total: int | None = Field(default=None, description="Metric calls expected.")
-    best_score: Decimal | None = Field(default=None, description="Best full evaluation so far, 0 to 100.")
-    eta_seconds: Decimal | None = Field(default=None, description="Estimated seconds until the end.")
-
-
-class NumberedEvent(Wire):
-    n: int = Field(description="The event's number, from 1.")
-    timestamp: str = Field(description="When.")
-    event: str = Field(description="Name.")
-    metrics: JsonObject = Field(default_factory=dict, description="Its figures.")
-
-
-class NumberedLog(Wire):
-    n: int = Field(description="The entry's number, from 1.")
-    timestamp: str = Field(description="When.")
-    level: str = Field(description="Level.")
-    logger: str = Field(description="Logger.")
-    message: str = Field(description="Text.")
-
-
-class RecentEvents(Wire):
-    count: int = Field(default=0, description="How many there are in all.")
-    last: Annotated[list[NumberedEvent], Field(max_length=5)] = Field(
-        default_factory=list, description="The newest ones."
-    )
-
-
-class LogTail(Wire):
-    count: int = Field(default=0, description="How many there are in all.")
-    tail: Annotated[list[NumberedLog], Field(max_length=20)] = Field(
-        default_factory=list, description="The newest ones."
-    )
-
-
-class Usage(Wire):
-    calls: int = Field(default=0, description="Model calls that were answered by a model.")
-    cached_calls: int = Field(default=0, description="Model calls that were answered from the journal or memory.")
-    prompt_tokens: int = Field(default=0, description="Tokens sent.")
-    completion_tokens: int = Field(default=0, description="Tokens received.")
-    cost: Decimal | None = Field(default=None, description="Cost in US dollars, where DSPy knows the price.")
-
-
-class SplitCounts(Wire):
-    train: int = Field(description="Rows trained on.")
-    val: int = Field(description="Rows validated on.")
-    test: int = Field(description="Rows tested on.")
-
-
-class ArtifactRef(Wire):
-    path: str = Field(description="Path below the store's URL, ending in artifacts/<job id>.")
-    bytes: int = Field(default=0, description="Size of all its files.")
-    digest: str = Field(default="", description="SHA-256 of its manifest.")
-
-
-class Result(Wire):
-    outcome: Outcome = Field(description="How the run ended.")
-    reason: str = Field(default="", description="CamelCase reason.")
-    message: Annotated[str, StringConstraints(max_length=2048)] = Field(
-        default="", description="The cause in the first line."
-    )
-    stopped_early: bool = Field(default=False, description="Ended by KeepBest with the best program so far.")
-    split_counts: SplitCounts | None = Field(default=None, description="Rows of each split.")
-    baseline_score: Decimal | None = Field(default=None, description="Test score of the program as given, 0 to 100.")
-    optimized_score: Decimal | None = Field(default=None, description="Test score after optimization, 0 to 100.")
-    runtime_seconds: Decimal | None = Field(default=None, description="Seconds of the run.")
-    artifact: ArtifactRef | None = Field(default=None, description="The better program, where one was made.")
-    ended_at: str = Field(default="", description="When the run ended.")
-
-
-class RunStatus(Wire):
-    """The reporter's part of the status; nobody else writes it."""
-
-    attempt: int = Field(default=0, description="Attempt that wrote it.")
-    pod_uid: str = Field(default="", alias="podUID", description="Pod that wrote it.")
-    stage: Stage | None = Field(default=None, description="Where the attempt is.")
-    started_at: str | None = Field(default=None, description="When the preflight had passed.")
-    progress: Progress = Field(default_factory=Progress, description="How far the optimizer is.")
-    metrics: JsonObject = Field(default_factory=dict, description="All events' figures, the newest of each name.")
-    events: RecentEvents = Field(default_factory=RecentEvents, description="The newest progress events.")
-    logs: LogTail = Field(default_factory=LogTail, description="The newest log entries.")
-    usage: Usage = Field(default_factory=Usage, description="Model calls so far, all attempts together.")
-    result: Result | None = Field(default=None, description="How the run ended; absent while it runs.")
-    message: Annotated[str, StringConstraints(max_length=2048)] = Field(default="", description="For people.")
 
 
 class OptimizationJobStatus(Wire):

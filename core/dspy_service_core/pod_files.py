@@ -38,13 +38,3 @@ EXIT_TERMINATED = 143
 
 TRYING_AGAIN = "; trying again"
 """Ends what the reporter says in the status while the store, a dataset's server or the disk keeps it waiting."""
-
-EVENT_SPLITS = "dataset_splits_ready"
-EVENT_BASELINE = "baseline_evaluated"
-EVENT_PROGRESS = "optimizer_progress"
-EVENT_OPTIMIZED = "optimized_evaluated"
-FIGURES = frozenset(
-    {"train", "val", "test", "baseline_test_metric", "optimized_test_metric", "best_score"}
-    | {f"tqdm_{name}" for name in ("total", "n", "elapsed", "rate", "remaining", "percent")}
-)
-"""What our own events tell as numbers. User code can write events too: under these names nothing else passes."""

@@ -8,7 +8,8 @@ from dataclasses import replace
 from datetime import datetime
 
 from dspy_service_core import conditions, names, pod_files
-from dspy_service_core.job import OptimizationJob, Result
+from dspy_service_core.job import OptimizationJob
+from dspy_service_core.records.run import Result
 from dspy_service_operator import attempt_end
 from dspy_service_operator.attempt_end import AttemptEnd
 from dspy_service_operator.case import Case, fail, finish

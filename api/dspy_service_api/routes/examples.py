@@ -11,11 +11,11 @@ from dspy_service_api.listing import cursor_of
 from dspy_service_api.media import NotJson, refused_type
 from dspy_service_api.memory import Busy
 from dspy_service_api.origins import foreign_origin
-from dspy_service_api.present import ResultFile
 from dspy_service_api.problems import UNFORESEEN, BodyTooLarge, Problem, problem_of
 from dspy_service_api.reading import record_of
 from dspy_service_core import errors, names
 from dspy_service_core.kube import errors as kube
+from dspy_service_core.records.run import ResultDocument
 
 JOB_ID = "4f0c6b6e-8a0e-4a59-9a38-6b4c6f1d2a10"
 
@@ -137,7 +137,7 @@ SUCCEEDED = present.detail(
     0,
     PROGRESS,
     LOGS,
-    present.run_response(_SUCCEEDED, ResultFile(details=_SCORES, metric_name="metric"), _FOUND, LOGS),
+    present.run_response(_SUCCEEDED, ResultDocument("Succeeded", details=_SCORES, metric_name="metric"), _FOUND, LOGS),
 )
 ARTIFACT = present.artifact(_FOUND)
 RECORD_KEPT = present.record_kept(["example.org/backup"])

@@ -16,6 +16,7 @@ from collections.abc import Callable
 
 import orjson
 
+from dspy_service_core.records.events import LogEntry
 from dspy_service_runner.optimizer.outbox import AppendFile, timestamp
 
 OWN_LOGGER = "dspy_service"
@@ -97,12 +98,12 @@ class LogEntries:
 
 
 def _encode(level: str, logger: str, message: str) -> bytes:
-    entry = {"timestamp": timestamp(), "level": level, "logger": logger, "message": message}
+    entry = LogEntry(timestamp(), level, logger, message)
     try:
         return orjson.dumps(entry) + b"\n"
     except orjson.JSONEncodeError:  # lone surrogates
-        entry = {name: value.encode(errors="replace").decode() for name, value in entry.items()}
-        return orjson.dumps(entry) + b"\n"
+        texts = {name: text.encode(errors="replace").decode() for name, text in vars(entry).items()}
+        return orjson.dumps(texts) + b"\n"
 
 
 class EntryHandler(logging.Handler):

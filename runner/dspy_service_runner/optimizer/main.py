@@ -32,7 +32,7 @@ from dspy_service_runner.optimizer.progress import Progress
 from dspy_service_runner.optimizer.result import Record
 from dspy_service_runner.optimizer.settings import Settings
 from dspy_service_runner.optimizer.stages import Kit, Run, failure_of
-from dspy_service_runner.optimizer.usage import Usage
+from dspy_service_runner.optimizer.usage import UsageCounter
 from dspy_service_runner.optimizer.validation import prepare
 from dspy_service_runner.redaction import Redactor, secrets_of
 
@@ -85,7 +85,7 @@ def run(arguments: Arguments) -> int:
     if not wait_until_ready(arguments.inputs, settings.ready_timeout):
         return pod_files.EXIT_NOT_READY
     started = time.monotonic()
-    outbox, usage = Outbox(arguments.out), Usage()
+    outbox, usage = Outbox(arguments.out), UsageCounter()
     record = Record(read_job(arguments.inputs))
     try:
         _execute(record, _kit(arguments, settings, control, outbox, usage))
@@ -93,7 +93,7 @@ def run(arguments: Arguments) -> int:
         _end(record, error)
     finally:
         capture.finish()
-    outbox.result(record.document(usage.totals(), time.monotonic() - started))
+    outbox.result(record.document(usage.total(), time.monotonic() - started))
     return 0
 
 
@@ -108,7 +108,7 @@ def _capture(arguments: Arguments, settings: Settings) -> Capture:
     return capture
 
 
-def _kit(arguments: Arguments, settings: Settings, control: Control, outbox: Outbox, usage: Usage) -> Kit:
+def _kit(arguments: Arguments, settings: Settings, control: Control, outbox: Outbox, usage: UsageCounter) -> Kit:
     os.environ.setdefault("DSPY_CACHEDIR", str(arguments.scratch / "dspy"))
     with contextlib.suppress(OSError):
         os.chdir(arguments.scratch)

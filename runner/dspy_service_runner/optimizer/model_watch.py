@@ -15,13 +15,15 @@ from dspy_service_runner.optimizer.failures import Gate, Interrupt, JobFailed
 from dspy_service_runner.optimizer.journal import JournalCache
 from dspy_service_runner.optimizer.models import ModelSet, explain, is_dead
 from dspy_service_runner.optimizer.settings import Settings
-from dspy_service_runner.optimizer.usage import Usage
+from dspy_service_runner.optimizer.usage import UsageCounter
 
 ModelKey = tuple[str, str]
 
 
 class ModelWatch(BaseCallback):  # type: ignore[misc]  # dspy is untyped
-    def __init__(self, gate: Gate, models: ModelSet, journal: JournalCache, usage: Usage, settings: Settings) -> None:
+    def __init__(
+        self, gate: Gate, models: ModelSet, journal: JournalCache, usage: UsageCounter, settings: Settings
+    ) -> None:
         self._gate, self._journal, self._usage, self._settings = gate, journal, usage, settings
         self._roles = {_key(lm): (role, lm) for role, lm in reversed(list(models.by_role()))}
         self._lock = threading.Lock()

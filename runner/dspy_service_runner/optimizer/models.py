@@ -20,7 +20,7 @@ from dspy_service_core.job import Model, Models
 from dspy_service_core.model_rules import temperature
 from dspy_service_core.payload_rules import OWN_FIELDS
 from dspy_service_runner.optimizer.failures import JobFailed, first_line
-from dspy_service_runner.optimizer.usage import Usage
+from dspy_service_runner.optimizer.usage import UsageCounter
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ _REASONS: tuple[tuple[type[Exception], str], ...] = (
 class CountedLM(dspy.LM):  # type: ignore[misc]  # dspy is untyped
     """Counts prices, and keeps no history: at 4 KB a call it would fill the pod's memory."""
 
-    usage: Usage | None = None
+    usage: UsageCounter | None = None
 
     def update_history(self, entry: dict[str, Any]) -> None:
         if self.usage is not None and entry["usage"]:
@@ -95,7 +95,7 @@ def _take(role: str, environment: MutableMapping[str, str]) -> Credentials:
         ) from None
 
 
-def build(models: Models, credentials: dict[str, Credentials], usage: Usage) -> ModelSet:
+def build(models: Models, credentials: dict[str, Credentials], usage: UsageCounter) -> ModelSet:
     built = {
         role: _build(role, model, credentials[role], usage)
         for role in names.MODEL_ROLES
@@ -104,7 +104,7 @@ def build(models: Models, credentials: dict[str, Credentials], usage: Usage) -> 
     return ModelSet(**built)
 
 
-def _build(role: str, model: Model, credentials: Credentials, usage: Usage) -> dspy.LM:
+def _build(role: str, model: Model, credentials: Credentials, usage: UsageCounter) -> dspy.LM:
     kwargs = _kwargs(role, model, credentials)
     try:
         lm = CountedLM(model.name, **kwargs)

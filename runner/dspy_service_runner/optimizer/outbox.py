@@ -14,11 +14,13 @@ import stat
 import threading
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import orjson
 
 from dspy_service_core import pod_files
+from dspy_service_core.records.events import Figures
+from dspy_service_core.records.record import document
+from dspy_service_core.records.run import ProgressDocument, ResultDocument
 
 RESERVE_BYTES = 256 * 1024
 _APPEND = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -91,16 +93,17 @@ class Outbox:
         self._lock = threading.Lock()
         self._set_aside()
 
-    def event(self, name: str, metrics: dict[str, Any]) -> None:
-        self._events.append(orjson.dumps({"timestamp": timestamp(), "event": name, "metrics": metrics}) + b"\n")
+    def event(self, figures: Figures) -> None:
+        event = {"timestamp": timestamp(), "event": figures.event, "metrics": figures}
+        self._events.append(orjson.dumps(event) + b"\n")
 
-    def progress(self, document: dict[str, Any]) -> None:
+    def progress(self, progress: ProgressDocument) -> None:
         """Best effort: the next one replaces it anyway."""
         with contextlib.suppress(OSError):
-            self.replace(pod_files.PROGRESS, orjson.dumps(document))
+            self.replace(pod_files.PROGRESS, orjson.dumps(document(progress)))
 
-    def result(self, document: dict[str, Any]) -> None:
-        data = orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY, default=str)
+    def result(self, result: ResultDocument) -> None:
+        data = orjson.dumps(document(result), option=orjson.OPT_SERIALIZE_NUMPY, default=str)
         try:
             self.replace(pod_files.RESULT, data)
         except OSError:

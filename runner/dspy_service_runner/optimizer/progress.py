@@ -10,11 +10,11 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
-from dspy_service_core import pod_files
+from dspy_service_core.records.events import OptimizerProgress
+from dspy_service_core.records.run import OptimizerStage, ProgressDocument
 from dspy_service_runner.optimizer.outbox import Outbox, timestamp
-from dspy_service_runner.optimizer.usage import Usage
+from dspy_service_runner.optimizer.usage import UsageCounter
 
 _WINDOW = 20
 """Samples that the rate is taken over: replayed calls at the start of a resumed run say nothing of the rest."""
@@ -42,12 +42,12 @@ class Part:
 
 class Progress:
     def __init__(
-        self, outbox: Outbox, usage: Usage, interval: float, clock: Callable[[], float] = time.monotonic
+        self, outbox: Outbox, usage: UsageCounter, interval: float, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._outbox, self._usage, self._interval, self._clock = outbox, usage, interval, clock
         self._lock = threading.Lock()
         self._writing = threading.Lock()  # what is written keeps its order
-        self._stage = "Validating"
+        self._stage: OptimizerStage = "Validating"
         self._started_at: str | None = None
         self._around = self._around_total = 0
         self._part: Part | None = None
@@ -60,7 +60,7 @@ class Progress:
         """Of the whole run so far."""
         return self._around + (self._part.calls if self._part else 0)
 
-    def stage(self, name: str) -> None:
+    def stage(self, name: OptimizerStage) -> None:
         with self._lock:
             self._stage = name
             if name == "Running" and self._started_at is None:
@@ -121,11 +121,11 @@ class Progress:
     def _emit(self) -> None:
         with self._writing:
             with self._lock:
-                metrics = self._bar()
-            self._outbox.event(pod_files.EVENT_PROGRESS, metrics)
+                figures = self._bar()
+            self._outbox.event(figures)
         self.write()
 
-    def _bar(self) -> dict[str, Any]:
+    def _bar(self) -> OptimizerProgress:
         part = self._part
         assert part is not None
         now = self._clock()
@@ -133,16 +133,16 @@ class Progress:
         total = part.expected
         rate = self._rate()
         left = None if total is None else max(total - part.calls, 0)
-        return {
-            "tqdm_total": total,
-            "tqdm_n": part.calls,
-            "tqdm_elapsed": round(now - part.started, 3),
-            "tqdm_rate": rate,
-            "tqdm_remaining": 0.0 if left == 0 else None if left is None or not rate else round(left / rate, 3),
-            "tqdm_percent": _percent(part.calls, total),
-            "tqdm_desc": part.description,
-            "best_score": self.best_score,
-        }
+        return OptimizerProgress(
+            tqdm_total=total,
+            tqdm_n=part.calls,
+            tqdm_elapsed=round(now - part.started, 3),
+            tqdm_rate=rate,
+            tqdm_remaining=0.0 if left == 0 else None if left is None or not rate else round(left / rate, 3),
+            tqdm_percent=_percent(part.calls, total),
+            tqdm_desc=part.description,
+            best_score=self.best_score,
+        )
 
     def _rate(self) -> float | None:
         (then, calls_then), (now, calls_now) = self._samples[0], self._samples[-1]
@@ -154,21 +154,21 @@ class Progress:
                 document = self._document()
             self._outbox.progress(document)
 
-    def _document(self) -> dict[str, Any]:
+    def _document(self) -> ProgressDocument:
         expected = self._part.expected if self._part else None
         total = None if expected is None else expected + self._around_total
         rate = self._rate() if self._part else None
         left = None if total is None else max(total - self.calls, 0)
-        return {
-            "stage": self._stage,
-            "startedAt": self._started_at,
-            "percent": _percent(self.calls, total),
-            "calls": self.calls,
-            "total": total,
-            "bestScore": self.best_score,
-            "etaSeconds": round(left / rate, 1) if left is not None and rate else None,
-            "usage": self._usage.totals(),
-        }
+        return ProgressDocument(
+            stage=self._stage,
+            started_at=self._started_at,
+            percent=_percent(self.calls, total),
+            calls=self.calls,
+            total=total,
+            best_score=self.best_score,
+            eta_seconds=round(left / rate, 1) if left is not None and rate else None,
+            usage=self._usage.total(),
+        )
 
 
 def _percent(done: int, total: int | None) -> float | None:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from dspy_service_core.records.run import Outcome, ResultDocument, SplitCounts, Usage
 from dspy_service_runner.optimizer.failures import JobFailed
 from dspy_service_runner.optimizer.inputs import Job
 
@@ -27,7 +28,7 @@ class Record:
     best_so_far: list[tuple[int, float]] = field(default_factory=list)
     best_score: float | None = None
     stopped_early: bool = False
-    outcome: str = "Failed"
+    outcome: Outcome = "Failed"
     reason: str = ""
     message: str = ""
 
@@ -84,20 +85,20 @@ class Record:
             "stopped_early": self.stopped_early,
         }
 
-    def document(self, usage: dict[str, Any], runtime: float) -> dict[str, Any]:
-        return {
-            "outcome": self.outcome,
-            "reason": self.reason,
-            "message": self.message,
-            "stoppedEarly": self.stopped_early,
-            "splitCounts": self.splits,
-            "baselineScore": self.baseline,
-            "optimizedScore": self.optimized,
-            "details": self.details(),
-            "usage": usage,
-            "runtimeSeconds": round(runtime, 3),
-            "modelIdentifier": self.job.spec.models.default.name,
-            "metricName": self.metric_name,
-            "signatureName": self.signature_name,
-            "metadata": self.metadata(),
-        }
+    def document(self, usage: Usage, runtime: float) -> ResultDocument:
+        return ResultDocument(
+            outcome=self.outcome,
+            reason=self.reason,
+            message=self.message,
+            stopped_early=self.stopped_early,
+            split_counts=SplitCounts(**self.splits) if self.splits else None,
+            baseline_score=self.baseline,
+            optimized_score=self.optimized,
+            runtime_seconds=round(runtime, 3),
+            model_identifier=self.job.spec.models.default.name,
+            metric_name=self.metric_name,
+            signature_name=self.signature_name,
+            details=self.details(),
+            metadata=self.metadata(),
+            usage=usage,
+        )

@@ -9,6 +9,7 @@ from typing import Any
 import dspy
 
 from dspy_service_core import pod_files
+from dspy_service_core.records.events import BaselineEvaluated, DatasetSplitsReady, OptimizedEvaluated
 from dspy_service_core.sources import SIGNATURE
 from dspy_service_runner.optimizer.artifact import trim, write_artifact
 from dspy_service_runner.optimizer.candidates import BEST_FILE, Candidates
@@ -24,7 +25,7 @@ from dspy_service_runner.optimizer.progress import Progress
 from dspy_service_runner.optimizer.result import Record
 from dspy_service_runner.optimizer.settings import Settings
 from dspy_service_runner.optimizer.source import user_line
-from dspy_service_runner.optimizer.usage import Usage
+from dspy_service_runner.optimizer.usage import UsageCounter
 from dspy_service_runner.optimizer.validation import Prepared
 
 logger = logging.getLogger("dspy_service")
@@ -39,7 +40,7 @@ class Kit:
     settings: Settings
     control: Control
     journal: JournalCache
-    usage: Usage
+    usage: UsageCounter
     progress: Progress
     candidates: Candidates
 
@@ -58,8 +59,8 @@ class Run:
         try:
             program = self._optimized_program()
             self._kit.progress.stage("Finishing")
-            self._record.optimized = self._evaluate(program, Gate())
-            self._event(pod_files.EVENT_OPTIMIZED, {"optimized_test_metric": self._record.optimized})
+            self._record.optimized = score = self._evaluate(program, Gate())
+            self._kit.outbox.event(OptimizedEvaluated(score))
             self._keep(trim(program))
             self._kit.progress.write()
         finally:
@@ -105,9 +106,9 @@ class Run:
         counts = self._prepared.splits.counts
         self._kit.progress.expect_around(2 * counts["test"])
         self._kit.progress.stage("Running")
-        self._event(pod_files.EVENT_SPLITS, dict(counts))
-        self._record.baseline = self._evaluate(self._prepared.program, gate)
-        self._event(pod_files.EVENT_BASELINE, {"baseline_test_metric": self._record.baseline})
+        self._kit.outbox.event(DatasetSplitsReady(**counts))
+        self._record.baseline = score = self._evaluate(self._prepared.program, gate)
+        self._kit.outbox.event(BaselineEvaluated(score))
 
     def _optimize(self, optimizer: Any) -> dspy.Module:
         plan, strategy = self._plan, self._strategy
@@ -147,9 +148,6 @@ class Run:
         watch = ModelWatch(gate, self._plan.models, kit.journal, kit.usage, kit.settings)
         self._watches.append(watch)
         return watch
-
-    def _event(self, name: str, metrics: dict[str, Any]) -> None:
-        self._kit.outbox.event(name, metrics)
 
     def _keep(self, program: dspy.Module) -> None:
         prepared = self._prepared

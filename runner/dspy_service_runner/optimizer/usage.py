@@ -5,44 +5,38 @@ copies are the one object. Prices are known to the LM alone, after the call: see
 """
 
 import threading
+from dataclasses import replace
 from typing import Any, Self
 
 from dspy.utils.usage_tracker import UsageTracker
 
+from dspy_service_core.records.run import Usage
 
-class Usage(UsageTracker):  # type: ignore[misc]  # dspy is untyped
+
+class UsageCounter(UsageTracker):  # type: ignore[misc]  # dspy is untyped
     def __init__(self) -> None:
         super().__init__()
         self._lock = threading.Lock()
-        self._calls = self._prompt = self._completion = self._cached = 0
-        self._cost: float | None = None
+        self._total = Usage()
 
     def __deepcopy__(self, _memo: dict[int, Any]) -> Self:
         return self
 
     def add_usage(self, _lm: str, usage_entry: dict[str, Any]) -> None:
-        with self._lock:
-            self._calls += 1
-            self._prompt += usage_entry.get("prompt_tokens") or 0
-            self._completion += usage_entry.get("completion_tokens") or 0
+        prompt, completion = usage_entry.get("prompt_tokens"), usage_entry.get("completion_tokens")
+        self._add(Usage(calls=1, prompt_tokens=prompt or 0, completion_tokens=completion or 0))
 
     def add_cached(self) -> None:
-        with self._lock:
-            self._cached += 1
+        self._add(Usage(cached_calls=1))
 
     def add_priced(self, cost: float | None, further_calls: int) -> None:
         """`further_calls`: dspy reports the calls for `n` candidates as one."""
-        with self._lock:
-            self._calls += further_calls
-            if cost is not None:
-                self._cost = (self._cost or 0.0) + cost
+        self._add(Usage(calls=further_calls, cost=cost))
 
-    def totals(self) -> dict[str, Any]:
+    def total(self) -> Usage:
+        total = self._total
+        return total if total.cost is None else replace(total, cost=round(total.cost, 8))
+
+    def _add(self, usage: Usage) -> None:
         with self._lock:
-            return {
-                "calls": self._calls,
-                "promptTokens": self._prompt,
-                "completionTokens": self._completion,
-                "cost": None if self._cost is None else round(self._cost, 8),
-                "cachedCalls": self._cached,
-            }
+            self._total += usage

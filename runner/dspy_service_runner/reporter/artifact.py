@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import orjson
 
 from dspy_service_core import pod_files
+from dspy_service_core.records.run import ArtifactRef
 from dspy_service_core.store import Store
 from dspy_service_runner.redaction import Redactor
 from dspy_service_runner.reporter.checked_file import CheckedFile, HoldsKey
@@ -43,7 +44,7 @@ class FileRecord:
         return {"sha256": self.sha256, "bytes": self.size}
 
 
-def upload_artifact(out: OutFolder, store: Store, redactor: Redactor, url: str) -> dict[str, Any] | None:
+def upload_artifact(out: OutFolder, store: Store, redactor: Redactor, url: str) -> ArtifactRef | None:
     """The status' reference to it; None where the run left no program."""
     with out.below(pod_files.ARTIFACT) as folder:
         if folder is None or folder.look(pod_files.PROGRAM_STATE) is None:
@@ -53,11 +54,8 @@ def upload_artifact(out: OutFolder, store: Store, redactor: Redactor, url: str) 
         }
     manifest = orjson.dumps({"files": {name: record.wire() for name, record in records.items()}})
     store.put(pod_files.MANIFEST, manifest, durable=True)
-    return {
-        "path": artifact_path(url),
-        "bytes": sum(record.size for record in records.values()),
-        "digest": f"sha256:{hashlib.sha256(manifest).hexdigest()}",
-    }
+    size = sum(record.size for record in records.values())
+    return ArtifactRef(artifact_path(url), size, f"sha256:{hashlib.sha256(manifest).hexdigest()}")
 
 
 def artifact_path(url: str) -> str:

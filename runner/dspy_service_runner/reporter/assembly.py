@@ -7,13 +7,15 @@ from typing import Any
 import orjson
 
 from dspy_service_core import pod_files
+from dspy_service_core.records.events import LogEntry
+from dspy_service_core.records.record import read
+from dspy_service_core.records.run import Usage
 from dspy_service_core.segment_writer import SegmentWriter, recover
 from dspy_service_core.segments import stream
 from dspy_service_core.store import Store
 from dspy_service_runner.redaction import Redactor
 from dspy_service_runner.reporter.arguments import Arguments
 from dspy_service_runner.reporter.cluster import Object, OwnResource
-from dspy_service_runner.reporter.documents import Usage
 from dspy_service_runner.reporter.entries import EntryMaker
 from dspy_service_runner.reporter.out_folder import OutFolder
 from dspy_service_runner.reporter.outbox import Outbox, timestamp
@@ -68,10 +70,11 @@ def _recall(store: Store, report: Report, logs: SegmentWriter, events: SegmentWr
     begin = min(known, max(events.stored - MAX_EVENTS, 0))
     report.events.clear()
     for number, entry in stream(store, pod_files.EVENTS.removesuffix(".jsonl"), begin):
-        report.add_event(number, orjson.loads(entry))
+        tell_event(report, number, entry)
     tail = stream(store, pod_files.LOGS.removesuffix(".jsonl"), max(logs.stored - MAX_TAIL, 0))
     for number, line in islice(tail, MAX_TAIL):
-        report.add_log(number, orjson.loads(line))
+        if (log := read(LogEntry, orjson.loads(line))) is not None:
+            report.add_log(number, log)
 
 
 def _beginning(attempt: int, status: dict[str, Any]) -> str:

@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import TypeVar
 
 from dspy_service_core import pod_files
+from dspy_service_core.records.run import ResultDocument
 from dspy_service_core.store import Store, open_store
 from dspy_service_runner.redaction import Redactor
 from dspy_service_runner.reporter.arguments import Arguments
@@ -18,7 +19,6 @@ from dspy_service_runner.reporter.assembly import assemble, new_report, status_o
 from dspy_service_runner.reporter.checkpoint import Checkpoint
 from dspy_service_runner.reporter.cluster import NotAllowed, Object, OwnResource, Refused, Unreachable
 from dspy_service_runner.reporter.dataset import UsersFault
-from dspy_service_runner.reporter.documents import Result
 from dspy_service_runner.reporter.ending import Ending
 from dspy_service_runner.reporter.outbox import Outbox
 from dspy_service_runner.reporter.patience import Patience
@@ -119,9 +119,9 @@ def already_told(resource: Object, pod_uid: str) -> bool:
     return run.get("podUID") == pod_uid and bool(run.get("result"))
 
 
-def refusal(outbox: Outbox, fault: UsersFault) -> Result:
+def refusal(outbox: Outbox, fault: UsersFault) -> ResultDocument:
     outbox.logs.say(fault.message, "ERROR")
-    return Result("Failed", fault.reason, fault.message)
+    return ResultDocument("Failed", fault.reason, fault.message)
 
 
 def open_job_store(url: str) -> Store:

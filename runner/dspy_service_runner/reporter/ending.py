@@ -9,17 +9,18 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import orjson
 
 from dspy_service_core import pod_files
 from dspy_service_core.errors import StoreError
+from dspy_service_core.records.record import document
+from dspy_service_core.records.run import ArtifactRef, Result, ResultDocument
 from dspy_service_core.store import Store
 from dspy_service_runner.reporter.artifact import ArtifactUnusable, upload_artifact
 from dspy_service_runner.reporter.checkpoint import Checkpoint
 from dspy_service_runner.reporter.cluster import NotAllowed, Unreachable
-from dspy_service_runner.reporter.documents import Result
 from dspy_service_runner.reporter.outbox import Outbox, timestamp
 from dspy_service_runner.reporter.patience import Patience
 
@@ -40,7 +41,7 @@ class Ending:
     open_store: Callable[[str], Store]
     clock: Callable[[], float] = time.monotonic
 
-    def hand_over(self, result: Result) -> None:
+    def hand_over(self, result: ResultDocument) -> None:
         """Ends with the status that tells the result."""
         if self.clock() - self.outbox.answered > _LONG_UNHEARD:
             self._check_place()
@@ -80,23 +81,22 @@ class Ending:
         self._repeat(self.outbox.flush)
         return before != [stream.writer.stored for stream in self.outbox.streams]
 
-    def _store_result(self, result: Result) -> dict[str, Any]:
+    def _store_result(self, result: ResultDocument) -> Result:
         """What the status will say: the result as it stands once its artifact was looked at."""
         artifact = None
         if result.outcome == "Succeeded":
             try:
                 artifact = self._upload_artifact()
             except ArtifactUnusable as error:
-                result = result.failed(error.reason, error.message)
+                result = replace(result, outcome="Failed", reason=error.reason, message=error.message)
         report = self.outbox.report
         report.progress = replace(report.progress, usage=result.usage or report.progress.usage)
-        ending = {"artifact": artifact, "endedAt": timestamp()}
-        record = {"outcome": result.outcome, "reason": result.reason, "message": result.message, **result.record}
-        record |= {"usage": report.usage.wire(), "attempt": report.attempt, **ending}
+        summary = result.summary(artifact, timestamp())
+        record = document(summary) | document(replace(result, usage=report.usage)) | {"attempt": report.attempt}
         self.outbox.store.put(pod_files.RESULT, orjson.dumps(record), durable=True)
-        return result.summary() | ending
+        return summary
 
-    def _upload_artifact(self) -> dict[str, Any] | None:
+    def _upload_artifact(self) -> ArtifactRef | None:
         store = self.open_store(self.artifact_url)
         return upload_artifact(self.outbox.out, store, self.outbox.redactor, self.artifact_url)
 

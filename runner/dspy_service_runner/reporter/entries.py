@@ -2,56 +2,46 @@
 
 - A log line that is no JSON object was printed by something into our file: it becomes an entry of its own, as text.
 - An event or a call that is not what it should be becomes nothing: a garbled figure is worse than none. So does a
-  figure of the service's own (`pod_files.FIGURES`) that is no number.
+  figure of the service's own (`FIGURES`) that is no number.
 - Calls are kept byte for byte (the optimizer's journal reads them back by position), unless a key must be taken out.
 """
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
 
 import orjson
 
-from dspy_service_core import nesting, pod_files
+from dspy_service_core import nesting
+from dspy_service_core.records import values
+from dspy_service_core.records.events import FIGURES, Event, LogEntry
+from dspy_service_core.records.record import JsonObject, Reading, read
 from dspy_service_runner.redaction import Redactor
 from dspy_service_runner.reporter import plain
 from dspy_service_runner.reporter.tail import Line
 
-MAX_MESSAGE = 64 * 1024
 MAX_METRICS = 16 * 1024
-MAX_NAME = 256
 OWN_LOGGER = "dspy_service.reporter"
-
-Fields = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class EntryMaker:
     redactor: Redactor
 
-    def log(self, line: Line, now: str) -> Fields:
+    def log(self, line: Line, now: str) -> LogEntry:
         if line.content is None:
             return own_log(f"A line of {line.length} bytes was dropped: it is longer than a log line may be.", now)
         found = plain.load_object(line.content)
         if found is None:
             found = {"message": line.content.decode(errors="replace")}
-        return {
-            "timestamp": plain.timestamp_of(found.get("timestamp"), now),
-            "level": self._text(found.get("level"), MAX_NAME) or "INFO",
-            "logger": self._text(found.get("logger"), MAX_NAME),
-            "message": self._text(found.get("message"), MAX_MESSAGE),
-        }
+        entry = read(LogEntry, found, reading(self.redactor, now))
+        assert entry is not None, "none of its fields can be missing"
+        return entry
 
     def event(self, line: Line, now: str) -> bytes | None:
-        found = plain.load_object(line.content or b"")
-        if found is None or not isinstance(found.get("event"), str):
+        found = read(Event, plain.load_object(line.content or b""), reading(self.redactor, now))
+        if found is None:
             return None
-        metrics = self.redactor.json(plain.clean(found.get("metrics")))
-        entry = {
-            "timestamp": plain.timestamp_of(found.get("timestamp"), now),
-            "event": plain.cut(plain.visible_line(self._text(found["event"], MAX_NAME)), MAX_NAME),
-            "metrics": _figures(metrics) if isinstance(metrics, dict) and plain.size_of(metrics) <= MAX_METRICS else {},
-        }
-        return orjson.dumps(entry)
+        small = plain.size_of(found.metrics) <= MAX_METRICS
+        return orjson.dumps(replace(found, metrics=_figures(found.metrics) if small else {}))
 
     def call(self, line: Line) -> bytes | None:
         """Rebuilt by nobody: `load_object` only proves that it is one object on one line."""
@@ -63,21 +53,22 @@ class EntryMaker:
             return content
         return orjson.dumps(self.redactor.json(found))
 
-    def _text(self, value: Any, limit: int) -> str:
-        """Redacted before it is cut, so that no half of a key is left at the end."""
-        return plain.text_of(self.redactor.text(value), limit) if isinstance(value, str) else ""
+
+def reading(redactor: Redactor, now: str) -> Reading:
+    """Of what the optimizer's process wrote."""
+    return Reading(now, redactor.text, lambda value: redactor.json(plain.clean(value)))
 
 
-def own_log(message: str, now: str, level: str = "WARNING") -> Fields:
+def own_log(message: str, now: str, level: str = "WARNING") -> LogEntry:
     """The reporter's own word among the job's entries."""
-    return {"timestamp": now, "level": level, "logger": OWN_LOGGER, "message": message}
+    return LogEntry(now, level, OWN_LOGGER, message)
 
 
-def _figures(metrics: Fields) -> Fields:
-    return {name: value for name, value in metrics.items() if name not in pod_files.FIGURES or plain.is_number(value)}
+def _figures(metrics: JsonObject) -> JsonObject:
+    return {name: value for name, value in metrics.items() if name not in FIGURES or values.is_number(value)}
 
 
-def _strict_object(content: bytes) -> Fields | None:
+def _strict_object(content: bytes) -> JsonObject | None:
     try:
         found = orjson.loads(content)
     except orjson.JSONDecodeError:

@@ -11,18 +11,18 @@ from typing import Any
 
 from dspy_service_core import pod_files
 from dspy_service_core.errors import StoreError
+from dspy_service_core.records.run import MAX_RESULT_BYTES, ResultDocument
 from dspy_service_core.store import Store
 from dspy_service_runner.redaction import Redactor
 from dspy_service_runner.reporter import plain
 from dspy_service_runner.reporter.cluster import NotAllowed, OwnResource, Refused
 from dspy_service_runner.reporter.documents import (
     MAX_PROGRESS_BYTES,
-    MAX_RESULT_BYTES,
-    Result,
     read_progress,
     read_result,
     unreadable_result,
 )
+from dspy_service_runner.reporter.entries import reading
 from dspy_service_runner.reporter.out_folder import OutFolder, Seen, TooLarge
 from dspy_service_runner.reporter.status import Report, bare, with_removals
 from dspy_service_runner.reporter.streams import MAX_BACKLOG, LogStream, Stream, flush
@@ -74,13 +74,13 @@ class Outbox:
             content = self.out.read(pod_files.PROGRESS, MAX_PROGRESS_BYTES)
         except TooLarge:
             return False
-        progress = read_progress(content or b"", timestamp())
+        progress = read_progress(content or b"", reading(self.redactor, timestamp()))
         if progress is None:
             return False
         self.report.progress, self.report.stage = progress, progress.stage
         return True
 
-    def result(self) -> Result | None:
+    def result(self) -> ResultDocument | None:
         """What the run ended with; None as long as there is no such file."""
         try:
             content = self.out.read(pod_files.RESULT, MAX_RESULT_BYTES)

@@ -12,6 +12,8 @@ from typing import Any
 import orjson
 
 from dspy_service_core import names, pod_files
+from dspy_service_core.records.record import document, read
+from dspy_service_core.records.run import Usage
 from dspy_service_core.segments import stream
 from dspy_service_core.sources import DATASET_MOUNTED, ConfigMapKey, Source, sources_of, with_sources
 from dspy_service_core.store import Store
@@ -19,7 +21,6 @@ from dspy_service_runner.reporter.arguments import Arguments
 from dspy_service_runner.reporter.checkpoint import restore_checkpoint
 from dspy_service_runner.reporter.dataset import UsersFault, check_rows, json_rows, read_rows, write_rows
 from dspy_service_runner.reporter.dataset_uri import fetch
-from dspy_service_runner.reporter.documents import Usage, read_usage
 from dspy_service_runner.reporter.json_file import JsonFile
 
 _FETCHED = ".dataset"
@@ -47,7 +48,7 @@ def restore(arguments: Arguments, resource: JsonObject, store: Store, earlier: U
             {key: value for key, value in spec.items() if key != "dataset"},
             lambda source: {"code": _code(source, payload, arguments.refs_folder)},
         ),
-        "earlierUsage": earlier.wire(),
+        "earlierUsage": document(earlier),
     }
     rows = _rows(spec["dataset"], payload, arguments)
     write_rows(check_rows(rows, spec["columns"]), arguments.in_folder / pod_files.ROWS)
@@ -79,7 +80,7 @@ def earlier_usage(arguments: Arguments) -> Usage | None:
         job = orjson.loads((arguments.in_folder / pod_files.JOB).read_bytes())
     except (OSError, orjson.JSONDecodeError):
         return None
-    return read_usage(job.get("earlierUsage"))
+    return read(Usage, job.get("earlierUsage")) or Usage()
 
 
 def _payload(spec: JsonObject, store: Store, folder: Path) -> JsonFile | None:

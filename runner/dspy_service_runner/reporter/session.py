@@ -12,9 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from dspy_service_core.errors import StoreError
+from dspy_service_core.records.run import ResultDocument
 from dspy_service_runner.reporter.checkpoint import Checkpoint
 from dspy_service_runner.reporter.cluster import NotAllowed, Unreachable
-from dspy_service_runner.reporter.documents import Result
 from dspy_service_runner.reporter.outbox import Outbox
 from dspy_service_runner.reporter.termination import Termination
 from dspy_service_runner.reporter.timetable import Backoff, Looks, Timetable
@@ -33,7 +33,7 @@ class Session:
     _store_patience: Backoff = field(init=False, default_factory=Backoff)
     _cluster_patience: Backoff = field(init=False, default_factory=Backoff)
 
-    def follow(self) -> Result | None:
+    def follow(self) -> ResultDocument | None:
         """Until the result is there; None when the pod is asked to end before."""
         looks = Looks(self.clock())
         result = None

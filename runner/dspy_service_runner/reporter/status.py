@@ -6,11 +6,23 @@ seen in the status means the same entry for ever.
 
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from dspy_service_core.records import values
+from dspy_service_core.records.events import Event, LogEntry, NumberedEvent, NumberedLog
+from dspy_service_core.records.record import JsonObject, narrow, read, resource
+from dspy_service_core.records.run import (
+    LogTail,
+    Progress,
+    ProgressDocument,
+    RecentEvents,
+    Result,
+    RunStatus,
+    Stage,
+    Usage,
+)
 from dspy_service_runner.reporter import plain
-from dspy_service_runner.reporter.documents import Progress, Usage, read_usage
 
 MAX_RUN_BYTES = 12 * 1024
 MAX_TAIL = 20
@@ -21,8 +33,6 @@ MAX_METRIC_BYTES = 512
 MAX_METRIC_NAMES = 500
 _MAX_LOG_MESSAGE = 1024
 
-JsonObject = dict[str, Any]
-
 
 @dataclass(slots=True)
 class Report:
@@ -30,27 +40,27 @@ class Report:
 
     attempt: int
     pod_uid: str
-    stage: str = "Restoring"
-    progress: Progress = field(default_factory=Progress)
+    stage: Stage = "Restoring"
+    progress: ProgressDocument = field(default_factory=lambda: ProgressDocument(stage="Validating"))
     earlier_usage: Usage = field(default_factory=Usage)
     metrics: JsonObject = field(default_factory=dict)
     event_count: int = 0
-    events: deque[JsonObject] = field(default_factory=lambda: deque(maxlen=MAX_EVENTS))
+    events: deque[NumberedEvent] = field(default_factory=lambda: deque(maxlen=MAX_EVENTS))
     log_count: int = 0
-    logs: deque[JsonObject] = field(default_factory=lambda: deque(maxlen=MAX_TAIL))
+    logs: deque[NumberedLog] = field(default_factory=lambda: deque(maxlen=MAX_TAIL))
     trouble: str = ""
-    result: JsonObject | None = None
+    result: Result | None = None
 
-    def add_event(self, number: int, event: JsonObject) -> None:
+    def add_event(self, number: int, event: Event) -> None:
         self.event_count = number
-        self.events.append({"n": number, **event})
-        older = {name: value for name, value in self.metrics.items() if name not in event["metrics"]}
-        merged = [*older.items(), *event["metrics"].items()]
+        self.events.append(NumberedEvent(number, **vars(event)))
+        older = {name: value for name, value in self.metrics.items() if name not in event.metrics}
+        merged = [*older.items(), *event.metrics.items()]
         self.metrics = dict(merged[-MAX_METRIC_NAMES:])
 
-    def add_log(self, number: int, entry: JsonObject) -> None:
+    def add_log(self, number: int, entry: LogEntry) -> None:
         self.log_count = number
-        self.logs.append({"n": number, **entry})
+        self.logs.append(NumberedLog(number, **vars(entry)))
 
     @property
     def usage(self) -> Usage:
@@ -58,28 +68,26 @@ class Report:
 
     def run(self) -> JsonObject:
         """`status.run`, with null for what is not known: a merge patch then takes away an earlier attempt's."""
-        return fit(
-            {
-                "attempt": self.attempt,
-                "podUID": self.pod_uid,
-                "stage": self.stage,
-                "startedAt": self.progress.started_at,
-                "progress": dict.fromkeys(("percent", "calls", "total", "bestScore", "etaSeconds"))
-                | self.progress.figures,
-                "metrics": _small_metrics(self.metrics),
-                "events": {"count": self.event_count, "last": [_small_event(event) for event in self.events]},
-                "logs": {"count": self.log_count, "tail": _small_tail(list(self.logs))},
-                "usage": self.usage.wire(),
-                "result": self.result,
-                "message": self._message(),
-            }
+        run = RunStatus(
+            attempt=self.attempt,
+            pod_uid=self.pod_uid,
+            stage=self.stage,
+            started_at=self.progress.started_at,
+            progress=narrow(self.progress, Progress),
+            metrics=_small_metrics(self.metrics),
+            events=RecentEvents(self.event_count, [_small_event(event) for event in self.events]),
+            logs=LogTail(self.log_count, _small_tail(list(self.logs))),
+            usage=self.usage,
+            result=self.result,
+            message=self._message(),
         )
+        return fit(resource(run))
 
     def _message(self) -> str:
         """While it runs, trouble, or else the last event's name; the result has a message of its own."""
         if self.trouble or self.result is not None:
-            return plain.cut(self.trouble, _MAX_LOG_MESSAGE)
-        return str(self.events[-1]["event"]) if self.events else ""
+            return values.cut(self.trouble, _MAX_LOG_MESSAGE)
+        return self.events[-1].event if self.events else ""
 
 
 def fit(run: JsonObject) -> JsonObject:
@@ -115,14 +123,13 @@ def with_removals(run: JsonObject, known: Any) -> JsonObject:
 
 def take_over(report: Report, run: Any) -> None:
     """Goes on from what the status says: an earlier attempt's, or this one's before its reporter was killed."""
-    if not isinstance(run, dict):
+    found = read(RunStatus, run)
+    if found is None:
         return
-    metrics, events = run.get("metrics"), run.get("events") or {}
-    report.metrics = dict(metrics) if isinstance(metrics, dict) else {}
-    report.event_count = plain.count_of(events.get("count")) or 0
-    report.events.extend(event for event in events.get("last") or [] if isinstance(event, dict))
-    if run.get("attempt") != report.attempt:
-        report.earlier_usage = read_usage(run.get("usage"))
+    report.metrics, report.event_count = dict(found.metrics), found.events.count
+    report.events.extend(found.events.last)
+    if found.attempt != report.attempt:
+        report.earlier_usage = found.usage
 
 
 def _small_metrics(metrics: JsonObject) -> JsonObject:
@@ -137,16 +144,15 @@ def _small_metrics(metrics: JsonObject) -> JsonObject:
     return dict(reversed(kept.items()))
 
 
-def _small_event(event: JsonObject) -> JsonObject:
-    metrics = event.get("metrics")
-    return event | {"metrics": _small_metrics(metrics if isinstance(metrics, dict) else {})}
+def _small_event(event: NumberedEvent) -> NumberedEvent:
+    return replace(event, metrics=_small_metrics(event.metrics))
 
 
-def _small_tail(entries: list[JsonObject]) -> list[JsonObject]:
-    kept: list[JsonObject] = []
+def _small_tail(entries: list[NumberedLog]) -> list[NumberedLog]:
+    kept: list[NumberedLog] = []
     room = MAX_TAIL_BYTES
     for entry in reversed(entries):
-        small = entry | {"message": plain.cut(entry["message"], _MAX_LOG_MESSAGE)}
+        small = replace(entry, message=values.cut(entry.message, _MAX_LOG_MESSAGE))
         room -= plain.size_of(small)
         if room < 0:
             break

@@ -8,10 +8,12 @@ at `MAX_BACKLOG`: the optimizer's own files are the buffer.
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Protocol
 
 import orjson
 
+from dspy_service_core.records.events import Event, LogEntry
+from dspy_service_core.records.record import read
 from dspy_service_core.segment_writer import SegmentWriter
 from dspy_service_core.store import Store
 from dspy_service_runner.reporter.entries import EntryMaker, own_log
@@ -21,8 +23,6 @@ from dspy_service_runner.reporter.tail import Line, Tail
 MAX_BACKLOG = 1024 * 1024
 LAST_LINES = 100
 """So many of the newest lines are kept though the quota is used up: a failure's stack trace stands at the end."""
-
-Fields = dict[str, Any]
 
 
 class Stream(Protocol):
@@ -63,7 +63,7 @@ class LogStream:
     maker: EntryMaker
     quota: int
     now: Callable[[], str]
-    _waiting: deque[tuple[int, Fields]] = field(init=False, default_factory=lambda: deque(maxlen=20))
+    _waiting: deque[tuple[int, LogEntry]] = field(init=False, default_factory=lambda: deque(maxlen=20))
     _newest: deque[Line] = field(init=False, default_factory=lambda: deque(maxlen=LAST_LINES))
     _beyond: int = field(init=False, default=0)
 
@@ -104,7 +104,7 @@ class LogStream:
             self._newest.append(line)
             self._beyond += 1
 
-    def _append(self, entry: Fields, to: int) -> None:
+    def _append(self, entry: LogEntry, to: int) -> None:
         self._waiting.append((self.writer.append(orjson.dumps(entry), to), entry))
 
     def problem(self) -> str:
@@ -154,7 +154,8 @@ class CheckedStream:
 
 
 def tell_event(report: Report, number: int, entry: bytes) -> None:
-    report.add_event(number, orjson.loads(entry))
+    if (event := read(Event, orjson.loads(entry))) is not None:
+        report.add_event(number, event)
 
 
 def oddity(tail: Tail) -> str:

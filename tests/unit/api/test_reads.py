@@ -78,7 +78,8 @@ async def test_a_status_with_a_figure_that_is_none_is_answered_without_it(value:
     for name in ("started_at", "completed_at", "elapsed_seconds", "estimated_seconds_remaining"):
         assert summary[name] is None
     assert record.end is not None
-    assert (record.end.baseline, record.end.runtime_seconds, record.eta_seconds) == (None, None, None)
+    figures = (record.end.baseline_score, record.end.runtime_seconds, record.progress.eta_seconds)
+    assert figures == (None, None, None)
 
 
 async def test_a_manifest_other_than_the_status_says_is_served_to_nobody(api: Harness) -> None:

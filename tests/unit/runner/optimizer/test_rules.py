@@ -18,7 +18,7 @@ from dspy_service_runner.optimizer.outbox import Outbox
 from dspy_service_runner.optimizer.progress import Progress
 from dspy_service_runner.optimizer.settings import Settings, load as load_settings
 from dspy_service_runner.optimizer.splits import split_rows
-from dspy_service_runner.optimizer.usage import Usage
+from dspy_service_runner.optimizer.usage import UsageCounter
 
 COLUMNS = Columns(inputs={"text": "body"}, outputs={"label": "class"})
 
@@ -126,7 +126,7 @@ def basic(pair: str) -> str:
 
 def models_of(default: dict[str, Any], environment: dict[str, str] | None = None) -> Any:
     variables = dict(environment or {})
-    built = build(Models.model_validate({"default": default}), take_credentials(variables), Usage())
+    built = build(Models.model_validate({"default": default}), take_credentials(variables), UsageCounter())
     assert not variables
     return built.default
 
@@ -197,7 +197,7 @@ def test_a_temperature_that_dspy_refuses_is_the_model_s_fault() -> None:
 
 def test_progress_knows_what_is_left(tmp_path: Path) -> None:
     now = [0.0]
-    progress = Progress(Outbox(tmp_path), Usage(), 10, lambda: now[0])
+    progress = Progress(Outbox(tmp_path), UsageCounter(), 10, lambda: now[0])
     progress.expect_around(20)
     for _ in range(10):
         progress.called_around(False)
@@ -223,7 +223,7 @@ def test_progress_knows_what_is_left(tmp_path: Path) -> None:
 
 
 def test_an_unknown_total_is_said_to_be_unknown(tmp_path: Path) -> None:
-    progress = Progress(Outbox(tmp_path), Usage(), 0)
+    progress = Progress(Outbox(tmp_path), UsageCounter(), 0)
     progress.begin_optimizer("Own", None, counts_demos=True)
     progress.called(for_demo=False)
     event = json.loads((tmp_path / "events.jsonl").read_text())["metrics"]

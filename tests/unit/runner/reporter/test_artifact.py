@@ -10,6 +10,7 @@ import pytest
 from deep_json import DEPTHS, nested
 from dspy_service_core import pod_files
 from dspy_service_core.errors import StoreError
+from dspy_service_core.records.run import ArtifactRef
 from dspy_service_core.store import Store, open_store
 from dspy_service_runner.redaction import MARK, Redactor
 from dspy_service_runner.reporter.artifact import ArtifactUnusable, artifact_path, upload_artifact
@@ -55,11 +56,11 @@ def test_files_and_manifest(artifact: Path, out: OutFolder, store: Store) -> Non
         assert store.get(name) == content
         record = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
         assert orjson.loads(manifest)["files"][name] == record
-    assert reference == {
-        "path": "ns/artifacts/id",
-        "bytes": sum(map(len, CONTENT.values())),
-        "digest": f"sha256:{hashlib.sha256(manifest).hexdigest()}",
-    }
+    assert reference == ArtifactRef(
+        path="ns/artifacts/id",
+        bytes=sum(map(len, CONTENT.values())),
+        digest=f"sha256:{hashlib.sha256(manifest).hexdigest()}",
+    )
 
 
 def test_nothing_where_no_program_is(out: OutFolder, store: Store, tmp_path: Path) -> None:

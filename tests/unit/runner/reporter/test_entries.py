@@ -3,10 +3,11 @@ import pytest
 from hypothesis import given, strategies as st
 
 from deep_json import DEPTHS, nested
-from dspy_service_core import pod_files
+from dspy_service_core.records.events import FIGURES, MAX_LOG_MESSAGE, MAX_NAME
+from dspy_service_core.records.record import document
 from dspy_service_runner.redaction import MARK, Redactor
 from dspy_service_runner.reporter.documents import read_progress
-from dspy_service_runner.reporter.entries import MAX_MESSAGE, MAX_METRICS, MAX_NAME, EntryMaker
+from dspy_service_runner.reporter.entries import MAX_METRICS, EntryMaker, reading
 from dspy_service_runner.reporter.tail import Line
 
 NOW = "2026-02-02T00:00:00.000Z"
@@ -45,19 +46,19 @@ LOGS: list[tuple[bytes, dict[str, str]]] = [
 @pytest.mark.parametrize(("content", "differs"), LOGS)
 def test_log_lines(content: bytes, differs: dict[str, str]) -> None:
     expected = {"timestamp": THEN, "level": "INFO", "logger": "dspy", "message": "m"} | differs
-    assert MAKER.log(line(content), NOW) == expected
+    assert document(MAKER.log(line(content), NOW)) == expected
 
 
 def test_a_long_message_is_cut_and_says_so_and_keeps_no_half_of_a_key() -> None:
-    message = "x" * (MAX_MESSAGE - 60) + KEY * 10
-    found = MAKER.log(line(entry(message=message)), NOW)["message"]
-    assert len(found.encode()) <= MAX_MESSAGE
+    message = "x" * (MAX_LOG_MESSAGE - 60) + KEY * 10
+    found = MAKER.log(line(entry(message=message)), NOW).message
+    assert len(found.encode()) <= MAX_LOG_MESSAGE
     assert "bytes cut]" in found
     assert "canary" not in found
 
 
 def test_a_line_beyond_all_measure_leaves_a_word() -> None:
-    assert "5 bytes was dropped" in MAKER.log(line(None), NOW)["message"]
+    assert "5 bytes was dropped" in MAKER.log(line(None), NOW).message
 
 
 def event(**fields: object) -> bytes:
@@ -119,19 +120,19 @@ NO_TIMES = [
 
 @pytest.mark.parametrize("text", NO_TIMES)
 def test_what_is_no_time_between_the_epoch_and_tomorrow_becomes_now(text: str) -> None:
-    assert MAKER.log(line(entry(timestamp=text)), NOW)["timestamp"] == NOW
+    assert MAKER.log(line(entry(timestamp=text)), NOW).timestamp == NOW
     assert orjson.loads(MAKER.event(line(event(timestamp=text)), NOW) or b"")["timestamp"] == NOW
-    progress = read_progress(orjson.dumps({"stage": "Running", "startedAt": text}), NOW)
+    progress = read_progress(orjson.dumps({"stage": "Running", "startedAt": text}), reading(MAKER.redactor, NOW))
     assert progress is not None
     assert progress.started_at == NOW
 
 
 @pytest.mark.parametrize("text", ["1970-01-01T00:00:00Z", "2026-02-02T23:59:59.999999999Z", "2024-02-29T12:00:00.5Z"])
 def test_a_time_stays_as_it_is(text: str) -> None:
-    assert MAKER.log(line(entry(timestamp=text)), NOW)["timestamp"] == text
+    assert MAKER.log(line(entry(timestamp=text)), NOW).timestamp == text
 
 
-@pytest.mark.parametrize("name", sorted(pod_files.FIGURES))
+@pytest.mark.parametrize("name", sorted(FIGURES))
 def test_under_the_services_own_names_nothing_passes_but_numbers(name: str) -> None:
     for wrong in ("DROP", "5", True, [1], {"a": 1}, "\x1b[2J"):
         found = MAKER.event(line(event(metrics={name: wrong, "mine": wrong})), NOW)
@@ -151,6 +152,6 @@ def test_an_events_name_becomes_the_status_message_and_is_one_visible_line() -> 
 @given(st.binary(max_size=200))
 def test_no_line_breaks_anything(content: bytes) -> None:
     content = content.replace(b"\n", b"")
-    orjson.dumps(MAKER.log(line(content), NOW))
+    orjson.dumps(document(MAKER.log(line(content), NOW)))
     MAKER.event(line(content), NOW)
     MAKER.call(line(content))

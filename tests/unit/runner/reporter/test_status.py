@@ -3,8 +3,10 @@ from typing import Any
 import orjson
 import pytest
 
-from dspy_service_core.job import RunStatus
-from dspy_service_runner.reporter.documents import Progress, Usage
+from dspy_service_core import crd
+from dspy_service_core.job import OptimizationJobStatus
+from dspy_service_core.records.events import Event, LogEntry
+from dspy_service_core.records.run import ProgressDocument, Result, Usage
 from dspy_service_runner.reporter.status import (
     MAX_METRICS_BYTES,
     MAX_RUN_BYTES,
@@ -20,12 +22,13 @@ THEN = "2026-01-01T00:00:00.000Z"
 
 def make_report(events: int = 2, logs: int = 2, **metrics: Any) -> Report:
     report = Report(2, "uid", stage="Running")
-    report.progress = Progress("Running", THEN, {"percent": "5", "calls": 3}, Usage(calls=1, cost=0.5))
+    usage = Usage(calls=1, cost=0.5)
+    report.progress = ProgressDocument(stage="Running", started_at=THEN, percent=5.0, calls=3, usage=usage)
     report.earlier_usage = Usage(calls=10)
     for n in range(1, events + 1):
-        report.add_event(n, {"timestamp": THEN, "event": f"event {n}", "metrics": {"last": n, **metrics}})
+        report.add_event(n, Event(THEN, f"event {n}", {"last": n, **metrics}))
     for n in range(1, logs + 1):
-        report.add_log(n, {"timestamp": THEN, "level": "INFO", "logger": "dspy", "message": f"line {n}"})
+        report.add_log(n, LogEntry(THEN, "INFO", "dspy", f"line {n}"))
     return report
 
 
@@ -37,15 +40,15 @@ def without_nulls(value: Any) -> Any:
 
 def test_it_is_what_the_resource_holds() -> None:
     run = make_report().run()
-    model = RunStatus.model_validate(without_nulls(run))
+    model = OptimizationJobStatus.model_validate({"run": without_nulls(run)}).run
     assert model.attempt == 2
     assert model.usage.calls == 11
-    assert model.progress.percent == "5"
+    assert run["progress"]["percent"] == "5"
+    assert model.progress.percent == 5.0
     assert [event.n for event in model.events.last] == [1, 2]
     assert [entry.message for entry in model.logs.tail] == ["line 1", "line 2"]
     assert model.message == "event 2"
-    aliases = {info.alias for info in RunStatus.model_fields.values()}
-    assert set(run) == aliases
+    assert set(run) == set(crd.schema()["properties"]["status"]["properties"]["run"]["properties"])
 
 
 def test_only_the_newest_are_shown_and_all_are_counted() -> None:
@@ -66,9 +69,9 @@ FLOODS: list[dict[str, Any]] = [
 def test_it_is_never_larger_than_its_limit(metrics: dict[str, Any]) -> None:
     report = make_report(events=20, logs=0, **metrics)
     for n in range(1, 40):
-        report.add_log(n, {"timestamp": THEN, "level": "I" * 256, "logger": "l" * 256, "message": "\0ü" * 30_000})
+        report.add_log(n, LogEntry(THEN, "I" * 256, "l" * 256, "\0ü" * 30_000))
     report.trouble = "t" * 50_000
-    report.result = {"message": "m" * 2048}
+    report.result = Result("Failed", message="m" * 2048)
     run = report.run()
     assert len(orjson.dumps(run)) <= MAX_RUN_BYTES
     assert len(orjson.dumps(run["metrics"])) <= MAX_METRICS_BYTES + 100
@@ -84,7 +87,7 @@ def test_trouble_is_said_instead_of_the_last_event() -> None:
     report = make_report()
     report.trouble = "the store is away"
     assert report.run()["message"] == "the store is away"
-    report.trouble, report.result = "", {"outcome": "Succeeded"}
+    report.trouble, report.result = "", Result("Succeeded")
     assert report.run()["message"] == ""
 
 

@@ -66,7 +66,7 @@ def test_the_report_speaks_only_of_what_is_stored(job: Job) -> None:
     flush(logs, job.store)
     logs.settle(job.report)
     assert job.report.log_count == 2
-    assert [(entry["n"], entry["message"]) for entry in job.report.logs] == [(1, "one"), (2, "two")]
+    assert [(entry.n, entry.message) for entry in job.report.logs] == [(1, "one"), (2, "two")]
     assert not logs.take()
 
 
@@ -76,7 +76,7 @@ def test_the_newest_lines_are_shown(job: Job) -> None:
     take_all(logs)
     flush(logs, job.store)
     logs.settle(job.report)
-    assert [entry["n"] for entry in job.report.logs] == list(range(101 - MAX_TAIL, 101))
+    assert [entry.n for entry in job.report.logs] == list(range(101 - MAX_TAIL, 101))
 
 
 def flood(job: Job, count: int) -> None:
@@ -157,7 +157,7 @@ def test_events(job: Job) -> None:
     events.settle(job.report)
     assert job.report.event_count == 2
     assert job.report.metrics == {"y": 1, "x": 2}
-    assert [(event["n"], event["event"]) for event in job.report.events] == [(1, "a"), (2, "b")]
+    assert [(event.n, event.event) for event in job.report.events] == [(1, "a"), (2, "b")]
 
 
 def test_events_beyond_their_quota_are_dropped_and_said(job: Job) -> None:

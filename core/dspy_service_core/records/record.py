@@ -1,0 +1,211 @@
+"""Reads and writes records by their declaration: frozen dataclasses whose annotations say what a field is, and whose
+metadata (`says`) say what it means.
+
+Reading bears everything: a field that is not what it should be has its default, and what lacks a field without one is
+no such record. Where pydantic is loaded it takes the same classes as they stand, and strictly; the resource's schema is
+made so.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from functools import cache, partial
+from types import NoneType, UnionType
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, Union, get_args, get_origin
+
+from dspy_service_core.records import values
+
+JsonObject = dict[str, Any]
+Decimals = Callable[[float | None], Any]
+"""How a decimal is written."""
+R = TypeVar("R")
+
+DECIMAL_PATTERN = r"^-?[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]+)?$"
+DECIMAL_LENGTH = 32
+_MAX_TEXT = 1024
+
+
+def camel_case(name: str) -> str:
+    first, *others = name.split("_")
+    return first + "".join(word.capitalize() for word in others)
+
+
+class Record:
+    """Base of the records that JSON spells in camelCase."""
+
+    __slots__ = ()
+    __pydantic_config__: ClassVar[JsonObject] = {
+        "alias_generator": camel_case,
+        "populate_by_name": True,
+        "extra": "ignore",
+    }
+
+
+def says(description: str, **schema: Any) -> Mapping[str, Any]:
+    """A field's metadata: its description, and what else pydantic's `Field` takes for the schema."""
+    return {"description": description, **schema}
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What depends on where a record is read: the time, and how texts and free JSON are cleaned before all else."""
+
+    now: str = ""
+    text: Callable[[str], str] = _same
+    json: Callable[[Any], Any] = _same
+
+
+PLAIN = Reading()
+"""Of what has been cleaned already."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """What values a field takes: stands in its annotation where the type alone does not tell."""
+
+    read: Callable[[Any, Reading], Any]
+    """None for a value that is not of this kind."""
+    write: Callable[[Any, Decimals], Any] | None = None
+    """None where the value is JSON as it stands."""
+
+
+class _DecimalKind(Kind):
+    """A number here, a string in the resource, as the Kubernetes API conventions ask of decimals."""
+
+    __slots__ = ()
+
+    def __get_pydantic_core_schema__(self, _source: Any, _handler: Any) -> JsonObject:
+        text = {"type": "str", "pattern": DECIMAL_PATTERN, "max_length": DECIMAL_LENGTH}
+        written = {"type": "function-plain", "function": values.decimal_of, "when_used": "always"}
+        number = {"type": "no-info", "function": float}
+        return {"type": "function-after", "function": number, "schema": text, "serialization": written}
+
+
+def text(limit: int, shown: Callable[[str], str] = _same) -> Kind:
+    """Cleaned before it is cut, so that no half of a key is left at the end."""
+
+    def read(value: Any, reading: Reading) -> str | None:
+        if not isinstance(value, str):
+            return None
+        found = shown(values.cut(reading.text(value), limit))
+        return found if shown is _same else values.cut(found, limit)
+
+    return Kind(read)
+
+
+def _optional_time(value: Any, reading: Reading) -> str | None:
+    return (values.timestamp_of(value, reading.now) or None) if value else None
+
+
+Decimal = Annotated[
+    float, _DecimalKind(lambda value, _: values.number_of(value), lambda value, decimals: decimals(value))
+]
+Time = Annotated[str, Kind(lambda value, reading: values.timestamp_of(value, reading.now))]
+"""The time of reading for what is none."""
+OptionalTime = Annotated[str | None, Kind(_optional_time)]
+Name = Annotated[str, text(_MAX_TEXT)]
+
+
+def read(kind: type[R], value: Any, reading: Reading = PLAIN) -> R | None:
+    """What the JSON says as a record; None where it is none."""
+    if not isinstance(value, dict):
+        return None
+    found: JsonObject = {}
+    for field in _fields(kind):
+        given = field.kind.read(value.get(field.wire), reading)
+        if given is not None:
+            found[field.name] = given
+        elif field.required:
+            return None
+    return kind(**found)
+
+
+def document(record: Any) -> JsonObject:
+    """As our processes write it to each other and into the store: numbers are numbers."""
+    return _written(record, _same)
+
+
+def resource(record: Any) -> JsonObject:
+    """As the resource holds it: decimals are strings. Null stands for what is not known."""
+    return _written(record, values.decimal_of)
+
+
+def narrow(record: Any, kind: type[R], **other: Any) -> R:
+    """The part of a record that is a `kind`, but for what is said otherwise."""
+    names = (field.name for field in _fields(kind) if field.name not in other)
+    return kind(**{name: getattr(record, name) for name in names}, **other)
+
+
+@dataclass(frozen=True, slots=True)
+class _Field:
+    name: str
+    wire: str
+    required: bool
+    kind: Kind
+
+
+def _declared(kind: Any) -> tuple[_Field, ...]:
+    return tuple(
+        _Field(
+            field.name,
+            field.metadata.get("alias") or camel_case(field.name),
+            field.default is MISSING and field.default_factory is MISSING,
+            _kind_of(field.type),
+        )
+        for field in fields(kind)
+    )
+
+
+_fields: Callable[[Any], tuple[_Field, ...]] = cache(_declared)
+
+
+def _written(record: Any, decimals: Decimals) -> JsonObject:
+    return {
+        field.wire: getattr(record, field.name)
+        if field.kind.write is None
+        else field.kind.write(getattr(record, field.name), decimals)
+        for field in _fields(type(record))
+    }
+
+
+def _kind_of(annotation: Any) -> Kind:
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        own = [mark for mark in annotation.__metadata__ if isinstance(mark, Kind)]
+        return own[0] if own else _kind_of(annotation.__origin__)
+    if origin in (Union, UnionType):
+        return _kind_of(next(option for option in arguments if option is not NoneType))
+    if origin is Literal:
+        return Kind(lambda value, _: value if isinstance(value, str) and value in arguments else None)
+    if origin is list:
+        return _list_of(_kind_of(arguments[0]))
+    if isinstance(annotation, type) and is_dataclass(annotation):
+        return Kind(partial(read, annotation), _write_record)
+    return _BY_TYPE[origin or annotation]
+
+
+def _write_record(record: Any, decimals: Decimals) -> JsonObject | None:
+    return None if record is None else _written(record, decimals)
+
+
+def _list_of(kind: Kind) -> Kind:
+    write = kind.write
+    return Kind(
+        lambda value, reading: (
+            [found for item in value if (found := kind.read(item, reading)) is not None]
+            if isinstance(value, list)
+            else None
+        ),
+        None if write is None else lambda items, decimals: [write(item, decimals) for item in items],
+    )
+
+
+_BY_TYPE: dict[Any, Kind] = {
+    bool: Kind(lambda value, _: value if isinstance(value, bool) else None),
+    int: Kind(lambda value, _: values.count_of(value)),
+    str: text(_MAX_TEXT),
+    dict: Kind(lambda value, reading: found if isinstance(found := reading.json(value), dict) else None),
+}

@@ -1,0 +1,185 @@
+"""What is told of one job's run: how far it is, what it used, how it ended; and of these the files and the part of the
+status that tell it.
+
+Add a field here, compute it in the optimizer, and it reaches the status, the store and the API.
+"""
+
+from dataclasses import dataclass, field, fields
+from typing import Annotated, Any, Literal
+
+from dspy_service_core.records import values
+from dspy_service_core.records.events import NumberedEvent, NumberedLog
+from dspy_service_core.records.record import Decimal, JsonObject, Name, OptionalTime, Record, narrow, says, text
+
+Outcome = Literal["Succeeded", "Failed", "Cancelled"]
+OptimizerStage = Literal["Validating", "Running", "Finishing"]
+Stage = Literal["Restoring", "Validating", "Running", "Finishing", "Ended"]
+
+MAX_MESSAGE = 2048
+MAX_RESULT_BYTES = 4 * 1024 * 1024
+"""Of `result.json`, where a message is kept whole."""
+_MAX_REASON = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Usage(Record):
+    """Of models; several add up."""
+
+    calls: int = field(default=0, metadata=says("Model calls that a model answered."))
+    cached_calls: int = field(
+        default=0, metadata=says("Model calls answered from memory, or from what an earlier attempt was answered.")
+    )
+    prompt_tokens: int = field(default=0, metadata=says("Tokens sent to the models."))
+    completion_tokens: int = field(default=0, metadata=says("Tokens received from the models."))
+    cost: Decimal | None = field(
+        default=None, metadata=says("Cost in US dollars; absent where DSPy knows no price of the models.")
+    )
+
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(*(_sum(getattr(self, each.name), getattr(other, each.name)) for each in fields(Usage)))
+
+
+def _sum(one: Any, other: Any) -> Any:
+    return one if other is None else other if one is None else one + other
+
+
+@dataclass(frozen=True, slots=True)
+class Progress(Record):
+    percent: Decimal | None = field(
+        default=None, metadata=says("Share of the expected metric calls that were made, 0 to 100.")
+    )
+    calls: int | None = field(default=None, metadata=says("Metric calls made so far."))
+    total: int | None = field(default=None, metadata=says("Metric calls expected in all."))
+    best_score: Decimal | None = field(default=None, metadata=says("Best score of a full evaluation so far, 0 to 100."))
+    eta_seconds: Decimal | None = field(default=None, metadata=says("Estimated seconds until the end."))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProgressDocument(Progress):
+    """`progress.json`, replaced by the optimizer as it goes."""
+
+    stage: OptimizerStage
+    started_at: OptionalTime = None
+    usage: Usage = field(default_factory=Usage)
+
+
+@dataclass(frozen=True, slots=True)
+class SplitCounts(Record):
+    train: int = field(metadata=says("Number of rows for training."))
+    val: int = field(metadata=says("Number of rows for validation."))
+    test: int = field(metadata=says("Number of rows for the test."))
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactRef(Record):
+    path: str = field(metadata=says("Path of the artifact below the store's URL, ending in artifacts/<job id>."))
+    bytes: int = field(default=0, metadata=says("Size in bytes of all files of the artifact."))
+    digest: str = field(default="", metadata=says("SHA-256 digest of the artifact's manifest."))
+
+
+@dataclass(frozen=True, slots=True)
+class RunResult(Record):
+    """What the optimizer tells of its end, and the status repeats."""
+
+    outcome: Outcome = field(metadata=says("How the run ended: Succeeded, Failed or Cancelled."))
+    reason: Annotated[str, text(_MAX_REASON, values.visible_line)] = field(
+        default="", metadata=says("Why the run ended so, in one CamelCase word.")
+    )
+    message: Annotated[str, text(MAX_MESSAGE, values.visible)] = field(
+        default="",
+        metadata=says("Why the run ended so; the first line names the cause.", max_length=MAX_MESSAGE),
+    )
+    stopped_early: bool = field(
+        default=False, metadata=says("Whether the run was ended early, with the best program found so far.")
+    )
+    split_counts: SplitCounts | None = field(default=None, metadata=says("How many rows each part of the split has."))
+    baseline_score: Decimal | None = field(
+        default=None, metadata=says("Score of the program as it was given, on the test rows, 0 to 100.")
+    )
+    optimized_score: Decimal | None = field(
+        default=None, metadata=says("Score of the optimized program, on the test rows, 0 to 100.")
+    )
+    runtime_seconds: Decimal | None = field(default=None, metadata=says("How many seconds the run took."))
+
+
+@dataclass(frozen=True, slots=True)
+class Result(RunResult):
+    """What the status says of the end: the last two are the reporter's."""
+
+    artifact: ArtifactRef | None = field(
+        default=None, metadata=says("Where the optimized program lies in the store; absent where none was made.")
+    )
+    ended_at: str = field(default="", metadata=says("Time at which the run ended."))
+
+
+@dataclass(frozen=True, slots=True)
+class ResultDocument(RunResult):
+    """`result.json`: the message whole, and what the HTTP API answers beyond the status."""
+
+    message: Annotated[str, text(MAX_RESULT_BYTES, values.visible)] = ""
+    model_identifier: Name = ""
+    metric_name: Name = ""
+    signature_name: Name = ""
+    details: JsonObject = field(default_factory=dict)
+    metadata: JsonObject = field(default_factory=dict)
+    usage: Usage | None = None
+
+    def summary(self, artifact: ArtifactRef | None, ended_at: str) -> Result:
+        """What the status has room for."""
+        return narrow(self, Result, message=values.cut(self.message, MAX_MESSAGE), artifact=artifact, ended_at=ended_at)
+
+
+@dataclass(frozen=True, slots=True)
+class RecentEvents(Record):
+    count: int = field(default=0, metadata=says("How many progress events there are in all."))
+    last: list[NumberedEvent] = field(
+        default_factory=list, metadata=says("The newest progress events, at most five.", max_length=5)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class LogTail(Record):
+    count: int = field(default=0, metadata=says("How many log entries there are in all."))
+    tail: list[NumberedLog] = field(
+        default_factory=list, metadata=says("The newest log entries, at most twenty.", max_length=20)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class RunStatus(Record):
+    """`status.run`: the reporter's part of the status; nobody else writes it."""
+
+    attempt: int = field(default=0, metadata=says("Number of the attempt that reports."))
+    pod_uid: str = field(default="", metadata=says("UID of the pod that reports.", alias="podUID"))
+    stage: Stage | None = field(
+        default=None,
+        metadata=says(
+            "What the attempt is doing: restoring its inputs, validating them, running the optimizer or finishing."
+        ),
+    )
+    started_at: str | None = field(
+        default=None, metadata=says("Time at which this attempt had validated its inputs and began to optimize.")
+    )
+    progress: Progress = field(default_factory=Progress, metadata=says("How far the optimization has come."))
+    metrics: JsonObject = field(
+        default_factory=dict,
+        metadata=says("Figures that the progress events reported: the newest value of each name."),
+    )
+    events: RecentEvents = field(
+        default_factory=RecentEvents, metadata=says("How many progress events there are, and the newest of them.")
+    )
+    logs: LogTail = field(
+        default_factory=LogTail, metadata=says("How many log entries there are, and the newest of them.")
+    )
+    usage: Usage = field(
+        default_factory=Usage, metadata=says("Model calls, tokens and cost so far, all attempts together.")
+    )
+    result: Result | None = field(
+        default=None, metadata=says("How the run ended and what it brought; absent while it runs.")
+    )
+    message: Annotated[str, text(MAX_MESSAGE, values.visible)] = field(
+        default="",
+        metadata=says(
+            "What keeps the runner from going on, in a sentence; empty while nothing does.", max_length=MAX_MESSAGE
+        ),
+    )
