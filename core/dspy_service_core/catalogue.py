@@ -93,22 +93,48 @@ class OptimizerAsset(Asset):
 AnyAsset = TypeVar("AnyAsset", bound=Asset)
 
 
+class AutoRun(Entry):
+    """What an optimizer makes of `auto`, by DSPy's own names."""
+
+    n: int = Field(description="Candidates.")
+    val_size: int | None = Field(default=None, description="Validation rows that are used at most.")
+
+
+class Tables(Entry):
+    """Numbers of DSPy's own, from which it follows how much its optimizers do."""
+
+    mipro_auto: Mapping[str, AutoRun]
+    mipro_min_minibatch_size: int = Field(description="With `auto`, minibatches are for more validation rows.")
+    mipro_zero_shot_demos: int = Field(description="Bootstrapped to show what the program does, where it gets none.")
+    gepa_auto: Mapping[str, AutoRun]
+    gepa_minibatch_size: int = Field(description="Of `auto_budget`.")
+    gepa_full_eval_steps: int = Field(description="Of `auto_budget`.")
+
+
 class Catalogue(Entry):
     source: str = Field(description="What was introspected, such as dspy 3.4.1.")
     modules: tuple[ModuleAsset, ...] = ()
     optimizers: tuple[OptimizerAsset, ...] = ()
+    tables: Tables | None = Field(default=None, description="In dspy's own catalogue alone.")
 
     def joined(self, other: "Catalogue") -> "Catalogue":
         return Catalogue(
             source=f"{self.source}, {other.source}",
             modules=self.modules + other.modules,
             optimizers=self.optimizers + other.optimizers,
+            tables=self.tables or other.tables,
         )
 
 
 @cache
 def bundled() -> Catalogue:
     return Catalogue.model_validate_json(files(__package__).joinpath("catalogue.json").read_bytes())
+
+
+def tables() -> Tables:
+    found = bundled().tables
+    assert found is not None, "catalogue.json is written with them"
+    return found
 
 
 def by_path(assets: Iterable[AnyAsset]) -> dict[str, AnyAsset]:

@@ -18,7 +18,9 @@ from dspy_service_core.endpoints import Hosts
 from dspy_service_core.errors import UnusableRequest
 from dspy_service_core.job import OptimizationJobSpec
 from dspy_service_core.metric_source import MetricSource, read_metric
-from dspy_service_core.optimizer_rules import FieldWords, Plan, objections
+from dspy_service_core.optimizers.families import family_of
+from dspy_service_core.optimizers.family import Setup
+from dspy_service_core.optimizers.options import options_of
 from dspy_service_core.registry import Registry, Resolved
 from dspy_service_core.signature_source import SignatureSource, read_signature
 from dspy_service_core.sources import METRIC, SIGNATURE
@@ -169,17 +171,16 @@ def _needed_splits(spec: OptimizationJobSpec, checked: CheckedJob) -> Mapping[st
 
 
 def _optimizer(spec: OptimizationJobSpec, checked: CheckedJob, words: Words) -> Iterator[str]:
-    if checked.optimizer.asset is None:
+    asset = checked.optimizer.asset
+    if asset is None:
         return
-    yield from objections(
-        Plan(
+    yield from family_of(asset.path).objections(
+        Setup(
             name=f"Optimizer '{checked.optimizer.name}'",
-            asset=checked.optimizer.asset,
-            kwargs=checked.optimizer_kwargs,
-            compile_kwargs=checked.compile_kwargs,
+            options=options_of(asset, checked.optimizer_kwargs, checked.compile_kwargs),
             counts=checked.split_counts,
             fractions=_fractions(spec),
             roles=frozenset(role for role, _ in spec.models.roles()),
-            fields=FieldWords.of(words),
+            words=words,
         )
     )

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from dspy_service_core import names
-from dspy_service_core.crd_rules import ROOT_VALIDATIONS, TYPED_KWARGS, VALIDATIONS
+from dspy_service_core.crd_rules import ROOT_VALIDATIONS, VALIDATIONS, typed_kwargs
 from dspy_service_core.crd_schema import structural
 from dspy_service_core.job import OptimizationJobSpec, OptimizationJobStatus
 
@@ -89,7 +89,7 @@ def _version() -> Json:
 
 def schema() -> Json:
     spec = structural(OptimizationJobSpec, VALIDATIONS, defaults=True)
-    for kwargs, fields in TYPED_KWARGS.items():
+    for kwargs, fields in typed_kwargs().items():
         spec["properties"]["optimizer"]["properties"][kwargs]["properties"] = dict(fields)
     status = structural(OptimizationJobStatus, {}, defaults=False)
     spec["description"] = "What is to be optimized, how, and with what. Immutable but for suspend and stop."

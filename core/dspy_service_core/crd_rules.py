@@ -1,15 +1,17 @@
 """CEL rules of the CRD: what `kubectl apply --dry-run=server` refuses, as far as CEL can say what the API refuses.
 
-Rules speak only of what is certain for every installation. A registry may give an alias other defaults, so what an
-alias leaves out is left to the operator's condition `Valid`. Of kwargs, which are DSPy's and free-form, CEL sees only
-fields that the schema types (`TYPED_KWARGS`); one that is null counts as not given, in Kubernetes as in DSPy.
+What they say of optimizers stands with the optimizers' families.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from dspy_service_core import names
 from dspy_service_core.catalogue import bundled, by_path
+from dspy_service_core.optimizers import cel
+from dspy_service_core.optimizers.families import FAMILIES
+from dspy_service_core.optimizers.family import Family
+from dspy_service_core.registry import DEFAULT_OPTIMIZERS
 
 Json = dict[str, Any]
 
@@ -19,45 +21,29 @@ _FIXED_OPTIONAL = ["split", "run"]
 
 def _one_of(*fields: str) -> Json:
     return {
-        "rule": f"[{', '.join(f'has(self.{name})' for name in fields)}].filter(given, given).size() == 1",
+        "rule": f"{cel.given('self', fields)} == 1",
         "message": f"exactly one of {', '.join(fields)} is needed",
     }
 
 
-def _given(path: str, fields: Iterable[str]) -> str:
-    return f"[{', '.join(f'has({path}.{name})' for name in fields)}].filter(given, given).size()"
-
-
-def _names_of(path: str, alias: str) -> str:
+def _names_of(path: str) -> str:
     """Every name of an optimizer, as a CEL list."""
-    known = [alias, *(name for name, asset in by_path(bundled().optimizers).items() if asset.path == path)]
+    aliases = (name for name, alias in DEFAULT_OPTIMIZERS.items() if alias.path == path)
+    known = [*aliases, *(name for name, asset in by_path(bundled().optimizers).items() if asset.path == path)]
     return f"[{', '.join(repr(name) for name in known)}]"
 
 
-_GEPA = _names_of("dspy.GEPA", "gepa")
-_MIPRO = _names_of("dspy.MIPROv2", "miprov2")
-_GEPA_BUDGETS = ("auto", "max_full_evals", "max_metric_calls")
+def _of_families(rules: Callable[[Family, str], list[Json]]) -> list[Json]:
+    return [rule for path, family in FAMILIES.items() for rule in rules(family, _names_of(path))]
 
 
-def _number(description: str) -> Json:
-    return {"type": "integer", "format": "int64", "nullable": True, "description": description}
-
-
-TYPED_KWARGS: Mapping[str, Mapping[str, Json]] = {
-    "kwargs": {
-        "auto": {
-            "type": "string",
-            "maxLength": 64,
-            "nullable": True,
-            "description": "Budget in a word (light, medium, heavy), or null.",
-        },
-        "max_full_evals": _number("Budget in full evaluations (GEPA)."),
-        "max_metric_calls": _number("Budget in metric calls (GEPA)."),
-        "num_candidates": _number("How many candidates (MIPROv2)."),
-    },
-    "compileKwargs": {"num_trials": _number("How many trials (MIPROv2).")},
-}
-"""What rules must see of an optimizer's kwargs; all others stay as they come."""
+def typed_kwargs() -> dict[str, Json]:
+    """What rules must see of an optimizer's kwargs; all others stay as they come."""
+    typed: dict[str, Json] = {}
+    for family in FAMILIES.values():
+        for field, schemas in family.typed_kwargs().items():
+            typed[field] = typed.get(field, {}) | schemas
+    return typed
 
 
 def _unchanged(required: list[str], optional: list[str]) -> str:
@@ -79,10 +65,7 @@ VALIDATIONS: Mapping[str, list[Json]] = {
             "rule": "!has(oldSelf.stop) || oldSelf.stop != 'Cancel' || (has(self.stop) && self.stop == 'Cancel')",
             "message": "a cancelled job stays cancelled",
         },
-        {
-            "rule": f"!(self.optimizer.name in {_GEPA}) || has(self.models.reflection)",
-            "message": "GEPA needs a reflection model: give models.reflection",
-        },
+        *_of_families(lambda family, called: family.cel_of_spec(called)),
         {
             "rule": "!has(self.dataset.rows) || int(double(self.dataset.rows.size()) * double(self.split.train)) >= 1",
             "message": "the train split is empty: give more rows, or raise split.train",
@@ -94,18 +77,7 @@ VALIDATIONS: Mapping[str, list[Json]] = {
             "message": "the test split is empty: give more rows, or raise split.test",
         },
     ],
-    "Optimizer": [
-        {
-            "rule": f"!(self.name in {_GEPA}) || !has(self.kwargs) || {_given('self.kwargs', _GEPA_BUDGETS)} <= 1",
-            "message": f"GEPA takes one of {', '.join(_GEPA_BUDGETS)} in kwargs, not several",
-        },
-        {
-            "rule": f"!(self.name in {_MIPRO}) || !has(self.kwargs) || !has(self.kwargs.auto)"
-            " || !(has(self.kwargs.num_candidates) || (has(self.compileKwargs) && has(self.compileKwargs.num_trials)))",
-            "message": "MIPROv2 with kwargs.auto takes neither kwargs.num_candidates nor compileKwargs.num_trials: "
-            "give them, or auto",
-        },
-    ],
+    "Optimizer": _of_families(lambda family, called: family.cel_of_optimizer(called)),
     "Columns": [
         {
             "rule": "!has(self.outputs) || self.outputs.all(name, !self.inputs.exists(other, "

@@ -7,31 +7,8 @@ from pydantic import JsonValue
 
 from dspy_service_core.catalogue import Callee, Parameter
 from dspy_service_core.credentials import paths
+from dspy_service_core.optimizers.options import MINIMUM
 from dspy_service_core.words import Words
-
-_MINIMUM: Mapping[str, int] = {
-    "bsize": 1,
-    "depth": 1,
-    "k": 1,
-    "max_bootstrapped_demos": 0,
-    "max_demos": 0,
-    "max_errors": 0,
-    "max_full_evals": 1,
-    "max_labeled_demos": 0,
-    "max_metric_calls": 1,
-    "max_rounds": 1,
-    "max_steps": 1,
-    "minibatch_full_eval_steps": 1,
-    "minibatch_size": 1,
-    "num_candidate_programs": 0,
-    "num_candidates": 1,
-    "num_rules": 1,
-    "num_threads": 1,
-    "num_trials": 1,
-    "reflection_minibatch_size": 1,
-    "view_data_batch_size": 1,
-}
-"""Below these DSPy's optimizers fail or never end; a name means the same in all of them."""
 
 
 def reserved(words: Words) -> Mapping[str, str]:
@@ -77,7 +54,7 @@ def _value_problems(parameter: Parameter, what: str, path: str, value: JsonValue
         yield f"{path}: {what} takes a Python object there, which a job cannot hold; leave it out."
     elif not parameter.takes(value):
         yield f"{path}: {what} takes {parameter.expected}, not {_shown(value)}."
-    least = _MINIMUM.get(parameter.name)
+    least = MINIMUM.get(parameter.name)
     if least is not None and isinstance(value, int | float) and value < least:
         yield f"{path} must be at least {least}, not {_shown(value)}."
 

@@ -10,17 +10,19 @@ import argparse
 import inspect
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import dspy
+from dspy.teleprompt import mipro_optimizer_v2 as mipro
+from dspy.teleprompt.gepa import gepa
 from dspy.teleprompt.teleprompt import Teleprompter
 
 import dspy_service_core
-from dspy_service_core.catalogue import Callee, Catalogue, ModuleAsset, OptimizerAsset
+from dspy_service_core.catalogue import AutoRun, Callee, Catalogue, ModuleAsset, OptimizerAsset, Tables
 from dspy_service_runner.introspect_callables import callee
 
 BUNDLED = Path(dspy_service_core.__file__).with_name("catalogue.json")
@@ -37,7 +39,24 @@ def of_dspy() -> Catalogue:
         source=f"dspy {version('dspy')}",
         modules=_sorted(_module(cls, paths) for cls, paths in found if _is_module(cls)),
         optimizers=_sorted(_optimizer(cls, paths) for cls, paths in found if _is_optimizer(cls)),
+        tables=tables(),
     )
+
+
+def tables() -> Tables:
+    budget = inspect.signature(dspy.GEPA.auto_budget).parameters
+    return Tables(
+        mipro_auto=_auto_runs(mipro.AUTO_RUN_SETTINGS),
+        mipro_min_minibatch_size=mipro.MIN_MINIBATCH_SIZE,
+        mipro_zero_shot_demos=mipro.BOOTSTRAPPED_FEWSHOT_EXAMPLES_IN_CONTEXT,
+        gepa_auto=_auto_runs(gepa.AUTO_RUN_SETTINGS),
+        gepa_minibatch_size=budget["minibatch_size"].default,
+        gepa_full_eval_steps=budget["full_eval_steps"].default,
+    )
+
+
+def _auto_runs(settings: Mapping[str, Any]) -> dict[str, AutoRun]:
+    return {name: AutoRun.model_validate(run) for name, run in settings.items()}
 
 
 def of_paths(paths: Iterable[str]) -> Catalogue:

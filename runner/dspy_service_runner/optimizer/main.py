@@ -11,7 +11,7 @@ import logging
 import os
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import dspy
@@ -135,8 +135,8 @@ def _execute(record: Record, kit: Kit) -> None:
     models = build(record.job.spec.models, credentials, kit.usage)
     prepared = prepare(record.job, read_rows(kit.inputs), models, kit.settings, kit.outbox.checkpoint)
     record.signature_name, record.metric_name = prepared.signature.__name__, prepared.metric.name
-    record.splits = prepared.splits.counts
-    record.unused_rows = 0 if prepared.plan.takes_valset else len(prepared.splits.val)
+    record.splits = asdict(prepared.splits.counts)
+    record.unused_rows = 0 if prepared.plan.options.uses_validation_rows else len(prepared.splits.val)
     dspy.cache = kit.journal
     dspy.configure(
         lm=models.default,

@@ -94,11 +94,11 @@ class Progress:
         if due:
             self._emit()
 
-    def set_budget(self, calls: int, total: int | None) -> None:
+    def set_calls(self, calls: int) -> None:
         """For an optimizer that keeps count itself."""
         with self._lock:
             assert self._part is not None
-            self._part.calls, self._part.total = calls, total
+            self._part.calls = calls
             due = self._due()
         if due:
             self._emit()

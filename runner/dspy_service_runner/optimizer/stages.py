@@ -2,7 +2,7 @@
 
 import errno
 import logging
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -104,15 +104,18 @@ class Run:
 
     def _baseline(self, gate: Gate) -> None:
         counts = self._prepared.splits.counts
-        self._kit.progress.expect_around(2 * counts["test"])
+        self._kit.progress.expect_around(2 * counts.test)
         self._kit.progress.stage("Running")
-        self._kit.outbox.event(DatasetSplitsReady(**counts))
+        self._kit.outbox.event(DatasetSplitsReady(**asdict(counts)))
         self._record.baseline = score = self._evaluate(self._prepared.program, gate)
         self._kit.outbox.event(BaselineEvaluated(score))
 
     def _optimize(self, optimizer: Any) -> dspy.Module:
         plan, strategy = self._plan, self._strategy
-        self._kit.progress.begin_optimizer(plan.optimizer.__name__, strategy.total(plan), strategy.counts_demos)
+        calls = strategy.calls(plan)
+        total = None if calls is None else strategy.total(calls)
+        counts_demos = calls is None or calls.scores.most > 0
+        self._kit.progress.begin_optimizer(plan.optimizer.__name__, total, counts_demos)
         with watched(self._watch(self._gate), self._observers):
             try:
                 program = strategy.compile(optimizer, plan)

@@ -8,16 +8,7 @@ from dspy_service_runner.optimizer.strategies.strategy import Plan, Strategy
 
 
 class Copro(Strategy):
-    """Scores every candidate on the training rows; takes its threads through `eval_kwargs`."""
-
-    def full_rows(self, plan: Plan) -> int:
-        return len(plan.splits.train)
-
-    def total(self, plan: Plan) -> int:
-        breadth, depth, predictors = int(plan.option("breadth")), int(plan.option("depth")), plan.predictors
-        # With several predictors, each depth scores all earlier candidates anew.
-        rounds = depth if predictors == 1 else predictors * depth * (depth + 1) // 2
-        return breadth * rounds * len(plan.splits.train)
+    """Takes its threads through `eval_kwargs`."""
 
     def compile_kwargs(self, plan: Plan) -> dict[str, Any]:
         given = plan.compile_kwargs.get("eval_kwargs") or {}
@@ -34,12 +25,5 @@ class PrivateRules(dspy.InferRules):  # type: ignore[misc]  # dspy is untyped
 
 
 class InferRules(Strategy):
-    def full_rows(self, plan: Plan) -> int:
-        train = len(plan.splits.train)
-        return len(plan.splits.val) or train - int(0.5 * train)
-
-    def total(self, plan: Plan) -> int:
-        return int(plan.option("num_candidates")) * self.full_rows(plan)
-
     def optimizer_class(self, plan: Plan) -> type:
         return PrivateRules if plan.optimizer is dspy.InferRules else plan.optimizer

@@ -1,21 +1,26 @@
 """Which strategy an optimizer gets: its own class's, else its nearest ancestor's, else the common one."""
 
-from dspy import COPRO, GEPA, SIMBA, BootstrapFewShot, BootstrapRS, InferRules, LabeledFewShot, MIPROv2
-from dspy.teleprompt import BootstrapFewShotWithOptuna
+import dspy
 
-from dspy_service_runner.optimizer.strategies import few_shot, gepa, instructions, mipro, simba
+from dspy_service_core.optimizers.families import FAMILIES
+from dspy_service_runner.optimizer.strategies.gepa import Gepa
+from dspy_service_runner.optimizer.strategies.instructions import Copro, InferRules
+from dspy_service_runner.optimizer.strategies.simba import Simba
 from dspy_service_runner.optimizer.strategies.strategy import Strategy
+from dspy_service_runner.optimizer.strategies.with_optuna import OptunaStrategy
+
+_RUN_BY: dict[str, type[Strategy]] = {
+    "dspy.BootstrapFewShotWithOptuna": OptunaStrategy,
+    "dspy.COPRO": Copro,
+    "dspy.GEPA": Gepa,
+    "dspy.InferRules": InferRules,
+    "dspy.MIPROv2": OptunaStrategy,
+    "dspy.SIMBA": Simba,
+}
+"""All other families are run the common way."""
 
 STRATEGIES: dict[type, Strategy] = {
-    LabeledFewShot: few_shot.LabeledFewShot(),
-    BootstrapFewShot: few_shot.BootstrapFewShot(),
-    BootstrapRS: few_shot.RandomSearch(),
-    BootstrapFewShotWithOptuna: few_shot.OptunaSearch(),
-    MIPROv2: mipro.Mipro(),
-    GEPA: gepa.Gepa(),
-    SIMBA: simba.Simba(),
-    COPRO: instructions.Copro(),
-    InferRules: instructions.InferRules(),
+    getattr(dspy, path.removeprefix("dspy.")): _RUN_BY.get(path, Strategy)(family) for path, family in FAMILIES.items()
 }
 _COMMON = Strategy()
 

@@ -13,29 +13,12 @@ import dspy
 from dspy.utils.callback import BaseCallback
 
 from dspy_service_runner.optimizer.candidates import Candidates, state_of
-from dspy_service_runner.optimizer.failures import JobFailed
 from dspy_service_runner.optimizer.strategies.strategy import Plan, Strategy
 
 
 class Simba(Strategy):
-    def check(self, plan: Plan) -> None:
-        size, rows = int(plan.option("bsize")), len(plan.splits.train)
-        if rows < size:
-            raise JobFailed(
-                "InvalidOptimizer",
-                f"SIMBA's batch of {size} rows (bsize) exceeds the training split's {rows} rows: "
-                "give a smaller bsize or more rows.",
-            )
-
-    def full_rows(self, plan: Plan) -> int:
-        return len(plan.splits.train)
-
-    def total(self, plan: Plan) -> int:
-        batch, candidates = int(plan.option("bsize")), int(plan.option("num_candidates"))
-        return int(plan.option("max_steps")) * batch * (2 * candidates + 1) + (candidates + 1) * self.full_rows(plan)
-
     def observers(self, plan: Plan, candidates: Candidates) -> list[BaseCallback]:
-        return [ProgramScores(candidates, {int(plan.option("bsize")), self.full_rows(plan)})]
+        return [ProgramScores(candidates, {plan.options.number("bsize"), self.full_rows(plan)})]
 
 
 @dataclass

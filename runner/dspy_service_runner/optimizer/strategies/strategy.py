@@ -1,18 +1,25 @@
 """The common way to run an optimizer: whatever its signature asks for and the service has, it gets.
 
-That is enough for optimizers that nobody here knows (an operator's own). A family overrides the little that is its
-own: the total of its metric calls, the rows that it scores candidates on, its models, its rules.
+That is enough for most of DSPy's optimizers, and for those that nobody here knows (an operator's own). What is known
+of a family before it runs is core's (`dspy_service_core.optimizers`); here a family overrides how it is run.
 """
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import dspy
 from dspy.utils.callback import BaseCallback
 
+from dspy_service_core.optimizers.calls import Calls
+from dspy_service_core.optimizers.families import UNKNOWN
+from dspy_service_core.optimizers.family import Family, Setup
+from dspy_service_core.optimizers.options import Options
+from dspy_service_core.splits import Fractions
+from dspy_service_core.words import resource_words
 from dspy_service_runner.optimizer.candidates import Candidates, EvaluationObserver
 from dspy_service_runner.optimizer.failures import JobFailed, first_line
 from dspy_service_runner.optimizer.models import ModelSet
@@ -24,56 +31,63 @@ from dspy_service_runner.optimizer.splits import Splits
 class Plan:
     """All that is known of an optimizer's run before it begins. kwargs are the user's over the operator's defaults."""
 
+    name: str
     optimizer: type
     kwargs: dict[str, Any]
     compile_kwargs: dict[str, Any]
     program: dspy.Module
     splits: Splits
+    fractions: Fractions
     models: ModelSet
     threads: int
     checkpoint: Path
 
-    @property
-    def scoring_rows(self) -> int:
-        """What an optimizer with an optional validation set scores candidates on."""
-        return len(self.splits.val or self.splits.train)
+    @cached_property
+    def options(self) -> Options:
+        return Options(
+            init={**_constructor_defaults(self.optimizer), **self.kwargs},
+            compile={**_defaults(_compile_parameters(self.optimizer)), **self.compile_kwargs},
+        )
 
     @property
-    def predictors(self) -> int:
-        return len(self.program.predictors())
-
-    def option(self, name: str) -> Any:
-        """A kwarg of the constructor, or its default there."""
-        parameter = inspect.signature(self.optimizer).parameters.get(name)
-        return self.kwargs.get(name, None if parameter is None else parameter.default)
-
-    def compile_option(self, name: str) -> Any:
-        parameter = _compile_parameters(self.optimizer).get(name)
-        return self.compile_kwargs.get(name, None if parameter is None else parameter.default)
-
-    @property
-    def takes_valset(self) -> bool:
-        return "valset" in _compile_parameters(self.optimizer)
+    def setup(self) -> Setup:
+        """In the words of a resource: what a request could be refused for, the API has refused already."""
+        return Setup(
+            name=f"Optimizer '{self.name}'",
+            options=self.options,
+            counts=self.splits.counts,
+            fractions=self.fractions,
+            roles=frozenset(role for role, _ in self.models.by_role()),
+            words=resource_words,
+        )
 
 
 class Strategy:
     feedback = False
     """Whether the optimizer reads feedback: it then gets a Prediction from the metric instead of a float."""
-    counts_demos = True
-    """Whether metric calls for demos come on top of `total`."""
     counts_calls = True
     """False where the optimizer keeps its own count."""
 
-    def check(self, plan: Plan) -> None:
-        """Raises `JobFailed` for what the optimizer would refuse only after money was spent."""
+    def __init__(self, family: Family = UNKNOWN) -> None:
+        self._family = family
 
-    def total(self, plan: Plan) -> int | None:
-        """Metric calls that the optimizer will make at most; None where nobody knows."""
-        return None
+    def check(self, plan: Plan) -> None:
+        """Raises `JobFailed` for what the optimizer would refuse only after money was spent: a submit was checked for
+        the same, but perhaps without its rows, and not for an operator's own kind of one of DSPy's optimizers."""
+        for objection in self._family.objections(plan.setup):
+            raise JobFailed("InvalidOptimizer", objection)
+
+    def calls(self, plan: Plan) -> Calls | None:
+        return self._family.calls(plan.options, plan.splits.counts, len(plan.program.predictors()))
+
+    def total(self, calls: Calls) -> int:
+        """Metric calls that can be told beforehand: those for demos come on top of it, except where there are no
+        others."""
+        return calls.scores.most or calls.demos.most
 
     def full_rows(self, plan: Plan) -> int:
         """Rows that a candidate is scored on when it is scored fully."""
-        return plan.scoring_rows
+        return self._family.full_rows(plan.options, plan.splits.counts)
 
     def init_kwargs(self, plan: Plan, metric: Callable[..., Any]) -> dict[str, Any]:
         """What the service sets; only what the constructor takes is passed."""
@@ -121,6 +135,23 @@ def _compile_parameters(optimizer: type) -> Any:
     if compile_method is None:
         raise JobFailed("InvalidOptimizer", f"{optimizer.__name__} has no `compile`: it is no optimizer.")
     return inspect.signature(compile_method).parameters
+
+
+def _constructor_defaults(optimizer: type) -> dict[str, Any]:
+    """Those of a base's constructor too, where `**kwargs` are handed on to it."""
+    found: dict[str, Any] = {}
+    for cls in optimizer.__mro__:
+        if "__init__" in vars(cls):
+            parameters = inspect.signature(vars(cls)["__init__"]).parameters
+            found = _defaults(parameters) | found
+            if not _takes_any(parameters.values()):
+                break
+    return found
+
+
+def _defaults(parameters: Mapping[str, inspect.Parameter]) -> dict[str, Any]:
+    named = [p for p in parameters.values() if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    return {p.name: None if p.default is p.empty else p.default for p in named if p.name != "self"}
 
 
 def _takes_any(parameters: Iterable[inspect.Parameter]) -> bool:

@@ -49,14 +49,14 @@ REFUSED: list[tuple[str, dict[str, Any], str, str]] = [
         "InvalidOptimizer",
         "unexpected keyword argument 'x'",
     ),
-    ("gepa without budget", {"optimizer": {"name": "gepa"}}, "InvalidOptimizer", "exactly one budget"),
+    ("gepa without budget", {"optimizer": {"name": "gepa"}}, "InvalidOptimizer", "exactly one of auto, "),
     (
         "mipro auto and candidates",
         {"optimizer": {"name": "miprov2", "kwargs": {"num_candidates": 3}}},
         "InvalidOptimizer",
-        "takes either `auto`",
+        "spec.optimizer.kwargs.num_candidates conflicts with",
     ),
-    ("simba batch", {"optimizer": {"name": "simba"}}, "InvalidOptimizer", "batch of 32 rows"),
+    ("simba batch", {"optimizer": {"name": "simba"}}, "InvalidOptimizer", "at least 32 training rows (its bsize)"),
     (
         "mipro minibatch",
         {
@@ -67,7 +67,7 @@ REFUSED: list[tuple[str, dict[str, Any], str, str]] = [
             }
         },
         "InvalidOptimizer",
-        "minibatch_size of 35",
+        "minibatch_size 35 exceeds the 10 validation rows",
     ),
     ("no test", {"split": {"train": "0.5", "val": "0.5", "test": "0"}}, "InvalidSplit", "test split of 40 rows"),
     ("no train", {"split": {"train": "0", "val": "0.5", "test": "0.5"}}, "InvalidSplit", "training split is empty"),

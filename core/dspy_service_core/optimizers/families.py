@@ -1,0 +1,29 @@
+"""Which family an optimizer of DSPy belongs to, by its shortest path."""
+
+from collections.abc import Mapping
+
+from dspy_service_core.optimizers.avatar import Avatar
+from dspy_service_core.optimizers.family import Family
+from dspy_service_core.optimizers.few_shot import BootstrapFewShot, LabeledFewShot, OptunaSearch, RandomSearch
+from dspy_service_core.optimizers.gepa import Gepa
+from dspy_service_core.optimizers.instructions import Copro, InferRules
+from dspy_service_core.optimizers.mipro import Mipro
+from dspy_service_core.optimizers.simba import Simba
+
+FAMILIES: Mapping[str, Family] = {
+    "dspy.LabeledFewShot": LabeledFewShot(),
+    "dspy.BootstrapFewShot": BootstrapFewShot(),
+    "dspy.BootstrapFewShotWithRandomSearch": RandomSearch(),
+    "dspy.BootstrapFewShotWithOptuna": OptunaSearch(),
+    "dspy.GEPA": Gepa(),
+    "dspy.MIPROv2": Mipro(),
+    "dspy.SIMBA": Simba(),
+    "dspy.COPRO": Copro(),
+    "dspy.InferRules": InferRules(),
+    "dspy.AvatarOptimizer": Avatar(),
+}
+UNKNOWN = Family()
+
+
+def family_of(path: str) -> Family:
+    return FAMILIES.get(path, UNKNOWN)

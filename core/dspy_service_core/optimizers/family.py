@@ -1,0 +1,82 @@
+"""What every family can be asked. `Family` itself is for optimizers of which nothing is known: an operator's own."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from dspy_service_core.optimizers.calls import Calls
+from dspy_service_core.optimizers.options import Options, UnknownOption
+from dspy_service_core.splits import Counts, Fractions, fewest_rows
+from dspy_service_core.words import Words
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """An optimizer as it would be run. `counts` is None where the number of rows is not known."""
+
+    name: str
+    options: Options
+    counts: Counts | None
+    fractions: Fractions
+    roles: frozenset[str]
+    words: Words
+
+    @property
+    def kwargs(self) -> str:
+        return self.words("spec.optimizer.kwargs")
+
+    @property
+    def compile_kwargs(self) -> str:
+        return self.words("spec.optimizer.compileKwargs")
+
+    def rows_for(self, split: str, wanted: int) -> str:
+        """What would help a split with too few rows."""
+        rows = fewest_rows(split, wanted, self.fractions)
+        share = f"a larger share in {self.words('spec.split')}.{split}"
+        return f"send at least {rows} rows, or give it {share}" if rows else f"give it {share}"
+
+
+Rule = Callable[[Setup], Iterator[str]]
+"""Yields what there is to object."""
+
+
+class Family:
+    rules: tuple[Rule, ...] = ()
+
+    def objections(self, setup: Setup) -> Iterator[str]:
+        """What the optimizer would refuse, or fail on, after money was spent."""
+        for rule in self.rules:
+            yield from rule(setup)
+
+    def full_rows(self, options: Options, counts: Counts) -> int:
+        """Rows that a candidate is scored on when it is scored fully."""
+        return counts.val or counts.train
+
+    def calls(self, options: Options, counts: Counts, predictors: int) -> Calls | None:
+        """None where nobody knows."""
+        try:
+            return self.known_calls(options, counts, predictors)
+        except UnknownOption:
+            return None
+
+    def known_calls(self, options: Options, counts: Counts, predictors: int) -> Calls | None:
+        return None
+
+    def typed_kwargs(self) -> dict[str, Json]:
+        """Schemas of those `kwargs` and `compileKwargs` that the rules of the CRD speak of."""
+        return {}
+
+    def cel_of_optimizer(self, names: str) -> list[Json]:
+        """Rules on `spec.optimizer`. `names`: all that an optimizer of this family can be called, as a CEL list."""
+        return []
+
+    def cel_of_spec(self, names: str) -> list[Json]:
+        return []
+
+
+def two_training_rows(setup: Setup) -> Iterator[str]:
+    """Of optimizers that split the training rows where there are no validation rows."""
+    if setup.counts is not None and not setup.counts.val and setup.counts.train < 2:
+        yield f"{setup.name} needs 2 training rows where there are no validation rows: {setup.rows_for('train', 2)}."

@@ -1,0 +1,83 @@
+"""Optimizers that only choose demos: labelled rows, bootstrapped traces, and searches over sets of them."""
+
+from collections.abc import Iterator
+
+from dspy_service_core.optimizers.calls import Calls, Range, exactly
+from dspy_service_core.optimizers.family import Family, Setup
+from dspy_service_core.optimizers.options import Options, whole
+from dspy_service_core.splits import Counts
+
+
+def bootstrapped(rows: int, demos: Range, rounds: int) -> Range:
+    """Rows that BootstrapFewShot tries until it has as many demos as wanted: each once where all succeed, each in
+    every round where none does."""
+    if not demos.most:
+        return exactly(0)
+    return Range(min(rows, demos.least), rows * rounds)
+
+
+class LabeledFewShot(Family):
+    """Asks neither the model nor the metric."""
+
+    def known_calls(self, options: Options, counts: Counts, predictors: int) -> Calls:
+        return Calls(scores=exactly(0), demos=exactly(0), own=exactly(0), predictors=predictors)
+
+
+class BootstrapFewShot(Family):
+    """Scores rows one by one until it has enough demos; never a candidate."""
+
+    def known_calls(self, options: Options, counts: Counts, predictors: int) -> Calls:
+        wanted = exactly(options.number("max_bootstrapped_demos"))
+        demos = bootstrapped(counts.train, wanted, options.number("max_rounds"))
+        return Calls(scores=exactly(0), demos=demos, own=exactly(0), predictors=predictors)
+
+
+def _random_search(setup: Setup) -> Iterator[str]:
+    init = setup.options.init
+    demos, programs = init.get("max_bootstrapped_demos"), whole(init.get("num_candidate_programs"))
+    if programs and not demos:
+        yield f"{setup.kwargs}.max_bootstrapped_demos must be at least 1 for {setup.name}, not {demos}."
+    restrict = setup.options.compile.get("restrict")
+    if restrict is None or programs is None:
+        return
+    seeds = _seeds(programs)
+    if not isinstance(restrict, list) or not any(seed in seeds for seed in restrict if whole(seed) is not None):
+        allowed = f"a list of seeds, one of them in {seeds[0]}..{seeds[-1]}"
+        yield f"{setup.compile_kwargs}.restrict must be {allowed}."
+
+
+def _seeds(programs: int) -> range:
+    """Of the candidates: no demos, labelled ones, bootstrapped ones in the rows' order, and then shuffled ones."""
+    return range(-3, programs)
+
+
+class RandomSearch(Family):
+    rules = (_random_search,)
+
+    def known_calls(self, options: Options, counts: Counts, predictors: int) -> Calls:
+        restrict = options.compile.get("restrict")
+        seeds = [seed for seed in _seeds(options.number("num_candidate_programs")) if not restrict or seed in restrict]
+        rows, most = self.full_rows(options, counts), options.number("max_bootstrapped_demos")
+        demos = exactly(0)
+        for seed in seeds:
+            demos += self._demos(seed, counts.train, most, options.number("max_rounds"))
+        scores = exactly(len(seeds) * rows)
+        if options.init.get("stop_at_score") is not None:  # perhaps with the first one
+            scores, demos = Range(rows, scores.most), Range(0, demos.most)
+        return Calls(scores=scores, demos=demos, own=exactly(0), predictors=predictors)
+
+    def _demos(self, seed: int, rows: int, most: int, rounds: int) -> Range:
+        if seed < -1:
+            return exactly(0)
+        return bootstrapped(rows, exactly(most) if seed == -1 else Range(min(1, most), most), rounds)
+
+
+class OptunaSearch(Family):
+    def known_calls(self, options: Options, counts: Counts, predictors: int) -> Calls:
+        wanted = options.compile_number("max_demos")
+        return Calls(
+            scores=exactly(options.number("num_candidate_programs") * self.full_rows(options, counts)),
+            demos=bootstrapped(counts.train, exactly(wanted), options.number("max_rounds")),
+            own=exactly(0),
+            predictors=predictors,
+        )

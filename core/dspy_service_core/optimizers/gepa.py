@@ -1,0 +1,121 @@
+"""GEPA: reflects on feedback and keeps a Pareto front of candidates, until a budget of metric calls is spent."""
+
+import math
+from collections.abc import Iterator
+
+from dspy_service_core.catalogue import tables
+from dspy_service_core.optimizers import cel
+from dspy_service_core.optimizers.calls import Calls, Range, exactly
+from dspy_service_core.optimizers.family import Family, Json, Setup
+from dspy_service_core.optimizers.options import Options, UnknownOption
+from dspy_service_core.splits import Counts
+
+_BUDGETS = ("auto", "max_full_evals", "max_metric_calls")
+_OWN = (
+    "run_dir",
+    "callbacks",
+    "stop_callbacks",
+    "reflection_lm",
+    "seed_candidate",
+    "adapter",
+    "trainset",
+    "valset",
+)
+_DEFAULT_REFLECTION_ROWS = 3
+"""gepa's own, where `reflection_minibatch_size` is null."""
+_MERGE_ROWS = 5
+
+
+def _budget(setup: Setup) -> Iterator[str]:
+    given = [name for name in _BUDGETS if setup.options.init.get(name) is not None]
+    if len(given) != 1:
+        said = f"it has {' and '.join(given)}" if given else "it has none"
+        yield f"{setup.name} needs exactly one of {', '.join(_BUDGETS)} in {setup.kwargs}; {said}."
+
+
+def _reflection(setup: Setup) -> Iterator[str]:
+    if "reflection" not in setup.roles and setup.options.init.get("instruction_proposer") is None:
+        yield f"{setup.name} needs a reflection model: give {setup.words('spec.models.reflection')}."
+
+
+def _further(setup: Setup) -> Iterator[str]:
+    path, init = setup.kwargs, setup.options.init
+    if init.get("track_best_outputs") and not init.get("track_stats"):
+        yield f"{path}.track_best_outputs needs {path}.track_stats to be true."
+    further = init.get("gepa_kwargs")
+    for name, value in further.items() if isinstance(further, dict) else ():
+        if name in _OWN:
+            yield f"{path}.gepa_kwargs.{name} cannot be set: the service sets it."
+        if name == "reflection_prompt_template" or (name == "max_reflection_cost" and value is not None):
+            yield f"{path}.gepa_kwargs.{name} is not supported by dspy.GEPA."
+
+
+def auto_budget(components: int, candidates: int, rows: int) -> int:
+    """As dspy reckons it. What it reckons with is stale (dspy #10245: no batch of 35 rows, no bootstrapping, no full
+    evaluation every five steps), and yet it is what gepa spends: the search goes on until so many calls are made."""
+    known = tables()
+    trials = int(max(2 * (components * 2) * math.log2(candidates), 1.5 * candidates))
+    steps = known.gepa_full_eval_steps
+    full = (trials + 1) // steps + 1 + (1 if trials < steps else 0)
+    return rows + candidates * 5 + trials * known.gepa_minibatch_size + full * rows
+
+
+class Gepa(Family):
+    rules = (_budget, _reflection, _further)
+
+    def known_calls(self, options: Options, counts: Counts, predictors: int) -> Calls:
+        """The budget is looked at before each step: the program as given is scored whatever it is, and the last step
+        may go beyond it. A step scores a candidate and its child on a few rows, or a merge of two candidates, and
+        then on all rows what did better."""
+        rows, budget = self.full_rows(options, counts), self._budget(options, counts, predictors)
+        reflected = 2 * _reflection_rows(options)
+        step = max(reflected, _MERGE_ROWS if options.init.get("use_merge") else 0) + rows
+        left = max(budget - rows, 0)
+        updated = predictors if options.init.get("component_selector") == "all" else 1
+        return Calls(
+            scores=Range(max(budget, rows), budget - 1 + step if left else rows),
+            demos=exactly(0),
+            own=Range(0, math.ceil(left / reflected) * updated),
+            predictors=predictors,
+        )
+
+    def _budget(self, options: Options, counts: Counts, predictors: int) -> int:
+        auto = options.init.get("auto")
+        if auto is not None:
+            run = tables().gepa_auto.get(auto)
+            if run is None:
+                raise UnknownOption("auto")
+            return auto_budget(max(predictors, 1), run.n, self.full_rows(options, counts))
+        if options.init.get("max_full_evals") is not None:
+            return options.number("max_full_evals") * (counts.train + counts.val)
+        return options.number("max_metric_calls")
+
+    def typed_kwargs(self) -> dict[str, Json]:
+        return {
+            "kwargs": {
+                "auto": cel.AUTO,
+                "max_full_evals": cel.number("Budget in full evaluations (GEPA)."),
+                "max_metric_calls": cel.number("Budget in metric calls (GEPA)."),
+            }
+        }
+
+    def cel_of_optimizer(self, names: str) -> list[Json]:
+        return [
+            {
+                "rule": f"!(self.name in {names}) || !has(self.kwargs) || {cel.given('self.kwargs', _BUDGETS)} <= 1",
+                "message": f"GEPA takes one of {', '.join(_BUDGETS)} in kwargs, not several",
+            }
+        ]
+
+    def cel_of_spec(self, names: str) -> list[Json]:
+        return [
+            {
+                "rule": f"!(self.optimizer.name in {names}) || has(self.models.reflection)",
+                "message": "GEPA needs a reflection model: give models.reflection",
+            }
+        ]
+
+
+def _reflection_rows(options: Options) -> int:
+    name = "reflection_minibatch_size"
+    return _DEFAULT_REFLECTION_ROWS if options.init.get(name) is None else options.number(name)

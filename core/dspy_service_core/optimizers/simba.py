@@ -1,0 +1,38 @@
+"""SIMBA: mini-batches of sampled trajectories, from which it appends demos or rules."""
+
+from collections.abc import Iterator
+
+from dspy_service_core.optimizers.calls import Calls, Range, exactly
+from dspy_service_core.optimizers.family import Family, Setup
+from dspy_service_core.optimizers.options import Options, whole
+from dspy_service_core.splits import Counts
+
+
+def _batch(setup: Setup) -> Iterator[str]:
+    size = whole(setup.options.init.get("bsize"))
+    if setup.counts is not None and size is not None and setup.counts.train < size:
+        yield (
+            f"{setup.name} needs at least {size} training rows (its bsize), and gets {setup.counts.train}: "
+            f"{setup.rows_for('train', size)}, or lower {setup.kwargs}.bsize."
+        )
+
+
+class Simba(Family):
+    rules = (_batch,)
+
+    def full_rows(self, options: Options, counts: Counts) -> int:
+        return counts.train
+
+    def known_calls(self, options: Options, counts: Counts, predictors: int) -> Calls:
+        """A step samples trajectories on a batch and scores new candidates on it, one a row at most. At the end the
+        winners of the steps, as many as there are candidates and spread evenly, are scored on all training rows."""
+        batch, steps = options.number("bsize"), options.number("max_steps")
+        sampled = options.number("num_candidates")
+        tried = min(sampled + 1, batch)
+        winners = {round(number * steps / sampled) for number in range(sampled + 1)}
+        return Calls(
+            scores=exactly(steps * batch * (sampled + tried) + len(winners) * counts.train),
+            demos=exactly(0),
+            own=Range(0, steps * tried),  # a candidate gets a rule, a demo, or nothing
+            predictors=predictors,
+        )
