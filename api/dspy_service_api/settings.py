@@ -23,41 +23,44 @@ class Settings(BaseSettings):
     )
     port: int = Field(default=8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     token: SecretStr = Field(
-        default=SecretStr(""), description="Clients send it as `Authorization: Bearer <token>`, with auth mode token."
+        default=SecretStr(""),
+        description="Token that clients must send, as `Authorization: Bearer <token>`, with auth mode token.",
     )
     auth_mode: AuthMode | None = Field(
         default=None,
         description="Who may call: none (anybody who reaches the address), token (who has the one in TOKEN), "
-        "kubernetes (whom the cluster's TokenReview knows, for what RBAC lets them do with optimizationjobs there). "
-        "Absent: token where one is set, else none, which any other than a loopback address must be told.",
+        "kubernetes (whoever has a token of the cluster, for what RBAC lets them do with optimizationjobs there). When "
+        "absent: token where TOKEN is set, otherwise none; none must be given to listen beyond loopback.",
     )
     auth_audiences: Words = Field(
         default_factory=list,
-        description="Audiences, comma-separated, one of which a token must be made for (auth mode kubernetes); "
-        "empty: the API server's own.",
+        description="Audiences, comma-separated, of which a token must name one (auth mode kubernetes). Empty: the API "
+        "server's own.",
     )
     auth_cache_seconds: float = Field(
         default=30.0,
         ge=0,
         le=3600,
-        description="How long the cluster's answers about a token and its rights are kept (auth mode kubernetes): "
-        "so late a withdrawn right takes effect. 0 asks at every request.",
+        description="Seconds for which the cluster's answers about a token and its rights are kept (auth mode "
+        "kubernetes). A withdrawn right takes effect that much later. 0 asks at every request.",
     )
     trusted_hosts: Words = Field(
         default_factory=list,
-        description="Names, comma-separated, that the Host header may hold with auth mode none, beside localhost and "
-        "IP addresses.",
+        description="Host names, comma-separated, by which clients may call the API with auth mode none, besides "
+        "localhost and IP addresses.",
     )
     trusted_origins: Words = Field(
         default_factory=list,
-        description="Web origins, comma-separated (https://app.example.org), whose pages may call the API, as "
-        "its own may.",
+        description="Web origins, comma-separated (https://app.example.org), whose pages may call the API as the API's "
+        "own pages may.",
     )
     tls_cert_file: Path | None = Field(
         default=None,
         description="Certificate chain (PEM) to serve HTTPS with; read again when it changes. Absent: plain HTTP.",
     )
-    tls_key_file: Path | None = Field(default=None, description="Its private key (PEM).")
+    tls_key_file: Path | None = Field(
+        default=None, description="Private key (PEM) of the certificate in TLS_CERT_FILE."
+    )
     kubeconfig: Path | None = Field(
         default=None,
         validation_alias=AliasChoices("kubeconfig", "KUBECONFIG"),
@@ -69,7 +72,8 @@ class Settings(BaseSettings):
         description="Where payloads, logs, events and artifacts live: file:///..., s3://, gs:// or az://.",
     )
     registry: Path | None = Field(
-        default=None, description="YAML file with the operators' own aliases, default kwargs and allowed prefixes."
+        default=None,
+        description="YAML file with further modules and optimizers, their default kwargs and allowed prefixes.",
     )
     refuse_credentials: bool = Field(
         default=False,
@@ -88,84 +92,99 @@ class Settings(BaseSettings):
     body_limit_bytes: int = Field(
         default=30 * 1000 * 1000,
         ge=1024,
-        description="Largest request body; above it: 413. A larger one asks for more memory as well: about eight times "
-        "as much more.",
+        description="Bytes of the largest request body; a larger one gets 413. Each byte more takes about eight bytes "
+        "more of memory.",
     )
     bodies_memory_bytes: int = Field(
         default=60 * 1000 * 1000,
         ge=1024,
-        description="Room for all request bodies that are being received or held; what does not fit gets 503.",
+        description="Bytes for all request bodies that are being received or worked on; a body that does not fit gets "
+        "503.",
     )
     work_memory_bytes: int = Field(
         default=160 * 1000 * 1000,
         ge=1024,
-        description="Room for what is made of request bodies, by an estimate from their bytes; what does not fit "
-        "waits. A body that would take more by itself is worked on alone.",
+        description="Bytes for what is made of request bodies while they are read, estimated from their size; what "
+        "does not fit waits. A body that would take more by itself is worked on alone.",
     )
     work_wait_seconds: float = Field(
-        default=20.0, gt=0, description="How long a request waits for that room before it gets 503."
+        default=20.0, gt=0, description="Seconds that a request waits for room in WORK_MEMORY_BYTES; then it gets 503."
     )
     most_values: int = Field(
         default=500_000,
         ge=1000,
-        description="Values of a request at most: cells, objects and lists, counted before any of them is built.",
+        description="How many values a request may hold: cells, objects and lists, counted before any of them is "
+        "built.",
     )
-    most_rows: int = Field(default=200_000, ge=1, description="Rows of a request at most.")
-    most_columns: int = Field(default=1000, ge=1, description="Columns of a row of a request at most.")
+    most_rows: int = Field(default=200_000, ge=1, description="How many rows a request may hold.")
+    most_columns: int = Field(default=1000, ge=1, description="How many columns a row of a request may have.")
     connections: int = Field(
         default=768,
         ge=1,
         le=1_000_000,
-        description="Connections at once, TLS handshakes included. When all are taken, the one that has been idle, or "
-        "has not sent a whole head, for longest gives way; where all are busy, the newcomer gets a 503. Lowered at "
-        "start where the limit of open files leaves less.",
+        description="How many connections may be open at once, TLS handshakes included. When all are taken, the one "
+        "that has been idle, or has not sent all its headers, for longest is closed; where all are busy, the new one "
+        "gets 503. Lowered at start where the limit of open files leaves less.",
     )
     connections_per_peer: int = Field(
         default=256,
         ge=0,
-        description="The same for one address (of IPv6: one /64); 0: no limit.",
+        description="How many connections one address (of IPv6: one /64) may have open at once; 0: no limit.",
     )
     proxies: Words = Field(
         default_factory=list,
-        description="Addresses and networks (10.0.0.0/8), comma-separated, that many clients stand behind, ingresses "
-        "and load balancers: CONNECTIONS_PER_PEER is not for them.",
+        description="Addresses and networks (10.0.0.0/8), comma-separated, that many clients share, such as ingresses "
+        "and load balancers: CONNECTIONS_PER_PEER does not apply to them.",
     )
     head_limit_bytes: int = Field(
         default=65_536,
         ge=1024,
-        description="Bytes of a request's line and headers, of its trailers, and of what else frames a chunked body; "
-        "above it: 431.",
+        description="How many bytes a request's line and headers may have, its trailers, and what else frames a "
+        "chunked body; more get 431.",
     )
-    head_limit_fields: int = Field(default=100, ge=10, description="Header fields of a request; above it: 431.")
+    head_limit_fields: int = Field(
+        default=100, ge=10, description="How many header fields a request may have; more get 431."
+    )
     head_seconds: float = Field(
         default=10.0,
         gt=0,
-        description="How long a TLS handshake, and then a request's headers, may take; after it: 408.",
+        description="Seconds that a TLS handshake, and then a request's headers, may take; after them: 408.",
     )
     pause_seconds: float = Field(
         default=30.0,
         gt=0,
-        description="How long a body may pause, or an answer lie unread; after it: 408, or the connection ends.",
+        description="Seconds that a body may pause (after them: 408), or that an answer may lie unread (then the "
+        "connection is closed).",
     )
     least_bytes_per_second: int = Field(
-        default=1000, ge=1, description="What a body must come in with on the whole, PAUSE_SECONDS set aside."
+        default=1000, ge=1, description="Least speed of a body on the whole; PAUSE_SECONDS are allowed on top."
     )
     keep_alive_seconds: int = Field(
-        default=5, ge=1, le=3600, description="How long an idle connection is kept for a next request."
+        default=5, ge=1, le=3600, description="Seconds that an idle connection is kept open for another request."
     )
     pipelined_requests: int = Field(
         default=16,
         ge=1,
-        description="Requests sent ahead on one connection; more of them end it after the next answer.",
+        description="How many requests may be sent ahead on one connection; with more, it is closed after the next "
+        "answer.",
     )
     default_retries: int = Field(
-        default=2, ge=0, le=10, description="Further attempts after infrastructure faults, for jobs that give none."
+        default=2,
+        ge=0,
+        le=10,
+        description="Further attempts after faults of the infrastructure, for requests without retries.",
     )
     default_deadline_seconds: int = Field(
-        default=86_400, ge=1, le=2_592_000, description="Longest run of jobs that give no deadline."
+        default=86_400,
+        ge=1,
+        le=2_592_000,
+        description="Seconds that a job may run, all attempts together, for requests without a deadline.",
     )
     default_ttl_seconds: int = Field(
-        default=7 * 86_400, ge=0, le=31_536_000, description="How long the record of a finished job stays."
+        default=7 * 86_400,
+        ge=0,
+        le=31_536_000,
+        description="Seconds after its end at which a job's record is removed, for requests without a TTL.",
     )
     answer_cache_bytes: int = Field(
         default=1024 * MEBIBYTE,
@@ -178,39 +197,54 @@ class Settings(BaseSettings):
         description="Of how many finished jobs, the newest, answers are made ready ahead, if the store is a folder.",
     )
     newest_entries: int = Field(
-        default=5000, ge=1, le=100_000, description="How many log entries and events an answer holds at most."
+        default=5000,
+        ge=1,
+        le=100_000,
+        description="How many log entries, and how many events, an answer holds at most: the newest.",
     )
     page_entries: int = Field(
-        default=1000, ge=1, le=5000, description="Entries of a page of logs or events that gives no limit."
+        default=1000, ge=1, le=5000, description="How many logs or events a page holds when the request gives no limit."
     )
-    list_limit: int = Field(default=50, ge=1, le=500, description="Jobs of a list that gives no limit.")
+    list_limit: int = Field(
+        default=50, ge=1, le=500, description="How many jobs a list holds when the request gives no limit."
+    )
     inline_body_bytes: int = Field(
         default=MEBIBYTE,
         ge=0,
-        description="Larger request bodies are parsed and checked in a thread, so that other requests go on meanwhile.",
+        description="Request bodies of more bytes are parsed and checked in a thread, so that other requests go on "
+        "meanwhile.",
     )
     delete_wait_seconds: float = Field(
-        default=5.0, ge=0, description="How long DELETE waits for the store; what takes longer is left to the sweep."
+        default=5.0,
+        ge=0,
+        description="Seconds that DELETE waits for the store; what takes longer is removed by the operator later.",
     )
     last_upload_seconds: float = Field(
         default=30.0,
         ge=0,
-        description="What a running job's pod uploads after DELETE, while it ends, is removed after so long.",
+        description="Seconds after the DELETE of a running job at which what its pod uploaded while it ended is "
+        "removed too.",
     )
     stale_after_seconds: float = Field(
         default=120.0,
         gt=0,
-        description="Not ready when the cluster has been silent for so long (watch bookmarks count).",
+        description="Seconds without a word from the cluster after which the API reports that it is not ready. (Watch "
+        "bookmarks count as words.)",
     )
     metrics_port: int = Field(
-        default=0, ge=0, le=65535, description="Where /metrics is served for Prometheus, without a token; 0: nowhere."
+        default=0,
+        ge=0,
+        le=65535,
+        description="Port on which /metrics is served for Prometheus, without a token; 0: none.",
     )
     metrics_host: str = Field(
-        default="", description="Address that the metrics' port listens on; empty: every one of the machine."
+        default="", description="Address on which /metrics is served; empty: every address of the machine."
     )
-    retry_after_seconds: int = Field(default=5, ge=1, description="Retry-After of answers with 503.")
+    retry_after_seconds: int = Field(
+        default=5, ge=1, description="Seconds in the Retry-After header of answers with 503."
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
-        default="INFO", description="Level of the API's own log: DEBUG tells of every request."
+        default="INFO", description="Level of the API's own log. DEBUG logs every request."
     )
 
     @model_validator(mode="before")

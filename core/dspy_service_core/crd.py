@@ -37,16 +37,16 @@ COLUMNS = [
     _column("PHASE", ".status.phase"),
     _column("OPTIMIZER", ".spec.optimizer.name"),
     _column("MODULE", ".spec.module.name"),
-    _column("PROGRESS", ".status.run.progress.percent", description="Share of the expected metric calls, 0 to 100."),
-    _column("BEST", ".status.run.progress.bestScore", description="Best full evaluation so far, 0 to 100."),
-    _column("SCORE", ".status.run.result.optimizedScore", description="Test score of the optimized program, 0 to 100."),
+    _column("PROGRESS", ".status.run.progress.percent", description="Share of the metric calls made, 0 to 100."),
+    _column("BEST", ".status.run.progress.bestScore", description="Best score of a full evaluation so far, 0 to 100."),
+    _column("SCORE", ".status.run.result.optimizedScore", description="Score of the optimized program, 0 to 100."),
     _column("ETA", ".status.run.progress.etaSeconds", description="Estimated seconds until the end."),
     _column("AGE", ".metadata.creationTimestamp", "date"),
     _column(
-        "BASELINE", ".status.run.result.baselineScore", wide=True, description="Test score of the program as given."
+        "BASELINE", ".status.run.result.baselineScore", wide=True, description="Score of the program as it was given."
     ),
     _column("ATTEMPT", ".status.attempt.number", "integer", wide=True),
-    _column("QUEUE", ".status.queue.position", "integer", wide=True, description="1 starts next."),
+    _column("QUEUE", ".status.queue.position", "integer", wide=True, description="Place in the queue: 1 starts next."),
     _column("MESSAGE", ".status.message", wide=True),
 ]
 
@@ -92,20 +92,17 @@ def schema() -> Json:
     for kwargs, fields in typed_kwargs().items():
         spec["properties"]["optimizer"]["properties"][kwargs]["properties"] = dict(fields)
     status = structural(OptimizationJobStatus, {}, defaults=False)
-    spec["description"] = "What is to be optimized, how, and with what. Immutable but for suspend and stop."
-    status["description"] = "How far it is. `run` is the runner's part, all else the operator's."
+    spec["description"] = "What is optimized, how, and with which models and rows. Only suspend and stop can change."
+    status["description"] = "How far the job has come. The runner writes run, the operator everything else."
     status["properties"]["conditions"] |= {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]}
     return {
         "type": "object",
         "description": "The optimization of a DSPy program.",
         "required": ["metadata", "spec"],
         "properties": {
-            "apiVersion": {"type": "string", "description": "Version of this schema."},
-            "kind": {"type": "string", "description": "Kind of this object."},
-            "metadata": {
-                "type": "object",
-                "properties": {"name": {"type": "string", "maxLength": MAX_NAME_LENGTH}},
-            },
+            "apiVersion": {"type": "string", "description": "Group and version of the resource."},
+            "kind": {"type": "string", "description": "Kind of the resource."},
+            "metadata": {"type": "object", "properties": {"name": {"type": "string", "maxLength": MAX_NAME_LENGTH}}},
             "spec": spec,
             "status": status,
         },

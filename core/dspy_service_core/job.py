@@ -69,42 +69,51 @@ class KeyRef(Wire):
 
 
 class PayloadRef(Wire):
-    digest: Digest = Field(description="SHA-256 of the job's payload document in the store.")
+    digest: Digest = Field(description="SHA-256 digest that the job's payload document in the store must have.")
 
 
 class CodeSource(Wire):
     """Python source: exactly one of the three."""
 
-    code: Code | None = Field(default=None, description="The source itself, up to 16 KiB.")
-    config_map_key_ref: KeyRef | None = Field(default=None, description="The source in a ConfigMap.")
+    code: Code | None = Field(default=None, description="The Python source itself, up to 16 KiB.")
+    config_map_key_ref: KeyRef | None = Field(
+        default=None, description="Key of a ConfigMap in the job's namespace that holds the Python source."
+    )
     payload: PayloadRef | None = Field(
-        default=None, description="The source in the job's payload document in the store; written by the HTTP API."
+        default=None,
+        description="Set by the HTTP API alone: the Python source lies in the job's payload document in the store.",
     )
 
 
 class DatasetPayload(Wire):
-    digest: Digest = Field(description="SHA-256 of the job's payload document in the store.")
-    rows: int = Field(ge=1, description="How many rows it holds.")
-    bytes: int = Field(ge=1, description="Its size in bytes.")
+    digest: Digest = Field(description="SHA-256 digest that the job's payload document in the store must have.")
+    rows: int = Field(ge=1, description="How many rows the payload document holds.")
+    bytes: int = Field(ge=1, description="Size of the payload document in bytes.")
 
 
 class Dataset(Wire):
     """The rows: exactly one of the four."""
 
     rows: Annotated[list[JsonObject], Field(min_length=1, max_length=2000)] | None = Field(
-        default=None, description="The rows themselves, where the whole spec stays within 16 KiB."
+        default=None,
+        description="The rows themselves, as objects; for small datasets, since a spec should stay below 16 KiB.",
     )
     config_map_key_ref: KeyRef | None = Field(
-        default=None, description="Rows in a ConfigMap, as JSON Lines, a JSON array or CSV by the key's ending."
+        default=None,
+        description="Key of a ConfigMap in the job's namespace that holds the rows. The key's ending tells the format: "
+        ".jsonl, .ndjson, .json, .csv or .tsv.",
     )
     uri: Annotated[str, StringConstraints(min_length=1, max_length=2048)] | None = Field(
         default=None,
-        description="Rows at a URI below one of the prefixes that the operator of the service allows, "
-        "as JSON Lines, a JSON array or CSV by its ending.",
+        description="URI that the rows are read from. Whoever runs the service lists the allowed prefixes. The URI's "
+        "ending tells the format: .jsonl, .ndjson, .json, .csv or .tsv.",
     )
-    digest: Digest | None = Field(default=None, description="SHA-256 that the content of `uri` must have.")
+    digest: Digest | None = Field(
+        default=None,
+        description="SHA-256 digest that the content of uri must have, as sha256:<64 hex digits>. Required with uri.",
+    )
     payload: DatasetPayload | None = Field(
-        default=None, description="Rows in the job's payload document in the store; written by the HTTP API."
+        default=None, description="Set by the HTTP API alone: the rows lie in the job's payload document in the store."
     )
 
     @property
@@ -114,35 +123,48 @@ class Dataset(Wire):
 
 
 class Module(Wire):
-    name: DottedName = Field(description="Alias (predict, cot, ...) or dotted path of a dspy module.")
-    kwargs: JsonObject = Field(default_factory=dict, description="Keyword arguments of the module's constructor.")
+    name: DottedName = Field(description="DSPy module: an alias such as predict or cot, or a dotted path.")
+    kwargs: JsonObject = Field(default_factory=dict, description="Keyword arguments for the module's constructor.")
 
 
 class Optimizer(Wire):
-    name: DottedName = Field(description="Alias (miprov2, gepa, ...) or dotted path of a dspy optimizer.")
-    kwargs: JsonObject = Field(default_factory=dict, description="Keyword arguments of the optimizer's constructor.")
-    compile_kwargs: JsonObject = Field(default_factory=dict, description="Keyword arguments of its `compile`.")
+    name: DottedName = Field(description="DSPy optimizer: an alias such as miprov2 or gepa, or a dotted path.")
+    kwargs: JsonObject = Field(default_factory=dict, description="Keyword arguments for the optimizer's constructor.")
+    compile_kwargs: JsonObject = Field(
+        default_factory=dict, description="Keyword arguments for the optimizer's compile method."
+    )
 
 
 class Columns(Wire):
     inputs: dict[FieldName, FieldName] = Field(
-        min_length=1, max_length=128, description="Input field of the signature to column of the dataset."
+        min_length=1,
+        max_length=128,
+        description="For each input field of the signature, the dataset's column that fills it.",
     )
     outputs: dict[FieldName, FieldName] = Field(
-        default_factory=dict, max_length=128, description="Output field of the signature to column of the dataset."
+        default_factory=dict,
+        max_length=128,
+        description="For each output field of the signature, the dataset's column with the expected answer.",
     )
 
 
 class Split(Wire):
-    train: Decimal = Field(default="0.7", description="Share of the rows that the optimizer trains on.")
+    train: Decimal = Field(
+        default="0.7", description="Share of the rows that the optimizer trains on. The three shares add up to 1."
+    )
     val: Decimal = Field(default="0.15", description="Share of the rows that the optimizer validates on.")
-    test: Decimal = Field(default="0.15", description="Share held out for the two scores that are reported.")
-    shuffle: bool = Field(default=True, description="Shuffle the rows by the seed before they are split.")
+    test: Decimal = Field(
+        default="0.15", description="Share of the rows held out for the scores before and after the optimization."
+    )
+    shuffle: bool = Field(
+        default=True, description="Whether the rows are shuffled, by the seed, before they are split."
+    )
     seed: int | None = Field(
         default=None,
         ge=-(2**63),
         le=2**63 - 1,
-        description="Seed of the shuffle; when absent, derived from the resource's uid, so that a retry splits alike.",
+        description="Seed of the shuffle. When absent, it is derived from the resource's uid, so that every attempt "
+        "splits the rows alike.",
     )
 
 
@@ -150,39 +172,56 @@ class Model(Wire):
     """A language model as `dspy.LM` takes it."""
 
     name: Annotated[str, StringConstraints(min_length=1, max_length=256)] = Field(
-        description="Model as DSPy writes it, provider first: openai/gpt-4o-mini."
+        description="Name of the model as DSPy writes it, with the provider first: openai/gpt-4o-mini."
     )
     base_url: Annotated[str, StringConstraints(max_length=2048)] = Field(
-        default="", description="Endpoint; empty for the provider's own. Without user part and query."
+        default="",
+        description="URL of the endpoint, without user name and query. When empty, the provider's own endpoint.",
     )
     model_type: Literal["chat", "text", "responses"] | None = Field(
-        default=None, description="API flavour; chat when absent."
+        default=None, description="Kind of the endpoint's API. When absent, chat."
     )
     temperature: Decimal | None = Field(
-        default=None, description="Sampling temperature, 0 to 2; 0.1 when absent, or what the model demands."
+        default=None,
+        description="Sampling temperature, 0 to 2. When absent, 0.1, or the value that the model requires.",
     )
-    max_tokens: int | None = Field(default=None, ge=1, le=2**31 - 1, description="Longest answer in tokens.")
-    top_p: Decimal | None = Field(default=None, description="Nucleus sampling, 0 to 1.")
+    max_tokens: int | None = Field(default=None, ge=1, le=2**31 - 1, description="How many tokens an answer may have.")
+    top_p: Decimal | None = Field(
+        default=None, description="Nucleus sampling: the probability mass that tokens are drawn from, 0 to 1."
+    )
     extra: JsonObject = Field(
-        default_factory=dict, description="Further keyword arguments of dspy.LM. Credentials do not belong here."
+        default_factory=dict,
+        description="Further keyword arguments for dspy.LM. Anybody who may read the job can read them: keep "
+        "credentials out.",
     )
     key_from: KeyRef | None = Field(
         default=None,
-        description="API key in a Secret that carries the label dspy-service.io/model-key: 'true' "
-        "and belongs neither to a job nor to the service.",
+        description="Key of a Secret in the job's namespace that holds the model's API key. The Secret needs the label "
+        "dspy-service.io/model-key: 'true' and must not belong to a job or to the service.",
     )
     credentials_from: KeyRef | None = Field(
         default=None,
-        description="Withheld parts of base_url and extra, as JSON in the Secret of this very job; "
-        "written by the HTTP API, and refused from anybody else.",
+        description="Set by the HTTP API alone: key of the job's own Secret that holds the credentials which were part "
+        "of baseUrl and extra.",
     )
 
 
 class Models(Wire):
-    default: Model = Field(description="The model that the program runs on.")
-    reflection: Model | None = Field(default=None, description="GEPA's reflection model; required by GEPA.")
-    prompt: Model | None = Field(default=None, description="MIPROv2's, COPRO's and SIMBA's prompt model.")
-    task: Model | None = Field(default=None, description="MIPROv2's task model.")
+    default: Model = Field(
+        description="Model that the program calls; it serves as prompt and as task model too where those are absent."
+    )
+    reflection: Model | None = Field(
+        default=None,
+        description="Model with which GEPA reflects on failures and proposes instructions. GEPA requires it.",
+    )
+    prompt: Model | None = Field(
+        default=None,
+        description="Model with which MIPROv2, COPRO and SIMBA propose prompts. When absent, the default model.",
+    )
+    task: Model | None = Field(
+        default=None,
+        description="Model with which MIPROv2 runs the program while it searches. When absent, the default model.",
+    )
 
     def roles(self) -> Iterator[tuple[str, Model]]:
         """All that are given, with what the spec calls them."""
@@ -193,56 +232,94 @@ class Models(Wire):
 
 
 class Quantities(Wire):
-    cpu: Annotated[str, StringConstraints(max_length=32)] | None = Field(default=None, description="CPU quantity.")
+    cpu: Annotated[str, StringConstraints(max_length=32)] | None = Field(
+        default=None, description="Processors as a Kubernetes quantity: 2, or 500m for half a processor."
+    )
     memory: Annotated[str, StringConstraints(max_length=32)] | None = Field(
-        default=None, description="Memory quantity."
+        default=None, description="Memory as a Kubernetes quantity: 512Mi, 2Gi."
     )
 
 
 class Resources(Wire):
-    requests: Quantities | None = Field(default=None, description="What the optimizer asks of the scheduler.")
-    limits: Quantities | None = Field(default=None, description="What the optimizer may not exceed.")
+    requests: Quantities | None = Field(
+        default=None, description="What the scheduler keeps free for the optimizer on its node."
+    )
+    limits: Quantities | None = Field(
+        default=None, description="What the optimizer may use at most. A job that exceeds its memory fails."
+    )
 
 
 class Run(Wire):
     """How the job is run; everything absent is the service's setting."""
 
     image: Annotated[str, StringConstraints(max_length=512)] = Field(
-        default="", description="Runner image; the service's own when empty. The service may allow only some."
+        default="",
+        description="Container image of the runner. When empty, the service's own. The service may allow only some.",
     )
-    resources: Resources = Field(default_factory=Resources, description="Resources of the optimizer container.")
+    resources: Resources = Field(
+        default_factory=Resources,
+        description="Requests and limits of the optimizer's container. When absent, the service's settings.",
+    )
     queue: Annotated[str, StringConstraints(max_length=253)] = Field(
-        default="", description="Kueue LocalQueue that the attempts' Jobs are submitted to."
+        default="", description="Kueue LocalQueue that admits the job. When empty, the service's setting."
     )
     priority: int = Field(
-        default=0, ge=-1_000_000, le=1_000_000, description="Higher starts first; equal ones start by age."
+        default=0,
+        ge=-1_000_000,
+        le=1_000_000,
+        description="Waiting jobs with a higher priority start first; those with the same start by age.",
     )
-    retries: int | None = Field(default=None, ge=0, le=10, description="Further attempts after infrastructure faults.")
+    retries: int | None = Field(
+        default=None,
+        ge=0,
+        le=10,
+        description="How many further attempts follow when faults of the infrastructure end an attempt, such as a lost "
+        "node. When absent, the service's setting.",
+    )
     deadline_seconds: int | None = Field(
-        default=None, ge=1, le=2_592_000, description="The job fails when it has run this long, all attempts together."
+        default=None,
+        ge=1,
+        le=2_592_000,
+        description="Seconds that the job may run, all attempts together; then it fails. When absent, the service's "
+        "setting.",
     )
     ttl_seconds: int | None = Field(
         default=None,
         ge=0,
         le=31_536_000,
-        description="The record is removed so long after its end; a kubectl-made one is kept when absent.",
+        description="Seconds after its end at which the job's record is removed. When absent, a job made over HTTP has "
+        "the service's setting, and any other is kept.",
     )
 
 
 class OptimizationJobSpec(Wire):
-    module: Module = Field(description="The dspy module that is optimized.")
-    optimizer: Optimizer = Field(description="The dspy optimizer that does it.")
-    signature: CodeSource = Field(description="Source of the dspy.Signature.")
-    metric: CodeSource = Field(description="Source of the metric function.")
-    dataset: Dataset = Field(description="The rows.")
-    columns: Columns = Field(description="Which column of a row feeds which field of the signature.")
-    split: Split = Field(default_factory=Split, description="How the rows are split.")
-    models: Models = Field(description="The language models.")
-    run: Run = Field(default_factory=Run, description="How the job is run.")
-    suspend: bool = Field(default=False, description="Hold the job; a running attempt ends and a later one goes on.")
+    module: Module = Field(description="DSPy module that runs the signature and is optimized.")
+    optimizer: Optimizer = Field(description="DSPy optimizer that improves the module's prompts.")
+    signature: CodeSource = Field(
+        description="Python source of the dspy.Signature: exactly one of code, configMapKeyRef and payload."
+    )
+    metric: CodeSource = Field(
+        description="Python source of the metric function: exactly one of code, configMapKeyRef and payload."
+    )
+    dataset: Dataset = Field(
+        description="Rows to train, validate and test on: exactly one of rows, configMapKeyRef, uri and payload."
+    )
+    columns: Columns = Field(description="Which columns of the dataset belong to which fields of the signature.")
+    split: Split = Field(
+        default_factory=Split, description="How the rows are divided into those for training, validation and test."
+    )
+    models: Models = Field(description="Language models of the job, by the role that each plays.")
+    run: Run = Field(
+        default_factory=Run, description="How the job is run: image, resources, queue, retries and limits of time."
+    )
+    suspend: bool = Field(
+        default=False,
+        description="While true, the job does not run: a running attempt ends, and a later one goes on where it was.",
+    )
     stop: Stop = Field(
         default="",
-        description="Cancel ends the job; KeepBest ends it with the best program so far, or cancels where none is.",
+        description="Cancel ends the job. KeepBest ends it with the best program found so far, and cancels it where "
+        "there is none.",
     )
 
     def sources(self) -> list[Source]:
@@ -251,55 +328,75 @@ class OptimizationJobSpec(Wire):
 
 
 class Condition(Wire):
-    type: Literal["Valid", "Queued", "Started", "Succeeded", "Failed", "Cancelled"] = Field(description="What of.")
-    status: Literal["True", "False", "Unknown"] = Field(description="Whether it holds.")
-    reason: Annotated[str, StringConstraints(min_length=1, max_length=64)] = Field(description="CamelCase reason.")
-    message: Annotated[str, StringConstraints(max_length=2048)] = Field(default="", description="For people.")
-    last_transition_time: str = Field(description="When the status last changed.")
-    observed_generation: int = Field(default=0, description="Generation of the spec that it speaks of.")
+    type: Literal["Valid", "Queued", "Started", "Succeeded", "Failed", "Cancelled"] = Field(
+        description="What the condition states of the job: that its spec is valid, that it is queued, has started, "
+        "succeeded, failed or was cancelled."
+    )
+    status: Literal["True", "False", "Unknown"] = Field(description="Whether the condition holds.")
+    reason: Annotated[str, StringConstraints(min_length=1, max_length=64)] = Field(
+        description="Reason of the status in one CamelCase word, for programs."
+    )
+    message: Annotated[str, StringConstraints(max_length=2048)] = Field(
+        default="", description="Reason of the status in a sentence, for readers."
+    )
+    last_transition_time: str = Field(description="Time at which the status last changed.")
+    observed_generation: int = Field(
+        default=0, description="Generation of the resource (metadata.generation) that the condition was derived from."
+    )
 
 
 class Attempt(Wire):
-    number: int = Field(ge=1, description="Counts from 1.")
-    job_name: str = Field(description="The attempt's batch/v1 Job.")
-    pod_name: str = Field(default="", description="The attempt's pod.")
+    number: int = Field(ge=1, description="Number of the attempt, from 1.")
+    job_name: str = Field(description="Name of the attempt's batch/v1 Job.")
+    pod_name: str = Field(default="", description="Name of the attempt's pod.")
     pod_uid: str = Field(
-        default="",
-        alias="podUID",
-        description="The one pod that may run user code and report for this job.",
+        default="", alias="podUID", description="UID of the one pod that may run and report for this job."
     )
-    started_at: str = Field(default="", description="When the attempt's Job was made.")
+    started_at: str = Field(default="", description="Time at which the attempt's Job was made.")
 
 
 class EndedAttempt(Wire):
-    number: int = Field(ge=1, description="Which attempt.")
-    reason: str = Field(description="CamelCase reason of its end.")
-    message: Annotated[str, StringConstraints(max_length=512)] = Field(default="", description="For people.")
-    ended_at: str = Field(default="", description="When it was seen to have ended.")
-    counted: bool = Field(default=True, description="Whether it used up one of the retries.")
+    number: int = Field(ge=1, description="Number of the attempt, from 1.")
+    reason: str = Field(description="Why the attempt ended, in one CamelCase word.")
+    message: Annotated[str, StringConstraints(max_length=512)] = Field(
+        default="", description="Why the attempt ended, in a sentence."
+    )
+    ended_at: str = Field(default="", description="Time at which the operator saw that the attempt had ended.")
+    counted: bool = Field(default=True, description="Whether the attempt used up one of the retries.")
 
 
 class QueueStatus(Wire):
-    position: int = Field(ge=0, description="1 starts next; 0 when the job does not wait.")
+    position: int = Field(ge=0, description="Place in the queue: 1 starts next, 0 does not wait.")
 
 
 class OptimizationJobStatus(Wire):
-    phase: Phase = Field(default="Pending", description="Derived from the conditions; an end is final.")
-    conditions: Annotated[list[Condition], Field(max_length=8)] = Field(
-        default_factory=list, description="Why it is as it is."
+    phase: Phase = Field(
+        default="Pending",
+        description="Where the job is, derived from its conditions. Succeeded, Failed and Cancelled are final.",
     )
-    message: Annotated[str, StringConstraints(max_length=2048)] = Field(default="", description="For people.")
-    observed_generation: int = Field(default=0, description="Generation of the spec that was acted on.")
+    conditions: Annotated[list[Condition], Field(max_length=8)] = Field(
+        default_factory=list, description="What is known of the job, each fact with its reason."
+    )
+    message: Annotated[str, StringConstraints(max_length=2048)] = Field(
+        default="", description="Why the job is where it is, in a sentence."
+    )
+    observed_generation: int = Field(
+        default=0, description="Generation of the resource (metadata.generation) that this status speaks of."
+    )
     attempt: Attempt | None = Field(default=None, description="The current or last attempt.")
     attempts: Annotated[list[EndedAttempt], Field(max_length=20)] = Field(
-        default_factory=list, description="Attempts that ended without a result."
+        default_factory=list, description="Earlier attempts that ended without a result."
     )
-    retries_used: int = Field(default=0, description="Retries that infrastructure faults used up.")
-    active_seconds: int = Field(default=0, description="How long the ended attempts took; counts for the deadline.")
-    queue: QueueStatus | None = Field(default=None, description="Place in the queue while waiting.")
-    started_at: str | None = Field(default=None, description="When the preflight had first passed.")
-    completed_at: str | None = Field(default=None, description="When the job ended.")
-    run: RunStatus = Field(default_factory=RunStatus, description="What the runner reports.")
+    retries_used: int = Field(default=0, description="How many retries faults of the infrastructure have used up.")
+    active_seconds: int = Field(
+        default=0, description="Seconds that the ended attempts took; they count towards the deadline."
+    )
+    queue: QueueStatus | None = Field(default=None, description="The job's place in the queue while it waits.")
+    started_at: str | None = Field(
+        default=None, description="Time at which an attempt had first validated its inputs and began to optimize."
+    )
+    completed_at: str | None = Field(default=None, description="Time at which the job ended.")
+    run: RunStatus = Field(default_factory=RunStatus, description="What the runner reports of the current attempt.")
 
 
 class ObjectMeta(Wire):

@@ -31,7 +31,7 @@ class LocalSettings(BaseSettings):
         default=8000, ge=0, le=65535, description="Port that the HTTP API listens on; 0 takes a free one."
     )
     token: SecretStr = Field(
-        default=SecretStr(""), description="What clients of the HTTP API must send; empty: nothing."
+        default=SecretStr(""), description="Token that clients of the HTTP API must send; empty: none."
     )
     own_token: bool = Field(
         default=False,
@@ -39,27 +39,30 @@ class LocalSettings(BaseSettings):
         "this user's own command line and client find it there. Jobs cannot.",
     )
     auth_mode: Literal["", "none", "token", "kubernetes"] = Field(
-        default="", description="The HTTP API's setting of that name; empty: token where one is set, else none."
+        default="", description="The HTTP API's setting of that name; empty: token where TOKEN is set, otherwise none."
     )
     data_dir: Path = Field(
-        default=Path("~/.dspy-service"), description="Folder of all state: resources, store, logs, kubeconfig."
+        default=Path("~/.dspy-service"),
+        description="Folder that holds all state: resources, store, logs and kubeconfig.",
     )
-    concurrency: int = Field(default=4, ge=0, description="Jobs that run at the same time; 0 holds all in the queue.")
+    concurrency: int = Field(
+        default=4, ge=0, description="How many jobs may run at the same time; 0 holds all in the queue."
+    )
     prewarmed: int = Field(
         default=1,
         ge=0,
         le=1,
-        description="Keep processes with dspy imported, from which those of jobs are forked: a job starts at once, "
-        "for about 85 MB. 0: none. (Inside the sandbox alone.)",
+        description="Keep processes with dspy imported, from which those of jobs are forked: a job starts at once, for "
+        "about 85 MB. 0: none. (Inside the sandbox alone.)",
     )
     sandbox: Literal["auto", "require", "off"] = Field(
         default="auto", description="Whether jobs run inside bubblewrap: where it works, always, or never."
     )
     flush_interval_seconds: float = Field(
-        default=1, gt=0, description="Logs, events and answered model calls reach the store at least so often."
+        default=1, gt=0, description="Seconds within which logs, events and answered model calls reach the store."
     )
     progress_interval_seconds: float = Field(
-        default=0.5, gt=0, description="Least pause between two progress reports of a job."
+        default=0.5, gt=0, description="Least seconds between two progress reports of a job."
     )
     key_hosts: Words = Field(
         default=("127.0.0.1", "localhost", "::1"),
@@ -80,20 +83,19 @@ class LocalSettings(BaseSettings):
             *("PATH", "LANG", "LC_ALL", "TZ"),
             *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
         ),
-        description="Variables of `up`'s own environment that every job sees, separated by commas. "
-        "Behind a proxy add HTTPS_PROXY and NO_PROXY (the latter with 127.0.0.1).",
+        description="Variables of `up`'s own environment that every job sees, separated by commas. Behind a proxy add "
+        "HTTPS_PROXY and NO_PROXY (the latter with 127.0.0.1).",
     )
     job_endpoints: Words = Field(
         default=(),
         description="What every job reaches besides the internet and the endpoints of its own models, as host:port "
-        "separated by commas: a proxy, a package index or a data server of this machine or of a private network. "
-        "Never a port of the service itself. (Where jobs have a network of their own: in the sandbox, with "
-        "slirp4netns.)",
+        "separated by commas: a proxy, a package index or a data server of this machine or of a private network. Never "
+        "a port of the service itself. (Where jobs have a network of their own: in the sandbox, with slirp4netns.)",
     )
     job_connections: int = Field(
         default=128,
         ge=1,
-        description="Connections that one job has at the same time to such endpoints; more of them wait.",
+        description="How many connections one job may have to such endpoints at the same time; further ones wait.",
     )
     pod_user: int = Field(
         default=POD_USER,
@@ -101,9 +103,13 @@ class LocalSettings(BaseSettings):
         lt=2**32 - 1,
         description="User, and group, that the processes of jobs run as inside the sandbox where `up` runs as root.",
     )
-    pod_processes: int = Field(default=512, ge=16, description="A container with more processes is evicted.")
-    pod_open_files: int = Field(default=4096, ge=64, description="Files that one process of a job may have open.")
-    pod_nice: int = Field(default=5, ge=0, le=19, description="Jobs' scheduling priority behind the server's own.")
+    pod_processes: int = Field(
+        default=512, ge=16, description="How many processes a job's container may have; one with more is evicted."
+    )
+    pod_open_files: int = Field(default=4096, ge=64, description="How many files one process of a job may have open.")
+    pod_nice: int = Field(
+        default=5, ge=0, le=19, description="Nice value of jobs' processes, so that the service itself goes first."
+    )
     cluster_port: int = Field(
         default=0, ge=0, le=65535, description="Port of the embedded cluster's API, on loopback; 0 takes a free one."
     )
@@ -113,7 +119,9 @@ class LocalSettings(BaseSettings):
     operator_metrics_port: int = Field(
         default=0, ge=0, le=65535, description="Port, on loopback, of the operator's metrics; 0: none."
     )
-    start_timeout_seconds: float = Field(default=60, gt=0, description="Patience with the API and the operator.")
+    start_timeout_seconds: float = Field(
+        default=60, gt=0, description="Seconds within which the API and the operator must be ready."
+    )
     log_level: str = Field(default="INFO", description="Level of the logs in the data folder.")
 
     @field_validator("job_endpoints")

@@ -14,7 +14,9 @@ class Settings(BaseModel):
         default=900, gt=0, description="Seconds to wait for the restored inputs before giving up with exit code 64."
     )
     threads: int = Field(
-        default=8, ge=1, description="Model calls at once, where the optimizer's kwargs name no `num_threads`."
+        default=8,
+        ge=1,
+        description="How many model calls are made at once, where the optimizer's kwargs give no `num_threads`.",
     )
     max_errors: int = Field(
         default=10_000,
