@@ -15,10 +15,10 @@ from dspy_service_core import nesting
 from dspy_service_core.errors import FieldProblem, InvalidRequest
 from dspy_service_core.nesting import MAX_DEPTH
 from dspy_service_core.payload_size import Body, large_integers, refuse_many_values
+from dspy_service_core.rows import EMPTY_DATASET
 
 BODY = "body"
 """The path of the whole."""
-EMPTY_DATASET = "Dataset must contain at least one row."
 MAX_SETTINGS = 10_000
 """Values beside the dataset, which pydantic looks at one by one, and copies; a job has room for 16 KiB of them."""
 MOST_PROBLEMS = 100

@@ -17,15 +17,15 @@ from dspy_service_core.job import OptimizationJobSpec
 from dspy_service_core.kube.errors import NotFound
 from dspy_service_core.kube.protocol import KubeClient
 from dspy_service_core.kube.resources import CONFIG_MAPS, SECRETS
+from dspy_service_core.rows import Row, UnusableRows, checked, read_rows
 from dspy_service_core.sources import ConfigMapKey
 from dspy_service_operator import references
 from dspy_service_operator.model_keys import SecretReference, secret_references
 from dspy_service_operator.observed import Prerequisites
-from dspy_service_operator.rows_text import RowsError, parse_rows
 from dspy_service_operator.settings import OperatorSettings
 from dspy_service_operator.view import first_problem
 
-Rows = list[dict[str, Any]]
+Rows = list[Row]
 Check = Callable[[OptimizationJobSpec, Contents], object]
 """Raises `UnusableRequest`."""
 
@@ -58,7 +58,7 @@ class PrerequisiteCheck:
             await self._check_secrets(spec, metadata)
         except _Missing as exc:
             return Prerequisites(missing_reason=exc.reason, missing=str(exc))
-        except (UnusableRequest, InvalidRequest, RowsError) as exc:
+        except (UnusableRequest, InvalidRequest, UnusableRows) as exc:
             return Prerequisites(invalid=str(exc))
         except ValidationError as exc:
             return Prerequisites(invalid=first_problem(exc))
@@ -76,7 +76,7 @@ class PrerequisiteCheck:
         if (key := spec.dataset.config_map_key) is None:
             return spec.dataset.rows
         text = await self._from_config_map("spec.dataset", key, metadata)
-        return await asyncio.to_thread(parse_rows, key.key, text)
+        return await asyncio.to_thread(_parsed, key.key, text)
 
     async def _code(self, spec: OptimizationJobSpec, metadata: Mapping[str, Any]) -> dict[str, str]:
         code = {}
@@ -111,6 +111,10 @@ class PrerequisiteCheck:
                 raise UnusableRequest(f"{wanted.path}: {problem}")
             if problem := _secret_problem(secret, wanted, metadata["uid"]):
                 raise _Missing("SecretNotUsable", f"{wanted.path}: {problem}")
+
+
+def _parsed(key: str, text: str) -> Rows:
+    return list(checked(read_rows(key, text.encode())))
 
 
 def name_problem(metadata: Mapping[str, Any]) -> str:

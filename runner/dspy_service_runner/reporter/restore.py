@@ -12,16 +12,17 @@ from typing import Any
 import orjson
 
 from dspy_service_core import names, pod_files
+from dspy_service_core.json_file import JsonFile
 from dspy_service_core.records.record import document, read
 from dspy_service_core.records.run import Usage
+from dspy_service_core.rows import json_rows, read_rows
 from dspy_service_core.segments import stream
 from dspy_service_core.sources import DATASET_MOUNTED, ConfigMapKey, Source, sources_of, with_sources
 from dspy_service_core.store import Store
 from dspy_service_runner.reporter.arguments import Arguments
 from dspy_service_runner.reporter.checkpoint import restore_checkpoint
-from dspy_service_runner.reporter.dataset import UsersFault, check_rows, json_rows, read_rows, write_rows
+from dspy_service_runner.reporter.dataset import UsersFault, check_rows, write_rows
 from dspy_service_runner.reporter.dataset_uri import fetch
-from dspy_service_runner.reporter.json_file import JsonFile
 
 _FETCHED = ".dataset"
 _FETCHED_PAYLOAD = ".payload"
@@ -117,11 +118,11 @@ def _rows(dataset: JsonObject, payload: JsonFile | None, arguments: Arguments) -
         return json_rows(arguments.in_folder / _FETCHED_PAYLOAD, "rows")
     if reference := dataset.get("configMapKeyRef"):
         key = ConfigMapKey(reference["name"], reference["key"])
-        return read_rows(_referenced(arguments.refs_folder / DATASET_MOUNTED, key), key.key)
+        return read_rows(key.key, _referenced(arguments.refs_folder / DATASET_MOUNTED, key))
     fetched = arguments.in_folder / _FETCHED
     uri = dataset["uri"]
     fetch(uri, dataset.get("digest") or "", fetched, arguments.uri_prefixes, arguments.dataset_limit)
-    return read_rows(fetched, uri.rpartition("/")[2].partition("?")[0])
+    return read_rows(uri.rpartition("/")[2].partition("?")[0], fetched)
 
 
 def _referenced(path: Path, key: ConfigMapKey) -> Path:

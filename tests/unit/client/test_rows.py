@@ -3,23 +3,26 @@ from pathlib import Path
 import pytest
 
 from dspy_service import UnusableDataset, read_rows
+from row_files import BAD, GOOD, RowFile
 
 
-@pytest.mark.parametrize(
-    ("name", "content"),
-    [
-        ("r.csv", 'a,b\n1,x\n2,"y,\nz"\n'),
-        ("r.CSV", '\ufeffa,b\r\n1,x\r\n2,"y,\nz"\r\n'),
-        ("r.tsv", 'a\tb\n1\tx\n2\t"y,\nz"\n'),
-        ("r.json", '[{"a": "1", "b": "x"}, {"a": "2", "b": "y,\\nz"}]'),
-        ("r.jsonl", '{"a": "1", "b": "x"}\n\n{"a": "2", "b": "y,\\nz"}\n'),
-    ],
-)
-def test_rows_of_every_kind_of_file(tmp_path: Path, name: str, content: str) -> None:
-    path = tmp_path / name
-    path.write_text(content, newline="")
-    assert read_rows(path) == [{"a": "1", "b": "x"}, {"a": "2", "b": "y,\nz"}]
-    assert read_rows(path, limit=1) == [{"a": "1", "b": "x"}]
+def written(folder: Path, file: RowFile) -> Path:
+    path = folder / file.name
+    path.write_bytes(file.content)
+    return path
+
+
+@pytest.mark.parametrize("file", GOOD, ids=str)
+def test_rows_of_every_kind_of_file(tmp_path: Path, file: RowFile) -> None:
+    path = written(tmp_path, file)
+    assert read_rows(path) == file.rows
+    assert read_rows(path, limit=1) == file.rows[:1]
+
+
+@pytest.mark.parametrize("file", BAD, ids=str)
+def test_what_the_service_refuses_is_refused_here(tmp_path: Path, file: RowFile) -> None:
+    with pytest.raises(UnusableDataset):
+        read_rows(written(tmp_path, file))
 
 
 @pytest.mark.parametrize(
@@ -38,11 +41,4 @@ def test_what_is_no_dataset_is_told(tmp_path: Path, name: str, content: str, tol
     path = tmp_path / name
     path.write_text(content)
     with pytest.raises(UnusableDataset, match=told):
-        read_rows(path)
-
-
-def test_bytes_that_are_no_text_are_told(tmp_path: Path) -> None:
-    path = tmp_path / "r.csv"
-    path.write_bytes(b"a\n\xff\xfe\n")
-    with pytest.raises(UnusableDataset):
         read_rows(path)

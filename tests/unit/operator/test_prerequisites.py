@@ -10,7 +10,6 @@ from dspy_service_core.source_text import QUICK_CHARACTERS
 from dspy_service_operator.main import make_check
 from dspy_service_operator.observed import Prerequisites
 from dspy_service_operator.prerequisites import LONGEST_NAME, PrerequisiteCheck
-from dspy_service_operator.rows_text import RowsError, parse_rows
 from dspy_service_operator.settings import OperatorSettings
 from operator_harness import Harness
 from operator_objects import METRIC, SIGNATURE, make_raw
@@ -127,40 +126,21 @@ async def test_what_lies_in_config_maps_is_checked_too():
     assert "label" in unlabelled.invalid
 
 
-ROWS = [{"a": "1"}, {"a": "2"}]
-
-
 @pytest.mark.parametrize(
-    ("name", "text"),
-    [
-        ("rows.jsonl", '{"a": "1"}\n\n{"a": "2"}\n'),
-        ("rows.ndjson", '\ufeff{"a": "1"}\r\n{"a": "2"}'),
-        ("rows.json", '[{"a": "1"}, {"a": "2"}]'),
-        ("ROWS.CSV", "a\r\n1\r\n2\r\n"),
-    ],
-)
-def test_rows_are_read_by_the_keys_ending(name, text):
-    assert parse_rows(name, text) == ROWS
-
-
-def test_a_line_separator_inside_a_string_ends_no_row():
-    assert parse_rows("rows.jsonl", '{"a": "x\u2028y"}') == [{"a": "x\u2028y"}]
-
-
-@pytest.mark.parametrize(
-    ("name", "text", "words"),
+    ("key", "text", "words"),
     [
         ("rows", '{"a": 1}', "ending"),
         ("rows.jsonl", "", "at least one row"),
         ("rows.jsonl", '{"a": 1}\n{"a":', "Row 2"),
         ("rows.jsonl", "[1]", "Row 1"),
         ("rows.json", '{"a": 1}', "array"),
-        ("rows.json", "{", "not JSON"),
+        ("rows.json", "{", "not a JSON array"),
         ("rows.csv", "a,b\n1,2\n3\n", "Row 2"),
         ("rows.csv", "a\n1,2\n", "Row 1"),
         ("rows.csv", 'a\n"1"x\n', "not CSV"),
+        ("rows.parquet", "PAR1", "Parquet"),
     ],
 )
-def test_what_is_no_dataset_is_refused_with_its_row(name, text, words):
-    with pytest.raises(RowsError, match=words):
-        parse_rows(name, text)
+async def test_what_is_no_dataset_is_refused_with_its_row(key, text, words):
+    rows = (CONFIG_MAPS, {"metadata": {"name": "tickets"}, "data": {key: text}})
+    assert words in (await look(rows, dataset=reference(key))).invalid

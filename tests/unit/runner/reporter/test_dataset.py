@@ -7,60 +7,11 @@ from typing import Any
 
 import pytest
 
-from dspy_service_runner.reporter.dataset import InvalidDataset, UsersFault, check_rows, read_rows, write_rows
+from dspy_service_core.rows import read_rows
+from dspy_service_runner.reporter.dataset import InvalidDataset, UsersFault, check_rows, write_rows
 from dspy_service_runner.reporter.dataset_uri import SourceAway, check_allowed, fetch
-from dspy_service_runner.reporter.json_file import JsonFile, NotJson
 
 ROWS = [{"a": "1", "b": "x"}, {"a": "2", "b": "ü"}]
-
-GOOD: list[tuple[str, bytes]] = [
-    ("d.jsonl", '{"a":"1","b":"x"}\n\n{"a":"2","b":"ü"}'.encode()),
-    ("d.NDJSON", b'\xef\xbb\xbf{"a":"1","b":"x"}\r\n{"a":"2","b":"\\u00fc"}\r\n'),
-    ("d.json", '[{"a":"1","b":"x"},{"a":"2","b":"ü"}]'.encode()),
-    ("d.csv", 'a,b\n1,x\n2,"ü"\n'.encode()),
-    ("d.csv", b"\xef\xbb\xbfa,b\r\n1,x\r\n2,\xc3\xbc\r\n"),
-]
-
-
-@pytest.mark.parametrize(("name", "content"), GOOD)
-def test_formats(tmp_path: Path, name: str, content: bytes) -> None:
-    (tmp_path / "value").write_bytes(content)
-    assert list(read_rows(tmp_path / "value", name)) == ROWS
-
-
-BAD: list[tuple[str, bytes, str]] = [
-    ("d.txt", b"", "one of .jsonl, .ndjson, .json, .csv"),
-    ("d", b"", "told by its ending"),
-    ("d.jsonl", b'{"a":"1"}\n\n{"a":', "Row 2 of the dataset is not JSON"),
-    ("d.json", b"{", "is not a JSON array"),
-    ("d.json", b'{"a": 1}', "not a JSON array"),
-    ("d.csv", b"a,b\n1,2\n1\n", "Row 2 of the dataset has not as many fields"),
-    ("d.csv", b"a,b\n1,2,3\n", "Row 1 of the dataset has not as many fields"),
-    ("d.csv", b"a,b\n\xff,2\n", "not UTF-8"),
-    ("d.csv", b'a,b\n"x" y,2\n', "not CSV"),
-]
-
-
-@pytest.mark.parametrize(("name", "content", "message"), BAD)
-def test_what_cannot_be_read_is_said(tmp_path: Path, name: str, content: bytes, message: str) -> None:
-    (tmp_path / "value").write_bytes(content)
-    with pytest.raises(InvalidDataset, match=message):
-        list(read_rows(tmp_path / "value", name))
-
-
-@pytest.mark.parametrize("large", [0, 1 << 30], ids=["value by value", "at once"])
-def test_a_json_file_of_any_size(tmp_path: Path, large: int) -> None:
-    path = tmp_path / "x"
-    path.write_bytes('\ufeff{"rows": [{"a": 1, "b": 0.5}, {"a": "ü", "b": null}], "metric": "def m"}'.encode())
-    file = JsonFile(path, large)
-    assert list(file.items("rows")) == [{"a": 1, "b": 0.5}, {"a": "ü", "b": None}]
-    assert (file.member("metric"), file.member("none")) == ("def m", None)
-    path.write_bytes(b"[1, [2]]")
-    assert list(JsonFile(path, large).items()) == [1, [2]]
-    path.write_bytes(b"[1, 2")
-    with pytest.raises(NotJson):
-        list(JsonFile(path, large).items())
-
 
 COLUMNS = {"inputs": {"question": "a"}, "outputs": {"answer": "b"}}
 
@@ -79,9 +30,15 @@ def test_rows_that_cannot_be_used(rows: list[Any], message: str) -> None:
         list(check_rows(rows, COLUMNS))
 
 
+def test_a_file_that_is_no_dataset_ends_the_job_with_the_readers_words() -> None:
+    with pytest.raises(InvalidDataset, match="Row 2 of the dataset is not JSON") as caught:
+        list(check_rows(read_rows("d.jsonl", b'{"a": 1, "b": 2}\n{'), COLUMNS))
+    assert caught.value.reason == "InvalidDataset"
+
+
 def test_rows_are_written_a_line_each(tmp_path: Path) -> None:
     write_rows(check_rows(ROWS, COLUMNS), tmp_path / "rows.jsonl")
-    assert list(read_rows(tmp_path / "rows.jsonl", "rows.jsonl")) == ROWS
+    assert list(read_rows("rows.jsonl", tmp_path / "rows.jsonl")) == ROWS
 
 
 PREFIXES = ("s3://data/team", "https://host/sets/", "file:///data")
