@@ -22,7 +22,8 @@ from dspy_service_core import names
 from dspy_service_core.kube.protocol import Object
 from dspy_service_core.kube.resources import OPTIMIZATION_JOBS
 from dspy_service_core.store import Store, open_store
-from fake_cluster import FakeCluster, merged
+from dspy_service_local.apiserver.patches import merge
+from fake_cluster import FakeCluster
 
 NAMESPACE = "default"
 LOG = {"level": "INFO", "logger": "dspy.evaluate", "message": "Average Metric"}
@@ -91,7 +92,7 @@ def resource(name: str, **spec: Any) -> Object:
         "apiVersion": names.API_VERSION,
         "kind": names.KIND,
         "metadata": metadata,
-        "spec": merged(whole, spec),
+        "spec": merge(whole, spec),
     }
 
 

@@ -18,6 +18,7 @@ import httpx
 import trustme
 
 from dspy_service_core import names
+from dspy_service_local.apiserver.patches import merge
 
 Answer = tuple[int, dict[str, Any]]
 Fault = Callable[[str], Answer | None]
@@ -28,18 +29,6 @@ TOKEN = "service-account-token"
 
 def refusal(code: int, message: str = "") -> Answer:
     return code, {"kind": "Status", "code": code, "message": message}
-
-
-def merged(target: Any, patch: Any) -> Any:
-    if not isinstance(patch, Mapping):
-        return patch
-    result = dict(target) if isinstance(target, Mapping) else {}
-    for key, value in patch.items():
-        if value is None:
-            result.pop(key, None)
-        else:
-            result[key] = merged(result.get(key), value)
-    return result
 
 
 @dataclass
@@ -73,7 +62,7 @@ class AttemptApi:
 
     def change(self, patch: dict[str, Any]) -> None:
         with self._lock:
-            self.resource = merged(self.resource, patch)
+            self.resource = merge(self.resource, patch)
 
     def record(self, pod_uid: str, attempt: int = 1) -> None:
         """What the operator does."""
@@ -102,7 +91,7 @@ class AttemptApi:
         assert set(body["status"]) == {"run"}
         assert len(json.dumps(run)) < 16 * 1024
         self.patches.append(run)
-        self.resource = merged(self.resource, body)
+        self.resource = merge(self.resource, body)
         return 200, copy.deepcopy(self.resource)
 
     def transport(self) -> httpx.MockTransport:

@@ -10,20 +10,9 @@ from typing import Any, Literal
 from dspy_service_core.kube import errors
 from dspy_service_core.kube.protocol import Object, ObjectList, PatchType, WatchEvent
 from dspy_service_core.kube.resources import Resource
+from dspy_service_local.apiserver.patches import merge
 
 Fault = Callable[[str, str], BaseException | None]
-
-
-def merged(target: Any, patch: Any) -> Any:
-    if not isinstance(patch, Mapping):
-        return patch
-    result = dict(target) if isinstance(target, Mapping) else {}
-    for key, value in patch.items():
-        if value is None:
-            result.pop(key, None)
-        else:
-            result[key] = merged(result.get(key), value)
-    return result
 
 
 class FakeCluster:
@@ -97,7 +86,7 @@ class FakeCluster:
     ) -> Object:
         self._called("patch", resource, name)
         found = self._found(resource, name, namespace)
-        key, changed = (resource.plural, namespace or "", name), merged(found, body)
+        key, changed = (resource.plural, namespace or "", name), merge(found, body)
         if found["metadata"].get("deletionTimestamp") and not changed["metadata"].get("finalizers"):
             del self.objects[key]
             self._tell(resource.plural, WatchEvent("DELETED", changed))
@@ -120,7 +109,7 @@ class FakeCluster:
             raise errors.Conflict("the UID in the precondition does not match")
         if found["metadata"].get("finalizers"):
             now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-            going = merged({"metadata": {"deletionTimestamp": now}}, found)
+            going = merge({"metadata": {"deletionTimestamp": now}}, found)
             self._store((resource.plural, namespace or "", name), going, "MODIFIED")
             return
         del self.objects[(resource.plural, namespace or "", name)]

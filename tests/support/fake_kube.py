@@ -10,6 +10,7 @@ from typing import Any, Literal
 from dspy_service_core.kube import errors
 from dspy_service_core.kube.protocol import Object, ObjectList, PatchType, WatchEvent
 from dspy_service_core.kube.resources import PODS, Resource
+from dspy_service_local.apiserver.patches import merge
 
 _Key = tuple[str, str]
 
@@ -102,7 +103,7 @@ class FakeKube:
         self.patches.append((resource.plural, subresource))
         known = self._existing(resource, name, namespace)
         part = {"status": body["status"]} if subresource == "status" else body
-        obj = _merged(known, part)
+        obj = merge(known, copy.deepcopy(part))
         if obj != known:
             self._store(resource, obj, "MODIFIED")
         return copy.deepcopy(obj)
@@ -201,15 +202,3 @@ def _key(obj: Object) -> _Key:
 
 def _now() -> str:
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-
-
-def _merged(target: Any, patch: Any) -> Any:
-    if not isinstance(patch, dict):
-        return copy.deepcopy(patch)
-    result = dict(target) if isinstance(target, dict) else {}
-    for key, value in patch.items():
-        if value is None:
-            result.pop(key, None)
-        else:
-            result[key] = _merged(result.get(key), value)
-    return result

@@ -15,6 +15,7 @@ from dspy_service_core.conditions import parse_time, timestamp
 from dspy_service_core.kube import errors
 from dspy_service_core.kube.protocol import Object, ObjectList, PatchType, WatchEvent
 from dspy_service_core.kube.resources import JOBS, OPTIMIZATION_JOBS, PODS, Resource
+from dspy_service_local.apiserver.patches import merge
 
 Key = tuple[str, str]
 GRACE_SECONDS = 30
@@ -109,7 +110,7 @@ class SimulatedApi:
         if wanted is not None and wanted != old["metadata"]["resourceVersion"]:
             raise errors.Conflict("the object has been modified")
         part = {"status": body["status"]} if subresource else {k: v for k, v in body.items() if k != "status"}
-        obj = self.change(resource, old, merged(old, part))
+        obj = self.change(resource, old, merge(old, part))
         self._written("patch", resource, name + (f"/{subresource}" if subresource else ""))
         return obj
 
@@ -170,12 +171,12 @@ class SimulatedApi:
         metadata = obj["metadata"]
         if metadata.get("finalizers"):
             if not metadata.get("deletionTimestamp"):
-                self.change(resource, obj, merged(obj, {"metadata": {"deletionTimestamp": timestamp(self.clock())}}))
+                self.change(resource, obj, merge(obj, {"metadata": {"deletionTimestamp": timestamp(self.clock())}}))
             return
         if resource is PODS and obj.get("status", {}).get("phase") not in ("Succeeded", "Failed"):
             if not metadata.get("deletionTimestamp"):
                 gone_by = timestamp(self.clock() + timedelta(seconds=GRACE_SECONDS))
-                self.change(PODS, obj, merged(obj, {"metadata": {"deletionTimestamp": gone_by}}))
+                self.change(PODS, obj, merge(obj, {"metadata": {"deletionTimestamp": gone_by}}))
             return
         if self.objects[resource.plural].pop(_key(obj), None) is None:
             return
@@ -256,7 +257,7 @@ class SimulatedNodes:
         resource = self._resource(pod)
         assert resource is not None
         words = {"attempt": attempt["number"], "podUID": uid, **run}
-        self.api.change(OPTIMIZATION_JOBS, resource, merged(resource, {"status": {"run": words}}))
+        self.api.change(OPTIMIZATION_JOBS, resource, merge(resource, {"status": {"run": words}}))
 
     def finish(self, pod: Object, outcome: str) -> None:
         self.report(pod, stage="Ended", result={"outcome": outcome, "reason": outcome, "message": outcome})
@@ -307,15 +308,15 @@ class SimulatedNodes:
                 "status": {"phase": "Pending"},
             },
         )
-        self.api.change(JOBS, job, merged(job, {"status": {"made": True}}))
+        self.api.change(JOBS, job, merge(job, {"status": {"made": True}}))
 
     def _conclude(self, job: Object, kind: str, reason: str) -> None:
         condition = {"type": kind, "status": "True", "reason": reason}
-        self.api.change(JOBS, job, merged(job, {"status": {"conditions": [condition]}}))
+        self.api.change(JOBS, job, merge(job, {"status": {"conditions": [condition]}}))
 
     def _pod_status(self, pod: Object, status: Object) -> None:
         current = self.api.objects[PODS.plural][_key(pod)]
-        self.api.change(PODS, current, merged(current, {"status": status}))
+        self.api.change(PODS, current, merge(current, {"status": status}))
 
     def _recorded(self, pod: Object) -> Object | None:
         resource = self._resource(pod)
@@ -340,18 +341,6 @@ def selected(obj: Object, selector: str) -> bool:
         elif name not in labels or ("=" in part and labels[name] != value):
             return False
     return True
-
-
-def merged(target: Any, patch: Any) -> Any:
-    if not isinstance(patch, Mapping):
-        return patch
-    result = dict(target) if isinstance(target, Mapping) else {}
-    for key, value in patch.items():
-        if value is None:
-            result.pop(key, None)
-        else:
-            result[key] = merged(result.get(key), value)
-    return result
 
 
 def _has_fields(obj: Object, selector: str) -> bool:
