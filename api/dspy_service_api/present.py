@@ -27,10 +27,8 @@ from dspy_service_api.answer_schemas import (
 )
 from dspy_service_api.artifact import Artifact
 from dspy_service_api.record import JobRecord, Json
+from dspy_service_core.conditions import STOPPED_EARLY_MESSAGE, SUCCEEDED_MESSAGE
 from dspy_service_core.records.run import ResultDocument
-
-SUCCESS_MESSAGE = "Optimization completed successfully."
-STOPPED_MESSAGE = f"{SUCCESS_MESSAGE} Stopped early: this is the best program so far."
 
 
 def accepted(job_id: str) -> Json:
@@ -137,7 +135,7 @@ def _head(record: JobRecord, position: int) -> JobHead:
 def message(record: JobRecord, position: int) -> str:
     match record.status:
         case "success":
-            return STOPPED_MESSAGE if record.end and record.end.stopped_early else SUCCESS_MESSAGE
+            return STOPPED_EARLY_MESSAGE if record.end and record.end.stopped_early else SUCCEEDED_MESSAGE
         case "running":
             return record.message or "Running."
         case "pending":

@@ -22,6 +22,8 @@ RUNNING = "Running"
 
 MESSAGE_LENGTH = 2048
 DELETED_MESSAGE = "Deleted before its end; finalizers keep its record."
+SUCCEEDED_MESSAGE = "Optimization completed successfully."
+STOPPED_EARLY_MESSAGE = f"{SUCCEEDED_MESSAGE} Stopped early: this is the best program so far."
 
 
 def timestamp(moment: datetime) -> str:

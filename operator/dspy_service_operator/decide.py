@@ -24,7 +24,6 @@ SECRET_SECONDS = 0.03
 ABANDONED_SECONDS = 60.0
 """An API-made job without its Secret by then never gets one: the API died between the two, or somebody deleted it."""
 _LONGEST_PAUSE = 300.0
-SUCCEEDED_MESSAGE = "Optimization completed successfully."
 
 
 def decide(job: OptimizationJob, seen: Observed, now: datetime, settings: OperatorSettings) -> Decision:
@@ -220,9 +219,7 @@ def _blocked(case: Case, reason: str, message: str, again: float) -> Decision:
 def _result_message(result: Result) -> str:
     if result.outcome != "Succeeded":
         return result.message or result.reason or result.outcome
-    if not result.stopped_early:
-        return SUCCEEDED_MESSAGE
-    return f"{SUCCEEDED_MESSAGE} Stopped early: this is the best program so far."
+    return conditions.STOPPED_EARLY_MESSAGE if result.stopped_early else conditions.SUCCEEDED_MESSAGE
 
 
 def _queued_for(case: Case, reason: str) -> bool:

@@ -3,12 +3,12 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+from dspy_service_core.conditions import SUCCEEDED_MESSAGE
 from dspy_service_core.records.run import Outcome, ResultDocument, SplitCounts, Usage
 from dspy_service_runner.optimizer.failures import JobFailed
 from dspy_service_runner.optimizer.inputs import Job
 
 MAX_MESSAGE = 8192
-SUCCESS = "Optimization completed successfully."
 
 
 @dataclass
@@ -33,7 +33,7 @@ class Record:
     message: str = ""
 
     def succeed(self) -> None:
-        self.outcome, self.reason, self.message = "Succeeded", "Completed", SUCCESS
+        self.outcome, self.reason, self.message = "Succeeded", "Completed", SUCCEEDED_MESSAGE
         if self.stopped_early:
             self.reason = "StoppedEarly"
             self.message = f"Stopped early: the best program so far is kept (it scored {self.best_score})."
