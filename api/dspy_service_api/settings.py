@@ -8,6 +8,7 @@ from pydantic import AliasChoices, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from dspy_service_api.front.limits import Limits
+from dspy_service_core import run_defaults
 
 MEBIBYTE = 1024 * 1024
 AuthMode = Literal["none", "token", "kubernetes"]
@@ -169,21 +170,21 @@ class Settings(BaseSettings):
         "answer.",
     )
     default_retries: int = Field(
-        default=2,
+        default=run_defaults.RETRIES,
         ge=0,
-        le=10,
+        le=run_defaults.MOST_RETRIES,
         description="Further attempts after faults of the infrastructure, for requests without retries.",
     )
     default_deadline_seconds: int = Field(
-        default=86_400,
+        default=run_defaults.DEADLINE_SECONDS,
         ge=1,
-        le=2_592_000,
+        le=run_defaults.LONGEST_DEADLINE_SECONDS,
         description="Seconds that a job may run, all attempts together, for requests without a deadline.",
     )
     default_ttl_seconds: int = Field(
-        default=7 * 86_400,
+        default=run_defaults.TTL_SECONDS,
         ge=0,
-        le=31_536_000,
+        le=run_defaults.LONGEST_TTL_SECONDS,
         description="Seconds after its end at which a job's record is removed, for requests without a TTL.",
     )
     answer_cache_bytes: int = Field(

@@ -15,6 +15,7 @@ from pydantic.alias_generators import to_camel
 from dspy_service_core import sources
 from dspy_service_core.records.record import DECIMAL_LENGTH, DECIMAL_PATTERN
 from dspy_service_core.records.run import RunStatus
+from dspy_service_core.run_defaults import LONGEST_DEADLINE_SECONDS, LONGEST_TTL_SECONDS, MOST_RETRIES
 from dspy_service_core.sources import ConfigMapKey, Source
 
 MAX_SPEC_BYTES = 16 * 1024
@@ -272,21 +273,21 @@ class Run(Wire):
     retries: int | None = Field(
         default=None,
         ge=0,
-        le=10,
+        le=MOST_RETRIES,
         description="How many further attempts follow when faults of the infrastructure end an attempt, such as a lost "
         "node. When absent, the service's setting.",
     )
     deadline_seconds: int | None = Field(
         default=None,
         ge=1,
-        le=2_592_000,
+        le=LONGEST_DEADLINE_SECONDS,
         description="Seconds that the job may run, all attempts together; then it fails. When absent, the service's "
         "setting.",
     )
     ttl_seconds: int | None = Field(
         default=None,
         ge=0,
-        le=31_536_000,
+        le=LONGEST_TTL_SECONDS,
         description="Seconds after its end at which the job's record is removed. When absent, a job made over HTTP has "
         "the service's setting, and any other is kept.",
     )

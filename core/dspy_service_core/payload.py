@@ -23,6 +23,7 @@ from pydantic import (
 from dspy_service_core import payload_json, payload_rules as rules, sources
 from dspy_service_core.errors import FieldProblem, InvalidRequest
 from dspy_service_core.payload_size import Body
+from dspy_service_core.run_defaults import LONGEST_DEADLINE_SECONDS, LONGEST_TTL_SECONDS, MOST_RETRIES
 
 Integer = Annotated[int, BeforeValidator(rules.number)]
 Number = Annotated[float, BeforeValidator(rules.number)]
@@ -77,9 +78,9 @@ class RunOptions(Nested):
 
     labels: Annotated[dict[str, str], Field(max_length=32), AfterValidator(rules.labels)] = Field(default_factory=dict)
     priority: Integer = Field(default=0, ge=-1_000_000, le=1_000_000)
-    deadline_seconds: Integer | None = Field(default=None, ge=1, le=2_592_000)
-    retries: Integer | None = Field(default=None, ge=0, le=10)
-    ttl_seconds: Integer | None = Field(default=None, ge=0, le=31_536_000)
+    deadline_seconds: Integer | None = Field(default=None, ge=1, le=LONGEST_DEADLINE_SECONDS)
+    retries: Integer | None = Field(default=None, ge=0, le=MOST_RETRIES)
+    ttl_seconds: Integer | None = Field(default=None, ge=0, le=LONGEST_TTL_SECONDS)
 
 
 class RunRequest(BaseModel):

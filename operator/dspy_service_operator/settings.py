@@ -6,6 +6,8 @@ from typing import Annotated, Any
 from pydantic import AliasChoices, BeforeValidator, Field, JsonValue
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from dspy_service_core import run_defaults
+
 
 def _words(value: object) -> object:
     """Lists are written with commas: `a,b`."""
@@ -87,7 +89,7 @@ class OperatorSettings(BaseSettings):
 
     # Policy of jobs that set none of their own
     retries: int = Field(
-        default=2,
+        default=run_defaults.RETRIES,
         ge=0,
         description="Further attempts after faults of the infrastructure, for jobs without spec.run.retries.",
     )
@@ -103,12 +105,12 @@ class OperatorSettings(BaseSettings):
         description="Seconds before the second retry. The first follows at once, each later one after twice the pause.",
     )
     deadline_seconds: int = Field(
-        default=86400,
+        default=run_defaults.DEADLINE_SECONDS,
         ge=1,
         description="Seconds that a job may run, all attempts together, for jobs without spec.run.deadlineSeconds.",
     )
     ttl_seconds: int = Field(
-        default=604800,
+        default=run_defaults.TTL_SECONDS,
         ge=0,
         description="Seconds after its end at which a job that the HTTP API made is removed, if it has no "
         "spec.run.ttlSeconds. Jobs made with kubectl are then kept.",
