@@ -21,7 +21,7 @@ from dspy_service_local.apiserver.fieldsets import (
     value_at,
 )
 from dspy_service_local.apiserver.kinds import Kind
-from dspy_service_local.apiserver.schema import Node
+from dspy_service_local.apiserver.schema_nodes import Node
 
 _BEFORE = "before-first-apply"
 

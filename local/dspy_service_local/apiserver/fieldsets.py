@@ -10,7 +10,7 @@ import orjson
 
 from dspy_service_core.kube.protocol import Object
 from dspy_service_local.apiserver.kinds import Kind
-from dspy_service_local.apiserver.schema import Node, compile_node
+from dspy_service_local.apiserver.schema_nodes import Node, compile_node
 
 Path = tuple[str, ...]
 Fields = frozenset[Path]

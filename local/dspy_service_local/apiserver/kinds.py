@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol
 from dspy_service_core.kube.protocol import Object
 from dspy_service_core.kube.resources import Resource
 from dspy_service_local.apiserver.refusals import Problem, qualified
-from dspy_service_local.apiserver.schema import Node
+from dspy_service_local.apiserver.schema_nodes import Node
 
 Propagation = Literal["Background", "Foreground", "Orphan"]
 

@@ -3,16 +3,14 @@
 Last step of admission, run only on values that fit their schema.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import Any
 
 from dspy_service_core.kube.protocol import Object
 from dspy_service_local.apiserver.programs import CONTEXT, Rule, optional
 from dspy_service_local.apiserver.projection import escaped, projected
 from dspy_service_local.apiserver.refusals import Problem
-
-if TYPE_CHECKING:
-    from dspy_service_local.apiserver.schema import Node  # for its type alone: schema imports this module
+from dspy_service_local.apiserver.schema_nodes import Node
 
 _REASONS = {
     "FieldValueInvalid": "Invalid value",
@@ -22,7 +20,7 @@ _REASONS = {
 }
 
 
-def broken_rules(root: "Node", obj: Object, old: Object | None, changed: Sequence[str]) -> list[Problem]:
+def broken_rules(root: Node, obj: Object, old: Object | None, changed: Sequence[str]) -> list[Problem]:
     """Problems of the changed parts of an object, and of the rules at its root."""
     found = []
     if root.rules and changed:
@@ -40,7 +38,7 @@ def _root_view(obj: Object) -> Object:
     return obj | {"metadata": names}
 
 
-def _walk(node: "Node", value: Any, old: Any, path: str) -> list[Problem]:
+def _walk(node: Node, value: Any, old: Any, path: str) -> list[Problem]:
     found = _run(node, value, old, path) if node.rules and value is not None else []
     if isinstance(value, dict):
         before = old if isinstance(old, dict) else {}
@@ -55,16 +53,16 @@ def _walk(node: "Node", value: Any, old: Any, path: str) -> list[Problem]:
     return found
 
 
-def _by_key(node: "Node", old: Any) -> dict[Any, Any]:
+def _by_key(node: Node, old: Any) -> dict[Any, Any]:
     """Old elements of a list of type map; those of other lists cannot be told apart."""
     return {_key(node, item): item for item in old} if node.list_keys and isinstance(old, list) else {}
 
 
-def _key(node: "Node", item: Any) -> Any:
+def _key(node: Node, item: Any) -> Any:
     return tuple(item.get(key) for key in node.list_keys) if isinstance(item, dict) else None
 
 
-def _run(node: "Node", value: Any, old: Any, path: str) -> list[Problem]:
+def _run(node: Node, value: Any, old: Any, path: str) -> list[Problem]:
     found: list[Problem] = []
     for rule in node.rules:
         if rule.transition and old is None and not rule.optional_old:
@@ -78,7 +76,7 @@ def _run(node: "Node", value: Any, old: Any, path: str) -> list[Problem]:
     return found
 
 
-def _old_self(node: "Node", rule: Rule, old: Any) -> Any:
+def _old_self(node: Node, rule: Rule, old: Any) -> Any:
     shown = converted(node, projected(rule.reads_old, old))
     if not rule.optional_old:
         return shown
@@ -121,14 +119,7 @@ def _shown(value: Any) -> str:
     return f'"{value}"' if isinstance(value, str) else str(value)
 
 
-def needs_conversion(schema: Mapping[str, Any]) -> bool:
-    """Numbers must be doubles, names that are no CEL identifiers are escaped, and a null is not there."""
-    properties = schema.get("properties") or {}
-    odd = any(escaped(key) != key or its.get("nullable") for key, its in properties.items())
-    return schema.get("type") == "number" or odd
-
-
-def converted(node: "Node", value: Any) -> Any:
+def converted(node: Node, value: Any) -> Any:
     if not node.converts_below:
         return value
     if isinstance(value, dict):

@@ -1,16 +1,14 @@
 """Values against a structural schema, in Kubernetes' words: JSON Schema by `jsonschema_rs`, and unique elements."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jsonschema_rs
 import orjson
 
 from dspy_service_core.kube.protocol import Object
 from dspy_service_local.apiserver.refusals import Problem, duplicate, invalid_value, not_supported, required
-
-if TYPE_CHECKING:
-    from dspy_service_local.apiserver.schema import Node  # for its type alone: schema imports this module
+from dspy_service_local.apiserver.schema_nodes import Node
 
 _KEPT = frozenset(
     {
@@ -169,7 +167,7 @@ def _other(path: str, error: jsonschema_rs.ValidationError) -> Problem:
     )
 
 
-def list_problems(node: "Node", value: Any, path: str) -> list[Problem]:
+def list_problems(node: Node, value: Any, path: str) -> list[Problem]:
     """Elements that occur twice in a list of type set or map."""
     found: list[Problem] = []
     if isinstance(value, dict):
@@ -185,7 +183,7 @@ def list_problems(node: "Node", value: Any, path: str) -> list[Problem]:
     return found
 
 
-def _repeated(node: "Node", value: list[Any], path: str) -> list[Problem]:
+def _repeated(node: Node, value: list[Any], path: str) -> list[Problem]:
     if node.list_type == "atomic":
         return []
     found, seen = [], set()
