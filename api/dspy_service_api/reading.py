@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 from sys import intern
-from typing import Any
+from typing import Any, TypedDict
 
 import orjson
 
@@ -25,32 +25,55 @@ _NO_PROGRESS = Progress()
 _TOP_LEVEL_FUNCTION = re.compile(r"^def (\w+)", re.MULTILINE)
 
 
+class Identity(TypedDict):
+    """What of a record the metadata alone tells."""
+
+    name: str
+    namespace: str
+    uid: str
+    version: str
+    job_id: str
+    store_id: str
+    labels: Mapping[str, str]
+    created_at: str
+    age: job_order.Age
+    kept_by: tuple[str, ...]
+
+
+def identity(metadata: Mapping[str, Any]) -> Identity:
+    name, created = metadata["name"], metadata["creationTimestamp"]
+    return {
+        "name": name,
+        "namespace": metadata.get("namespace", ""),
+        "uid": metadata["uid"],
+        "version": metadata["resourceVersion"],
+        "job_id": names.job_id(name),
+        "store_id": names.store_id(metadata),
+        "labels": {intern(key): value for key, value in (metadata.get("labels") or {}).items()},
+        "created_at": created,
+        "age": job_order.age(name, created, metadata.get("annotations")),
+        "kept_by": tuple(metadata.get("finalizers") or ()) if metadata.get("deletionTimestamp") else (),
+    }
+
+
 def record_of(obj: Object) -> JobRecord:
     metadata, spec, status = obj["metadata"], obj["spec"], obj.get("status") or {}
+    known = identity(metadata)
     run: Mapping[str, Any] = status.get("run") or {}
     phase = status.get("phase") or "Pending"
     ended = phase in FINAL_PHASES
     end = read(Result, run.get("result"))
-    kept_by = kept_by_finalizers(metadata)
+    kept_by = known["kept_by"]
     cut_off = bool(kept_by) and not (ended or end)
     finished = ended or cut_off
-    age = job_order.age(metadata["name"], metadata["creationTimestamp"], metadata.get("annotations"))
     suspended = bool(spec.get("suspend"))
     split = spec.get("split") or {}
     settled = finished and end and not kept_by  # then the segments hold it all; there may be thousands of such jobs
     events: Mapping[str, Any] = run.get("events") or {}
     return JobRecord(
-        name=metadata["name"],
-        namespace=metadata.get("namespace", ""),
-        uid=metadata["uid"],
-        version=metadata["resourceVersion"],
-        job_id=names.job_id(metadata["name"]),
-        store_id=names.store_id(metadata),
-        labels=_user_labels(metadata.get("labels") or {}),
+        **known,
         request_digest=(metadata.get("annotations") or {}).get(names.ANNOTATION_REQUEST_DIGEST, ""),
-        created_at=metadata["creationTimestamp"],
-        age=age,
-        queue_order=_queue_order(phase, status, spec, age) if not (suspended or kept_by) else None,
+        queue_order=_queue_order(phase, status, spec, known["age"]) if not (suspended or kept_by) else None,
         status="cancelled" if cut_off else STATUS_WORDS.get(phase, "pending"),
         finished=finished,
         suspended=suspended,
@@ -78,12 +101,7 @@ def record_of(obj: Object) -> JobRecord:
         logs=_stream(run.get("logs") or {}, "tail", not settled),
         end=end,
         metric_name=_metric_name(spec["metric"].get("code") or "") if finished and not end else None,
-        kept_by=kept_by,
     )
-
-
-def kept_by_finalizers(metadata: Mapping[str, Any]) -> tuple[str, ...]:
-    return tuple(metadata.get("finalizers") or ()) if metadata.get("deletionTimestamp") else ()
 
 
 def _queue_order(
@@ -112,10 +130,6 @@ def _message(phase: str, status: Mapping[str, Any], run: Mapping[str, Any], end:
 
 def _condition_message(phase: str, status: Mapping[str, Any]) -> str:
     return next((c.get("message", "") for c in status.get("conditions") or () if c.get("type") == phase), "")
-
-
-def _user_labels(labels: Mapping[str, str]) -> Mapping[str, str]:
-    return {intern(key): value for key, value in labels.items()}
 
 
 def _rows(dataset: Mapping[str, Any], run: Mapping[str, Any], end: Result | None) -> int | None:

@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from dspy_service_api.reading import kept_by_finalizers
+from dspy_service_api.reading import identity
 from dspy_service_api.record import Fractions, JobRecord, Stream
-from dspy_service_core import job_order, names
 from dspy_service_core.conditions import DELETED_MESSAGE
 from dspy_service_core.job import FINAL_PHASES, STATUS_WORDS
 from dspy_service_core.kube.protocol import Object
@@ -17,20 +16,12 @@ _NOTHING = b"{}"
 
 def unreadable_record(obj: Object) -> JobRecord:
     metadata = obj["metadata"]
-    created, phase, message = metadata["creationTimestamp"], *_said(obj.get("status"))
-    kept_by = kept_by_finalizers(metadata)
-    cut_off = bool(kept_by) and phase not in FINAL_PHASES
+    known = identity(metadata)
+    phase, message = _said(obj.get("status"))
+    cut_off = bool(known["kept_by"]) and phase not in FINAL_PHASES
     return JobRecord(
-        name=metadata["name"],
-        namespace=metadata.get("namespace", ""),
-        uid=metadata["uid"],
-        version=metadata["resourceVersion"],
-        job_id=names.job_id(metadata["name"]),
-        store_id=names.store_id(metadata),
-        labels=metadata.get("labels") or {},
+        **known,
         request_digest="",
-        created_at=created,
-        age=job_order.age(metadata["name"], created, metadata.get("annotations")),
         queue_order=None,
         status="cancelled" if cut_off else STATUS_WORDS[phase],
         finished=cut_off or phase in FINAL_PHASES,
@@ -55,7 +46,6 @@ def unreadable_record(obj: Object) -> JobRecord:
         logs=Stream(),
         end=None,
         metric_name=None,
-        kept_by=kept_by,
     )
 
 
