@@ -14,7 +14,7 @@ import sys
 
 from dspy_service_runner.network import join
 from dspy_service_runner.privileges import give_up, own_proc
-from dspy_service_runner.warm_request import GO, READY, ContainerRequest, decode
+from dspy_service_runner.warm_request import ContainerRequest, confined, decode
 
 _NOT_FOUND = 127
 
@@ -22,20 +22,17 @@ _NOT_FOUND = 127
 def main() -> None:
     node = socket.socket(fileno=int(sys.argv[1]))
     node.set_inheritable(False)
-    try:
-        with open(int(sys.argv[2]), "rb") as file:
-            file.seek(0)
-            request = decode(file.read())
-        if request.network:
-            join(node, request.network)
-        give_up(request, own_proc())
-    except (OSError, ValueError) as exc:
-        node.sendall(str(exc).encode())
-        os._exit(1)
-    node.sendall(READY)
-    if node.recv(len(GO)) != GO:
-        os._exit(0)
-    _execute(request)
+    _execute(confined(node, lambda: _confine(node)))
+
+
+def _confine(node: socket.socket) -> ContainerRequest:
+    with open(int(sys.argv[2]), "rb") as file:
+        file.seek(0)
+        request = decode(file.read())
+    if request.network:
+        join(node, request.network)
+    give_up(request, own_proc())
+    return request
 
 
 def _execute(request: ContainerRequest) -> None:

@@ -10,7 +10,7 @@ import os
 import socket
 import struct
 
-from dspy_service_runner.warm_request import GO, NETWORK, Network
+from dspy_service_runner.warm_request import NETWORK, Network, await_go
 
 _NEWLINK, _NEWADDR, _NEWROUTE, _ERROR = 16, 20, 24, 2
 _REQUEST, _ACK, _CREATE, _REPLACE = 1, 4, 0x400, 0x100
@@ -24,7 +24,7 @@ _BACKLOG = 128
 
 
 def join(node: socket.socket, wanted: Network) -> None:
-    """Returns when the node has attached the way out; ends the process when it will not."""
+    """Returns when the node has attached the way out."""
     listeners = _make(wanted)
     if listeners:
         socket.send_fds(node, [NETWORK], [listener.fileno() for listener in listeners])
@@ -32,8 +32,7 @@ def join(node: socket.socket, wanted: Network) -> None:
         node.sendall(NETWORK)
     for listener in listeners:
         listener.close()
-    if node.recv(len(GO)) != GO:
-        os._exit(0)
+    await_go(node)
 
 
 def _make(wanted: Network) -> list[socket.socket]:

@@ -23,7 +23,7 @@ from typing import NoReturn
 
 from dspy_service_runner.network import join
 from dspy_service_runner.privileges import set_traceable
-from dspy_service_runner.warm_request import GO, HERE, READY, ContainerRequest, decode
+from dspy_service_runner.warm_request import HERE, READY, ContainerRequest, confined, decode
 from dspy_service_runner.warm_sandbox import enter_namespaces, finish_sandbox
 
 _REQUEST_BYTES = 1024 * 1024
@@ -57,7 +57,7 @@ def _next_container(control: socket.socket) -> ContainerRequest:
         if _forked():
             control.close()
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            return _confined(descriptors[0], socket.socket(fileno=descriptors[1]))
+            return _command(descriptors[0], socket.socket(fileno=descriptors[1]))
         for descriptor in descriptors:
             os.close(descriptor)
 
@@ -69,17 +69,9 @@ def _forked() -> bool:
         return False
 
 
-def _confined(output: int, node: socket.socket) -> ContainerRequest:
+def _command(output: int, node: socket.socket) -> ContainerRequest:
     """Returns in the container's command, the second process of its pid namespace."""
-    try:
-        request = decode(node.recv(_REQUEST_BYTES))
-        _enter(request, node)
-    except (OSError, ValueError) as exc:
-        node.sendall(str(exc).encode())
-        os._exit(1)
-    node.sendall(READY)
-    if node.recv(len(GO)) != GO:
-        os._exit(0)
+    request = confined(node, lambda: _confine(node))
     set_traceable(False)
     if command := os.fork():
         _reap(command, node)
@@ -87,6 +79,12 @@ def _confined(output: int, node: socket.socket) -> ContainerRequest:
     os.dup2(output, 1)
     os.dup2(output, 2)
     _close_all_but(0)
+    return request
+
+
+def _confine(node: socket.socket) -> ContainerRequest:
+    request = decode(node.recv(_REQUEST_BYTES))
+    _enter(request, node)
     return request
 
 

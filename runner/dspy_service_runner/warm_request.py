@@ -1,11 +1,14 @@
-"""What the node tells a process in the sandbox about the one container that it is to become, warm or cold.
+"""What the node and a process in the sandbox tell each other about the container that it is to become, warm or cold.
 
 Every container that starts afresh reads this before its own interpreter starts: nothing is imported here that takes
-longer than to be read. Both ends are the same interpreter, and the node is trusted, which is what `marshal` asks for;
-`json` and `dataclasses` would take twice the time of all else.
+longer than to be read, or that is not there anyway (`socket`). Both ends are the same interpreter, and the node is
+trusted, which is what `marshal` asks for; `json` and `dataclasses` would take twice the time of all else.
 """
 
 import marshal
+import os
+import socket
+from collections.abc import Callable
 
 HERE, NETWORK, READY, GO = b"here", b"network", b"ready", b"go"
 
@@ -77,3 +80,21 @@ def decode(data: bytes) -> ContainerRequest:
 
 def _fields(value: ContainerRequest | Network) -> dict[str, object]:
     return {name: getattr(value, name) for name in value.__slots__}
+
+
+def confined(node: socket.socket, confine: Callable[[], ContainerRequest]) -> ContainerRequest:
+    """What `confine` made its sandbox for, once the node has set the limits; ends the process where there is none."""
+    try:
+        request = confine()
+    except (OSError, ValueError) as exc:
+        node.sendall(str(exc).encode())
+        os._exit(1)
+    node.sendall(READY)
+    await_go(node)
+    return request
+
+
+def await_go(node: socket.socket) -> None:
+    """Ends the process when the node will not have it."""
+    if node.recv(len(GO)) != GO:
+        os._exit(0)
