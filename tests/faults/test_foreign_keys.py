@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
+from canaries import telling_files, tells
 from dspy_service_core import names
 from dspy_service_core.kube.resources import OPTIMIZATION_JOBS, PODS, SECRETS
 from kube_http import KubeHttp, ok
-from live_files import content, files_below
 from operator_objects import make_raw
 from payloads import payload, rows
 from scripted_lm import ScriptedServer
@@ -27,6 +27,7 @@ def metric(gold, pred, trace=None):
     return gold.team == pred.team
 """
 """Backwards, which no redaction knows."""
+KEYS = [told for key in (VICTIMS, SERVICES) for told in (key, key[::-1])]
 
 
 @pytest.fixture(scope="module")
@@ -94,15 +95,9 @@ def test_a_key_of_ones_own_is_used_and_told_by_code_that_would_tell_any(
 
 def test_nobody_s_key_is_told_anywhere(running: Service, victim: str) -> None:
     ended(running.http, victim)
-    for path in files_below(running.data_dir):
-        if not path.name.startswith("cluster.db"):
-            assert not tells(content(path)), path
+    assert telling_files(running.data_dir, KEYS) == []
     for job in running.http.get("/jobs").json()["jobs"]:
-        assert not tells(running.http.get(f"/jobs/{job['job_id']}/logs").content), job["job_id"]
-
-
-def tells(text: bytes) -> bool:
-    return any(each.encode() in text for key in (VICTIMS, SERVICES) for each in (key, key[::-1]))
+        assert not tells(running.http.get(f"/jobs/{job['job_id']}/logs").content, KEYS), job["job_id"]
 
 
 def made(cluster: KubeHttp, name: str, url: str, model: dict[str, Any]) -> dict[str, Any]:

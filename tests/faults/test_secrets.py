@@ -8,9 +8,9 @@ import orjson
 import psutil
 import pytest
 
+from canaries import kept_files, telling_files, tells
 from dspy_service_core.kube.resources import CONFIG_MAPS, EVENTS, JOBS, OPTIMIZATION_JOBS, PODS, SECRETS
 from kube_http import KubeHttp
-from live_files import content, files_below
 from payloads import payload, rows
 from scripted_lm import ScriptedServer
 from waiting import wait_for
@@ -87,8 +87,11 @@ def test_no_key_is_anywhere(running: Service, model: ScriptedServer, case: str, 
     assert answer["status"] == status, answer["message"]
     if case in ("succeeds", "metric raises", "the service's key"):
         assert "[redacted]" in orjson.dumps(answer["logs"]).decode(), "the code told no key: this shows nothing"
-    for place, text in _answers(running, job_id) | _resources(running) | _files(running.data_dir):
-        assert CANARY.encode() not in text, place
+    for place, text in _answers(running, job_id) | _resources(running):
+        assert not tells(text, [CANARY]), place
+    _wait_for_pods_to_lose_their_volumes(running.data_dir)
+    assert any(path.name == "result.json" for path in kept_files(running.data_dir))
+    assert telling_files(running.data_dir, [CANARY]) == []
 
 
 def test_the_models_got_them(running: Service, model: ScriptedServer) -> None:
@@ -135,13 +138,9 @@ def _resources(running: Service) -> set[tuple[str, bytes]]:
     return found
 
 
-def _files(folder: Path) -> set[tuple[str, bytes]]:
-    """The store, the artifacts in it, logs, and what is left of pods; the cluster's database holds the Secrets."""
+def _wait_for_pods_to_lose_their_volumes(folder: Path) -> None:
     wait_for(
-        lambda: not any({"pods", "volumes"} <= set(path.relative_to(folder).parts) for path in files_below(folder)),
+        lambda: not any({"pods", "volumes"} <= set(path.relative_to(folder).parts) for path in kept_files(folder)),
         timeout=60,
         what="ended pods to lose their volumes",
     )
-    files = [path for path in files_below(folder) if not path.name.startswith("cluster.db")]
-    assert any(path.name == "result.json" for path in files)
-    return {(str(path.relative_to(folder)), content(path)) for path in files}
