@@ -5,6 +5,7 @@ They are what a runner would have left: 50 log entries, 20 events and an artifac
 
 import asyncio
 import hashlib
+import os
 import uuid
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,7 +29,8 @@ WHEN = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z
 
 
 def seed(kubeconfig: Path, store_folder: Path, count: int) -> list[str]:
-    """Makes `count` finished jobs; gives their job ids."""
+    """Makes `count` finished jobs; gives their job ids. The files are nobody else's, as the service writes them."""
+    os.umask(0o077)
     return asyncio.run(_seed(kubeconfig, open_store(f"file://{store_folder}"), count))
 
 

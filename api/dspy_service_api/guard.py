@@ -9,8 +9,8 @@ log names, and tells browsers not to guess its type, nor caches to keep what is 
 import asyncio
 import logging
 import re
-import uuid
 from dataclasses import dataclass, replace
+from random import getrandbits
 from time import perf_counter
 
 from starlette.requests import ClientDisconnect
@@ -256,7 +256,7 @@ def _few(scope: Scope) -> dict[bytes, bytes]:
 
 def _request_id(headers: dict[bytes, bytes]) -> str:
     given = headers.get(b"x-request-id", b"").decode("latin-1")
-    return given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+    return given if _REQUEST_ID.fullmatch(given) else f"{getrandbits(128):032x}"
 
 
 def _announced(headers: dict[bytes, bytes]) -> int:

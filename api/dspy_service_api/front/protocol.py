@@ -60,8 +60,6 @@ class LimitedProtocol(HttpToolsProtocol):
         self._why: Refusal | None = None
         self._heads = 0
         self._fed = 0  # of the head
-        self._told = 0  # bytes of the head's or the trailers' fields that the parser has handed over
-        self._fields = 0
         self._body = 0  # of the request
         self._data = 0  # of the piece
         self._chunks = 0  # of the piece
@@ -147,33 +145,19 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._told = self._fields = 0
         if self._phase is not Phase.HEAD:
             self._begin(Phase.HEAD)
-
-    def on_url(self, url: bytes) -> None:
-        self._told += len(url)
-        super().on_url(url)
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Those of a trailer are counted and forgotten: nobody who has looked at the headers looks again."""
-        self._told += len(name) + len(value) + 4
-        self._fields += 1
-        if self._told > self._limits.head_bytes:
-            self._stop(refusals.too_large(self._limits.head_bytes))
-        if self._fields > self._limits.head_fields:
-            self._stop(refusals.too_many(self._limits.head_fields))
-        if self._phase is Phase.HEAD:
-            super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         if len(self.pipeline) >= self._limits.pipelined:
             self._stop(refusals.PIPELINED)
+        self._bound_fields()
         if not self.url.startswith((b"/", b"*")):
             self._host_of_target()
         super().on_headers_complete()
+        self.headers = []  # for a trailer, which nobody looks at: who has looked at the headers does not look again
         self._heads += 1
-        self._body = self._told = self._fields = self._excess = 0
+        self._body = self._excess = 0
         self._begin(Phase.BODY)
         self._crowd.works(self._seat)
 
@@ -186,10 +170,19 @@ class LimitedProtocol(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         super().on_message_complete()
+        if self.headers:
+            self._bound_fields()
         if self._phase is Phase.BODY:
             self._begin(Phase.ANSWERING)
         elif self._phase is Phase.LEFTOVER:
             self._rest()
+
+    def _bound_fields(self) -> None:
+        """Of a head that began inside a piece, or of a trailer: what came so far is bounded by the piece's size."""
+        if len(self.headers) > self._limits.head_fields:
+            self._stop(refusals.too_many(self._limits.head_fields))
+        if sum([len(name) + len(value) + 4 for name, value in self.headers]) + len(self.url) > self._limits.head_bytes:
+            self._stop(refusals.too_large(self._limits.head_bytes))
 
     def _host_of_target(self) -> None:
         """A target with an authority of its own says which host is meant (RFC 9112, 3.2.2), whatever Host says."""

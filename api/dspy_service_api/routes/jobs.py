@@ -10,11 +10,12 @@ from dspy_service_api.access.demand import needs
 from dspy_service_api.listing import Wanted, labels_of, list_jobs
 from dspy_service_api.routes import examples
 from dspy_service_api.routes.answers import Declared, declared, errors, ready
+from dspy_service_api.routes.direct import DirectRoute
 from dspy_service_api.service import Service, service_of
 from dspy_service_api.transcript import Kind
 from dspy_service_core.job import StatusWord
 
-router = APIRouter(prefix="/jobs", tags=["jobs"])
+router = APIRouter(prefix="/jobs", tags=["jobs"], route_class=DirectRoute)
 
 _REMOVED: Declared = {204: {"description": "The job is gone, its artifact too."}}
 _KEPT = declared(

@@ -8,9 +8,10 @@ from dspy_service_api.access.demand import needs
 from dspy_service_api.media import NotJson, refused_type
 from dspy_service_api.routes import examples
 from dspy_service_api.routes.answers import declared, errors, ready
+from dspy_service_api.routes.direct import DirectRoute
 from dspy_service_api.service import service_of
 
-router = APIRouter(tags=["jobs"])
+router = APIRouter(tags=["jobs"], route_class=DirectRoute)
 
 _WARNING = {
     "Warning": {
