@@ -19,7 +19,6 @@ from dspy_service_api.settings import Settings
 from dspy_service_core import checks, credentials, payload, source_text
 from dspy_service_core.checks import Installation
 from dspy_service_core.errors import FieldProblem, InvalidRequest
-from dspy_service_core.job import Run
 from dspy_service_core.payload import RunOptions, RunRequest
 from dspy_service_core.payload_json import Limits
 from dspy_service_core.payload_size import Body
@@ -61,7 +60,7 @@ class CoreAcceptance:
         job = translated(request, self._run(request.run_options), self.draw)
         checks.check(job.spec, self._installation, job.contents, WORDS)
         return Accepted(
-            spec=job.spec.model_dump(by_alias=True, exclude_unset=True, exclude_none=True, exclude={"dataset"}),
+            spec=job.json,
             rows=request.dataset,
             labels=request.run_options.labels,
             withheld={role: orjson.dumps(withheld) for role, withheld in job.contents.withheld.items()},
@@ -81,16 +80,16 @@ class CoreAcceptance:
     def _installation(self) -> Installation:
         return Installation(self.registry, self.settings.allowed_base_url_hosts, self.own_ports)
 
-    def _run(self, options: RunOptions) -> Run:
+    def _run(self, options: RunOptions) -> dict[str, int]:
         def chosen(given: int | None, default: int) -> int:
             return default if given is None else given
 
-        return Run(
-            priority=options.priority,
-            retries=chosen(options.retries, self.settings.default_retries),
-            deadline_seconds=chosen(options.deadline_seconds, self.settings.default_deadline_seconds),
-            ttl_seconds=chosen(options.ttl_seconds, self.settings.default_ttl_seconds),
-        )
+        return {
+            "priority": options.priority,
+            "retries": chosen(options.retries, self.settings.default_retries),
+            "deadlineSeconds": chosen(options.deadline_seconds, self.settings.default_deadline_seconds),
+            "ttlSeconds": chosen(options.ttl_seconds, self.settings.default_ttl_seconds),
+        }
 
 
 def _refuse_credentials(request: RunRequest) -> None:

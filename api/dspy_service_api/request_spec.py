@@ -10,18 +10,7 @@ from typing import Any
 
 from dspy_service_core import credentials
 from dspy_service_core.checks import Contents
-from dspy_service_core.job import (
-    CodeSource,
-    Columns,
-    Dataset,
-    Model,
-    Models,
-    Module,
-    OptimizationJobSpec,
-    Optimizer,
-    Run,
-    Split,
-)
+from dspy_service_core.job import OptimizationJobSpec
 from dspy_service_core.payload import ModelSettings, RunRequest
 from dspy_service_core.words import words_of
 
@@ -45,57 +34,59 @@ WORDS = words_of(FIELDS)
 
 @dataclass(frozen=True, slots=True)
 class Translated:
+    json: dict[str, Any]
+    """The spec as it is written, but for the dataset."""
     spec: OptimizationJobSpec
     contents: Contents
 
 
-def translated(request: RunRequest, run: Run, draw: Callable[[], int]) -> Translated:
-    """`draw` gives the seed that the request leaves open."""
-    parts = {role: _parts(model) for role, model in request.models.items()}
-    code = {name: CodeSource.model_construct(code=text) for name, text in request.code.items()}  # of any length
-    optimizer = Optimizer(
-        name=request.optimizer_name, kwargs=request.optimizer_kwargs, compile_kwargs=request.compile_kwargs
-    )
-    spec = OptimizationJobSpec(
-        module=Module(name=request.module_name, kwargs=request.module_kwargs),
-        optimizer=optimizer,
-        dataset=Dataset(),
-        columns=Columns(inputs=request.column_mapping.inputs, outputs=request.column_mapping.outputs),
-        split=_split(request, draw),
-        models=Models(**{role: _model(request.models[role], split.public) for role, split in parts.items()}),
-        run=run,
-        **code,
-    )
+def translated(request: RunRequest, run: Mapping[str, int], draw: Callable[[], int]) -> Translated:
+    """`run` is the spec's part of that name; `draw` gives the seed that a request leaves open."""
+    parts = {role: credentials.withhold(_secretive(model)) for role, model in request.models.items()}
+    json = {
+        "module": {"name": request.module_name, "kwargs": request.module_kwargs},
+        "optimizer": {
+            "name": request.optimizer_name,
+            "kwargs": request.optimizer_kwargs,
+            "compileKwargs": request.compile_kwargs,
+        },
+        **{name: {"code": text} for name, text in request.code.items()},
+        "columns": {"inputs": request.column_mapping.inputs, "outputs": request.column_mapping.outputs},
+        "split": _split(request, draw),
+        "models": {role: _model(request.models[role], split.public) for role, split in parts.items()},
+        "run": run,
+    }
     withheld = {role: split.withheld for role, split in parts.items() if split.withheld}
-    return Translated(spec, Contents(rows=request.dataset, withheld=withheld))
+    contents = Contents(rows=request.dataset, code=request.code, withheld=withheld)
+    return Translated(json, OptimizationJobSpec.without_content(json), contents)
 
 
-def _split(request: RunRequest, draw: Callable[[], int]) -> Split:
+def _split(request: RunRequest, draw: Callable[[], int]) -> dict[str, Any]:
     shares = request.split_fractions
-    return Split(
-        train=repr(float(shares.train)),
-        val=repr(float(shares.val)),
-        test=repr(float(shares.test)),
-        shuffle=request.shuffle,
-        seed=draw() if request.seed is None else request.seed,
-    )
+    return {
+        "train": _decimal(shares.train),
+        "val": _decimal(shares.val),
+        "test": _decimal(shares.test),
+        "shuffle": request.shuffle,
+        "seed": draw() if request.seed is None else request.seed,
+    }
 
 
-def _parts(model: ModelSettings) -> credentials.Split:
-    return credentials.withhold({"base_url": model.base_url, "extra": model.extra})
+def _secretive(model: ModelSettings) -> dict[str, Any]:
+    return {"base_url": model.base_url, "extra": model.extra}
 
 
-def _model(model: ModelSettings, public: Mapping[str, Any]) -> Model:
+def _model(model: ModelSettings, public: Mapping[str, Any]) -> dict[str, Any]:
     given = {
         "name": model.name,
-        "base_url": public["base_url"],
-        "model_type": model.model_type,
+        "baseUrl": public["base_url"],
+        "modelType": model.model_type,
         "temperature": _decimal(model.temperature),
-        "max_tokens": model.max_tokens,
-        "top_p": _decimal(model.top_p),
+        "maxTokens": model.max_tokens,
+        "topP": _decimal(model.top_p),
         "extra": _public_extra(public["extra"]),
     }
-    return Model.model_validate({name: value for name, value in given.items() if value is not None})
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def _public_extra(extra: Any) -> dict[str, Any] | None:

@@ -94,8 +94,9 @@ def check_resource(
 def _read(spec: OptimizationJobSpec, registry: Registry, contents: Contents, words: Words) -> CheckedJob:
     module = registry.resolve_module(spec.module.name)
     optimizer = registry.resolve_optimizer(spec.optimizer.name)
-    code = {source.name: contents.code.get(source.name, source.code) for source in spec.sources()}
-    signature, metric, rows = code[SIGNATURE], code[METRIC], _row_count(spec, contents)
+    signature = contents.code.get(SIGNATURE, spec.signature.code)
+    metric = contents.code.get(METRIC, spec.metric.code)
+    rows = _row_count(spec, contents)
     return CheckedJob(
         module=module,
         module_kwargs=module.with_defaults(spec.module.kwargs),

@@ -6,7 +6,7 @@ types are not ours to know. Limits here become limits of the CRD's schema: they 
 keep a resource within 16 KiB of spec and 16 KiB of status.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
@@ -322,6 +322,11 @@ class OptimizationJobSpec(Wire):
         description="Cancel ends the job. KeepBest ends it with the best program found so far, and cancels it where "
         "there is none.",
     )
+
+    @classmethod
+    def without_content(cls, spec: Mapping[str, Any]) -> "OptimizationJobSpec":
+        """Of a spec whose rows and sources are elsewhere, where they may be longer than in a resource."""
+        return cls.model_validate({**sources.with_sources(spec, lambda _: {}), "dataset": {}})
 
     def sources(self) -> list[Source]:
         """All code that the job carries."""

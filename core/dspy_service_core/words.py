@@ -16,13 +16,13 @@ def resource_words(path: str) -> str:
 
 def words_of(fields: Mapping[str, str]) -> Words:
     """By the longest declared path; what follows it is a name or a place in a list, and the same for all."""
-    longest_first = sorted(fields, key=len, reverse=True)
+    longest_first = [(known, (f"{known}.", f"{known}[")) for known in sorted(fields, key=len, reverse=True)]
 
     def words(path: str) -> str:
         if path in fields:
             return fields[path]
-        for known in longest_first:
-            if path.startswith((f"{known}.", f"{known}[")):
+        for known, beginnings in longest_first:
+            if path.startswith(beginnings):
                 return fields[known] + path.removeprefix(known)
         return path
 

@@ -8,7 +8,7 @@ import orjson
 from dspy_service_api.request_spec import WORDS, translated
 from dspy_service_core import checks, registry
 from dspy_service_core.checks import CheckedJob, Contents, Installation
-from dspy_service_core.job import OptimizationJobSpec, Run
+from dspy_service_core.job import OptimizationJobSpec
 from dspy_service_core.payload import parse_run_request
 
 HERE = Installation(registry.default())
@@ -16,7 +16,7 @@ HERE = Installation(registry.default())
 
 def check_request(body: Mapping[str, Any], installation: Installation = HERE) -> CheckedJob:
     """Raises `InvalidRequest` or `UnusableRequest`."""
-    job = translated(parse_run_request(orjson.dumps(body)), Run(), lambda: 0)
+    job = translated(parse_run_request(orjson.dumps(body)), {}, lambda: 0)
     return checks.check(job.spec, installation, job.contents, WORDS)
 
 

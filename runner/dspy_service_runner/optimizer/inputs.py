@@ -10,7 +10,7 @@ import orjson
 
 from dspy_service_core import names, pod_files
 from dspy_service_core.job import OptimizationJobSpec
-from dspy_service_core.sources import sources_of, with_sources
+from dspy_service_core.sources import sources_of
 from dspy_service_core.targets import Targets
 from dspy_service_runner.optimizer.failures import JobFailed
 
@@ -62,8 +62,7 @@ def read_job(folder: Path) -> Job:
         name=document["name"],
         namespace=document["namespace"],
         attempt=document["attempt"],
-        # Code from the payload may be longer than a resource's: it is not the model's to check.
-        spec=OptimizationJobSpec.model_validate({"dataset": {}, **with_sources(spec, lambda _: {})}),
+        spec=OptimizationJobSpec.without_content(spec),
         targets=Targets.model_validate(document["targets"]),
         code={source.name: source.code or "" for source in sources_of(spec)},
     )

@@ -9,17 +9,18 @@ from pydantic.alias_generators import to_camel
 from checked_jobs import check_request
 from dspy_service_api.request_spec import FIELDS, Translated, translated
 from dspy_service_core import registry
-from dspy_service_core.checks import Installation
+from dspy_service_core.checks import Contents, Installation
 from dspy_service_core.errors import UnusableRequest
-from dspy_service_core.job import OptimizationJobSpec, Run, Wire
+from dspy_service_core.job import OptimizationJobSpec, Wire
 from dspy_service_core.payload import RunRequest, parse_run_request
+from dspy_service_core.sources import NAMES
 from run_requests import METRIC, SIGNATURE, run_request
 
 LONG = SIGNATURE + "#" * 20_000
 
 
 def translation(**changes: Any) -> Translated:
-    return translated(parse_run_request(orjson.dumps(run_request(**changes))), Run(retries=1), lambda: 7)
+    return translated(parse_run_request(orjson.dumps(run_request(**changes))), {"retries": 1}, lambda: 7)
 
 
 def test_what_a_request_says_is_in_the_spec() -> None:
@@ -34,31 +35,31 @@ def test_what_a_request_says_is_in_the_spec() -> None:
         task_model_config={"name": "openai/y", "max_tokens": 9, "top_p": 0.5, "model_type": "text"},
     )
 
-    assert job.spec.wire() == OptimizationJobSpec.model_validate(
-        {
-            "module": {"name": "cot", "kwargs": {"n": None}},
-            "optimizer": {"name": "miprov2", "kwargs": {"auto": None}, "compileKwargs": {"seed": 1}},
-            "signature": {"code": "-"},
-            "metric": {"code": METRIC},
-            "dataset": {},
-            "columns": {"inputs": {"text": "text"}, "outputs": {"label": "label"}},
-            "split": {"train": "0.5", "val": "0.0", "test": "0.5", "shuffle": False, "seed": 7},
-            "models": {
-                "default": {
-                    "name": "openai/x",
-                    "baseUrl": "http://h/v1",
-                    "temperature": "1.0",
-                    "extra": {"top_k": None},
-                },
-                "task": {"name": "openai/y", "maxTokens": 9, "topP": "0.5", "modelType": "text"},
-            },
-            "run": {"retries": 1},
-        }
-    ).wire() | {"signature": {"code": LONG}}
-    assert job.contents.rows == run_request()["dataset"]
+    assert job.json == {
+        "module": {"name": "cot", "kwargs": {"n": None}},
+        "optimizer": {"name": "miprov2", "kwargs": {"auto": None}, "compileKwargs": {"seed": 1}},
+        "signature": {"code": LONG},
+        "metric": {"code": METRIC},
+        "columns": {"inputs": {"text": "text"}, "outputs": {"label": "label"}},
+        "split": {"train": "0.5", "val": "0.0", "test": "0.5", "shuffle": False, "seed": 7},
+        "models": {
+            "default": {"name": "openai/x", "baseUrl": "http://h/v1", "temperature": "1.0", "extra": {"top_k": None}},
+            "task": {"name": "openai/y", "maxTokens": 9, "topP": "0.5", "modelType": "text"},
+        },
+        "run": {"retries": 1},
+    }
+    assert job.contents == Contents(rows=run_request()["dataset"], code={"signature": LONG, "metric": METRIC})
+
+
+def test_what_is_checked_is_what_is_written() -> None:
+    job = translation(reflection_model_config={"name": "x", "temperature": 0.5})
+    written = OptimizationJobSpec.model_validate({**job.json, "dataset": {"rows": job.contents.rows}})
+
+    assert job.spec == written.model_copy(update={name: getattr(job.spec, name) for name in (*NAMES, "dataset")})
 
 
 def test_a_seed_is_drawn_where_none_is_given() -> None:
+    assert translation().spec.split.seed == 7
     assert translation(seed=0).spec.split.seed == 0
 
 
@@ -66,9 +67,8 @@ def test_credentials_are_beside_the_spec() -> None:
     extra = {"api_key": "c4n4ry", "region": "eu"}
     job = translation(reflection_model_config={"name": "x", "base_url": "http://u:c4n4ry@h/v1", "extra": extra})
 
-    assert job.spec.models.reflection is not None
-    assert (job.spec.models.reflection.base_url, job.spec.models.reflection.extra) == ("http://h/v1", {"region": "eu"})
-    assert "c4n4ry" not in job.spec.model_dump_json()
+    assert job.json["models"]["reflection"] == {"name": "x", "baseUrl": "http://h/v1", "extra": {"region": "eu"}}
+    assert "c4n4ry" not in str(job.json) + repr(job.spec)
     assert job.contents.withheld == {
         "reflection": {"base_url": "http://u:c4n4ry@h/v1", "extra": {"api_key": "c4n4ry"}},
     }
