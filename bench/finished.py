@@ -14,8 +14,9 @@ from typing import Any
 import orjson
 
 from dspy_service_core import names, pod_files
-from dspy_service_core.kube.client import HttpKubeClient
+from dspy_service_core.kube.client import KubeClient
 from dspy_service_core.kube.config import from_kubeconfig
+from dspy_service_core.kube.http_transport import HttpTransport
 from dspy_service_core.kube.resources import OPTIMIZATION_JOBS
 from dspy_service_core.records.events import OptimizerProgress
 from dspy_service_core.segment_writer import SegmentWriter
@@ -35,7 +36,7 @@ def seed(kubeconfig: Path, store_folder: Path, count: int) -> list[str]:
 
 
 async def _seed(kubeconfig: Path, store: Store, count: int) -> list[str]:
-    client = HttpKubeClient(from_kubeconfig(kubeconfig))
+    client = KubeClient(HttpTransport(from_kubeconfig(kubeconfig)))
     ids = [str(uuid.uuid4()) for _ in range(count)]
     source = iter(ids)
 

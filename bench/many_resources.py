@@ -24,8 +24,9 @@ from figures import Figure
 from prometheus_client.parser import text_string_to_metric_families
 
 from dspy_service_core import names
-from dspy_service_core.kube.client import HttpKubeClient
+from dspy_service_core.kube.client import KubeClient
 from dspy_service_core.kube.config import from_kubeconfig
+from dspy_service_core.kube.http_transport import HttpTransport
 from dspy_service_core.kube.resources import NAMESPACES, OPTIMIZATION_JOBS
 from embedded_cluster import cluster_in_thread
 from waiting import wait_for
@@ -39,7 +40,7 @@ _WRITES = frozenset({"create", "update", "patch", "delete"})
 
 
 async def seed(kubeconfig: Path, count: int) -> None:
-    client = HttpKubeClient(from_kubeconfig(kubeconfig), request_timeout=120)
+    client = KubeClient(HttpTransport(from_kubeconfig(kubeconfig), request_timeout=120))
     await client.create(NAMESPACES, {"metadata": {"name": NAMESPACE}})
     numbers = iter(range(count))
 

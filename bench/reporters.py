@@ -28,10 +28,10 @@ from figures import Figure
 
 from accounts import grant, make_account, token_of
 from dspy_service_core import names, pod_files
-from dspy_service_core.kube.client import HttpKubeClient
+from dspy_service_core.kube.client import KubeClient
 from dspy_service_core.kube.config import from_kubeconfig
 from dspy_service_core.kube.errors import KubeError
-from dspy_service_core.kube.protocol import KubeClient
+from dspy_service_core.kube.http_transport import HttpTransport
 from dspy_service_core.kube.resources import NAMESPACES, OPTIMIZATION_JOBS
 from dspy_service_operator.settings import OperatorSettings
 from kube_http import KubeHttp
@@ -152,7 +152,7 @@ async def _count(client: KubeClient, namespace: str, seconds: int) -> list[int]:
 
 async def measure(kubeconfig: Path, folder: Path, count: int, seconds: int) -> list[Figure]:
     interval = OperatorSettings(concurrency=count).progress_interval
-    client, namespace = HttpKubeClient(from_kubeconfig(kubeconfig)), f"reporters-{secrets.token_hex(4)}"
+    client, namespace = KubeClient(HttpTransport(from_kubeconfig(kubeconfig))), f"reporters-{secrets.token_hex(4)}"
     await client.create(NAMESPACES, {"metadata": {"name": namespace}})
     with KubeHttp(kubeconfig) as http:
         tokens = _token_folder(kubeconfig, http, namespace, folder / "token")

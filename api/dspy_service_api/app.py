@@ -32,7 +32,7 @@ from dspy_service_api.service import Service
 from dspy_service_api.settings import Settings
 from dspy_service_api.submit import Submits
 from dspy_service_api.telemetry import Telemetry
-from dspy_service_core.kube.protocol import KubeClient
+from dspy_service_core.kube.client import KubeClient
 from dspy_service_core.kube.reflector import Reflector
 from dspy_service_core.kube.resources import OPTIMIZATION_JOBS
 from dspy_service_core.store import Store

@@ -14,7 +14,7 @@ from dspy_service_api.transcript import Kind, Transcript
 from dspy_service_core import names
 from dspy_service_core.errors import JobNotFinished, JobNotFound, NoArtifact, StoreError
 from dspy_service_core.kube import errors as kube
-from dspy_service_core.kube.protocol import KubeClient
+from dspy_service_core.kube.client import KubeClient
 from dspy_service_core.kube.resources import OPTIMIZATION_JOBS
 from dspy_service_core.records.record import read
 from dspy_service_core.records.run import ResultDocument

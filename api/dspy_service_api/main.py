@@ -24,8 +24,8 @@ from dspy_service_api.telemetry import Telemetry
 from dspy_service_api.tls import CertificateFiles, TlsError
 from dspy_service_core.errors import ServiceError
 from dspy_service_core.kube import config
-from dspy_service_core.kube.client import HttpKubeClient
-from dspy_service_core.kube.tapped import TappedClient
+from dspy_service_core.kube.client import KubeClient
+from dspy_service_core.kube.http_transport import HttpTransport
 from dspy_service_core.registry_file import RegistryError
 from dspy_service_core.store import open_store
 
@@ -37,7 +37,7 @@ def main() -> None:
     try:
         settings = Settings()
         log_lines.configure(settings.log_level)
-        kube = HttpKubeClient(config.load(str(settings.kubeconfig) if settings.kubeconfig else None))
+        transport = HttpTransport(config.load(str(settings.kubeconfig) if settings.kubeconfig else None))
         acceptance = CoreAcceptance.from_settings(settings)
         store = open_store(settings.store_url)
         files = _certificate_files(settings)
@@ -46,7 +46,7 @@ def main() -> None:
     except (config.ConfigError, RegistryError, ServiceError, TlsError) as exc:
         sys.exit(str(exc))
     telemetry = _telemetry(settings)
-    app = create_app(settings, TappedClient(kube, telemetry.asked), store, acceptance, telemetry)
+    app = create_app(settings, KubeClient(transport, telemetry.asked), store, acceptance, telemetry)
     limits = settings.limits(room_for(settings.connections))
     server = Server(_config(app, settings, files), files, limits)
     with suppress(KeyboardInterrupt):

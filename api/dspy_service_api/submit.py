@@ -22,7 +22,8 @@ from dspy_service_api.memory import Work
 from dspy_service_core import names, payload_size
 from dspy_service_core.errors import ClusterUnavailable, IdempotencyConflict, StoreError
 from dspy_service_core.kube import errors as kube
-from dspy_service_core.kube.protocol import KubeClient, Object
+from dspy_service_core.kube.client import KubeClient
+from dspy_service_core.kube.protocol import Object
 from dspy_service_core.kube.resources import OPTIMIZATION_JOBS, SECRETS
 from dspy_service_core.payload_size import Body
 from dspy_service_core.store import NotFound, Store

@@ -7,7 +7,8 @@ from pathlib import Path
 import yaml
 
 from dspy_service_core import names
-from dspy_service_core.kube.protocol import KubeClient, Object
+from dspy_service_core.kube.client import KubeClient
+from dspy_service_core.kube.protocol import Object
 from dspy_service_core.kube.resources import (
     CUSTOM_RESOURCE_DEFINITIONS,
     PERSISTENT_VOLUME_CLAIMS,

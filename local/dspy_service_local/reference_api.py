@@ -10,8 +10,9 @@ from dspy_service_api.accept import CoreAcceptance
 from dspy_service_api.app import create_app
 from dspy_service_api.routes import examples
 from dspy_service_api.settings import Settings
-from dspy_service_core.kube.client import HttpKubeClient
+from dspy_service_core.kube.client import KubeClient
 from dspy_service_core.kube.config import ClusterConfig, TokenSource
+from dspy_service_core.kube.http_transport import HttpTransport
 from dspy_service_core.store import open_store
 
 _HEAD = """# HTTP API
@@ -47,7 +48,7 @@ def _errors() -> str:
 def document() -> Mapping[str, Any]:
     """Nothing is connected: the document is all that is asked of this application."""
     settings = Settings()
-    nowhere = HttpKubeClient(ClusterConfig("http://127.0.0.1:9", None, TokenSource()))
+    nowhere = KubeClient(HttpTransport(ClusterConfig("http://127.0.0.1:9", None, TokenSource())))
     return create_app(settings, nowhere, open_store("memory:///"), CoreAcceptance.from_settings(settings)).openapi()
 
 

@@ -11,7 +11,7 @@ from dspy_service_core import names
 from dspy_service_core.conditions import parse_time
 from dspy_service_core.job import FINAL_PHASES, OptimizationJob, OptimizationJobStatus
 from dspy_service_core.kube import errors
-from dspy_service_core.kube.protocol import KubeClient
+from dspy_service_core.kube.client import KubeClient
 from dspy_service_core.kube.resources import JOBS, OPTIMIZATION_JOBS
 from dspy_service_core.registry import Registry, UnknownName, targets_of
 from dspy_service_operator.decision import CreateJob, Decision, DeleteJob

@@ -32,7 +32,7 @@ class _Lines:
         self._stream = stream
 
     async def iter_chunked(self, _: int) -> AsyncIterator[bytes]:
-        async for line in lines(self._stream):
+        async for line in lines(self._stream.iter_any()):
             yield nesting.bounded(line) + b"\n"
 
     def __getattr__(self, name: str) -> Any:

@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from dspy_service_core.errors import ServiceError
+from dspy_service_core.kube.client import KubeClient
 from dspy_service_core.kube.errors import KubeError
-from dspy_service_core.kube.protocol import KubeClient, Object
+from dspy_service_core.kube.protocol import Object
 from dspy_service_core.registry import Registry
 from dspy_service_core.store import Store
 from dspy_service_operator.apply import Applier

@@ -12,8 +12,9 @@ from datetime import datetime
 from dspy_service_core import names
 from dspy_service_core.conditions import timestamp
 from dspy_service_core.job import ObjectMeta
+from dspy_service_core.kube.client import KubeClient
 from dspy_service_core.kube.errors import KubeError
-from dspy_service_core.kube.protocol import KubeClient, Object
+from dspy_service_core.kube.protocol import Object
 from dspy_service_core.kube.resources import EVENTS
 from dspy_service_operator.decision import Note
 

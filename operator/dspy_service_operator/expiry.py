@@ -12,8 +12,8 @@ from typing import Any
 
 from dspy_service_core import names
 from dspy_service_core.conditions import parse_time
+from dspy_service_core.kube.client import KubeClient
 from dspy_service_core.kube.errors import Conflict, KubeError, NotFound
-from dspy_service_core.kube.protocol import KubeClient
 from dspy_service_core.kube.resources import OPTIMIZATION_JOBS
 from dspy_service_operator.settings import OperatorSettings
 

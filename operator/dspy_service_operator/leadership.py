@@ -20,8 +20,9 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from dspy_service_core.kube.client import KubeClient
 from dspy_service_core.kube.errors import AlreadyExists, Conflict, KubeError, NotFound
-from dspy_service_core.kube.protocol import KubeClient, Object
+from dspy_service_core.kube.protocol import Object
 from dspy_service_core.kube.resources import LEASES
 from dspy_service_operator.election import Sighting, Step, Timing, decide, next_spec, read_hold, released_spec, seen
 

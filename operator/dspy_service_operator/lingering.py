@@ -6,8 +6,8 @@ Usually it ends within a second. A thread of user code that never returns would 
 from collections.abc import Callable
 
 from dspy_service_core import names
+from dspy_service_core.kube.client import KubeClient
 from dspy_service_core.kube.errors import Conflict, NotFound
-from dspy_service_core.kube.protocol import KubeClient
 from dspy_service_core.kube.resources import JOBS, OPTIMIZATION_JOBS
 from dspy_service_operator.queue import Key
 from dspy_service_operator.view import View

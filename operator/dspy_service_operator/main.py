@@ -15,11 +15,10 @@ from dspy_service_core import checks
 from dspy_service_core.endpoints import Hosts
 from dspy_service_core.errors import ServiceError
 from dspy_service_core.kube import config as kube_config
-from dspy_service_core.kube.client import HttpKubeClient
+from dspy_service_core.kube.client import KubeClient, OnRequest
 from dspy_service_core.kube.errors import KubeError
-from dspy_service_core.kube.protocol import KubeClient
+from dspy_service_core.kube.http_transport import HttpTransport
 from dspy_service_core.kube.resources import OPTIMIZATION_JOBS
-from dspy_service_core.kube.tapped import Tap, TappedClient
 from dspy_service_core.registry import Registry
 from dspy_service_core.registry_file import RegistryError
 from dspy_service_core.side_server import side_server
@@ -62,7 +61,7 @@ async def run(settings: OperatorSettings, stop: asyncio.Event) -> None:
             return
         async with _leadership(settings, cluster) as leadership:
 
-            def tap(verb: str, resource: str) -> None:
+            def only_as_leader(verb: str, resource: str) -> None:
                 leadership.fence()
                 telemetry.asked(verb, resource)
 
@@ -70,7 +69,7 @@ async def run(settings: OperatorSettings, stop: asyncio.Event) -> None:
                 return
             async with leadership.kept():
                 telemetry.leads(True)
-                await _operate(settings, cluster, tap, telemetry, health, stop)
+                await _operate(settings, cluster, only_as_leader, telemetry, health, stop)
 
 
 async def _run_until_asked(settings: OperatorSettings) -> None:
@@ -84,17 +83,16 @@ async def _run_until_asked(settings: OperatorSettings) -> None:
 async def _operate(
     settings: OperatorSettings,
     cluster: kube_config.ClusterConfig,
-    tap: Tap,
+    on_request: OnRequest,
     telemetry: Telemetry,
     health: Health,
     stop: asyncio.Event,
 ) -> None:
     store = open_store(settings.store_url) if settings.store_url else None
-    http = HttpKubeClient(cluster, connections=settings.workers + _SPARE_CONNECTIONS)
-    client = TappedClient(http, tap)
+    client = KubeClient(HttpTransport(cluster, connections=settings.workers + _SPARE_CONNECTIONS), on_request)
     registry = Registry.load(settings.registry or None)
     check = make_check(registry, settings.allowed_base_url_hosts, frozenset(map(int, settings.own_ports)))
-    operator = Controller(client, settings, check, registry, store, http.server_time, telemetry)
+    operator = Controller(client, settings, check, registry, store, client.server_time, telemetry)
     health.check = resync_check(lambda: operator.last_resync, settings.resync_seconds)
     try:
         await _wait_for_cluster(client, operator, stop)
@@ -138,7 +136,7 @@ async def _served(settings: OperatorSettings, telemetry: Telemetry, health: Heal
 async def _leadership(settings: OperatorSettings, cluster: kube_config.ClusterConfig) -> AsyncIterator[Leadership]:
     """On a connection of its own: a renewal must not wait for one behind the operator's requests."""
     timing = Timing(settings.lease_seconds)
-    client = HttpKubeClient(cluster, request_timeout=timing.renew_seconds, connections=1)
+    client = KubeClient(HttpTransport(cluster, request_timeout=timing.renew_seconds, connections=1))
     lease = LeaseName(settings.lease_namespace or cluster.namespace, settings.lease_name)
     try:
         yield Leadership(client, lease, timing, own_identity())

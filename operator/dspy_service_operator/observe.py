@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 
 from dspy_service_core import names
 from dspy_service_core.conditions import parse_time
+from dspy_service_core.kube.client import KubeClient
 from dspy_service_core.kube.errors import Forbidden, NotFound as KubeNotFound
-from dspy_service_core.kube.protocol import KubeClient, Object
+from dspy_service_core.kube.protocol import Object
 from dspy_service_core.kube.resources import EVENTS, JOBS, OPTIMIZATION_JOBS, PODS
 from dspy_service_operator.observed import AttemptJob, AttemptPod, Observed
 from dspy_service_operator.queue import Key

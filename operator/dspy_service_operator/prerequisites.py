@@ -14,8 +14,8 @@ from dspy_service_core import names, source_text
 from dspy_service_core.checks import Contents
 from dspy_service_core.errors import InvalidRequest, UnusableRequest
 from dspy_service_core.job import OptimizationJobSpec
+from dspy_service_core.kube.client import KubeClient
 from dspy_service_core.kube.errors import NotFound
-from dspy_service_core.kube.protocol import KubeClient
 from dspy_service_core.kube.resources import CONFIG_MAPS, SECRETS
 from dspy_service_core.rows import Row, UnusableRows, checked, read_rows
 from dspy_service_core.sources import ConfigMapKey

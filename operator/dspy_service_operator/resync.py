@@ -9,7 +9,8 @@ from collections.abc import AsyncIterator, Set
 from typing import Protocol
 
 from dspy_service_core import names
-from dspy_service_core.kube.protocol import KubeClient, Object
+from dspy_service_core.kube.client import KubeClient
+from dspy_service_core.kube.protocol import Object
 from dspy_service_core.kube.resources import JOBS, OPTIMIZATION_JOBS, PODS, Resource
 from dspy_service_operator.queue import Key
 from dspy_service_operator.view import View

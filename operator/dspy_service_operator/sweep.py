@@ -12,8 +12,8 @@ from datetime import datetime, timedelta
 from dspy_service_core import names
 from dspy_service_core.conditions import parse_time, timestamp
 from dspy_service_core.errors import StoreError
+from dspy_service_core.kube.client import KubeClient
 from dspy_service_core.kube.errors import Conflict, Forbidden, NotFound
-from dspy_service_core.kube.protocol import KubeClient
 from dspy_service_core.kube.resources import OPTIMIZATION_JOBS, SECRETS
 from dspy_service_core.store import NotFound as NotStored, Store, artifact_folder, job_folder
 from dspy_service_operator.expiry import Expiry

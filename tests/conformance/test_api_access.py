@@ -15,8 +15,9 @@ from declared_answers import HELD_ASYNC
 from dspy_service_api.app import create_app
 from dspy_service_api.settings import Settings
 from dspy_service_core import names
-from dspy_service_core.kube.client import HttpKubeClient
+from dspy_service_core.kube.client import KubeClient
 from dspy_service_core.kube.config import TokenSource, from_kubeconfig
+from dspy_service_core.kube.http_transport import HttpTransport
 from dspy_service_core.kube.resources import OPTIMIZATION_JOBS
 from dspy_service_core.store import open_store
 from kube_http import KubeHttp, ok
@@ -44,7 +45,7 @@ def served(kubeconfig: Path, namespace: str, tmp_path: Path) -> Served:
         config = from_kubeconfig(kubeconfig)
         if own_token:  # and by nothing else: a client certificate would come before it
             config = replace(config, tokens=TokenSource(own_token), ssl_context=authority_of(kubeconfig))
-        cluster = HttpKubeClient(config)
+        cluster = KubeClient(HttpTransport(config))
         app = create_app(given, cluster, open_store(store_url), SimpleAcceptance())
         async with app.router.lifespan_context(app):
             await app.state.service.reflector.synced.wait()

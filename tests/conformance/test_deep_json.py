@@ -18,8 +18,9 @@ from dspy_service_api.app import create_app
 from dspy_service_api.settings import Settings
 from dspy_service_core import nesting
 from dspy_service_core.kube import config
-from dspy_service_core.kube.client import HttpKubeClient
+from dspy_service_core.kube.client import KubeClient
 from dspy_service_core.kube.errors import NotFound
+from dspy_service_core.kube.http_transport import HttpTransport
 from dspy_service_core.kube.resources import JOBS, OPTIMIZATION_JOBS
 from dspy_service_core.store import open_store
 from dspy_service_operator.main import run
@@ -45,7 +46,7 @@ async def operator(kubeconfig: Path, namespace: str, store: str) -> AsyncIterato
 
 
 @asynccontextmanager
-async def http_api(client: HttpKubeClient, namespace: str, store: str) -> AsyncIterator[httpx.AsyncClient]:
+async def http_api(client: KubeClient, namespace: str, store: str) -> AsyncIterator[httpx.AsyncClient]:
     app = create_app(Settings(store_url=store, namespace=namespace), client, open_store(store), SimpleAcceptance())
     http = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost")
     async with app.router.lifespan_context(app), http:
@@ -53,8 +54,8 @@ async def http_api(client: HttpKubeClient, namespace: str, store: str) -> AsyncI
 
 
 @asynccontextmanager
-async def kube(kubeconfig: Path) -> AsyncIterator[HttpKubeClient]:
-    made = HttpKubeClient(config.load(str(kubeconfig)))
+async def kube(kubeconfig: Path) -> AsyncIterator[KubeClient]:
+    made = KubeClient(HttpTransport(config.load(str(kubeconfig))))
     try:
         yield made
     finally:

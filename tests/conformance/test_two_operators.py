@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from dspy_service_core.kube.client import HttpKubeClient
+from dspy_service_core.kube.client import KubeClient
 from dspy_service_core.kube.config import from_kubeconfig
-from dspy_service_core.kube.protocol import KubeClient
+from dspy_service_core.kube.http_transport import HttpTransport
 from dspy_service_core.kube.resources import JOBS, LEASES, OPTIMIZATION_JOBS, SERVICE_ACCOUNTS
 from dspy_service_operator.leadership import LOST
 from operator_objects import make_raw
@@ -26,7 +26,7 @@ RUN_SECONDS = 1.0
 
 @pytest.fixture
 async def client(kubeconfig: Path, namespace: str) -> AsyncIterator[KubeClient]:
-    made = HttpKubeClient(from_kubeconfig(kubeconfig))
+    made = KubeClient(HttpTransport(from_kubeconfig(kubeconfig)))
     account = {"metadata": {"name": "dspy-service-runner"}}
     await made.create(SERVICE_ACCOUNTS, account, namespace)
     yield made

@@ -1,4 +1,4 @@
-"""The HTTP API on fakes: a cluster in memory, a store in a folder, resources and store content as a run leaves them."""
+"""The HTTP API beside the embedded API server, with a store in a folder: resources and content as a run leaves them."""
 
 import base64
 import hashlib
@@ -23,7 +23,7 @@ from dspy_service_core.kube.protocol import Object
 from dspy_service_core.kube.resources import OPTIMIZATION_JOBS
 from dspy_service_core.store import Store, open_store
 from dspy_service_local.apiserver.patches import merge
-from fake_cluster import FakeCluster
+from faulty_cluster import FaultyCluster, faulty_cluster
 
 NAMESPACE = "default"
 LOG = {"level": "INFO", "logger": "dspy.evaluate", "message": "Average Metric"}
@@ -32,7 +32,7 @@ PICKLE = b"\x80\x04N."
 
 @dataclass
 class Harness:
-    cluster: FakeCluster
+    cluster: FaultyCluster
     store: Store
     folder: Path
     client: httpx.AsyncClient
@@ -42,14 +42,12 @@ class Harness:
 
     async def job(self, name: str, status: Object | None = None, **spec: Any) -> Object:
         """A resource as the operator and the reporter left it."""
-        made = await self.cluster.create(OPTIMIZATION_JOBS, resource(name, **spec), NAMESPACE)
-        if status:
-            made = await self.cluster.patch(OPTIMIZATION_JOBS, name, {"status": status}, NAMESPACE)
+        made = self.cluster.add(OPTIMIZATION_JOBS, resource(name, **spec) | ({"status": status} if status else {}))
         self.service.cache.upsert(made)
         return made
 
     async def update(self, name: str, change: Object) -> Object:
-        made = await self.cluster.patch(OPTIMIZATION_JOBS, name, change, NAMESPACE)
+        made = self.cluster.change(OPTIMIZATION_JOBS, name, change)
         self.service.cache.upsert(made)
         return made
 
@@ -58,14 +56,20 @@ class Harness:
 async def api_service(
     folder: Path,
     acceptance: Acceptance,
-    cluster: Any = None,
+    cluster: FaultyCluster | None = None,
     telemetry: Telemetry | None = None,
     **settings: Any,
 ) -> AsyncIterator[Harness]:
-    cluster = cluster or FakeCluster()
+    if cluster is None:
+        async with (
+            faulty_cluster(folder / "cluster") as own,
+            api_service(folder, acceptance, own, telemetry, **settings) as harness,
+        ):
+            yield harness
+        return
     given = Settings(store_url=(folder / "store").as_uri(), namespace=NAMESPACE, **settings)
     store = open_store(given.store_url)
-    app = create_app(given, cluster, store, acceptance, telemetry)
+    app = create_app(given, cluster.client, store, acceptance, telemetry)
     async with app.router.lifespan_context(app):
         await app.state.service.reflector.synced.wait()
         transport = httpx.ASGITransport(app)

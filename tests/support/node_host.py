@@ -1,4 +1,4 @@
-"""A node with a fake cluster, and pods whose containers are small Python scripts."""
+"""A node beside the embedded API server, and pods whose containers are small Python scripts."""
 
 import asyncio
 import os
@@ -26,7 +26,7 @@ from dspy_service_local.node.sandbox import Sandbox
 from dspy_service_local.node.sandboxed_process import SandboxLauncher
 from dspy_service_local.node.usage import UsageWatch
 from dspy_service_local.supervision import keep_running
-from fake_kube import FakeKube
+from faulty_cluster import FaultyCluster, faulty_cluster
 from waiting import until
 
 Object = dict[str, Any]
@@ -51,7 +51,7 @@ class FakeTokens:
 
 @dataclass
 class Host:
-    kube: FakeKube
+    kube: FaultyCluster
     node: Node
     folders: Folders
     tokens: FakeTokens
@@ -107,18 +107,25 @@ class Host:
 async def node_host(
     data: Path,
     launcher: Launcher | None = None,
-    kube: FakeKube | None = None,
+    kube: FaultyCluster | None = None,
     limits: PodLimits | None = None,
     base_env: Mapping[str, str] = BASE_ENV,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> AsyncIterator[Host]:
-    """Everything that it started ends with it."""
-    kube, folders, tokens = kube or FakeKube(), Folders(data), FakeTokens()
+    """Everything that it started ends with it. `kube` is a cluster that was there before."""
+    if kube is None:
+        async with (
+            faulty_cluster(data / "cluster") as kube,
+            node_host(data, launcher, kube, limits, base_env, now) as host,
+        ):
+            yield host
+        return
+    folders, tokens = Folders(data), FakeTokens()
     context = NodeContext(
-        kube, launcher or PlainLauncher(), folders, tokens, base_env, limits or PodLimits(), UsageWatch(), now
+        kube.client, launcher or PlainLauncher(), folders, tokens, base_env, limits or PodLimits(), UsageWatch(), now
     )
     node = Node(context)
-    parts = {"the node": node.run, "the Job controller": JobController(kube, now).run}
+    parts = {"the node": node.run, "the Job controller": JobController(kube.client, now).run}
     tasks = [asyncio.create_task(keep_running(name, part)) for name, part in parts.items()]
     await node.ready.wait()
     try:
@@ -173,10 +180,10 @@ def make_job(pod: Object, name: str = "work", **spec: Any) -> Object:
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": {"name": name, "namespace": "default", "uid": f"uid-of-{name}"},
+        "metadata": {"name": name, "namespace": "default"},
         "spec": {"backoffLimit": 0, "template": {"spec": pod["spec"]}, **spec},
     }
 
 
-def owned_pods(kube: FakeKube) -> list[Object]:
-    return [o for (_, o) in kube._objects.get(PODS.plural, {}).items()]
+def owned_pods(kube: FaultyCluster) -> list[Object]:
+    return kube.all(PODS)

@@ -38,7 +38,7 @@ class Harness:
 
     def _new(self) -> Controller:
         return Controller(
-            self.api,
+            self.api.client,
             self.settings,
             lambda *args: self.check(*args),
             self.registry,

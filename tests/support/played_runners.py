@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 
 from dspy_service_core import names
 from dspy_service_core.kube import errors
-from dspy_service_core.kube.protocol import KubeClient, Object
+from dspy_service_core.kube.client import KubeClient
+from dspy_service_core.kube.protocol import Object
 from dspy_service_core.kube.resources import JOBS, OPTIMIZATION_JOBS, PODS
 from waiting import until
 

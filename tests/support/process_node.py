@@ -8,12 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-from dspy_service_core.kube.client import HttpKubeClient
+import orjson
+
+from dspy_service_core.kube.client import KubeClient
 from dspy_service_core.kube.config import from_kubeconfig
-from dspy_service_core.kube.protocol import Object
-from dspy_service_core.kube.resources import PODS, SERVICE_ACCOUNTS, Resource
+from dspy_service_core.kube.http_transport import HttpTransport
+from dspy_service_core.kube.protocol import KubeRequest, KubeResponse
+from dspy_service_core.kube.resources import PODS, SERVICE_ACCOUNTS
 from dspy_service_local.environments import container_environment
 from dspy_service_local.node.cgroups import find_cgroups
 from dspy_service_local.node.context import Folders, NodeContext
@@ -29,17 +31,17 @@ from kube_http import KubeHttp, ok
 from waiting import wait_for
 
 
-class _Scheduling(HttpKubeClient):
+class _Scheduling(HttpTransport):
     """A real API server binds a pod by the subresource for it, as schedulers do, and by nothing else."""
 
-    async def patch(
-        self, resource: Resource, name: str, body: Any, namespace: str | None = None, **options: Any
-    ) -> Object:
-        if resource is PODS and list(body) == ["spec"] and list(body["spec"]) == ["nodeName"]:
-            binding = Resource("", "v1", f"pods/{name}/binding", "Binding")
-            target = {"kind": "Node", "name": body["spec"]["nodeName"]}
-            return await self.create(binding, {"metadata": {"name": name}, "target": target}, namespace)
-        return await super().patch(resource, name, body, namespace, **options)
+    async def send(self, request: KubeRequest) -> KubeResponse:
+        if (request.verb, request.resource, request.subresource) == ("patch", PODS, ""):
+            spec = orjson.loads(request.body or b"{}").get("spec") or {}
+            if list(spec) == ["nodeName"]:
+                target = {"kind": "Node", "name": spec["nodeName"]}
+                body = orjson.dumps({"metadata": {"name": request.name}, "target": target})
+                request = KubeRequest("create", PODS, request.namespace, request.name, "binding", body=body)
+        return await super().send(request)
 
 
 class _PodTokens:
@@ -65,7 +67,7 @@ def process_node(kubeconfig: Path, folder: Path) -> Iterator[Folders]:
     loop = asyncio.new_event_loop()
 
     async def serve() -> None:
-        client = _Scheduling(from_kubeconfig(kubeconfig))
+        client = KubeClient(_Scheduling(from_kubeconfig(kubeconfig)))
         with KubeHttp(kubeconfig) as http:
             node = Node(_context(client, http, kubeconfig, folders))
             running = asyncio.create_task(node.run())
@@ -87,7 +89,7 @@ def process_node(kubeconfig: Path, folder: Path) -> Iterator[Folders]:
         thread.join(timeout=30)
 
 
-def _context(client: HttpKubeClient, http: KubeHttp, kubeconfig: Path, folders: Folders) -> NodeContext:
+def _context(client: KubeClient, http: KubeHttp, kubeconfig: Path, folders: Folders) -> NodeContext:
     server = from_kubeconfig(kubeconfig).server
     base_env = container_environment(LocalSettings(), os.environ, server)
     sandbox = find_sandbox(base_env, folders.data)

@@ -22,14 +22,14 @@ class SimpleAcceptance:
             "signature": {"code": given.get("signature_code", "class S(dspy.Signature): ...")},
             "metric": {"code": given.get("metric_code", "def metric(gold, pred): ...")},
             "columns": {"inputs": {"text": "text"}, "outputs": {"team": "team"}},
-            "split": {"train": "0.7", "val": "0.15", "test": "0.15", "shuffle": True, "seed": given.get("seed", 3)},
+            "split": {"train": "0.4", "val": "0.4", "test": "0.2", "shuffle": True, "seed": given.get("seed", 3)},
             "models": {"default": {"name": "openai/gpt-4o-mini"}},
             "run": {"priority": given.get("priority", 0)},
         }
         key = given.get("api_key")
         return Accepted(
             spec=spec,
-            rows=given.get("dataset", [{"text": "a", "team": "b"}]),
+            rows=given.get("dataset", [{"text": "a", "team": "b"}] * 3),
             labels=given.get("labels", {}),
             withheld={"default": orjson.dumps({"extra": {"api_key": key}})} if key else {},
             unknown_keys=tuple(given.get("unknown", ())),

@@ -1,21 +1,27 @@
 """A cluster in memory that moves only when a test says so: API server, Job controller, kubelet and reporter.
 
-For the operator's tests. Watches deliver one event at a time, may lag behind each other and may lose events; writes may
-fail before or after they took effect; the clock is the test's.
+For the operator's tests, and a transport like any other to its client. It is not the embedded API server, because these
+tests need every order of things, thousands of them a second: watches deliver one event at a time, may lag behind each
+other and may lose events; writes may fail before or after they took effect; nothing happens in the background; uids and
+the clock are the test's.
 """
 
 import copy
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
+
+import orjson
 
 from dspy_service_core import names
 from dspy_service_core.conditions import parse_time, timestamp
 from dspy_service_core.kube import errors
-from dspy_service_core.kube.protocol import Object, ObjectList, PatchType, WatchEvent
+from dspy_service_core.kube.client import KubeClient
+from dspy_service_core.kube.protocol import KubeRequest, KubeResponse, Object, Transport
 from dspy_service_core.kube.resources import JOBS, OPTIMIZATION_JOBS, PODS, Resource
 from dspy_service_local.apiserver.patches import merge
+from faulty_transport import refusal
 
 Key = tuple[str, str]
 GRACE_SECONDS = 30
@@ -32,11 +38,12 @@ class Clock:
         self.now += timedelta(seconds=seconds)
 
 
-class SimulatedApi:
-    """`KubeClient`. `fail_next` breaks the next write; `log` holds every event that a watch could tell."""
+class SimulatedApi(Transport):
+    """`fail_next` breaks the next write; `log` holds every event that a watch could tell."""
 
     def __init__(self, clock: Clock) -> None:
         self.clock = clock
+        self.client = KubeClient(self)
         self.objects: dict[str, dict[Key, Object]] = {}
         self.log: list[tuple[str, Literal["ADDED", "MODIFIED", "DELETED"], Object]] = []
         self.writes: list[tuple[str, str, str]] = []
@@ -47,99 +54,71 @@ class SimulatedApi:
         self._version = 0
         self._uid = 0
 
-    # --- KubeClient
+    # --- Transport
 
-    async def get(self, resource: Resource, name: str, namespace: str | None = None) -> Object:
-        self.reads.append(("get", resource.plural))
-        return copy.deepcopy(self._existing(resource, name, namespace))
+    async def send(self, request: KubeRequest) -> KubeResponse:
+        try:
+            return KubeResponse(200, orjson.dumps(self._answer(request)))
+        except errors.Unavailable:
+            raise
+        except errors.KubeError as exc:
+            return refusal(exc)
 
-    async def list(
-        self,
-        resource: Resource,
-        namespace: str | None = None,
-        *,
-        label_selector: str = "",
-        field_selector: str = "",
-        limit: int = 0,
-        continue_token: str = "",
-        resource_version: str = "",
-    ) -> ObjectList:
-        self.reads.append(("list", resource.plural))
-        found = [
-            copy.deepcopy(obj)
-            for (place, _), obj in self.objects.get(resource.plural, {}).items()
-            if namespace in (None, place) and selected(obj, label_selector) and _has_fields(obj, field_selector)
-        ]
-        start = int(continue_token or 0)
-        end = start + limit if limit else len(found)
-        return ObjectList(found[start:end], str(self._version), str(end) if end < len(found) else "")
-
-    async def create(self, resource: Resource, body: Object, namespace: str | None = None) -> Object:
-        place = namespace or body["metadata"].get("namespace", "default")
+    def _answer(self, request: KubeRequest) -> Object:
+        body = orjson.loads(request.body) if request.body else {}
+        if request.verb in ("get", "list"):
+            self.reads.append((request.verb, request.resource.plural))
+            return self._existing(request) if request.verb == "get" else self._page(request)
         self._break("before")
-        if resource is JOBS and self.refusal is not None:
-            refusal, self.refusal = self.refusal, None
-            raise refusal
-        if (place, body["metadata"]["name"]) in self.objects.get(resource.plural, {}):
-            raise errors.AlreadyExists(f'{resource.plural} "{body["metadata"]["name"]}" already exists')
-        obj = self.add(resource, body, place)
-        self._written("create", resource, obj["metadata"]["name"])
+        obj = self._changed(request, body)
+        self.writes.append((request.verb, request.resource.plural, f"{obj['metadata']['name']}{_below(request)}"))
+        self._break("after")
         return obj
 
-    async def replace(
-        self, resource: Resource, name: str, body: Object, namespace: str | None = None, *, subresource: str = ""
-    ) -> Object:
-        raise NotImplementedError
+    def _changed(self, request: KubeRequest, body: Object) -> Object:
+        match request.verb:
+            case "create":
+                return self._created(request, body)
+            case "patch":
+                return self._patched(request, body)
+            case "delete":
+                obj = self._existing(request)
+                if body.get("preconditions", {}).get("uid", obj["metadata"]["uid"]) != obj["metadata"]["uid"]:
+                    raise errors.Conflict("the UID in the precondition differs")
+                self.remove(request.resource, obj)
+                return obj
+        raise NotImplementedError(request.verb)
 
-    async def patch(
-        self,
-        resource: Resource,
-        name: str,
-        body: Object | Sequence[Mapping[str, Any]],
-        namespace: str | None = None,
-        *,
-        subresource: str = "",
-        patch_type: PatchType = "merge",
-        field_manager: str = "",
-        force: bool = False,
-    ) -> Object:
-        self._break("before")
-        assert isinstance(body, dict)
-        old = self._existing(resource, name, namespace)
+    def _created(self, request: KubeRequest, body: Object) -> Object:
+        resource, place, name = request.resource, request.namespace or "default", body["metadata"]["name"]
+        if resource is JOBS and self.refusal is not None:
+            given, self.refusal = self.refusal, None
+            raise given
+        if (place, name) in self.objects.get(resource.plural, {}):
+            raise errors.AlreadyExists(f'{resource.plural} "{name}" already exists')
+        return self.add(resource, body, place)
+
+    def _patched(self, request: KubeRequest, body: Object) -> Object:
+        old = self._existing(request)
         wanted = body.get("metadata", {}).get("resourceVersion")
         if wanted is not None and wanted != old["metadata"]["resourceVersion"]:
             raise errors.Conflict("the object has been modified")
-        part = {"status": body["status"]} if subresource else {k: v for k, v in body.items() if k != "status"}
-        obj = self.change(resource, old, merge(old, part))
-        self._written("patch", resource, name + (f"/{subresource}" if subresource else ""))
-        return obj
+        kept = {"status": body["status"]} if request.subresource else {k: v for k, v in body.items() if k != "status"}
+        return self.change(request.resource, old, merge(old, kept))
 
-    async def delete(
-        self,
-        resource: Resource,
-        name: str,
-        namespace: str | None = None,
-        *,
-        propagation: Literal["Background", "Foreground", "Orphan"] = "Background",
-        grace_period_seconds: int | None = None,
-        uid: str = "",
-    ) -> None:
-        self._break("before")
-        obj = self._existing(resource, name, namespace)
-        if uid and obj["metadata"]["uid"] != uid:
-            raise errors.Conflict("the UID in the precondition differs")
-        self.remove(resource, obj)
-        self._written("delete", resource, name)
-
-    async def watch(self, resource: Resource, namespace: str | None = None, **_: Any) -> AsyncIterator[WatchEvent]:
-        raise NotImplementedError
-        yield
-
-    async def read_log(self, pod: str, namespace: str, **_: Any) -> bytes:
-        raise NotImplementedError
-
-    async def close(self) -> None:
-        return
+    def _page(self, request: KubeRequest) -> Object:
+        query = request.query
+        found = [
+            obj
+            for (place, _), obj in self.objects.get(request.resource.plural, {}).items()
+            if request.namespace in (None, place)
+            and selected(obj, query.get("labelSelector", ""))
+            and _has_fields(obj, query.get("fieldSelector", ""))
+        ]
+        start, limit = int(query.get("continue", 0)), int(query.get("limit", 0))
+        end = start + limit if limit else len(found)
+        metadata = {"resourceVersion": str(self._version), "continue": str(end) if end < len(found) else ""}
+        return {"metadata": metadata, "items": found[start:end]}
 
     # --- what everybody else does to the cluster
 
@@ -201,15 +180,12 @@ class SimulatedApi:
         self.objects.setdefault(resource.plural, {})[_key(obj)] = obj
         self.log.append((resource.plural, event, copy.deepcopy(obj)))
 
-    def _existing(self, resource: Resource, name: str, namespace: str | None) -> Object:
-        obj = self.objects.get(resource.plural, {}).get((namespace or "default", name))
+    def _existing(self, request: KubeRequest) -> Object:
+        plural = request.resource.plural
+        obj = self.objects.get(plural, {}).get((request.namespace or "default", request.name))
         if obj is None:
-            raise errors.NotFound(f'{resource.plural} "{name}" not found')
+            raise errors.NotFound(f'{plural} "{request.name}" not found')
         return obj
-
-    def _written(self, verb: str, resource: Resource, name: str) -> None:
-        self.writes.append((verb, resource.plural, name))
-        self._break("after")
 
     def _break(self, when: str) -> None:
         if self.fail_next == when:
@@ -352,6 +328,10 @@ def _has_fields(obj: Object, selector: str) -> bool:
         if found != value:
             return False
     return True
+
+
+def _below(request: KubeRequest) -> str:
+    return f"/{request.subresource}" if request.subresource else ""
 
 
 def _key(obj: Object) -> Key:

@@ -14,7 +14,8 @@ from typing import Any
 from cachetools import TLRUCache
 
 from dspy_service_api.access.demand import Demand
-from dspy_service_core.kube.protocol import KubeClient, Object
+from dspy_service_core.kube.client import KubeClient
+from dspy_service_core.kube.protocol import Object
 from dspy_service_core.kube.resources import OPTIMIZATION_JOBS, SUBJECT_ACCESS_REVIEWS, TOKEN_REVIEWS
 
 _MOST_KEPT = 10_000

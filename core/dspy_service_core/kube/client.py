@@ -1,44 +1,55 @@
-"""`KubeClient` over HTTP. One connection pool a process; errors are `kube.errors` and nothing else."""
+"""The client of the Kubernetes API: everything that a request and its answer mean. How they travel is a `Transport`.
 
-import asyncio
+Every method raises the errors of `kube.errors` and nothing else.
+"""
+
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing
 from typing import Any, Literal
 
-import aiohttp
 import orjson
 
 from dspy_service_core import nesting
 from dspy_service_core.kube import errors
-from dspy_service_core.kube.config import ClusterConfig
 from dspy_service_core.kube.lines import lines
-from dspy_service_core.kube.protocol import Object, ObjectList, PatchType, WatchEvent
+from dspy_service_core.kube.protocol import (
+    KubeRequest,
+    KubeResponse,
+    Object,
+    ObjectList,
+    PatchType,
+    Transport,
+    WatchEvent,
+)
 from dspy_service_core.kube.resources import PODS, Resource
 from dspy_service_core.kube.server_time import ServerTime
+
+OnRequest = Callable[[str, str], None]
+"""Told of each request before it is sent, in Kubernetes' own words (`patch`, `optimizationjobs/status`): to count
+requests, or to forbid them. What it raises, the request raises."""
 
 _PATCH_TYPES: Mapping[PatchType, str] = {
     "merge": "application/merge-patch+json",
     "json": "application/json-patch+json",
     "apply": "application/apply-patch+yaml",
 }
-_SENT = (asyncio.TimeoutError, aiohttp.ServerDisconnectedError, aiohttp.ClientPayloadError, aiohttp.ClientOSError)
-_WATCH_INACTIVITY_SECONDS = 70.0
-"""A healthy server sends a bookmark about every minute; a silent connection may be dead (kopf waits as long)."""
 
 
-class HttpKubeClient:
-    """`request_timeout` bounds every request but watches, in seconds."""
+def _unobserved(verb: str, resource: str) -> None:
+    """Nobody wants to know."""
 
-    def __init__(self, config: ClusterConfig, *, request_timeout: float = 30.0, connections: int = 100) -> None:
-        self._config = config
-        self._request_timeout = aiohttp.ClientTimeout(total=request_timeout)
-        self._watch_timeout = aiohttp.ClientTimeout(total=None, sock_read=_WATCH_INACTIVITY_SECONDS)
-        self._connections = connections
+
+class KubeClient:
+    """`server_time` is the time by the server's clock, as far as its answers told."""
+
+    def __init__(self, transport: Transport, on_request: OnRequest = _unobserved) -> None:
+        self._transport = transport
+        self._on_request = on_request
         self.server_time = ServerTime()
-        self._open: aiohttp.ClientSession | None = None
 
     async def get(self, resource: Resource, name: str, namespace: str | None = None) -> Object:
-        return await self._call("GET", resource.path(namespace, name))
+        return await self._object(KubeRequest("get", resource, namespace, name))
 
     async def list(
         self,
@@ -57,17 +68,17 @@ class HttpKubeClient:
             limit=limit,
             **{"continue": continue_token, "resourceVersion": resource_version},
         )
-        page = await self._call("GET", resource.path(namespace), query=query)
+        page = await self._object(KubeRequest("list", resource, namespace, query=query))
         metadata = page.get("metadata", {})
         return ObjectList(page.get("items") or [], metadata.get("resourceVersion", ""), metadata.get("continue", ""))
 
     async def create(self, resource: Resource, body: Object, namespace: str | None = None) -> Object:
-        return await self._call("POST", resource.path(namespace), body)
+        return await self._object(KubeRequest("create", resource, namespace, body=_dump(body)))
 
     async def replace(
         self, resource: Resource, name: str, body: Object, namespace: str | None = None, *, subresource: str = ""
     ) -> Object:
-        return await self._call("PUT", resource.path(namespace, name, subresource), body)
+        return await self._object(KubeRequest("update", resource, namespace, name, subresource, body=_dump(body)))
 
     async def patch(
         self,
@@ -82,8 +93,9 @@ class HttpKubeClient:
         force: bool = False,
     ) -> Object:
         query = _query(fieldManager=field_manager, force="true" if force else "")
-        path = resource.path(namespace, name, subresource)
-        return await self._call("PATCH", path, body, query=query, content_type=_PATCH_TYPES[patch_type])
+        return await self._object(
+            KubeRequest("patch", resource, namespace, name, subresource, query, _dump(body), _PATCH_TYPES[patch_type])
+        )
 
     async def delete(
         self,
@@ -100,7 +112,7 @@ class HttpKubeClient:
             options["gracePeriodSeconds"] = grace_period_seconds
         if uid:
             options["preconditions"] = {"uid": uid}
-        await self._call("DELETE", resource.path(namespace, name), options)
+        await self._bytes(KubeRequest("delete", resource, namespace, name, body=_dump(options)))
 
     async def watch(
         self,
@@ -111,7 +123,8 @@ class HttpKubeClient:
         label_selector: str = "",
         field_selector: str = "",
         timeout_seconds: int = 0,
-    ) -> AsyncIterator[WatchEvent]:
+    ) -> AsyncGenerator[WatchEvent, None]:
+        """Events after `resource_version`, bookmarks among them; ends when the server ends it; raises `Expired`."""
         query = _query(
             watch="true",
             allowWatchBookmarks="true",
@@ -120,71 +133,47 @@ class HttpKubeClient:
             fieldSelector=field_selector,
             timeoutSeconds=timeout_seconds,
         )
-        request = self._session().get(
-            self._config.server + resource.path(namespace),
-            params=query,
-            headers=self._config.tokens.header(),
-            timeout=self._watch_timeout,
-        )
-        try:
-            async with request as response:
-                await _raise_for_status(response)
-                async for line in lines(response.content):
-                    yield _watch_event(_decoded(line))
-        except (aiohttp.ClientError, TimeoutError) as exc:
-            raise errors.Unavailable(f"the watch of {resource.plural} broke: {_reason(exc)}") from exc
+        response = await self._send(KubeRequest("watch", resource, namespace, query=query))
+        async with aclosing(_pieces(response)) as pieces:
+            async for line in lines(pieces):
+                yield _watch_event(_decoded(line))
 
     async def read_log(self, pod: str, namespace: str, *, container: str = "", tail_lines: int | None = None) -> bytes:
-        query = _query(container=container, tailLines=tail_lines or 0)
-        return await self._bytes("GET", PODS.path(namespace, pod, "log"), query=query)
+        query = _query(container=container, tailLines="" if tail_lines is None else str(tail_lines))
+        return await self._bytes(KubeRequest("get", PODS, namespace, pod, "log", query))
 
     async def close(self) -> None:
-        if self._open is not None:
-            await self._open.close()
+        await self._transport.close()
 
-    async def _call(
-        self,
-        method: str,
-        path: str,
-        body: object = None,
-        *,
-        query: Mapping[str, str] | None = None,
-        content_type: str = "application/json",
-    ) -> Object:
-        return dict(_decoded(await self._bytes(method, path, body, query=query, content_type=content_type)))
+    async def _object(self, request: KubeRequest) -> Object:
+        return dict(_decoded(await self._bytes(request)))
 
-    async def _bytes(
-        self,
-        method: str,
-        path: str,
-        body: object = None,
-        *,
-        query: Mapping[str, str] | None = None,
-        content_type: str = "application/json",
-    ) -> bytes:
-        headers = self._config.tokens.header()
-        data = None
-        if body is not None:
-            data, headers = _dump(body), headers | {"Content-Type": content_type}
-        try:
-            async with self._session().request(
-                method, self._config.server + path, data=data, params=query, headers=headers
-            ) as response:
-                self.server_time.heard(response.headers.get("Date"))
-                await _raise_for_status(response)
-                return await response.read()
-        except (aiohttp.ClientError, TimeoutError, OSError) as exc:
-            sent = isinstance(exc, _SENT) and not isinstance(exc, aiohttp.ClientConnectorError)
-            raise errors.Unavailable(f"the API server does not answer: {_reason(exc)}", sent=sent) from exc
+    async def _bytes(self, request: KubeRequest) -> bytes:
+        return await _whole(await self._send(request))
 
-    def _session(self) -> aiohttp.ClientSession:
-        """Made at first use, because a session belongs to a running loop."""
-        if self._open is None:
-            connector = aiohttp.TCPConnector(ssl=self._config.ssl_context or True, limit=self._connections)
-            self._open = aiohttp.ClientSession(
-                connector=connector, timeout=self._request_timeout, headers={"Accept": "application/json"}
-            )
-        return self._open
+    async def _send(self, request: KubeRequest) -> KubeResponse:
+        self._on_request(request.verb, request.about)
+        response = await self._transport.send(request)
+        if response.date is not None:
+            self.server_time.heard(response.date)
+        if response.status >= 400:
+            raise _refusal(response.status, await _whole(response))
+        return response
+
+
+async def _whole(response: KubeResponse) -> bytes:
+    if isinstance(response.content, bytes):
+        return response.content
+    return b"".join([piece async for piece in response.content])
+
+
+async def _pieces(response: KubeResponse) -> AsyncGenerator[bytes, None]:
+    if isinstance(response.content, bytes):
+        yield response.content
+        return
+    async with aclosing(response.content) as pieces:
+        async for piece in pieces:
+            yield piece
 
 
 def _dump(body: object) -> bytes:
@@ -207,15 +196,12 @@ def _query(**given: str | int) -> dict[str, str]:
     return {name: str(value) for name, value in given.items() if value}
 
 
-async def _raise_for_status(response: aiohttp.ClientResponse) -> None:
-    if response.status < 400:
-        return
-    raw = await response.read()
+def _refusal(code: int, raw: bytes) -> errors.KubeError:
     try:
         status = nesting.loads(raw)
     except orjson.JSONDecodeError:
         status = {"message": raw[:500].decode(errors="replace")}
-    raise errors.from_status(response.status, status if isinstance(status, dict) else {})
+    return errors.from_status(code, status if isinstance(status, dict) else {})
 
 
 def _watch_event(event: Object) -> WatchEvent:
@@ -223,7 +209,3 @@ def _watch_event(event: Object) -> WatchEvent:
         status = event.get("object") or {}
         raise errors.from_status(int(status.get("code") or 500), status)
     return WatchEvent(event["type"], event["object"])
-
-
-def _reason(exc: BaseException) -> str:
-    return str(exc) or type(exc).__name__

@@ -1,15 +1,13 @@
 """The lines of a watch, of any length."""
 
-from collections.abc import AsyncIterator
-
-import aiohttp
+from collections.abc import AsyncIterable, AsyncIterator
 
 
-async def lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
-    """The stream reader's own `readline` refuses those above its 128 KiB buffer."""
+async def lines(pieces: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+    """`pieces` are cut anywhere. aiohttp's own `readline` refuses lines above its 128 KiB buffer."""
     held: list[bytes] = []
-    async for chunk in content.iter_any():
-        *whole, rest = chunk.split(b"\n")
+    async for piece in pieces:
+        *whole, rest = piece.split(b"\n")
         for line in whole:
             yield b"".join((*held, line))
             held.clear()

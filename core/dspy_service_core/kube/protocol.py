@@ -1,17 +1,30 @@
-"""What our code asks of a Kubernetes API server; implemented over HTTP and, in the embedded cluster, in process.
+"""What the Kubernetes client and its transports say to each other, and what the client answers.
 
 Objects are plain dicts exactly as the API server sends them: this is the Kubernetes edge, models begin behind it.
-Every method raises the errors of `kube.errors` and nothing else.
+A transport carries one request to an API server (`http_transport`, or in process in the embedded cluster); all that a
+request means is the client's business.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from abc import ABC, abstractmethod
+from collections.abc import AsyncGenerator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
 
 from dspy_service_core.kube.resources import Resource
 
 Object = dict[str, Any]
 PatchType = Literal["merge", "json", "apply"]
+Verb = Literal["get", "list", "watch", "create", "update", "patch", "delete"]
+
+_METHODS: Mapping[Verb, str] = {
+    "get": "GET",
+    "list": "GET",
+    "watch": "GET",
+    "create": "POST",
+    "update": "PUT",
+    "patch": "PATCH",
+    "delete": "DELETE",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,66 +44,47 @@ class WatchEvent:
     object: Object
 
 
-class KubeClient(Protocol):
-    async def get(self, resource: Resource, name: str, namespace: str | None = None) -> Object: ...
+@dataclass(frozen=True, slots=True)
+class KubeRequest:
+    """In Kubernetes' own words, as RBAC and audit logs have them. Without a namespace, it spans all of them."""
 
-    async def list(
-        self,
-        resource: Resource,
-        namespace: str | None = None,
-        *,
-        label_selector: str = "",
-        field_selector: str = "",
-        limit: int = 0,
-        continue_token: str = "",
-        resource_version: str = "",
-    ) -> ObjectList: ...
+    verb: Verb
+    resource: Resource
+    namespace: str | None = None
+    name: str = ""
+    subresource: str = ""
+    query: Mapping[str, str] = field(default_factory=dict)
+    body: bytes | None = None
+    content_type: str = "application/json"
 
-    async def create(self, resource: Resource, body: Object, namespace: str | None = None) -> Object: ...
+    @property
+    def method(self) -> str:
+        return _METHODS[self.verb]
 
-    async def replace(
-        self, resource: Resource, name: str, body: Object, namespace: str | None = None, *, subresource: str = ""
-    ) -> Object: ...
+    @property
+    def path(self) -> str:
+        return self.resource.path(self.namespace, self.name, self.subresource)
 
-    async def patch(
-        self,
-        resource: Resource,
-        name: str,
-        body: Object | Sequence[Mapping[str, Any]],
-        namespace: str | None = None,
-        *,
-        subresource: str = "",
-        patch_type: PatchType = "merge",
-        field_manager: str = "",
-        force: bool = False,
-    ) -> Object: ...
+    @property
+    def about(self) -> str:
+        """What rights and figures name, such as `optimizationjobs/status`."""
+        return f"{self.resource.plural}/{self.subresource}" if self.subresource else self.resource.plural
 
-    async def delete(
-        self,
-        resource: Resource,
-        name: str,
-        namespace: str | None = None,
-        *,
-        propagation: Literal["Background", "Foreground", "Orphan"] = "Background",
-        grace_period_seconds: int | None = None,
-        uid: str = "",
-    ) -> None: ...
 
-    def watch(
-        self,
-        resource: Resource,
-        namespace: str | None = None,
-        *,
-        resource_version: str,
-        label_selector: str = "",
-        field_selector: str = "",
-        timeout_seconds: int = 0,
-    ) -> AsyncIterator[WatchEvent]:
-        """Events after `resource_version`, bookmarks among them; ends when the server ends it; raises `Expired`."""
-        ...
+@dataclass(frozen=True, slots=True)
+class KubeResponse:
+    """`content` is whole, or comes in pieces of any length for as long as the server has any: a watch, a log."""
 
-    async def read_log(
-        self, pod: str, namespace: str, *, container: str = "", tail_lines: int | None = None
-    ) -> bytes: ...
+    status: int
+    content: bytes | AsyncGenerator[bytes, None]
+    date: str | None = None
+    """The header of that name, from a server that has a clock of its own."""
 
-    async def close(self) -> None: ...
+
+class Transport(ABC):
+    @abstractmethod
+    async def send(self, request: KubeRequest) -> KubeResponse:
+        """Any answer of the server, a refusal too. Raises `Unavailable` where there is none, or where it breaks off."""
+
+    async def close(self) -> None:  # noqa: B027  (most have nothing to close)
+        """For transports that hold connections."""

@@ -13,7 +13,8 @@ from collections.abc import Callable
 from typing import Protocol
 
 from dspy_service_core.kube import errors
-from dspy_service_core.kube.protocol import KubeClient, Object
+from dspy_service_core.kube.client import KubeClient
+from dspy_service_core.kube.protocol import Object
 from dspy_service_core.kube.resources import Resource
 
 log = logging.getLogger(__name__)

@@ -1,9 +1,9 @@
 """A small Kubernetes API server on SQLite: what the embedded cluster has in the place of etcd and kube-apiserver.
 
-A request's way: `http` identifies and routes it (`tokens`, `authorize`, `routes`, `requests`), a verb (`verbs`,
-`patching`, `deletion`, `listing`) calls `operations`, which admits the object (`objects`, `schema`, `validation`,
-`rules`) and writes it as bytes (`storage`). From there changes go to watchers (`watch`) and to what works in the
-background (`garbage`, `cleanup`). `inprocess` offers the same operations without HTTP.
+A request's way: `http` identifies and routes it (`tokens`, `authorize`, `routes`, `requests`), or it comes from this
+process (`inprocess`); `object_api` answers it: a verb (`verbs`, `patching`, `deletion`, `listing`) calls `operations`,
+which admits the object (`objects`, `schema`, `validation`, `rules`) and writes it as bytes (`storage`). From there
+changes go to watchers (`watch`) and to what works in the background (`garbage`, `cleanup`).
 
 It promises what `tests/conformance/` states and nothing else. In particular it does not have: RBAC and admission
 webhooks (one administrator, and pods' tokens with one fixed right), the scale subresource, several served versions of

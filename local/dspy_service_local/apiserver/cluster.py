@@ -1,4 +1,4 @@
-"""The embedded cluster's API server, put together: storage, kinds, clients of both sorts and background work."""
+"""The embedded cluster's API server, put together: storage, kinds, its ways in and background work."""
 
 import asyncio
 import fcntl
@@ -11,6 +11,7 @@ from typing import IO
 
 import orjson
 
+from dspy_service_core.kube.client import KubeClient
 from dspy_service_core.kube.resources import CUSTOM_RESOURCE_DEFINITIONS, NAMESPACES
 from dspy_service_local.apiserver import pki, refusals
 from dspy_service_local.apiserver.builtins import BUILTIN
@@ -18,9 +19,10 @@ from dspy_service_local.apiserver.cleanup import Cleanup
 from dspy_service_local.apiserver.definitions import kind_of
 from dspy_service_local.apiserver.garbage import Garbage
 from dspy_service_local.apiserver.http import App
-from dspy_service_local.apiserver.inprocess import InProcessClient, LogsOf
+from dspy_service_local.apiserver.inprocess import InProcessTransport
 from dspy_service_local.apiserver.kinds import Kinds
 from dspy_service_local.apiserver.logs import NoLogs, PodLogs
+from dspy_service_local.apiserver.object_api import ObjectApi
 from dspy_service_local.apiserver.operations import Operations
 from dspy_service_local.apiserver.rows import Key
 from dspy_service_local.apiserver.selectors import Selection
@@ -50,9 +52,11 @@ class Cluster:
         self.kinds = Kinds(BUILTIN)
         self.operations = Operations(storage, self.kinds, clock, time.monotonic)
         self.tokens = TokenStore(self.pki.admin_token)
-        self._logs = LogsOf(NoLogs())
-        self.client = InProcessClient(self.operations, self._hub, self._logs)
-        self.asgi = App(self.operations, self._hub, self.tokens, lambda: self._logs.current)
+        self._logs: PodLogs = NoLogs()
+        objects = ObjectApi(self.operations, self._hub, lambda: self._logs)
+        self.transport = InProcessTransport(self.kinds, objects)
+        self.client = KubeClient(self.transport)
+        self.asgi = App(self.operations, self.tokens, objects)
         cleanup = Cleanup(self.operations, self.pki.authority.read_text())
         self._garbage = Garbage(storage, self._hub, cleanup)
         self._work: asyncio.Task[None] | None = None
@@ -68,7 +72,7 @@ class Cluster:
         return cluster
 
     def set_logs(self, source: PodLogs) -> None:
-        self._logs.current = source
+        self._logs = source
 
     def end_watches(self) -> None:
         """So that an HTTP server can stop: watches would otherwise keep it for half an hour."""

@@ -1,27 +1,20 @@
 """The API server's HTTP face as a bare ASGI application: identify, route, call the operation, answer its bytes."""
 
 import logging
-from collections.abc import Callable
 from typing import Any
 
-import orjson
-
 from dspy_service_core.kube import errors
-from dspy_service_local.apiserver import refusals, tables
+from dspy_service_local.apiserver import refusals
 from dspy_service_local.apiserver.answers import TEXT, Answer, Stream, answered, refused
 from dspy_service_local.apiserver.authorize import guard_of
 from dspy_service_local.apiserver.documents import Documents
-from dspy_service_local.apiserver.logs import PodLogs, closing, log_request
+from dspy_service_local.apiserver.object_api import ObjectApi
 from dspy_service_local.apiserver.operations import Operations
-from dspy_service_local.apiserver.requests import Receive, Request, Scope, Send, options_of, parsed_body, read_body
+from dspy_service_local.apiserver.requests import Receive, Request, Scope, Send, parsed_body, read_body
 from dspy_service_local.apiserver.reviews import Bench, is_review, reviewed
 from dspy_service_local.apiserver.routes import Target, query_of, target_of
-from dspy_service_local.apiserver.selectors import select
-from dspy_service_local.apiserver.streams import Lists, Watches
 from dspy_service_local.apiserver.token_requests import SUBRESOURCE as TOKEN, requested_token
 from dspy_service_local.apiserver.tokens import Identity, PodIdentity, TokenStore
-from dspy_service_local.apiserver.verbs import WRITES
-from dspy_service_local.apiserver.watch import Hub
 
 log = logging.getLogger(__name__)
 
@@ -29,13 +22,11 @@ _HEALTH = ("/healthz", "/livez", "/readyz")
 
 
 class App:
-    def __init__(self, operations: Operations, hub: Hub, tokens: TokenStore, logs: Callable[[], PodLogs]) -> None:
+    def __init__(self, operations: Operations, tokens: TokenStore, objects: ObjectApi) -> None:
         self._operations = operations
         self._tokens = tokens
-        self._logs = logs
+        self._objects = objects
         self._documents = Documents(operations.kinds)
-        self._lists = Lists(operations, hub)
-        self._watches = Watches(operations, hub)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -67,16 +58,7 @@ class App:
         guard = guard_of(self._operations.storage, identity, request.method, target)
         if target.subresource == TOKEN:
             return await self._token(request, target)
-        if request.method in WRITES:
-            assert request.receive is not None
-            request.body = await read_body(request.receive)
-            options = options_of(request, target, guard)
-            written = WRITES[request.method](self._operations, request, target, options)
-            await self._operations.storage.committed()
-            return Answer(201 if written.created else 200, written.body, warnings=written.warnings)
-        if request.method in ("GET", "HEAD"):
-            return await self._read(request, target)
-        raise refusals.method_not_allowed()
+        return await self._objects.answer(request, target, guard)
 
     def _target(self, request: Request) -> Target | None:
         if request.method == "POST" and is_review(request.path):
@@ -98,31 +80,6 @@ class App:
         if request.method != "POST":
             raise refusals.method_not_allowed()
         return answered(requested_token(self._operations, self._tokens, target, await _body(request)), 201)
-
-    async def _read(self, request: Request, target: Target) -> Answer | Stream:
-        storage, kind = self._operations.storage, target.kind
-        await storage.committed()
-        if target.subresource == "log":
-            return await self._log(request, target)
-        if target.name and not target.watch:
-            row = self._operations.read(kind, target.namespace, target.name)
-            if request.wants_table:
-                return Answer(200, tables.table(kind, [row.body], request.query, self._operations.clock()))
-            return Answer(200, row.body)
-        fields = request.query.get("fieldSelector", "")
-        if target.name:
-            fields = ",".join(filter(None, (fields, f"metadata.name={target.name}")))
-        namespace = target.namespace if target.namespace else None
-        labels = request.query.get("labelSelector", "")
-        selection = select(namespace, labels, fields, frozenset(kind.selectable))
-        if target.watch:
-            return await self._watches.answer(request, kind, selection)
-        return await self._lists.answer(request, kind, selection)
-
-    async def _log(self, request: Request, target: Target) -> Stream:
-        row = self._operations.read(target.kind, target.namespace, target.name)
-        pieces = self._logs().read(log_request(orjson.loads(row.body), request.query))
-        return Stream(closing(pieces), TEXT)
 
 
 async def _body(request: Request) -> Any:

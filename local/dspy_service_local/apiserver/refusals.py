@@ -1,7 +1,7 @@
 """Every refusal in Kubernetes' own words, as the exceptions of `kube.errors` with the whole `Status` inside.
 
-All other modules raise what is made here; `http` sends the `Status` as it is, the in-process client lets the exception
-through, so both kinds of client see one truth.
+All other modules raise what is made here; `http` and `inprocess` answer with the `Status` as it is, so that every
+client sees one truth.
 """
 
 import json

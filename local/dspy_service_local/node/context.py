@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from dspy_service_core.kube.protocol import KubeClient
+from dspy_service_core.kube.client import KubeClient
 from dspy_service_local.node.launch import PodLimits
 from dspy_service_local.node.processes import Launcher
 from dspy_service_local.node.usage import UsageWatch

@@ -7,8 +7,8 @@ import base64
 import re
 from collections.abc import Awaitable, Callable, Mapping
 
+from dspy_service_core.kube.client import KubeClient
 from dspy_service_core.kube.errors import NotFound
-from dspy_service_core.kube.protocol import KubeClient
 from dspy_service_core.kube.resources import CONFIG_MAPS, SECRETS, Resource
 from dspy_service_local.node.model import Container, Object, Pod
 

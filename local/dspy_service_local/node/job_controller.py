@@ -7,8 +7,8 @@ import random
 from collections.abc import Callable
 from datetime import datetime
 
+from dspy_service_core.kube.client import KubeClient
 from dspy_service_core.kube.errors import AlreadyExists, Conflict, KubeError, NotFound
-from dspy_service_core.kube.protocol import KubeClient
 from dspy_service_core.kube.reflector import Reflector
 from dspy_service_core.kube.resources import JOBS, PODS
 from dspy_service_local.node.environment import NODE_NAME

@@ -46,7 +46,7 @@ def decide(job: Object, pods: Sequence[Object], now: datetime) -> Decision:
         return _after_the_end(job, old, now)
     if job["metadata"].get("deletionTimestamp"):
         return Decision()
-    return _running(job, _sorted(pods), old, now)
+    return _running(job, _sorted(pods, suspended=bool(job["spec"].get("suspend"))), old, now)
 
 
 def _running(job: Object, pods: _Pods, old: Object, now: datetime) -> Decision:
@@ -85,15 +85,16 @@ def _after_the_end(job: Object, status: Object, now: datetime) -> Decision:
     return Decision(remove_job=True) if left <= 0 else Decision(again_in=left)
 
 
-def _sorted(pods: Sequence[Object]) -> _Pods:
+def _sorted(pods: Sequence[Object], *, suspended: bool) -> _Pods:
+    """A pod that a suspension deleted has not failed, however its processes end."""
     result = _Pods()
     for pod in pods:
-        phase = (pod.get("status") or {}).get("phase")
+        phase, deleted = (pod.get("status") or {}).get("phase"), pod["metadata"].get("deletionTimestamp")
         if phase == "Succeeded":
             result.succeeded.append(pod)
-        elif phase == "Failed":
+        elif phase == "Failed" and not (suspended and deleted):
             result.failed.append(pod)
-        elif pod["metadata"].get("deletionTimestamp"):
+        elif deleted:
             result.terminating.append(pod)
         else:
             result.active.append(pod)

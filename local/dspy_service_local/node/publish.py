@@ -4,8 +4,8 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from dspy_service_core.kube.client import KubeClient
 from dspy_service_core.kube.errors import KubeError, NotFound
-from dspy_service_core.kube.protocol import KubeClient
 from dspy_service_core.kube.resources import PODS
 from dspy_service_local.node.model import Object, Pod
 

@@ -1,4 +1,4 @@
-"""One API on fakes for each test."""
+"""One API, with a cluster of its own, for each test."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

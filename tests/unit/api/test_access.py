@@ -1,8 +1,10 @@
 """What a request demands of RBAC, and how long the cluster's answers are kept."""
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import orjson
 import pytest
 from pydantic import ValidationError
 
@@ -11,33 +13,50 @@ from dspy_service_api.access.demand import KNOWN, OPEN, Demand, Found, Map, decl
 from dspy_service_api.access.reviews import Caller, Reviews, Unknown
 from dspy_service_api.settings import Settings
 from dspy_service_core.kube import errors
-from dspy_service_core.kube.protocol import Object
-from dspy_service_core.kube.resources import TOKEN_REVIEWS, Resource
-from fake_cluster import FakeCluster
+from dspy_service_core.kube.client import KubeClient
+from dspy_service_core.kube.protocol import KubeRequest, KubeResponse, Object, Transport
+from dspy_service_core.kube.resources import TOKEN_REVIEWS
+from faulty_cluster import FaultyCluster, faulty_cluster
 from simple_acceptance import SimpleAcceptance
 
 UUID = "0f8fad5b-d9cb-469f-a165-70867728950e"
 
 
-class ReviewingCluster(FakeCluster):
-    """Knows the tokens `good` and `better`, whose owner may do what is in `rights`."""
+class Reviewer(Transport):
+    """Knows the tokens `good` and `better`, whose owner may do what is in `rights`; all else is for `inner`."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, inner: Transport | None = None) -> None:
+        self.client = KubeClient(self)
         self.rights = {"list"}
         self.reviews: list[Object] = []
+        self._inner = inner
 
-    async def create(self, resource: Resource, body: Object, namespace: str | None = None) -> Object:
-        if "Review" not in resource.kind:
-            return await super().create(resource, body, namespace)
-        if fault := self.fault("create", resource.plural):
-            raise fault
+    async def send(self, request: KubeRequest) -> KubeResponse:
+        if "Review" not in request.resource.kind:
+            assert self._inner is not None
+            return await self._inner.send(request)
+        body = orjson.loads(request.body or b"")
         self.reviews.append(body)
-        spec = body["spec"]
-        if resource is TOKEN_REVIEWS:
+        return KubeResponse(201, orjson.dumps(body | {"status": self._judged(request, body["spec"])}))
+
+    def _judged(self, request: KubeRequest, spec: Object) -> Object:
+        if request.resource is TOKEN_REVIEWS:
             known = spec["token"] in ("good", "better")
-            return body | {"status": {"authenticated": known, "user": {"username": "jane", "groups": ["g"]}}}
-        return body | {"status": {"allowed": spec["resourceAttributes"]["verb"] in self.rights}}
+            return {"authenticated": known, "user": {"username": "jane", "groups": ["g"]}}
+        return {"allowed": spec["resourceAttributes"]["verb"] in self.rights}
+
+
+@pytest.fixture
+async def cluster(tmp_path: Path) -> AsyncIterator[FaultyCluster]:
+    async with faulty_cluster(tmp_path / "cluster") as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def reviewer(cluster: FaultyCluster) -> Reviewer:
+    """Between the cluster and its clients."""
+    cluster.transport.inner = reviewer = Reviewer(cluster.transport.inner)
+    return reviewer
 
 
 @pytest.mark.parametrize(
@@ -85,9 +104,11 @@ async def test_every_route_declares_what_it_demands(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("mode", ["none", "token", "kubernetes"])
-async def test_what_declares_nothing_is_nobodys(tmp_path: Path, mode: str) -> None:
-    cluster, called = ReviewingCluster(), []
-    cluster.rights = {"create", "list", "get", "delete"}
+async def test_what_declares_nothing_is_nobodys(
+    tmp_path: Path, cluster: FaultyCluster, reviewer: Reviewer, mode: str
+) -> None:
+    called: list[int] = []
+    reviewer.rights = {"create", "list", "get", "delete"}
 
     async def forgotten() -> str:
         called.append(1)
@@ -113,10 +134,11 @@ async def test_what_declares_nothing_is_nobodys(tmp_path: Path, mode: str) -> No
 
 
 @pytest.mark.parametrize("path", ["/jobs/{}/nothing", "/jobs/{}/logs/1", "/jobs/{}/", "/nowhere/{}"])
-async def test_what_is_not_there_says_nothing_of_jobs(tmp_path: Path, path: str) -> None:
+async def test_what_is_not_there_says_nothing_of_jobs(
+    tmp_path: Path, cluster: FaultyCluster, reviewer: Reviewer, path: str
+) -> None:
     """Neither by its answer nor by asking the cluster: whoever has no right learns the paths, which are public."""
-    cluster = ReviewingCluster()
-    cluster.rights = set()
+    reviewer.rights = set()
     async with api_service(tmp_path, SimpleAcceptance(), cluster, auth_mode="kubernetes") as api:
         await api.job("known")
         headers = {"Authorization": "Bearer good"}
@@ -147,41 +169,40 @@ class Clock:
         return self.now
 
 
-async def _asked(cluster: ReviewingCluster, reviews: Reviews, token: bytes, demand: Demand) -> tuple[bool, int]:
+async def _asked(reviewer: Reviewer, reviews: Reviews, token: bytes, demand: Demand) -> tuple[bool, int]:
     """Whether it is allowed, and how many questions that took."""
-    before = len(cluster.reviews)
+    before = len(reviewer.reviews)
     caller = await reviews.caller(token)
     allowed = isinstance(caller, Caller) and (await reviews.verdict(token, caller, demand)).allowed
-    return allowed, len(cluster.reviews) - before
+    return allowed, len(reviewer.reviews) - before
 
 
 async def test_answers_are_kept_for_a_while_each_for_its_token_and_demand() -> None:
-    cluster, clock = ReviewingCluster(), Clock()
-    reviews = Reviews(cluster, "default", (), 30, clock)
-    assert await _asked(cluster, reviews, b"good", Demand("list")) == (True, 2)
+    reviewer, clock = Reviewer(), Clock()
+    reviews = Reviews(reviewer.client, "default", (), 30, clock)
+    assert await _asked(reviewer, reviews, b"good", Demand("list")) == (True, 2)
     clock.now = 29
-    assert await _asked(cluster, reviews, b"good", Demand("list")) == (True, 0)
-    assert await _asked(cluster, reviews, b"good", Demand("get", "x")) == (False, 1)
-    assert await _asked(cluster, reviews, b"better", Demand("list")) == (True, 2)
+    assert await _asked(reviewer, reviews, b"good", Demand("list")) == (True, 0)
+    assert await _asked(reviewer, reviews, b"good", Demand("get", "x")) == (False, 1)
+    assert await _asked(reviewer, reviews, b"better", Demand("list")) == (True, 2)
     clock.now = 30
-    assert await _asked(cluster, reviews, b"good", Demand("list")) == (True, 2)
+    assert await _asked(reviewer, reviews, b"good", Demand("list")) == (True, 2)
 
 
 async def test_a_refusal_is_soon_asked_again() -> None:
-    cluster, clock = ReviewingCluster(), Clock()
-    reviews = Reviews(cluster, "default", (), 30, clock)
-    assert await _asked(cluster, reviews, b"good", Demand("create")) == (False, 2)
-    cluster.rights.add("create")
-    assert await _asked(cluster, reviews, b"good", Demand("create")) == (False, 0)
+    reviewer, clock = Reviewer(), Clock()
+    reviews = Reviews(reviewer.client, "default", (), 30, clock)
+    assert await _asked(reviewer, reviews, b"good", Demand("create")) == (False, 2)
+    reviewer.rights.add("create")
+    assert await _asked(reviewer, reviews, b"good", Demand("create")) == (False, 0)
     clock.now = 2
-    assert await _asked(cluster, reviews, b"good", Demand("create")) == (True, 1)
-    assert await _asked(cluster, reviews, b"bad", Demand("create")) == (False, 1)
-    assert await _asked(cluster, reviews, b"bad", Demand("create")) == (False, 0)
+    assert await _asked(reviewer, reviews, b"good", Demand("create")) == (True, 1)
+    assert await _asked(reviewer, reviews, b"bad", Demand("create")) == (False, 1)
+    assert await _asked(reviewer, reviews, b"bad", Demand("create")) == (False, 0)
 
 
 async def test_nothing_is_kept_that_holds_the_token() -> None:
-    cluster = ReviewingCluster()
-    reviews = Reviews(cluster, "default", (), 30, Clock())
+    reviews = Reviews(Reviewer().client, "default", (), 30, Clock())
     caller = await reviews.caller(b"good")
     assert isinstance(caller, Caller)
     await reviews.verdict(b"good", caller, Demand("list"))
@@ -191,12 +212,13 @@ async def test_nothing_is_kept_that_holds_the_token() -> None:
 
 
 async def test_a_server_that_knows_no_audiences_proves_nothing() -> None:
-    reviews = Reviews(ReviewingCluster(), "default", ("dspy-service",), 0, Clock())
+    reviews = Reviews(Reviewer().client, "default", ("dspy-service",), 0, Clock())
     assert isinstance(await reviews.caller(b"good"), Unknown)
 
 
-async def test_a_body_is_not_read_before_the_door_opens(tmp_path: Path) -> None:
-    cluster = ReviewingCluster()
+async def test_a_body_is_not_read_before_the_door_opens(
+    tmp_path: Path, cluster: FaultyCluster, reviewer: Reviewer
+) -> None:
     async with api_service(tmp_path, SimpleAcceptance(), cluster, auth_mode="kubernetes") as api:
         sent = []
 
@@ -208,7 +230,9 @@ async def test_a_body_is_not_read_before_the_door_opens(tmp_path: Path) -> None:
         assert (await api.client.post("/run", content=body(), headers=headers)).status_code == 403
         assert (await api.client.post("/run", content=body())).status_code == 401
         assert not sent
-        cluster.fault = lambda verb, plural: errors.Unavailable("nobody there") if "reviews" in plural else None
+        cluster.transport.before = lambda request: (
+            errors.Unavailable("nobody there") if "reviews" in request.resource.plural else None
+        )
         away = await api.client.post("/run", content=body(), headers=headers | {"Authorization": "Bearer better"})
         assert (away.status_code, away.headers["retry-after"]) == (503, "5")
         assert not sent

@@ -1,30 +1,31 @@
 """What died beside the requests is said by the probes, so that it is started again."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 
 from api_service import Harness, api_service
 from dspy_service_api.background import Background
 from dspy_service_core.kube import errors
-from fake_cluster import FakeCluster
+from dspy_service_core.kube.protocol import KubeRequest
+from faulty_cluster import FaultyCluster, faulty_cluster
 from simple_acceptance import SimpleAcceptance
 from waiting import until
 
 
-class DyingCluster(FakeCluster):
-    """Its watch ends with what `ending` holds."""
+@asynccontextmanager
+async def dying_cluster(folder: Path, ending: Exception) -> AsyncIterator[FaultyCluster]:
+    """Its watches end with `ending`."""
+    async with faulty_cluster(folder / "cluster") as cluster:
+        cluster.transport.before = lambda request: ending if watches(request) else None
+        yield cluster
 
-    def __init__(self, ending: Exception) -> None:
-        super().__init__()
-        self.ending = ending
-        self.asked = 0
 
-    async def watch(self, *_, **__):
-        self.asked += 1
-        await asyncio.sleep(0)
-        raise self.ending
-        yield
+def watches(request: KubeRequest) -> bool:
+    return request.verb == "watch"
 
 
 async def probes(api: Harness) -> dict[str, int]:
@@ -33,7 +34,10 @@ async def probes(api: Harness) -> dict[str, int]:
 
 
 async def test_a_watch_that_died_fails_the_probes_and_says_so(tmp_path):
-    async with api_service(tmp_path, SimpleAcceptance(), DyingCluster(RecursionError("too deep"))) as api:
+    async with (
+        dying_cluster(tmp_path, RecursionError("too deep")) as cluster,
+        api_service(tmp_path, SimpleAcceptance(), cluster) as api,
+    ):
 
         async def dead() -> bool:
             return (await api.client.get("/livez")).status_code == 500
@@ -44,15 +48,17 @@ async def test_a_watch_that_died_fails_the_probes_and_says_so(tmp_path):
             said = (await api.client.get(path)).text
             assert "the watch of the jobs died of RecursionError" in said
             assert "too deep" not in said
-    assert api.cluster.closed
+    assert api.cluster.transport.closed
 
 
 async def test_a_cluster_out_of_reach_fails_no_liveness(tmp_path):
-    cluster = DyingCluster(errors.Unavailable("away"))
-    async with api_service(tmp_path, SimpleAcceptance(), cluster) as api:
+    async with (
+        dying_cluster(tmp_path, errors.Unavailable("away")) as cluster,
+        api_service(tmp_path, SimpleAcceptance(), cluster) as api,
+    ):
 
         async def asked_again() -> bool:
-            return cluster.asked > 1
+            return sum(map(watches, cluster.transport.requests)) > 1
 
         await until(asked_again)
         assert (await probes(api))["/livez"] == 200

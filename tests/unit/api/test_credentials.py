@@ -14,6 +14,9 @@ from dspy_service_api.accept import CoreAcceptance
 from dspy_service_api.routes.examples import REQUEST
 from dspy_service_api.settings import Settings
 from dspy_service_core.kube import errors as kube
+from dspy_service_core.kube.protocol import Object
+from dspy_service_core.kube.resources import OPTIMIZATION_JOBS, SECRETS, Resource
+from faulty_transport import fails
 
 CANARY = "c4n4ry"
 EXTRA: dict[str, Any] = {
@@ -41,11 +44,22 @@ async def api(tmp_path: Path) -> AsyncIterator[Harness]:
         yield harness
 
 
+def job_of(api: Harness, job_id: str) -> Object:
+    found = api.cluster.find(OPTIMIZATION_JOBS, f"job-{job_id}")
+    assert found is not None
+    return found
+
+
 def dumped(api: Harness, but: str = "") -> str:
-    """All that the cluster and the store hold, but objects of one kind."""
-    objects = [obj for (plural, _, _), obj in api.cluster.objects.items() if plural != but]
+    """All that the API made in the cluster and the store, but objects of one kind."""
+    kinds = [kind.resource for kind in api.cluster.server.kinds if kind.plural != but]
+    objects = [obj for resource in kinds for obj in api.cluster.all(resource) if not _the_clusters_own(obj)]
     stored = [api.store.get(entry.key).decode() for entry in api.store.files()]
     return orjson.dumps(objects).decode() + "".join(stored)
+
+
+def _the_clusters_own(obj: Object) -> bool:
+    return obj["kind"] in ("Namespace", "ServiceAccount") or obj["metadata"]["name"] == "kube-root-ca.crt"
 
 
 async def test_only_the_jobs_secret_holds_them(api: Harness, caplog: pytest.LogCaptureFixture) -> None:
@@ -55,11 +69,12 @@ async def test_only_the_jobs_secret_holds_them(api: Harness, caplog: pytest.LogC
     job_id = response.json()["job_id"]
     answers = [(await api.client.get(path)).text for path in (f"/jobs/{job_id}", f"/jobs/{job_id}/summary", "/jobs")]
     assert CANARY not in response.text + "".join(answers) + caplog.text + dumped(api, but="secrets")
-    secret = api.cluster.objects[("secrets", "default", f"job-{job_id}-keys")]
+    secret = api.cluster.find(SECRETS, f"job-{job_id}-keys")
+    assert secret is not None
     kept = {role: orjson.loads(base64.b64decode(value)) for role, value in secret["data"].items()}
     assert all(f"{CANARY}{n}" in str(kept) for n in range(1, 10))
     assert kept["default"]["base_url"] == BASE_URL
-    models = api.cluster.objects[("optimizationjobs", "default", f"job-{job_id}")]["spec"]["models"]
+    models = job_of(api, job_id)["spec"]["models"]
     assert models["default"]["baseUrl"] == "http://localhost:1/v1"
     assert models["default"]["extra"]["num_retries"] == 3
     assert models["default"]["extra"]["azure"] == {"region": "eu"}
@@ -104,11 +119,11 @@ async def test_unknown_top_level_keys_are_named_without_their_values(api: Harnes
     assert CANARY not in str(response.headers) + dumped(api, but="secrets")
 
 
-@pytest.mark.parametrize("plural", ["secrets", "optimizationjobs"])
+@pytest.mark.parametrize("resource", [SECRETS, OPTIMIZATION_JOBS], ids=lambda resource: resource.plural)
 async def test_a_cluster_that_refuses_leaves_nothing_behind(
-    api: Harness, plural: str, caplog: pytest.LogCaptureFixture
+    api: Harness, resource: Resource, caplog: pytest.LogCaptureFixture
 ) -> None:
-    api.cluster.fault = lambda verb, kind: kube.Forbidden("quota") if (verb, kind) == ("create", plural) else None
+    api.cluster.transport.before = fails("create", resource, kube.Forbidden("quota"))
     response = await api.client.post("/run", json=request())
     assert response.status_code == 503
     assert CANARY not in response.text + caplog.text
@@ -135,5 +150,4 @@ async def test_the_digest_cannot_be_tried_out(api: Harness) -> None:
     """Of a body with credentials it is slow and salted; the same body without is a plain one."""
     for key, body, scheme in (("a", request(), "scrypt:"), ("b", copy.deepcopy(REQUEST), "sha256:")):
         job_id = (await api.client.post("/run", json=body, headers={"Idempotency-Key": key})).json()["job_id"]
-        job = api.cluster.objects[("optimizationjobs", "default", f"job-{job_id}")]
-        assert job["metadata"]["annotations"]["dspy-service.io/request-digest"].startswith(scheme)
+        assert job_of(api, job_id)["metadata"]["annotations"]["dspy-service.io/request-digest"].startswith(scheme)

@@ -25,7 +25,7 @@ from dspy_service_api.accept import CoreAcceptance
 from dspy_service_api.app import create_app
 from dspy_service_api.settings import Settings
 from dspy_service_core.store import open_store
-from fake_cluster import FakeCluster
+from faulty_cluster import faulty_cluster
 
 EXAMPLES = 50
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
@@ -51,15 +51,20 @@ OPERATIONS = [
 def schema(tmp_path_factory: pytest.TempPathFactory) -> Iterator[schemathesis.BaseSchema]:
     """Of a service on a real socket, because the server's own parser is part of what must not fail."""
     folder: Path = tmp_path_factory.mktemp("fuzz")
-    settings = Settings(store_url=folder.as_uri())
+    settings = Settings(store_url=(folder / "store").as_uri())
     acceptance = CoreAcceptance.from_settings(settings)
-    app = create_app(settings, FakeCluster(), open_store(settings.store_url), acceptance)
-    listener = socket.create_server(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, http="httptools", log_config=None))
-    thread = threading.Thread(target=lambda: asyncio.run(server.serve([listener])))
+    listener, servers = socket.create_server(("127.0.0.1", 0)), list[uvicorn.Server]()
+
+    async def serve() -> None:
+        async with faulty_cluster(folder / "cluster") as cluster:
+            app = create_app(settings, cluster.client, open_store(settings.store_url), acceptance)
+            servers.append(uvicorn.Server(uvicorn.Config(app, http="httptools", log_config=None)))
+            await servers[0].serve([listener])
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()))
     thread.start()
     yield schemathesis.openapi.from_url(f"http://127.0.0.1:{listener.getsockname()[1]}/openapi.json")
-    server.should_exit = True
+    servers[0].should_exit = True
     thread.join()
 
 

@@ -17,6 +17,8 @@ from pydantic import ValidationError
 from api_service import Harness, api_service
 from declared_answers import HELD_ASYNC
 from dspy_service_api.settings import Settings
+from dspy_service_core.kube.resources import OPTIMIZATION_JOBS
+from faulty_transport import fails
 from simple_acceptance import SimpleAcceptance
 from waiting import until
 
@@ -345,7 +347,7 @@ async def test_what_there_is_not_is_refused_in_the_same_form(api: Harness, metho
 
 
 async def test_an_unforeseen_error_tells_nothing_of_our_insides(api: Harness, caplog: pytest.LogCaptureFixture) -> None:
-    api.cluster.fault = lambda verb, plural: RuntimeError("canary") if verb == "get" else None
+    api.cluster.transport.before = fails("get", OPTIMIZATION_JOBS, RuntimeError("canary"))
     response = await api.client.get("/jobs/x", headers={"X-Request-ID": "abc-1"})
     assert response.status_code == 500
     assert "canary" not in response.text

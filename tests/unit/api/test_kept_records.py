@@ -7,7 +7,8 @@ import pytest
 from api_service import Harness, entries, failed, put_artifact, put_result, put_segment, running, succeeded
 from dspy_service_api.remove import OPTIMIZATION_JOBS
 from dspy_service_core.kube import errors as kube
-from dspy_service_core.kube.protocol import Object
+from dspy_service_core.kube.protocol import KubeRequest, Object
+from faulty_transport import fails, no_fault
 from waiting import until
 
 HOLD = "example.org/backup"
@@ -108,7 +109,12 @@ async def test_it_waits_in_no_queue(api: Harness) -> None:
 
 async def test_a_finalizer_that_the_cache_has_not_heard_of(api: Harness) -> None:
     job = await api.job("tickets", running())
-    api.cluster.objects[("optimizationjobs", "default", "tickets")]["metadata"]["finalizers"] = [HOLD]
+
+    def taken_hold_of(request: KubeRequest) -> None:
+        if request.verb == "delete":
+            api.cluster.change(OPTIMIZATION_JOBS, "tickets", {"metadata": {"finalizers": [HOLD]}})
+
+    api.cluster.transport.before = taken_hold_of
     assert not job["metadata"].get("finalizers")
     assert (await deleted(api))["finalizers"] == [HOLD]
 
@@ -116,7 +122,7 @@ async def test_a_finalizer_that_the_cache_has_not_heard_of(api: Harness) -> None
 async def test_one_that_kubectl_deleted_is_told_of_alike(api: Harness) -> None:
     job = await held(api, running(3, 1))
     put_segment(api.store, job, "logs", entries(1))
-    await api.cluster.delete(OPTIMIZATION_JOBS, "tickets", "default")
+    await api.cluster.client.delete(OPTIMIZATION_JOBS, "tickets", "default")
 
     async def cancelled() -> bool:
         return bool((await got(api, "/jobs/tickets/summary"))["status"] == "cancelled")
@@ -129,7 +135,7 @@ async def test_one_that_kubectl_deleted_is_told_of_alike(api: Harness) -> None:
 async def test_the_record_goes_with_its_last_finalizer(api: Harness) -> None:
     await held(api, running())
     await deleted(api)
-    await api.cluster.patch(OPTIMIZATION_JOBS, "tickets", {"metadata": {"finalizers": None}}, "default")
+    api.cluster.change(OPTIMIZATION_JOBS, "tickets", {"metadata": {"finalizers": None}})
 
     async def gone() -> bool:
         return (await api.client.get("/jobs/tickets")).status_code == 404
@@ -139,24 +145,22 @@ async def test_the_record_goes_with_its_last_finalizer(api: Harness) -> None:
 
 
 async def test_a_job_that_took_the_name_meanwhile_keeps_nothing_of_the_old(api: Harness) -> None:
-    await api.job("tickets")
-    found = api.cluster.objects[("optimizationjobs", "default", "tickets")]
+    found = await api.job("tickets")
 
-    def replaced(verb: str, plural: str) -> BaseException | None:
-        if verb == "get":
+    def replaced(request: KubeRequest) -> None:
+        if request.verb == "get":
             other = {**found["metadata"], "uid": "another", "finalizers": [HOLD]}
-            api.cluster.objects[("optimizationjobs", "default", "tickets")] = {**found, "metadata": other}
-        return None
+            api.cluster.put(OPTIMIZATION_JOBS, {**found, "metadata": other})
 
-    api.cluster.fault = replaced
+    api.cluster.transport.before = replaced
     assert (await api.client.delete("/jobs/tickets")).status_code == 204
     assert (await got(api, "/jobs/tickets/summary"))["status"] == "pending"
 
 
 async def test_where_the_cluster_does_not_say_the_client_asks_again(api: Harness) -> None:
     await held(api, running())
-    api.cluster.fault = lambda verb, plural: kube.Unavailable("away") if verb == "get" else None
+    api.cluster.transport.before = fails("get", OPTIMIZATION_JOBS, kube.Unavailable("away"))
     refused = await api.client.delete("/jobs/tickets")
     assert (refused.status_code, "retry-after" in refused.headers) == (503, True)
-    api.cluster.fault = lambda verb, plural: None
+    api.cluster.transport.before = no_fault
     assert (await deleted(api))["finalizers"] == [HOLD]

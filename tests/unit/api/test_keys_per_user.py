@@ -11,27 +11,33 @@ from hypothesis import given, strategies as st
 
 from api_service import Harness, api_service
 from dspy_service_core import names
-from dspy_service_core.kube.protocol import Object
-from dspy_service_core.kube.resources import TOKEN_REVIEWS, Resource
-from fake_cluster import FakeCluster
+from dspy_service_core.kube.protocol import KubeRequest, KubeResponse, Object, Transport
+from dspy_service_core.kube.resources import OPTIMIZATION_JOBS, TOKEN_REVIEWS
+from faulty_cluster import faulty_cluster
 from simple_acceptance import SimpleAcceptance
 
 
-class ClusterWithUsers(FakeCluster):
+class Users(Transport):
     """Every token is the name of a user, who may do everything."""
 
-    async def create(self, resource: Resource, body: Object, namespace: str | None = None) -> Object:
-        if "Review" not in resource.kind:
-            return await super().create(resource, body, namespace)
-        if resource is TOKEN_REVIEWS:
-            return body | {"status": {"authenticated": True, "user": {"username": body["spec"]["token"]}}}
-        return body | {"status": {"allowed": True}}
+    def __init__(self, inner: Transport) -> None:
+        self._inner = inner
+
+    async def send(self, request: KubeRequest) -> KubeResponse:
+        if "Review" not in request.resource.kind:
+            return await self._inner.send(request)
+        body = orjson.loads(request.body or b"")
+        known = request.resource is TOKEN_REVIEWS
+        status = {"authenticated": True, "user": {"username": body["spec"]["token"]}} if known else {"allowed": True}
+        return KubeResponse(201, orjson.dumps(body | {"status": status}))
 
 
 @pytest.fixture
 async def shared(tmp_path: Path) -> AsyncIterator[Harness]:
-    async with api_service(tmp_path, SimpleAcceptance(), ClusterWithUsers(), auth_mode="kubernetes") as harness:
-        yield harness
+    async with faulty_cluster(tmp_path / "cluster") as cluster:
+        cluster.transport.inner = Users(cluster.transport.inner)
+        async with api_service(tmp_path, SimpleAcceptance(), cluster, auth_mode="kubernetes") as harness:
+            yield harness
 
 
 async def post(api: Harness, user: str, key: str, body: Any) -> httpx.Response:
@@ -40,7 +46,7 @@ async def post(api: Harness, user: str, key: str, body: Any) -> httpx.Response:
 
 
 def jobs(api: Harness) -> list[Object]:
-    return [obj for (kind, _, _), obj in api.cluster.objects.items() if kind == "optimizationjobs"]
+    return api.cluster.all(OPTIMIZATION_JOBS)
 
 
 async def test_a_key_that_another_has_used_is_free(shared: Harness) -> None:

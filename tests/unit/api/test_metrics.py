@@ -11,8 +11,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from api_service import Harness, api_service, running
 from dspy_service_api.metrics import Metrics
-from dspy_service_core.kube.tapped import TappedClient
-from fake_cluster import FakeCluster
+from dspy_service_core.kube.client import KubeClient
+from faulty_cluster import faulty_cluster
 from simple_acceptance import SimpleAcceptance
 from whole_service import free_port
 
@@ -81,9 +81,10 @@ async def test_jobs_are_counted_by_phase(measured: tuple[Harness, str]) -> None:
 
 async def test_requests_to_the_cluster_are_counted_by_verb_and_resource(tmp_path: Path) -> None:
     metrics = Metrics("127.0.0.1", free_port())
-    cluster = TappedClient(FakeCluster(), metrics.asked)
-    async with api_service(tmp_path, SimpleAcceptance(), cluster) as api:
-        await api.client.post("/run", content=b'{"api_key": "x"}')
+    async with faulty_cluster(tmp_path / "cluster") as cluster:
+        cluster.client = KubeClient(cluster.transport, metrics.asked)
+        async with api_service(tmp_path, SimpleAcceptance(), cluster) as api:
+            await api.client.post("/run", content=b'{"api_key": "x"}')
     page = metrics.page().body.decode()
     for line in (
         'dspy_service_kube_requests_total{resource="optimizationjobs",verb="create"} 1.0',

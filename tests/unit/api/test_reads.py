@@ -16,7 +16,9 @@ from dspy_service_api.cache import JobCache
 from dspy_service_api.reading import record_of
 from dspy_service_core import names
 from dspy_service_core.kube import errors as kube
+from dspy_service_core.kube.resources import OPTIMIZATION_JOBS
 from dspy_service_core.nesting import deeper_than
+from faulty_transport import fails
 from waiting import until
 
 ID = "4f0c6b6e-8a0e-4a59-9a38-6b4c6f1d2a10"
@@ -273,7 +275,7 @@ async def test_a_job_that_the_watch_has_not_told_of_is_asked_for(api: Harness) -
 
 
 async def test_a_miss_with_the_cluster_away_is_no_404(api: Harness) -> None:
-    api.cluster.fault = lambda verb, plural: kube.Unavailable("connection refused") if verb == "get" else None
+    api.cluster.transport.before = fails("get", OPTIMIZATION_JOBS, kube.Unavailable("connection refused"))
     response = await api.client.get("/jobs/tickets")
     assert response.status_code == 503
     assert int(response.headers["retry-after"]) > 0

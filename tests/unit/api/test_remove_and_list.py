@@ -5,10 +5,12 @@ from typing import Any
 
 import pytest
 
-from api_service import Harness, api_service, put_artifact, put_segment, running, succeeded
+from api_service import Harness, api_service, put_artifact, put_segment, resource, running, succeeded
 from dspy_service_core import names
 from dspy_service_core.kube import errors as kube
+from dspy_service_core.kube.protocol import KubeRequest
 from dspy_service_core.kube.resources import OPTIMIZATION_JOBS
+from faulty_transport import fails
 from simple_acceptance import SimpleAcceptance
 from waiting import until
 
@@ -57,21 +59,28 @@ async def test_what_is_still_said_of_a_deleted_job_is_late(api: Harness) -> None
 
 async def test_a_job_that_waits_for_its_finalizers_is_gone(api: Harness) -> None:
     job = await api.job("tickets")
-    await api.update("tickets", {"metadata": {"deletionTimestamp": job["metadata"]["creationTimestamp"]}})
+    job["metadata"]["deletionTimestamp"] = job["metadata"]["creationTimestamp"]
+    api.service.cache.upsert(api.cluster.put(OPTIMIZATION_JOBS, job))
     assert (await api.client.get("/jobs/tickets")).status_code == 404
 
 
 async def test_another_job_of_the_same_name_is_not_deleted(api: Harness) -> None:
     await api.job("tickets")
-    api.cluster.objects[("optimizationjobs", "default", "tickets")]["metadata"]["uid"] = "another"
+
+    def replaced(request: KubeRequest) -> None:
+        if request.verb == "delete":
+            api.cluster.remove(OPTIMIZATION_JOBS, "tickets")
+            api.cluster.add(OPTIMIZATION_JOBS, resource("tickets"))
+
+    api.cluster.transport.before = replaced
     assert (await api.client.delete("/jobs/tickets")).status_code == 404
-    assert ("optimizationjobs", "default", "tickets") in api.cluster.objects
+    assert api.cluster.find(OPTIMIZATION_JOBS, "tickets")
 
 
 async def test_nothing_is_deleted_while_the_cluster_is_away(api: Harness) -> None:
     job = await api.job("tickets")
     put_segment(api.store, job, "logs", [{}])
-    api.cluster.fault = lambda verb, plural: kube.Unavailable("away") if verb == "delete" else None
+    api.cluster.transport.before = fails("delete", OPTIMIZATION_JOBS, kube.Unavailable("away"))
     assert (await api.client.delete("/jobs/tickets")).status_code == 503
     assert (await api.client.get("/jobs/tickets")).status_code == 200
     assert len(api.store.files()) == 1
@@ -98,10 +107,9 @@ async def test_jobs_are_listed_newest_first_by_pages(api: Harness) -> None:
 
 async def test_jobs_are_filtered(api: Harness) -> None:
     await api.job("one", running())
-    await api.job("two", optimizer={"name": "gepa"})
+    await api.job("two", optimizer={"name": "gepa"}, models={"reflection": {"name": "openai/gpt-4o"}})
     await api.job("three", succeeded())
-    api.cluster.objects[("optimizationjobs", "default", "two")]["metadata"]["labels"] = {"a.b/c": "d", "e": ""}
-    await api.update("two", {})
+    await api.update("two", {"metadata": {"labels": {"a.b/c": "d", "e": "", "team": None}}})
 
     async def names_of(query: str) -> set[str]:
         return {job["job_id"] for job in (await listing(api, query))["jobs"]}
@@ -136,11 +144,11 @@ async def test_odd_queries_are_refused_by_field(api: Harness, query: str, field:
 
 async def test_what_others_do_is_told_by_the_watch(api: Harness) -> None:
     async def watching() -> bool:
-        return ("watch", "optimizationjobs", "") in api.cluster.calls
+        return any(request.verb == "watch" for request in api.cluster.transport.requests)
 
     await until(watching)
     job = await api.job("tickets")
-    await api.cluster.delete(OPTIMIZATION_JOBS, job["metadata"]["name"], "default")
+    api.cluster.remove(OPTIMIZATION_JOBS, job["metadata"]["name"])
 
     async def gone() -> bool:
         return api.service.cache.get("tickets") is None

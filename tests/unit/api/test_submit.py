@@ -15,10 +15,13 @@ from api_service import Harness, api_service
 from dspy_service_core import names
 from dspy_service_core.job import MAX_SPEC_BYTES, OptimizationJobSpec
 from dspy_service_core.kube import errors as kube
-from dspy_service_core.kube.protocol import Object
-from fake_cluster import Fault
+from dspy_service_core.kube.protocol import KubeRequest, Object
+from dspy_service_core.kube.resources import OPTIMIZATION_JOBS, SECRETS, Resource
+from faulty_transport import fails, no_fault
 from simple_acceptance import SimpleAcceptance
 
+ROWS = [{"text": "a", "team": "b"}] * 3
+"""What is submitted where a test names none."""
 BIG = {"dataset": [{"text": "x" * 500, "team": "a"} for _ in range(100)]}
 
 
@@ -43,16 +46,12 @@ async def submitted(api: Harness, body: Any = None, key: str | None = None) -> h
     return await api.client.post("/run", content=orjson.dumps(body or {}), headers=headers)
 
 
-def made(api: Harness, plural: str = "optimizationjobs") -> list[Object]:
-    return [obj for (kind, _, _), obj in api.cluster.objects.items() if kind == plural]
+def made(api: Harness, resource: Resource = OPTIMIZATION_JOBS) -> list[Object]:
+    return api.cluster.all(resource)
 
 
 def stored(api: Harness) -> list[str]:
     return [entry.key for entry in api.store.files()]
-
-
-def fails(verb: str, plural: str, error: BaseException) -> Fault:
-    return lambda v, p: error if (v, p) == (verb, plural) else None
 
 
 async def test_a_small_request_is_a_resource_alone(api: Harness) -> None:
@@ -62,13 +61,13 @@ async def test_a_small_request_is_a_resource_alone(api: Harness) -> None:
     assert job["metadata"]["name"] == f"job-{answer['job_id']}"
     assert job["metadata"]["labels"] == {"team": "support", names.LABEL_SUBMITTED_BY: "api"}
     spec = OptimizationJobSpec.model_validate(job["spec"])
-    assert spec.dataset.rows == [{"text": "a", "team": "b"}]
+    assert spec.dataset.rows == ROWS
     assert spec.split.seed == 0
-    assert stored(api) == made(api, "secrets") == []
+    assert stored(api) == made(api, SECRETS) == []
 
 
 async def test_the_job_is_there_right_after_the_answer(api: Harness) -> None:
-    api.cluster.fault = fails("get", "optimizationjobs", kube.Unavailable("away"))
+    api.cluster.transport.before = fails("get", OPTIMIZATION_JOBS, kube.Unavailable("away"))
     job_id = (await post(api))["job_id"]
     assert (await api.client.get(f"/jobs/{job_id}")).json()["status"] == "pending"
 
@@ -94,12 +93,12 @@ async def test_long_sources_follow_the_rows(api: Harness) -> None:
     assert len(orjson.dumps(job["spec"])) <= MAX_SPEC_BYTES
     assert spec.signature.payload == spec.metric.payload is not None
     document = orjson.loads(api.store.get(f"default/jobs/{job_id}/payload.json"))
-    assert document == {"rows": [{"text": "a", "team": "b"}], "signature": code, "metric": "def m(a, b): ..."}
+    assert document == {"rows": ROWS, "signature": code, "metric": "def m(a, b): ..."}
 
 
 @pytest.mark.parametrize("text", ["x" * 15_000, "x" * 15_300, "x" * 15_500, "x" * 15_600, "x" * 15_800, "x" * 16_000])
 async def test_a_spec_never_exceeds_its_limit(api: Harness, text: str) -> None:
-    await post(api, {"dataset": [{"text": text, "team": "a"}]})
+    await post(api, {"dataset": [*ROWS[1:], {"text": text, "team": "a"}]})
     await post(api, {"signature_code": text})
     for job in made(api):
         assert len(orjson.dumps(job["spec"])) <= MAX_SPEC_BYTES
@@ -113,7 +112,7 @@ async def test_kwargs_beyond_a_resource_are_refused(api: Harness) -> None:
 
 async def test_credentials_live_in_a_secret_of_the_job(api: Harness) -> None:
     job_id = (await post(api, {"api_key": "canary"}))["job_id"]
-    (secret,), (job,) = made(api, "secrets"), made(api)
+    (secret,), (job,) = made(api, SECRETS), made(api)
     assert secret["metadata"]["name"] == f"job-{job_id}-keys"
     assert secret["metadata"]["labels"] == names.child_labels(f"job-{job_id}")  # and no label of model keys
     assert orjson.loads(base64.b64decode(secret["data"]["default"])) == {"extra": {"api_key": "canary"}}
@@ -127,7 +126,7 @@ async def test_credentials_live_in_a_secret_of_the_job(api: Harness) -> None:
     "error", [kube.Forbidden("exceeded quota: secrets"), kube.Unavailable("away"), kube.Unavailable("away", sent=True)]
 )
 async def test_no_job_stays_without_its_secret(api: Harness, error: kube.KubeError) -> None:
-    api.cluster.fault = fails("create", "secrets", error)
+    api.cluster.transport.before = fails("create", SECRETS, error)
     response = await submitted(api, BIG | {"api_key": "canary"})
     assert response.status_code == 503
     assert made(api) == stored(api) == []
@@ -136,21 +135,22 @@ async def test_no_job_stays_without_its_secret(api: Harness, error: kube.KubeErr
 
 async def test_a_try_that_died_before_its_secret_is_finished(api: Harness) -> None:
     await post(api, {"api_key": "canary"}, "k")
-    before = api.cluster.objects.pop(("secrets", "default", made(api, "secrets")[0]["metadata"]["name"]))
+    before = api.cluster.remove(SECRETS, made(api, SECRETS)[0]["metadata"]["name"])
     await post(api, {"api_key": "other"}, "k", 409)
-    assert made(api, "secrets") == []
+    assert made(api, SECRETS) == []
     await post(api, {"api_key": "canary"}, "k")
-    (after,) = made(api, "secrets")
+    (after,) = made(api, SECRETS)
     assert after["data"] == before["data"]
     assert after["metadata"]["ownerReferences"] == before["metadata"]["ownerReferences"]
 
 
 async def test_what_a_deleted_job_of_that_name_has_left_is_replaced(api: Harness) -> None:
+    api.cluster.leave_garbage()
     job_id = (await post(api, {"api_key": "canary"}, "k"))["job_id"]
     assert (await api.client.delete(f"/jobs/{job_id}")).status_code == 204
-    assert len(made(api, "secrets")) == 1  # nobody collects garbage here
+    assert len(made(api, SECRETS)) == 1
     await post(api, {"api_key": "new"}, "k")
-    (secret,), (job,) = made(api, "secrets"), made(api)
+    (secret,), (job,) = made(api, SECRETS), made(api)
     assert secret["metadata"]["ownerReferences"][0]["uid"] == job["metadata"]["uid"]
     assert b"new" in base64.b64decode(secret["data"]["default"])
 
@@ -168,12 +168,12 @@ async def test_what_a_deleted_job_of_that_name_has_left_is_replaced(api: Harness
 async def test_nothing_stays_of_what_the_cluster_refuses(
     api: Harness, error: kube.KubeError, code: int, says: str
 ) -> None:
-    api.cluster.fault = fails("create", "optimizationjobs", error)
+    api.cluster.transport.before = fails("create", OPTIMIZATION_JOBS, error)
     response = await submitted(api, BIG | {"api_key": "canary"})
     assert response.status_code == code
     assert says in response.json()["detail"]
     assert ("retry-after" in response.headers) == (code == 503)
-    assert made(api) == made(api, "secrets") == stored(api) == []
+    assert made(api) == made(api, SECRETS) == stored(api) == []
 
 
 async def test_nothing_stays_when_the_store_refuses(api: Harness) -> None:
@@ -181,21 +181,21 @@ async def test_nothing_stays_when_the_store_refuses(api: Harness) -> None:
     response = await submitted(api, BIG | {"api_key": "canary"})
     assert response.status_code == 503
     assert "retry-after" in response.headers
-    assert made(api) == made(api, "secrets") == []
+    assert made(api) == made(api, SECRETS) == []
 
 
 async def test_a_create_that_may_have_happened_is_looked_for(api: Harness) -> None:
-    api.cluster.fault_after = fails("create", "optimizationjobs", kube.Unavailable("time-out", sent=True))
+    api.cluster.transport.after = fails("create", OPTIMIZATION_JOBS, kube.Unavailable("time-out", sent=True))
     job_id = (await post(api))["job_id"]
     assert (await api.client.get(f"/jobs/{job_id}")).status_code == 200
 
 
 async def test_a_create_that_stays_uncertain_says_so_and_takes_nothing_back(api: Harness) -> None:
-    def fault(verb: str, plural: str) -> BaseException | None:
-        away = verb in ("create", "get") and plural == "optimizationjobs"
+    def fault(request: KubeRequest) -> Exception | None:
+        away = request.verb in ("create", "get") and request.resource == OPTIMIZATION_JOBS
         return kube.Unavailable("time-out", sent=True) if away else None
 
-    api.cluster.fault = fault
+    api.cluster.transport.before = fault
     response = await submitted(api, BIG | {"api_key": "canary"})
     assert response.status_code == 503
     assert "may have been created" in response.json()["detail"]
@@ -215,14 +215,14 @@ async def test_the_same_key_with_another_body_is_a_conflict(api: Harness, change
     await post(api, body, "k")
     answer = await post(api, body | change, "k", 409)
     assert answer["detail"].startswith("Idempotency-Key 'k'")
-    assert len(made(api)) == len(made(api, "secrets")) == 1
+    assert len(made(api)) == len(made(api, SECRETS)) == 1
 
 
 async def test_equal_requests_at_once_are_one_job(replicas: tuple[Harness, Harness]) -> None:
     body = BIG | {"api_key": "canary"}
     answers = await asyncio.gather(*(post(replica, body, "k") for replica in replicas * 5))
     assert len({answer["job_id"] for answer in answers}) == 1
-    assert len(made(replicas[0])) == len(made(replicas[0], "secrets")) == 1
+    assert len(made(replicas[0])) == len(made(replicas[0], SECRETS)) == 1
 
 
 async def test_different_requests_with_one_key_at_once_are_one_job(replicas: tuple[Harness, Harness]) -> None:
@@ -232,20 +232,20 @@ async def test_different_requests_with_one_key_at_once_are_one_job(replicas: tup
     )
     assert sorted(response.status_code for response in responses)[:2] == [200, 409]
     (job,) = made(one)
-    (secret,) = made(one, "secrets")
+    (secret,) = made(one, SECRETS)
     key = orjson.loads(base64.b64decode(secret["data"]["default"]))["extra"]["api_key"]
     assert key == f"canary{job['spec']['split']['seed']}"
 
 
 async def test_a_try_that_got_no_further_is_taken_up(api: Harness) -> None:
-    def fault(verb: str, plural: str) -> BaseException | None:
-        away = verb in ("create", "get") and plural == "optimizationjobs"
+    def fault(request: KubeRequest) -> Exception | None:
+        away = request.verb in ("create", "get") and request.resource == OPTIMIZATION_JOBS
         return kube.Unavailable("time-out", sent=True) if away and stored(api) else None
 
-    api.cluster.fault = fault
+    api.cluster.transport.before = fault
     await post(api, BIG | {"api_key": "canary"}, "k", 503)
     assert made(api) == []
-    api.cluster.fault = lambda verb, plural: None
+    api.cluster.transport.before = no_fault
     await post(api, {"dataset": BIG["dataset"][1:]}, "k", 409)
     await post(api, BIG | {"api_key": "canary"}, "k")
     assert len(made(api)) == 1

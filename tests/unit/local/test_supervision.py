@@ -12,6 +12,7 @@ import pytest
 from dspy_service_core.kube.resources import CONFIG_MAPS, JOBS, PODS
 from dspy_service_local.apiserver import ApiServer, Cluster
 from dspy_service_local.supervision import keep_running
+from faulty_transport import Defect
 from node_host import Host, make_job, make_pod, node_host, owned_pods, script
 from waiting import until
 
@@ -51,17 +52,17 @@ async def test_a_part_that_fails_or_ends_is_run_again_and_its_cause_logged(caplo
 
 
 async def test_the_node_sees_pods_that_were_made_while_it_was_down(host: Host) -> None:
-    host.kube.fail("watch", PODS)
+    defect = host.kube.transport.during = Defect("watch", PODS)
     names = [host.run_pod(containers=[script("print('done')")]) for _ in range(3)]
     for name in names:
         assert (await host.ended(name))["phase"] == "Succeeded"
-    assert not host.kube.failing("watch", PODS)
+    assert not defect.left
 
 
 async def test_pods_run_on_while_the_node_is_down(host: Host) -> None:
     waits = host.run_pod(containers=[script("import os, time\nwhile not os.path.exists('go'): time.sleep(0.01)")])
     await host.container(waits, "main", "running")
-    host.kube.fail("watch", PODS)
+    host.kube.transport.during = Defect("watch", PODS)
     other = host.run_pod(containers=[script("print('done')")])
     assert (await host.ended(other))["phase"] == "Succeeded"
     assert host.status_of(waits, "main")["restartCount"] == 0
@@ -71,15 +72,14 @@ async def test_pods_run_on_while_the_node_is_down(host: Host) -> None:
 async def test_a_pods_end_is_told_however_often_that_fails(host: Host) -> None:
     name = host.run_pod(containers=[script("import time; print('up'); time.sleep(3)")])
     await host.container(name, "main", "running")
-    host.kube.fail("patch", PODS, times=8)
+    defect = host.kube.transport.before = Defect("patch", PODS, times=8)
     assert (await host.ended(name))["phase"] == "Succeeded"
-    assert not host.kube.failing("patch", PODS)
+    assert not defect.left
 
 
 async def test_a_pod_whose_care_failed_is_cared_for_again(host: Host) -> None:
     token = {"name": "token", "projected": {"sources": [{"serviceAccountToken": {"path": "token"}}]}}
     pod = make_pod([script("print('again')")], volumes=[token])
-    pod["metadata"]["uid"] = "lost"
     state = {"running": {"startedAt": "2026-01-01T00:00:00Z"}}
     pod["status"] = {"phase": "Running", "containerStatuses": [{"name": "main", "state": state, "restartCount": 0}]}
     host.tokens.defects = 1
@@ -90,12 +90,12 @@ async def test_a_pod_whose_care_failed_is_cared_for_again(host: Host) -> None:
 
 @pytest.mark.parametrize(("method", "resource"), [("watch", JOBS), ("watch", PODS), ("create", PODS), ("patch", JOBS)])
 async def test_the_job_controller_finishes_every_job(host: Host, method: str, resource: Any) -> None:
-    host.kube.fail(method, resource)
+    defect = host.kube.transport.before = host.kube.transport.during = Defect(method, resource)
     for name in ("first", "second"):
         host.kube.add(JOBS, make_job(make_pod([script("print('done')")]), name))
     for name in ("first", "second"):
         await until(lambda name=name: _is("Complete" in _conditions(host, name)))  # type: ignore[misc]  # binds the loop's value
-    assert not host.kube.failing(method, resource)
+    assert not defect.left
     assert len(owned_pods(host.kube)) == 2
 
 

@@ -70,17 +70,17 @@ class Site:
         clock = self.clock = Clock()
         self.api, self.view, self.queue = SimulatedApi(clock), View(), Queue(1)
         settings = OperatorSettings(store_url="", internal_errors=MOST, concurrency=1)
-        expiry = Expiry(self.api, settings, clock)
-        recorder, known = EventRecorder(self.api, clock), registry.default()
+        expiry = Expiry(self.api.client, settings, clock)
+        recorder, known = EventRecorder(self.api.client, clock), registry.default()
         parts: dict[str, Any] = {
-            "observer": Observer(self.api, self.view),
-            "prerequisites": PrerequisiteCheck(self.api, self.check, settings),
-            "applier": Applier(self.api, self.view, recorder, expiry, known, settings, Telemetry()),
+            "observer": Observer(self.api.client, self.view),
+            "prerequisites": PrerequisiteCheck(self.api.client, self.check, settings),
+            "applier": Applier(self.api.client, self.view, recorder, expiry, known, settings, Telemetry()),
             "decide": decide,
         }
         if self.part:
             self.broken = parts[self.part] = Breaking(parts[self.part], self.method, self.error)
-        lingering = Lingering(self.api, self.view, lambda: 0.0)
+        lingering = Lingering(self.api.client, self.view, lambda: 0.0)
         self.reconciler = Reconciler(
             self.view,
             self.queue,

@@ -1,8 +1,9 @@
-"""Who may act: the decisions as a table, and the holding of a Lease on a cluster in memory with a clock by hand."""
+"""Who may act: the decisions as a table, and the holding of a Lease on the embedded API server with a clock by hand."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 
@@ -10,7 +11,8 @@ from dspy_service_core.kube import errors
 from dspy_service_core.kube.resources import LEASES
 from dspy_service_operator.election import Hold, Sighting, Timing, decide, next_spec, read_hold, released_spec, seen
 from dspy_service_operator.leadership import Leadership, LeaseName
-from fake_cluster import FakeCluster
+from faulty_cluster import FaultyCluster, faulty_cluster
+from faulty_transport import no_fault
 from waiting import until
 
 TIMING = Timing(15)
@@ -70,9 +72,15 @@ class Clock:
         return self.now
 
 
-def leadership(cluster: FakeCluster, identity: str, clock: Clock, ends: list[str]) -> Leadership:
+@pytest.fixture
+async def cluster(tmp_path: Path) -> AsyncIterator[FaultyCluster]:
+    async with faulty_cluster(tmp_path) as cluster:
+        yield cluster
+
+
+def leadership(cluster: FaultyCluster, identity: str, clock: Clock, ends: list[str]) -> Leadership:
     timing = Timing(15)
-    return Leadership(cluster, LeaseName("default", "operator"), timing, identity, ends.append, clock)
+    return Leadership(cluster.client, LeaseName("default", "operator"), timing, identity, ends.append, clock)
 
 
 @asynccontextmanager
@@ -94,8 +102,8 @@ async def candidate(chosen: Leadership) -> AsyncIterator[asyncio.Event]:
         await task
 
 
-async def test_one_leads_and_hands_over_when_it_ends() -> None:
-    cluster, clock, ends = FakeCluster(), Clock(), []
+async def test_one_leads_and_hands_over_when_it_ends(cluster: FaultyCluster) -> None:
+    clock, ends = Clock(), list[str]()
     first, second = (leadership(cluster, name, clock, ends) for name in ("first", "second"))
     async with candidate(second) as second_leads:
         await second_leads.wait()
@@ -104,17 +112,17 @@ async def test_one_leads_and_hands_over_when_it_ends() -> None:
             second.fence()
     async with candidate(first) as first_leads:
         await asyncio.wait_for(first_leads.wait(), 30)  # the clock stands still: nothing had to run out
-        lease = await cluster.get(LEASES, "operator", "default")
+        lease = await cluster.client.get(LEASES, "operator", "default")
         assert (lease["spec"]["holderIdentity"], lease["spec"]["leaseTransitions"]) == ("first", 1)
     assert ends == []
 
 
-async def test_a_leader_that_cannot_renew_acts_no_more_before_another_does() -> None:
-    cluster, clock, ends = FakeCluster(), Clock(), []
+async def test_a_leader_that_cannot_renew_acts_no_more_before_another_does(cluster: FaultyCluster) -> None:
+    clock, ends = Clock(), list[str]()
     first = leadership(cluster, "first", clock, ends)
     async with candidate(first) as leads:
         await leads.wait()
-        cluster.fault = lambda verb, plural: errors.Unavailable("away")
+        cluster.transport.before = lambda request: errors.Unavailable("away")
         clock.now += TIMING.acting_seconds - 0.01
         first.fence()
         clock.now += 0.02
@@ -122,15 +130,15 @@ async def test_a_leader_that_cannot_renew_acts_no_more_before_another_does() -> 
             first.fence()
         assert ends
         assert clock.now < 1000 + TIMING.held_seconds
-        cluster.fault = lambda verb, plural: None
+        cluster.transport.before = no_fault
 
 
-async def test_a_leader_that_finds_another_in_office_ends() -> None:
-    cluster, clock, ends = FakeCluster(), Clock(), []
+async def test_a_leader_that_finds_another_in_office_ends(cluster: FaultyCluster) -> None:
+    clock, ends = Clock(), list[str]()
     first = leadership(cluster, "first", clock, ends)
     async with candidate(first) as leads:
         await leads.wait()
-        await cluster.patch(LEASES, "operator", {"spec": {"holderIdentity": "usurper"}}, "default")
+        cluster.change(LEASES, "operator", {"spec": {"holderIdentity": "usurper"}})
 
         async def noticed() -> bool:
             return any("usurper" in why for why in ends)
@@ -138,18 +146,19 @@ async def test_a_leader_that_finds_another_in_office_ends() -> None:
         await until(noticed)
 
 
-async def test_a_deleted_lease_is_waited_out() -> None:
-    cluster, clock, ends = FakeCluster(), Clock(), []
+async def test_a_deleted_lease_is_waited_out(cluster: FaultyCluster) -> None:
+    clock, ends = Clock(), list[str]()
     first, second = (leadership(cluster, name, clock, ends) for name in ("first", "second"))
     async with candidate(first) as leads:
         await leads.wait()
         async with candidate(second) as second_leads:
 
             async def looked() -> bool:
-                return ("get", "leases", "operator") in cluster.calls[-1:] and len(cluster.calls) > 3
+                requests = cluster.transport.requests
+                return requests[-1].verb == "get" and len(requests) > 3
 
             await until(looked)
-            del cluster.objects["leases", "default", "operator"]
+            cluster.remove(LEASES, "operator")
 
             async def noticed() -> bool:
                 return any("deleted" in why for why in ends)

@@ -45,7 +45,7 @@ def test_when_a_record_goes(given, seconds):
 
 async def test_an_expired_record_goes_and_its_successor_of_that_name_stays():
     harness = Harness()
-    expiry = Expiry(harness.api, SETTINGS, harness.clock)
+    expiry = Expiry(harness.api.client, SETTINGS, harness.clock)
     old = harness.submit("old", api_made=True, status=DONE)
     harness.submit("kept", status=DONE)
     expiry.watch(old)
@@ -75,7 +75,7 @@ async def test_a_record_is_removed_by_a_timer_soon_after_its_end():
 
 async def test_an_api_server_that_is_away_only_delays_it():
     harness = Harness()
-    expiry = Expiry(harness.api, SETTINGS, harness.clock)
+    expiry = Expiry(harness.api.client, SETTINGS, harness.clock)
     expiry.watch(harness.submit(api_made=True, status=DONE))
     harness.clock.advance(100)
     harness.api.fail_next = "before"
@@ -98,8 +98,8 @@ class Swept:
     def __init__(self, store: Store | None, **settings: Any) -> None:
         self.harness = Harness()
         self.settings = SETTINGS.model_copy(update=settings)
-        self.expiry = Expiry(self.harness.api, self.settings, self.harness.clock)
-        self.sweep = Sweep(self.harness.api, store, self.expiry, self.settings, self.harness.clock)
+        self.expiry = Expiry(self.harness.api.client, self.settings, self.harness.clock)
+        self.sweep = Sweep(self.harness.api.client, store, self.expiry, self.settings, self.harness.clock)
 
     async def after(self, seconds: float) -> None:
         self.harness.clock.advance(seconds)
@@ -178,7 +178,7 @@ async def drained(harness: Harness, recorder: EventRecorder) -> list[str]:
 
 async def test_a_job_that_is_tried_often_has_few_events_and_its_end_is_among_them():
     harness = Harness()
-    recorder, job = EventRecorder(harness.api, harness.clock), make_job().metadata
+    recorder, job = EventRecorder(harness.api.client, harness.clock), make_job().metadata
     for number in range(30):
         recorder.record(job, [Note(f"Retrying{number}", "again")])
     recorder.record(job, [Note("Failed", "in the end", warning=True)], final=True)
@@ -189,7 +189,7 @@ async def test_a_job_that_is_tried_often_has_few_events_and_its_end_is_among_the
 
 async def test_an_event_that_is_refused_does_not_stop_the_next():
     harness = Harness()
-    recorder, job = EventRecorder(harness.api, harness.clock), make_job().metadata
+    recorder, job = EventRecorder(harness.api.client, harness.clock), make_job().metadata
     harness.api.fail_next = "before"
     recorder.record(job, [Note("One", ""), Note("Two", ""), Note("Three", "")])
     assert len(await drained(harness, recorder)) == 2

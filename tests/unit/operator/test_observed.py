@@ -98,4 +98,4 @@ async def said(events: list[dict[str, Any]], found: AttemptPod | None) -> str:
     api = SimulatedApi(Clock())
     for each in events:
         api.add(EVENTS, each)
-    return await Observer(api, View()).words("default", make_child(), found)
+    return await Observer(api.client, View()).words("default", make_child(), found)

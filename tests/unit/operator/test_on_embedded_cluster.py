@@ -13,8 +13,9 @@ from kopf._cogs.clients.api import iter_jsonlines
 from deep_json import DEPTHS, store_deep
 from dspy_service_core import names
 from dspy_service_core.kube import config
-from dspy_service_core.kube.client import HttpKubeClient
+from dspy_service_core.kube.client import KubeClient
 from dspy_service_core.kube.errors import NotFound
+from dspy_service_core.kube.http_transport import HttpTransport
 from dspy_service_core.kube.protocol import Object
 from dspy_service_core.kube.resources import EVENTS, JOBS, OPTIMIZATION_JOBS, PODS
 from dspy_service_operator.handlers import _session
@@ -32,14 +33,14 @@ def cluster(tmp_path: Path) -> Iterator[RunningCluster]:
 
 
 @pytest.fixture
-async def client(cluster: RunningCluster) -> AsyncIterator[HttpKubeClient]:
+async def client(cluster: RunningCluster) -> AsyncIterator[KubeClient]:
     async with open_client(cluster) as made:
         yield made
 
 
 @asynccontextmanager
-async def open_client(cluster: RunningCluster) -> AsyncIterator[HttpKubeClient]:
-    made = HttpKubeClient(config.load(str(cluster.kubeconfig)))
+async def open_client(cluster: RunningCluster) -> AsyncIterator[KubeClient]:
+    made = KubeClient(HttpTransport(config.load(str(cluster.kubeconfig))))
     try:
         yield made
     finally:
@@ -59,17 +60,17 @@ async def operator(cluster: RunningCluster, **settings: Any) -> AsyncIterator[No
         await asyncio.wait_for(task, 30)
 
 
-async def submit(client: HttpKubeClient, name: str = "tickets", **spec: Any) -> None:
+async def submit(client: KubeClient, name: str = "tickets", **spec: Any) -> None:
     raw = make_raw(name, **spec)
     body = {part: raw[part] for part in ("apiVersion", "kind", "spec")}
     await client.create(OPTIMIZATION_JOBS, body | {"metadata": {"name": name}}, "default")
 
 
-async def status(client: HttpKubeClient, name: str = "tickets") -> Object:
+async def status(client: KubeClient, name: str = "tickets") -> Object:
     return dict((await client.get(OPTIMIZATION_JOBS, name, "default")).get("status") or {})
 
 
-async def reaches(client: HttpKubeClient, phase: str, name: str = "tickets") -> Object:
+async def reaches(client: KubeClient, phase: str, name: str = "tickets") -> Object:
     async def reached() -> Object | None:
         found = await status(client, name)
         return found if found.get("phase") == phase else None
@@ -79,7 +80,7 @@ async def reaches(client: HttpKubeClient, phase: str, name: str = "tickets") -> 
     return found
 
 
-async def job_object(client: HttpKubeClient, name: str = "tickets-1") -> Object:
+async def job_object(client: KubeClient, name: str = "tickets-1") -> Object:
     async def there() -> Object | None:
         try:
             return await client.get(JOBS, name, "default")
@@ -91,7 +92,7 @@ async def job_object(client: HttpKubeClient, name: str = "tickets-1") -> Object:
     return found
 
 
-async def recorded_pod(client: HttpKubeClient, job: Object) -> Object:
+async def recorded_pod(client: KubeClient, job: Object) -> Object:
     """The pod that a Job controller would make, once the operator has recorded it."""
     owner = {"apiVersion": "batch/v1", "kind": "Job", "controller": True}
     owner |= {"name": job["metadata"]["name"], "uid": job["metadata"]["uid"]}
@@ -109,11 +110,11 @@ async def recorded_pod(client: HttpKubeClient, job: Object) -> Object:
     return pod
 
 
-async def report(client: HttpKubeClient, name: str = "tickets", **run: Any) -> None:
+async def report(client: KubeClient, name: str = "tickets", **run: Any) -> None:
     await client.patch(OPTIMIZATION_JOBS, name, {"status": {"run": run}}, "default", subresource="status")
 
 
-async def play(client: HttpKubeClient) -> None:
+async def play(client: KubeClient) -> None:
     """One attempt from its Job to its result."""
     pod = await recorded_pod(client, await job_object(client))
     word = {"attempt": 1, "podUID": pod["metadata"]["uid"], "startedAt": "2026-01-02T12:00:00Z"}
@@ -144,7 +145,7 @@ async def test_a_job_goes_from_its_resource_to_its_end(cluster, client):
     assert sorted(await reasons(client)) == ["AttemptStarted", "Running", "Succeeded"]
 
 
-async def reasons(client: HttpKubeClient) -> list[str]:
+async def reasons(client: KubeClient) -> list[str]:
     return [event["reason"] for event in (await client.list(EVENTS, "default")).items]
 
 

@@ -28,7 +28,9 @@ async def look(*objects: tuple[Any, dict[str, Any]], name: str = "tickets", **sp
     harness = Harness()
     for resource, body in objects:
         harness.api.add(resource, body)
-    check = PrerequisiteCheck(harness.api, make_check(Registry.load(), settings.allowed_base_url_hosts), settings)
+    check = PrerequisiteCheck(
+        harness.api.client, make_check(Registry.load(), settings.allowed_base_url_hosts), settings
+    )
     return await check.look(make_raw(name, **spec))
 
 
@@ -74,7 +76,9 @@ async def test_what_the_api_would_refuse_is_refused_naming_it(spec, words):
 async def test_long_sources_are_read_beside_the_loop(length, on_the_loop):
     threads = []
     harness = Harness()
-    check = PrerequisiteCheck(harness.api, lambda *_: threads.append(threading.current_thread()), harness.settings)
+    check = PrerequisiteCheck(
+        harness.api.client, lambda *_: threads.append(threading.current_thread()), harness.settings
+    )
 
     await check.look(make_raw("tickets", signature={"code": "#" * length + SIGNATURE}))
 

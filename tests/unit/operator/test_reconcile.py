@@ -64,7 +64,7 @@ async def test_a_job_that_ends_at_once_takes_four(harness):
 async def test_children_carry_the_labels_that_the_watches_select_by(harness):
     harness.submit()
     await harness.settle()
-    found = await harness.api.list(JOBS, label_selector=OURS)
+    found = await harness.api.client.list(JOBS, label_selector=OURS)
     assert [job["metadata"]["name"] for job in found.items] == ["tickets-1"]
     owner = found.items[0]["metadata"]["ownerReferences"][0]
     assert (owner["uid"], owner["controller"]) == (harness.job()["metadata"]["uid"], True)

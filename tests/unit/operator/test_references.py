@@ -94,7 +94,7 @@ async def look(*objects: tuple[Any, dict[str, Any]], name: str = "mine", **given
     harness = Harness()
     for resource, body in objects:
         harness.api.add(resource, body)
-    check = PrerequisiteCheck(harness.api, lambda *_: None, SETTINGS)
+    check = PrerequisiteCheck(harness.api.client, lambda *_: None, SETTINGS)
     return await check.look(make_raw(name, uid=UID, **given))
 
 

@@ -12,8 +12,10 @@ from aiohttp import web
 
 from deep_json import DEPTHS, nested
 from dspy_service_core.kube import errors
-from dspy_service_core.kube.client import HttpKubeClient
+from dspy_service_core.kube.client import KubeClient
 from dspy_service_core.kube.config import ClusterConfig, TokenSource
+from dspy_service_core.kube.http_transport import HttpTransport
+from dspy_service_core.kube.protocol import KubeRequest, KubeResponse, Transport
 from dspy_service_core.kube.resources import OPTIMIZATION_JOBS
 from dspy_service_core.nesting import SPEC_DEPTH, deeper_than
 
@@ -22,7 +24,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @asynccontextmanager
-async def serving(handler: Handler) -> AsyncIterator[HttpKubeClient]:
+async def serving(handler: Handler) -> AsyncIterator[KubeClient]:
     app = web.Application()
     app.router.add_route("*", "/{path:.*}", handler)
     runner = web.AppRunner(app)
@@ -30,7 +32,9 @@ async def serving(handler: Handler) -> AsyncIterator[HttpKubeClient]:
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     host, port = runner.addresses[0][:2]
-    client = HttpKubeClient(ClusterConfig(f"http://{host}:{port}", None, TokenSource(token="t")), request_timeout=5)
+    client = KubeClient(
+        HttpTransport(ClusterConfig(f"http://{host}:{port}", None, TokenSource(token="t")), request_timeout=5)
+    )
     try:
         yield client
     finally:
@@ -98,7 +102,7 @@ async def test_a_connection_that_breaks_after_the_request_is_uncertain() -> None
 
 
 async def test_nobody_listening_is_certain() -> None:
-    client = HttpKubeClient(ClusterConfig("http://127.0.0.1:9", None, TokenSource()))
+    client = KubeClient(HttpTransport(ClusterConfig("http://127.0.0.1:9", None, TokenSource())))
     with pytest.raises(errors.Unavailable) as raised:
         await client.get(OPTIMIZATION_JOBS, "j", "team")
     await client.close()
@@ -182,3 +186,47 @@ async def test_an_answer_that_is_no_json_is_an_error_of_the_cluster() -> None:
         with pytest.raises(errors.Unavailable, match="no JSON"):
             async for _ in client.watch(OPTIMIZATION_JOBS, "team", resource_version="5"):
                 pass
+
+
+class Recorder(Transport):
+    """Answers everything with an empty object, and a watch with no event."""
+
+    def __init__(self) -> None:
+        self.sent: list[str] = []
+
+    async def send(self, request: KubeRequest) -> KubeResponse:
+        self.sent.append(request.verb)
+        return KubeResponse(200, b"" if request.verb == "watch" else b"{}")
+
+
+async def test_who_wants_to_know_is_told_of_each_request_in_kubernetes_words() -> None:
+    told: list[tuple[str, str]] = []
+    client = KubeClient(Recorder(), lambda verb, resource: told.append((verb, resource)))
+    await client.get(OPTIMIZATION_JOBS, "j", "team")
+    await client.list(OPTIMIZATION_JOBS)
+    await client.create(OPTIMIZATION_JOBS, {}, "team")
+    await client.replace(OPTIMIZATION_JOBS, "j", {}, "team")
+    await client.patch(OPTIMIZATION_JOBS, "j", {}, "team", subresource="status")
+    await client.delete(OPTIMIZATION_JOBS, "j", "team")
+    await client.read_log("p", "team")
+    assert [event async for event in client.watch(OPTIMIZATION_JOBS, resource_version="1")] == []
+    assert told == [
+        *((verb, "optimizationjobs") for verb in ("get", "list", "create", "update")),
+        ("patch", "optimizationjobs/status"),
+        ("delete", "optimizationjobs"),
+        ("get", "pods/log"),
+        ("watch", "optimizationjobs"),
+    ]
+
+
+async def test_what_they_forbid_is_not_sent() -> None:
+    def forbid(verb: str, resource: str) -> None:
+        raise PermissionError(verb)
+
+    transport = Recorder()
+    client = KubeClient(transport, forbid)
+    with pytest.raises(PermissionError):
+        await client.delete(OPTIMIZATION_JOBS, "j", "team")
+    with pytest.raises(PermissionError):
+        await anext(client.watch(OPTIMIZATION_JOBS, resource_version="1"))
+    assert transport.sent == []

@@ -1,11 +1,13 @@
 """The reflector against a scripted API server: what it shows is what there is, whatever the watch does."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from typing import Any, cast
+from collections.abc import AsyncGenerator
+
+import orjson
 
 from dspy_service_core.kube import errors
-from dspy_service_core.kube.protocol import KubeClient, Object, ObjectList, WatchEvent
+from dspy_service_core.kube.client import KubeClient
+from dspy_service_core.kube.protocol import KubeRequest, KubeResponse, Object, ObjectList, Transport, WatchEvent
 from dspy_service_core.kube.reflector import Reflector
 from dspy_service_core.kube.resources import OPTIMIZATION_JOBS
 from waiting import until
@@ -29,29 +31,38 @@ class Names:
         self.objects = {name: version for name, version in self.objects.items() if ("n", name) in keys}
 
 
-class Script:
+class Script(Transport):
     """Answers lists and watches in the order given, then hangs."""
 
-    def __init__(self, lists: list[ObjectList], watches: list[list[WatchEvent | Exception]]) -> None:
+    def __init__(self, lists: list[ObjectList], watches: list[list[WatchEvent | errors.KubeError]]) -> None:
         self.lists, self.watches = lists, watches
         self.versions: list[str] = []
 
-    async def list(self, *_: Any, **__: Any) -> ObjectList:
-        return self.lists.pop(0)
-
-    async def watch(self, *_: Any, resource_version: str, **__: Any) -> AsyncIterator[WatchEvent]:
-        self.versions.append(resource_version)
+    async def send(self, request: KubeRequest) -> KubeResponse:
+        if request.verb == "list":
+            page = self.lists.pop(0)
+            metadata = {"resourceVersion": page.resource_version, "continue": page.continue_token}
+            return KubeResponse(200, orjson.dumps({"metadata": metadata, "items": page.items}))
+        self.versions.append(request.query["resourceVersion"])
         if not self.watches:
             await asyncio.Event().wait()
-        for event in self.watches.pop(0):
-            if isinstance(event, Exception):
-                raise event
-            yield event
+        return KubeResponse(200, _told(self.watches.pop(0)))
+
+
+async def _told(events: list[WatchEvent | errors.KubeError]) -> AsyncGenerator[bytes, None]:
+    """As a server does: too old a watch ends with an event of it, any other error is a broken connection."""
+    for event in events:
+        if isinstance(event, errors.Expired):
+            yield orjson.dumps({"type": "ERROR", "object": {"code": event.code, "message": event.message}}) + b"\n"
+        elif isinstance(event, errors.KubeError):
+            raise event
+        else:
+            yield orjson.dumps({"type": event.type, "object": event.object}) + b"\n"
 
 
 async def reflect(script: Script, names: Names | None = None) -> Names:
     names = names or Names()
-    reflector = Reflector(cast(KubeClient, script), OPTIMIZATION_JOBS, names)
+    reflector = Reflector(KubeClient(script), OPTIMIZATION_JOBS, names)
     task = asyncio.create_task(reflector.run())
 
     async def scripted_to_the_end() -> bool:

@@ -12,8 +12,9 @@ import pytest
 
 from deep_json import DEPTHS, nested
 from dspy_service_core.kube import errors
-from dspy_service_core.kube.client import HttpKubeClient
+from dspy_service_core.kube.client import KubeClient
 from dspy_service_core.kube.config import from_kubeconfig
+from dspy_service_core.kube.http_transport import HttpTransport
 from dspy_service_core.kube.resources import CONFIG_MAPS, CUSTOM_RESOURCE_DEFINITIONS, OPTIMIZATION_JOBS, PODS, Resource
 from dspy_service_local.apiserver import LogRequest
 from embedded_cluster import RunningCluster, running_cluster
@@ -298,7 +299,7 @@ async def test_a_watcher_that_leaves_is_forgotten(running: RunningCluster, admin
 
 
 async def test_the_shared_client_speaks_to_it(running: RunningCluster) -> None:
-    client = HttpKubeClient(from_kubeconfig(running.kubeconfig))
+    client = KubeClient(HttpTransport(from_kubeconfig(running.kubeconfig)))
     made = await client.create(WIDGETS, widget("a"), "default")
     with pytest.raises(errors.AlreadyExists):
         await client.create(WIDGETS, widget("a"), "default")

@@ -1,4 +1,4 @@
-"""The in-process client: the protocol's promises, on the operations that HTTP has too."""
+"""The client's promises, over both of its transports to the embedded API server; and what only this process can see."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -7,22 +7,36 @@ from pathlib import Path
 import pytest
 
 from dspy_service_core.kube import errors
+from dspy_service_core.kube.client import KubeClient
+from dspy_service_core.kube.config import from_kubeconfig
+from dspy_service_core.kube.http_transport import HttpTransport
 from dspy_service_core.kube.resources import CONFIG_MAPS, CUSTOM_RESOURCE_DEFINITIONS, JOBS, NAMESPACES, PODS, Resource
-from dspy_service_local.apiserver import Cluster, LogRequest
+from dspy_service_local.apiserver import ApiServer, Cluster, LogRequest
 from waiting import until
 from widgets import DEFINITION, widget
 
 WIDGETS = Resource("testing.dspy-service.io", "v1", "widgets", "Widget")
 
 
-async def test_the_callers_objects_are_left_alone(cluster: Cluster) -> None:
+@pytest.fixture(params=["in process", "over HTTP"])
+async def client(request: pytest.FixtureRequest, cluster: Cluster) -> AsyncIterator[KubeClient]:
+    if request.param == "in process":
+        yield cluster.client
+        return
+    server = await ApiServer.start(cluster)
+    made = KubeClient(HttpTransport(from_kubeconfig(server.kubeconfig)))
+    yield made
+    await made.close()
+    await server.stop()
+
+
+async def test_the_callers_objects_are_left_alone(client: KubeClient) -> None:
     body = widget("a")
-    await cluster.client.create(WIDGETS, body, "default")
+    await client.create(WIDGETS, body, "default")
     assert body == widget("a")
 
 
-async def test_errors_are_the_protocols(cluster: Cluster) -> None:
-    client = cluster.client
+async def test_errors_are_the_protocols(client: KubeClient) -> None:
     made = await client.create(WIDGETS, widget("a"), "default")
     with pytest.raises(errors.AlreadyExists):
         await client.create(WIDGETS, widget("a"), "default")
@@ -39,8 +53,7 @@ async def test_errors_are_the_protocols(cluster: Cluster) -> None:
         await client.list(Resource("no.such", "v1", "things", "Thing"))
 
 
-async def test_a_watch_follows_a_list(cluster: Cluster) -> None:
-    client = cluster.client
+async def test_a_watch_follows_a_list(client: KubeClient) -> None:
     listed = await client.list(WIDGETS, "default")
     watching = client.watch(WIDGETS, "default", resource_version=listed.resource_version)
     await client.create(WIDGETS, widget("a"), "default")
@@ -66,17 +79,17 @@ async def _count(events: AsyncIterator[object]) -> int:
     return len([event async for event in events])
 
 
-async def test_an_old_watch_is_expired(cluster: Cluster) -> None:
+async def test_an_old_watch_is_expired(client: KubeClient) -> None:
     with pytest.raises(errors.Expired):
-        await anext(cluster.client.watch(WIDGETS, resource_version="1"))
+        await anext(client.watch(WIDGETS, resource_version="1"))
 
 
-async def test_pages(cluster: Cluster) -> None:
+async def test_pages(client: KubeClient) -> None:
     for name in "abcde":
-        await cluster.client.create(WIDGETS, widget(name), "default")
-    first = await cluster.client.list(WIDGETS, limit=2)
-    second = await cluster.client.list(WIDGETS, limit=2, continue_token=first.continue_token)
-    last = await cluster.client.list(WIDGETS, limit=2, continue_token=second.continue_token)
+        await client.create(WIDGETS, widget(name), "default")
+    first = await client.list(WIDGETS, limit=2)
+    second = await client.list(WIDGETS, limit=2, continue_token=first.continue_token)
+    last = await client.list(WIDGETS, limit=2, continue_token=second.continue_token)
     names = [item["metadata"]["name"] for page in (first, second, last) for item in page.items]
     assert names == list("abcde")
     assert last.continue_token == ""
@@ -87,8 +100,7 @@ def _pod(node: str = "") -> dict[str, object]:
     return {"metadata": {"name": "p"}, "spec": spec | ({"nodeName": node} if node else {})}
 
 
-async def test_a_pod_on_a_node_is_given_time(cluster: Cluster) -> None:
-    client = cluster.client
+async def test_a_pod_on_a_node_is_given_time(client: KubeClient) -> None:
     await client.create(PODS, _pod("local"), "default")
     await client.delete(PODS, "p", "default", grace_period_seconds=20)
     metadata = (await client.get(PODS, "p", "default"))["metadata"]
@@ -100,17 +112,17 @@ async def test_a_pod_on_a_node_is_given_time(cluster: Cluster) -> None:
         await client.get(PODS, "p", "default")
 
 
-async def test_a_pod_that_nobody_runs_goes_at_once(cluster: Cluster) -> None:
-    await cluster.client.create(PODS, _pod(), "default")
-    await cluster.client.delete(PODS, "p", "default")
-    assert (await cluster.client.list(PODS)).items == []
+async def test_a_pod_that_nobody_runs_goes_at_once(client: KubeClient) -> None:
+    await client.create(PODS, _pod(), "default")
+    await client.delete(PODS, "p", "default")
+    assert (await client.list(PODS)).items == []
 
 
-async def test_an_ended_pod_goes_at_once(cluster: Cluster) -> None:
-    await cluster.client.create(PODS, _pod("local"), "default")
-    await cluster.client.patch(PODS, "p", {"status": {"phase": "Failed"}}, "default", subresource="status")
-    await cluster.client.delete(PODS, "p", "default")
-    assert (await cluster.client.list(PODS)).items == []
+async def test_an_ended_pod_goes_at_once(client: KubeClient) -> None:
+    await client.create(PODS, _pod("local"), "default")
+    await client.patch(PODS, "p", {"status": {"phase": "Failed"}}, "default", subresource="status")
+    await client.delete(PODS, "p", "default")
+    assert (await client.list(PODS)).items == []
 
 
 async def test_a_jobs_pods_go_with_it(cluster: Cluster) -> None:
@@ -167,15 +179,15 @@ class _Logs:
         yield b"two\n"
 
 
-async def test_logs_come_from_the_node(cluster: Cluster) -> None:
+async def test_logs_come_from_the_node(cluster: Cluster, client: KubeClient) -> None:
     logs = _Logs()
     cluster.set_logs(logs)
-    pod = await cluster.client.create(PODS, _pod("local"), "default")
+    pod = await client.create(PODS, _pod("local"), "default")
     with pytest.raises(errors.BadRequest, match="waiting to start"):
-        await cluster.client.read_log("p", "default")
-    await cluster.client.patch(PODS, "p", {"status": {"phase": "Running"}}, "default", subresource="status")
-    assert await cluster.client.read_log("p", "default", tail_lines=2) == b"one\ntwo\n"
+        await client.read_log("p", "default")
+    await client.patch(PODS, "p", {"status": {"phase": "Running"}}, "default", subresource="status")
+    assert await client.read_log("p", "default", tail_lines=2) == b"one\ntwo\n"
     (asked,) = logs.asked
     assert (asked.pod_uid, asked.container, asked.tail_lines) == (pod["metadata"]["uid"], "main", 2)
     with pytest.raises(errors.BadRequest):
-        await cluster.client.read_log("p", "default", container="nobody")
+        await client.read_log("p", "default", container="nobody")

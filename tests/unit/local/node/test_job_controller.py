@@ -43,7 +43,7 @@ async def test_a_job_completes(host: Host) -> None:
     await condition(host, "Complete")
     pod = owned_pods(host.kube)[0]
     assert pod["metadata"]["labels"]["batch.kubernetes.io/job-name"] == "work"
-    assert pod["metadata"]["ownerReferences"][0]["uid"] == "uid-of-work"
+    assert pod["metadata"]["ownerReferences"][0]["uid"] == (host.kube.find(JOBS, "work") or {})["metadata"]["uid"]
     assert len(owned_pods(host.kube)) == 1
 
 
@@ -62,16 +62,16 @@ async def test_the_deadline_ends_a_job(host: Host) -> None:
 async def test_suspend_and_resume(host: Host) -> None:
     host.kube.add(JOBS, make_job(make_pod([script(SLEEP)])))
     first = await running_pod(host)
-    await host.kube.patch(JOBS, "work", {"spec": {"suspend": True}}, "default")
+    await host.kube.client.patch(JOBS, "work", {"spec": {"suspend": True}}, "default")
     await condition(host, "Suspended")
     await until(lambda: _async(not owned_pods(host.kube)))
-    await host.kube.patch(JOBS, "work", {"spec": {"suspend": False}}, "default")
+    await host.kube.client.patch(JOBS, "work", {"spec": {"suspend": False}}, "default")
     assert await running_pod(host) != first
 
 
 async def test_a_pod_deleted_behind_its_back_fails_the_job(host: Host) -> None:
     host.kube.add(JOBS, make_job(make_pod([script(SLEEP)])))
-    await host.kube.delete(PODS, await running_pod(host), "default")
+    await host.kube.client.delete(PODS, await running_pod(host), "default")
     assert (await condition(host, "Failed"))["reason"] == "BackoffLimitExceeded"
     assert owned_pods(host.kube) == []
 
@@ -84,7 +84,7 @@ async def test_a_finished_job_goes_after_its_ttl_with_its_pod(host: Host) -> Non
 async def test_deleting_a_job_ends_its_processes(host: Host) -> None:
     host.kube.add(JOBS, make_job(make_pod([script(SLEEP)])))
     await running_pod(host)
-    await host.kube.delete(JOBS, "work", "default")
+    await host.kube.client.delete(JOBS, "work", "default")
     await until(lambda: _async(not owned_pods(host.kube)))
 
 

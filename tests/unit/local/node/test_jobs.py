@@ -96,7 +96,8 @@ def test_suspending_deletes_the_pod_and_resuming_starts_anew() -> None:
     assert conditions(decision.status) == {"Suspended": "JobSuspended"}
     assert decision.status is not None
     assert "startTime" not in decision.status
-    assert decide(job(decision.status, suspend=True), [pod("Failed", deleted=True)], NOW).status is None or True
+    ended = decide(job(decision.status, suspend=True), [pod("Failed", deleted=True)], NOW)
+    assert conditions(ended.status or decision.status) == {"Suspended": "JobSuspended"}
     resumed = decide(job(decision.status), [], NOW)
     assert resumed.create
     assert resumed.status is not None

@@ -150,7 +150,7 @@ async def test_the_network_goes_with_its_container(host: Host) -> None:
     name = probe(host, "sleep")
     await host.says(name, "sleeping")
     assert len(slirps() - before) == 1
-    await host.kube.delete(PODS, name, "default", grace_period_seconds=0)
+    await host.kube.client.delete(PODS, name, "default", grace_period_seconds=0)
     await until(lambda: _async(not slirps() - before))
 
 

@@ -95,7 +95,7 @@ async def test_sigkill_follows_when_the_grace_is_over(host: Host) -> None:
     deaf = "import signal, time; signal.signal(15, signal.SIG_IGN); print('deaf', flush=True)\nwhile 1: time.sleep(1)"
     name = host.run_pod(containers=[script(deaf)], terminationGracePeriodSeconds=1)
     await host.says(name, "deaf")
-    await host.kube.delete(PODS, name, "default")
+    await host.kube.client.delete(PODS, name, "default")
     await _gone(host, name)
 
 
@@ -106,7 +106,7 @@ async def test_deletion_terminates_and_removes(host: Host) -> None:
     name = host.run_pod(containers=[script(code)])
     await host.says(name, "up")
     folder = host.folders.pod(host.pod(name)["metadata"]["uid"])
-    await host.kube.delete(PODS, name, "default")
+    await host.kube.client.delete(PODS, name, "default")
     await _gone(host, name)
     await _until(lambda: not folder.exists())
 
@@ -116,7 +116,7 @@ async def test_a_removed_object_ends_the_processes_at_once(host: Host) -> None:
     name = host.run_pod(containers=[script(code)])
     await host.says(name, "up")
     folder = host.folders.pod(host.pod(name)["metadata"]["uid"])
-    await host.kube.delete(PODS, name, "default", grace_period_seconds=0)
+    await host.kube.client.delete(PODS, name, "default", grace_period_seconds=0)
     await _until(lambda: not folder.exists())
 
 
@@ -139,7 +139,7 @@ async def test_a_missing_secret_is_waited_for(host: Host) -> None:
 
 
 async def test_the_deadline_of_a_pod(host: Host) -> None:
-    status = await host.ended(host.run_pod(containers=[script(SLEEP)], activeDeadlineSeconds=0.3))
+    status = await host.ended(host.run_pod(containers=[script(SLEEP)], activeDeadlineSeconds=1))
     assert (status["phase"], status["reason"]) == ("Failed", "DeadlineExceeded")
 
 

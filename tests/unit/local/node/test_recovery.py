@@ -13,11 +13,11 @@ import psutil
 import pytest
 
 from dspy_service_core.kube.resources import PODS
-from fake_kube import FakeKube
+from faulty_cluster import FaultyCluster, faulty_cluster
 from node_host import Host, launchers, make_pod, node_host, script, sidecar
 from waiting import until, wait_for
 
-Start = Callable[[FakeKube], AbstractAsyncContextManager[Host]]
+Start = Callable[[FaultyCluster], AbstractAsyncContextManager[Host]]
 SUPPORT = Path(__file__).parents[3] / "support"
 DRAIN = """
 import signal, sys, time
@@ -31,6 +31,12 @@ while True: time.sleep(0.05)
 """
 
 
+@pytest.fixture
+async def kube(tmp_path: Path) -> AsyncIterator[FaultyCluster]:
+    async with faulty_cluster(tmp_path / "cluster") as kube:
+        yield kube
+
+
 @pytest.fixture(params=["sandbox", "plain"])
 def start(request: pytest.FixtureRequest, tmp_path: Path) -> Start:
     known = launchers(tmp_path)
@@ -38,14 +44,14 @@ def start(request: pytest.FixtureRequest, tmp_path: Path) -> Start:
         pytest.skip("bubblewrap does not work here")
 
     @asynccontextmanager
-    async def start(kube: FakeKube) -> AsyncIterator[Host]:
+    async def start(kube: FaultyCluster) -> AsyncIterator[Host]:
         async with node_host(tmp_path, known[request.param], kube) as host:
             yield host
 
     return start
 
 
-def lost_pod(kube: FakeKube, folder: Path, main: dict[str, Any]) -> str:
+def lost_pod(kube: FaultyCluster, folder: Path, main: dict[str, Any]) -> str:
     """A pod as a killed node leaves it: its object says that it runs, its folder has its work."""
     mounts = [{"name": "shared", "mountPath": "/shared"}]
     pod = make_pod(
@@ -67,8 +73,9 @@ def lost_pod(kube: FakeKube, folder: Path, main: dict[str, Any]) -> str:
     return str(added["metadata"]["name"])
 
 
-async def test_a_running_pod_is_drained_and_ends_as_disrupted(start: Start, tmp_path: Path) -> None:
-    kube = FakeKube()
+async def test_a_running_pod_is_drained_and_ends_as_disrupted(
+    start: Start, kube: FaultyCluster, tmp_path: Path
+) -> None:
     name = lost_pod(kube, tmp_path, {"running": {"startedAt": "2026-01-01T00:00:00Z"}})
     async with start(kube) as host:
         status = await host.ended(name)
@@ -80,8 +87,9 @@ async def test_a_running_pod_is_drained_and_ends_as_disrupted(start: Start, tmp_
         assert not (tmp_path / "pods" / host.pod(name)["metadata"]["uid"] / "logs" / "main.log").exists()
 
 
-async def test_a_pod_whose_main_container_had_ended_ends_as_it_did(start: Start, tmp_path: Path) -> None:
-    kube = FakeKube()
+async def test_a_pod_whose_main_container_had_ended_ends_as_it_did(
+    start: Start, kube: FaultyCluster, tmp_path: Path
+) -> None:
     name = lost_pod(kube, tmp_path, {"terminated": {"exitCode": 0, "reason": "Completed"}})
     async with start(kube) as host:
         status = await host.ended(name)
@@ -90,11 +98,10 @@ async def test_a_pod_whose_main_container_had_ended_ends_as_it_did(start: Start,
         assert host.log(name, "side").strip() == "drained half of it"
 
 
-async def test_a_deleted_pod_is_drained_and_removed(start: Start, tmp_path: Path) -> None:
-    kube = FakeKube()
+async def test_a_deleted_pod_is_drained_and_removed(start: Start, kube: FaultyCluster, tmp_path: Path) -> None:
     name = lost_pod(kube, tmp_path, {"running": {"startedAt": "2026-01-01T00:00:00Z"}})
-    await kube.patch(PODS, name, {"spec": {"terminationGracePeriodSeconds": 5}}, "default")
-    await kube.delete(PODS, name, "default", grace_period_seconds=5)
+    await kube.client.patch(PODS, name, {"spec": {"terminationGracePeriodSeconds": 5}}, "default")
+    await kube.client.delete(PODS, name, "default", grace_period_seconds=5)
     async with start(kube):
         await until(lambda: _async(kube.find(PODS, name) is None))
 
@@ -103,17 +110,16 @@ async def _async(value: bool) -> bool:
     return value
 
 
-async def test_a_pod_that_had_not_started_is_started(start: Start, tmp_path: Path) -> None:
-    kube = FakeKube()
+async def test_a_pod_that_had_not_started_is_started(start: Start, kube: FaultyCluster, tmp_path: Path) -> None:
     name = str(kube.add(PODS, make_pod([script("print('first time')")]))["metadata"]["name"])
     async with start(kube) as host:
         assert (await host.ended(name))["phase"] == "Succeeded"
 
 
-async def test_leftover_folders_go(start: Start, tmp_path: Path) -> None:
+async def test_leftover_folders_go(start: Start, kube: FaultyCluster, tmp_path: Path) -> None:
     left = tmp_path / "pods" / "unknown"
     (left / "volumes").mkdir(parents=True)
-    async with start(FakeKube()):
+    async with start(kube):
         await until(lambda: _async(not left.exists()))
 
 

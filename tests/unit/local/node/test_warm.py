@@ -157,7 +157,7 @@ async def test_signals_reach_the_command_and_kill_all(host: Host) -> None:
     name = host.run_pod(containers=[probe("sleep")], volumes=VOLUMES)
     await host.container(name, "main", "running")
     await until(lambda: _async("sleeping" in host.log(name)))
-    await host.kube.delete(PODS, name, "default", grace_period_seconds=20)
+    await host.kube.client.delete(PODS, name, "default", grace_period_seconds=20)
     await until(lambda: _async(not host.pod(name)))
 
 
@@ -195,7 +195,7 @@ async def test_a_container_outlives_the_process_that_forked_it(host: Host, warm:
     await replaced(warm, old)
     assert keeper
     assert keeper.is_running()
-    await host.kube.delete(PODS, name, "default", grace_period_seconds=20)
+    await host.kube.client.delete(PODS, name, "default", grace_period_seconds=20)
     await until(lambda: _async(not host.pod(name)))
     await until(lambda: _async(not keeper.is_running()))
 
