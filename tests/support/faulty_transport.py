@@ -1,7 +1,7 @@
-"""Faults between a client and its API server: requests that never arrive, answers that are lost or refused, watches
-that are cut."""
+"""Faults between a client and its API server: requests that never arrive, answers that are lost, refused or late,
+watches that are cut."""
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 
 import orjson
@@ -19,9 +19,13 @@ def no_fault(request: KubeRequest) -> Exception | None:
     return None
 
 
+async def no_delay(request: KubeRequest) -> None:
+    return
+
+
 class FaultyTransport(Transport):
     """`before` is for requests that then take no effect, `after` for those that took it and whose answer is lost,
-    `during` cuts what is answered in pieces before the next of them."""
+    `during` cuts what is answered in pieces before the next of them; an answer comes once `delay` is over."""
 
     def __init__(self, inner: Transport) -> None:
         self.inner = inner
@@ -29,6 +33,7 @@ class FaultyTransport(Transport):
         self.before: Fault = no_fault
         self.after: Fault = no_fault
         self.during: Fault = no_fault
+        self.delay: Callable[[KubeRequest], Awaitable[None]] = no_delay
         self.closed = False
 
     async def send(self, request: KubeRequest) -> KubeResponse:
@@ -36,6 +41,7 @@ class FaultyTransport(Transport):
         if error := self.before(request):
             return _failed(error)
         response = await self.inner.send(request)
+        await self.delay(request)
         if error := self.after(request):
             return _failed(error)
         if isinstance(response.content, bytes):

@@ -55,6 +55,7 @@ class Host:
     node: Node
     folders: Folders
     tokens: FakeTokens
+    controller: JobController
 
     def run_pod(self, **pod: Any) -> str:
         """Adds the pod; its name."""
@@ -125,11 +126,12 @@ async def node_host(
         kube.client, launcher or PlainLauncher(), folders, tokens, base_env, limits or PodLimits(), UsageWatch(), now
     )
     node = Node(context)
-    parts = {"the node": node.run, "the Job controller": JobController(kube.client, now).run}
+    controller = JobController(kube.client, now)
+    parts = {"the node": node.run, "the Job controller": controller.run}
     tasks = [asyncio.create_task(keep_running(name, part)) for name, part in parts.items()]
     await node.ready.wait()
     try:
-        yield Host(kube, node, folders, tokens)
+        yield Host(kube, node, folders, tokens, controller)
         await node.stop()
     finally:
         for task in tasks:

@@ -134,7 +134,13 @@ class JobController:
         if decision.status is not None:
             removed = dict.fromkeys((job.get("status") or {}).keys() - decision.status.keys())
             body = {"status": removed | decision.status}
-            self._jobs[key] = await self._client.patch(JOBS, name, body, namespace, subresource="status")
+            self._wrote(key, await self._client.patch(JOBS, name, body, namespace, subresource="status"))
+
+    def _wrote(self, key: Key, job: Object) -> None:
+        """The watch may have told of a later change before the answer came: that one stays."""
+        known = self._jobs.get(key)
+        if known is not None and _version(known) < _version(job):
+            self._jobs[key] = job
 
     async def _create(self, job: Object) -> Object:
         while True:
@@ -221,6 +227,11 @@ def pod_of(job: Object) -> Object:
         },
         "spec": template["spec"] | {"nodeName": NODE_NAME},
     }
+
+
+def _version(obj: Object) -> int:
+    """The embedded API server's are numbers."""
+    return int(obj["metadata"]["resourceVersion"])
 
 
 def _key(obj: Object) -> Key:

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
+from dspy_service_core.kube.protocol import KubeRequest
 from dspy_service_core.kube.resources import JOBS, PODS
+from faulty_transport import no_delay
 from node_host import Host, make_job, make_pod, node_host, owned_pods, script
 from waiting import until
 
@@ -67,6 +69,24 @@ async def test_suspend_and_resume(host: Host) -> None:
     await until(lambda: _async(not owned_pods(host.kube)))
     await host.kube.client.patch(JOBS, "work", {"spec": {"suspend": False}}, "default")
     assert await running_pod(host) != first
+
+
+async def test_a_late_answer_does_not_undo_what_came_after(host: Host) -> None:
+    """The resumption is told by the watch before the write of the suspension's status is answered."""
+    host.kube.add(JOBS, make_job(make_pod([script(SLEEP)])))
+    first = await running_pod(host)
+
+    async def resumed_meanwhile(request: KubeRequest) -> None:
+        if request.about == "jobs/status" and b"JobSuspended" in (request.body or b""):
+            host.kube.transport.delay = no_delay
+            host.kube.change(JOBS, "work", {"spec": {"suspend": False}})
+            await until(lambda: _async(not host.controller._jobs["default", "work"]["spec"]["suspend"]))
+
+    host.kube.transport.delay = resumed_meanwhile
+    host.kube.change(JOBS, "work", {"spec": {"suspend": True}})
+    await until(lambda: _async(host.kube.transport.delay is no_delay))
+    await until(lambda: _async(not host.kube.find(PODS, first)))
+    await until(lambda: _async("JobResumed" in str(host.kube.find(JOBS, "work"))))
 
 
 async def test_a_pod_deleted_behind_its_back_fails_the_job(host: Host) -> None:
