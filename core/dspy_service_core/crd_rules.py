@@ -6,8 +6,11 @@ What they say of optimizers stands with the optimizers' families.
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from pydantic.alias_generators import to_camel
+
 from dspy_service_core import names
 from dspy_service_core.catalogue import bundled, by_path
+from dspy_service_core.job import OptimizationJobSpec
 from dspy_service_core.optimizers import cel
 from dspy_service_core.optimizers.families import FAMILIES
 from dspy_service_core.optimizers.family import Family
@@ -15,8 +18,13 @@ from dspy_service_core.registry import DEFAULT_OPTIMIZERS
 
 Json = dict[str, Any]
 
-_FIXED = ["module", "optimizer", "signature", "metric", "dataset", "columns", "models"]
-_FIXED_OPTIONAL = ["split", "run"]
+_CONTROL = frozenset({"suspend", "stop"})
+_FIXED = {
+    to_camel(name): field.is_required()
+    for name, field in OptimizationJobSpec.model_fields.items()
+    if name not in _CONTROL
+}
+"""All other fields of the spec, and whether each must be there."""
 
 
 def _one_of(*fields: str) -> Json:
@@ -46,11 +54,12 @@ def typed_kwargs() -> dict[str, Json]:
     return typed
 
 
-def _unchanged(required: list[str], optional: list[str]) -> str:
-    same = [f"self.{name} == oldSelf.{name}" for name in required]
+def _unchanged(required: Mapping[str, bool]) -> str:
+    same = [f"self.{name} == oldSelf.{name}" for name, needed in required.items() if needed]
     same += [
         f"has(self.{name}) == has(oldSelf.{name}) && (!has(self.{name}) || self.{name} == oldSelf.{name})"
-        for name in optional
+        for name, needed in required.items()
+        if not needed
     ]
     return " && ".join(f"({part})" for part in same)
 
@@ -58,7 +67,7 @@ def _unchanged(required: list[str], optional: list[str]) -> str:
 VALIDATIONS: Mapping[str, list[Json]] = {
     "OptimizationJobSpec": [
         {
-            "rule": _unchanged(_FIXED, _FIXED_OPTIONAL),
+            "rule": _unchanged(_FIXED),
             "message": "the spec cannot be changed, but for suspend and stop; create another job",
         },
         {

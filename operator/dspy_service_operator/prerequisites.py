@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from dspy_service_core import names, source_text
 from dspy_service_core.checks import Contents
-from dspy_service_core.errors import InvalidRequest, UnusableRequest
+from dspy_service_core.errors import UnusableRequest
 from dspy_service_core.job import OptimizationJobSpec
 from dspy_service_core.kube.client import KubeClient
 from dspy_service_core.kube.errors import NotFound
@@ -58,7 +58,7 @@ class PrerequisiteCheck:
             await self._check_secrets(spec, metadata)
         except _Missing as exc:
             return Prerequisites(missing_reason=exc.reason, missing=str(exc))
-        except (UnusableRequest, InvalidRequest, UnusableRows) as exc:
+        except (UnusableRequest, UnusableRows) as exc:
             return Prerequisites(invalid=str(exc))
         except ValidationError as exc:
             return Prerequisites(invalid=first_problem(exc))
