@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import Protocol
 
@@ -34,7 +34,8 @@ log = logging.getLogger(__name__)
 
 EVERY_NAMESPACE = "*"
 _RETRY_SECONDS = 2.0
-_SECOND_RESYNC_SECONDS = 5.0
+_SETTLE_SECONDS = 1.0
+"""kopf lists several kinds one after the other: one resync will do for all."""
 _FIRST_SWEEP_SECONDS = 30.0
 _DRAIN_SECONDS = 3.0
 
@@ -45,7 +46,7 @@ class Children(Protocol):
 
 
 class Controller:
-    """`job_event` and `child_event` are what watches call; the rest runs by itself within `running()`."""
+    """`job_event`, `child_event` and `listed_anew` are what watches call; the rest runs by itself in `running()`."""
 
     def __init__(
         self,
@@ -67,6 +68,7 @@ class Controller:
         self.sweep = Sweep(client, store, self.expiry, settings, clock)
         self.synced = asyncio.Event()
         self.last_resync = time.monotonic()
+        self._listed_anew = asyncio.Event()
         self._client = client
         self._reconciler = Reconciler(
             self.view,
@@ -99,6 +101,10 @@ class Controller:
         if key is not None:
             self.work.add(key)
 
+    def listed_anew(self) -> None:
+        """A watch began anew with a list: nobody tells what was deleted before."""
+        self._listed_anew.set()
+
     async def resync(self) -> None:
         keys = await resync(self._client, self.view, self.namespaces)
         self._reconciler.take_places()
@@ -110,6 +116,7 @@ class Controller:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Everything in the background; Events that are still to be sent go out before the end."""
+        self.last_resync = time.monotonic()
         async with asyncio.TaskGroup() as group:
             work = [
                 self._resyncs(),
@@ -120,7 +127,6 @@ class Controller:
             ]
             tasks = [group.create_task(coroutine) for coroutine in work]
             sender = group.create_task(self.recorder.run())
-            await asyncio.sleep(0)  # so that they exist before kopf starts: it ends what began after it
             try:
                 yield
                 await self.recorder.drain(_DRAIN_SECONDS)
@@ -135,12 +141,15 @@ class Controller:
             return await self._reconciler.reconcile(key)
 
     async def _resyncs(self) -> None:
-        """Soon again after the start: what is deleted between our list and the first of kopf's is told to nobody."""
-        pause = _SECOND_RESYNC_SECONDS
         while True:
+            self._listed_anew.clear()
             done = await self._try("resync", self.resync)
-            await asyncio.sleep(min(pause, self.settings.resync_seconds) if done else _RETRY_SECONDS)
-            pause = pause * 3 if done else pause
+            if not done:
+                await asyncio.sleep(_RETRY_SECONDS)
+                continue
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._listed_anew.wait(), self.settings.resync_seconds)
+                await asyncio.sleep(_SETTLE_SECONDS)
 
     async def _sweeps(self) -> None:
         await self.synced.wait()

@@ -1,94 +1,84 @@
-"""kopf's side: every event of a job, a Job or a pod of ours becomes a look at the view and a key in the work queue.
-
-Only `on.event`: it needs no finalizer, writes no annotation and stores nothing in the resource. What kopf's handlers
-for changes offer (retries, diffs) would cost a PATCH for each object, and the work queue retries by itself.
+"""kopf drives the operator: our work begins at its startup and ends at its cleanup, and every event of a job, a Job or
+a pod of ours becomes a look at the view and a key in the work queue. `kopf_settings.py` says what of kopf is used.
 """
 
 import asyncio
-from typing import Any
+import time
+from typing import Any, cast
 
-import aiohttp
 import kopf
 
-from dspy_service_core.kube import config as kube_config
+from dspy_service_core.kube.config import ClusterConfig
 from dspy_service_core.kube.protocol import Object
-from dspy_service_core.kube.resources import JOBS, OPTIMIZATION_JOBS, PODS, Resource
-from dspy_service_operator.bounded_response import BoundedResponse
-from dspy_service_operator.controller import Controller
-from dspy_service_operator.resync import OURS, UNFINISHED
+from dspy_service_core.kube.resources import JOBS, OPTIMIZATION_JOBS, PODS
+from dspy_service_operator.controller import EVERY_NAMESPACE, Controller
+from dspy_service_operator.health import trouble
+from dspy_service_operator.kopf_session import Watches, open_session
+from dspy_service_operator.kopf_settings import make_settings, selector
+from dspy_service_operator.lifetime import Lifetime
+from dspy_service_operator.resync import SELECTORS
 
 
-class NoDiffBase(kopf.DiffBaseStorage):
-    """kopf keeps no copy of a resource in its annotations, nor builds one at every event."""
-
-    def build(self, *, body: kopf.Body, extra_fields: Any = None) -> kopf.BodyEssence:
-        return kopf.BodyEssence()
-
-    def fetch(self, *, body: kopf.Body) -> kopf.BodyEssence | None:
-        return None
-
-    def store(self, *, body: kopf.Body, patch: kopf.Patch, essence: kopf.BodyEssence) -> None:
-        return
-
-
-def make_settings() -> kopf.OperatorSettings:
-    settings = kopf.OperatorSettings()
-    settings.persistence.diffbase_storage = NoDiffBase()
-    settings.posting.enabled = False
-    settings.scanning.disabled = True
-    settings.queueing.worker_limit = None
-    settings.queueing.idle_timeout = 1.0
-    settings.queueing.exit_timeout = 1.0
-    settings.watching.server_timeout = 300
-    settings.watching.connect_timeout = 10
-    settings.watching.chunk_size = 250
-    settings.watching.label_selectors[_selector(OPTIMIZATION_JOBS)] = UNFINISHED
-    for resource in (JOBS, PODS):
-        settings.watching.label_selectors[_selector(resource)] = OURS
-    return settings
-
-
-def register(operator: Controller, cluster: kube_config.ClusterConfig, stop: asyncio.Event) -> kopf.OperatorRegistry:
+async def drive(operator: Controller, cluster: ClusterConfig, stop: asyncio.Event, identity: str) -> None:
+    """Until it is asked to stop, or something of kopf or of ours fails, which is raised."""
+    settings, lifetime = operator.settings, Lifetime(operator.running, stop)
+    everywhere = EVERY_NAMESPACE in settings.namespaces
+    paths = [resource.path(namespace) for resource in SELECTORS for namespace in operator.namespaces]
+    watches = Watches(paths, operator.listed_anew)
     registry = kopf.OperatorRegistry()
+    _live(registry, operator, lifetime, watches)
+    _log_in(registry, cluster, watches)
+    _see(registry, operator)
+    async with lifetime.patience():
+        await kopf.operator(
+            registry=registry,
+            settings=make_settings(),
+            # kopf's own names the system's user, which an image need not know. Its type is private to kopf.
+            identity=cast(Any, identity),
+            clusterwide=everywhere,
+            namespaces=() if everywhere else settings.namespaces,
+            liveness_endpoint=settings.liveness_address or None,
+            stop_flag=stop,
+        )
+    lifetime.raise_failure()
 
+
+def _live(registry: kopf.OperatorRegistry, operator: Controller, lifetime: Lifetime, watches: Watches) -> None:
+    @kopf.on.startup(registry=registry)
+    async def begin(**_: Any) -> None:
+        lifetime.begin()
+
+    @kopf.on.cleanup(registry=registry)
+    async def end(**_: Any) -> None:
+        await lifetime.end()
+
+    @kopf.on.probe(registry=registry, id="operator")
+    async def alive(**_: Any) -> str:
+        """Any other error than a permanent one would be tried again, and leave the probe without an answer."""
+        if wrong := trouble(operator.last_resync, watches.heard, time.monotonic(), operator.settings.resync_seconds):
+            raise kopf.PermanentError(wrong)
+        return "ok"
+
+
+def _log_in(registry: kopf.OperatorRegistry, cluster: ClusterConfig, watches: Watches) -> None:
     @kopf.on.login(registry=registry)
-    async def login(**_: Any) -> kopf.AiohttpSession:
-        return kopf.AiohttpSession(server=cluster.server, aiohttp_session=_session(cluster))
+    async def log_in(**_: Any) -> kopf.AiohttpSession:
+        return kopf.AiohttpSession(server=cluster.server, aiohttp_session=open_session(cluster, watches))
 
-    @kopf.on.event(*_selector(OPTIMIZATION_JOBS), registry=registry)
+
+def _see(registry: kopf.OperatorRegistry, operator: Controller) -> None:
+    @kopf.on.event(*selector(OPTIMIZATION_JOBS), registry=registry)
     async def job_event(event: kopf.RawEvent, **_: Any) -> None:
         operator.job_event(event["type"], _object(event))
 
-    @kopf.on.event(*_selector(JOBS), registry=registry)
+    @kopf.on.event(*selector(JOBS), registry=registry)
     async def child_event(event: kopf.RawEvent, **_: Any) -> None:
         operator.child_event(operator.view.jobs, event["type"], _object(event))
 
-    @kopf.on.event(*_selector(PODS), registry=registry)
+    @kopf.on.event(*selector(PODS), registry=registry)
     async def pod_event(event: kopf.RawEvent, **_: Any) -> None:
         operator.child_event(operator.view.pods, event["type"], _object(event))
-
-    @kopf.on.cleanup(registry=registry)
-    async def ending(**_: Any) -> None:
-        """A signal reaches kopf alone, which then waits 5 s for its own waiter on the flag that it was given."""
-        stop.set()
-
-    return registry
-
-
-def _selector(resource: Resource) -> tuple[str, str, str]:
-    return resource.group, resource.version, resource.plural
 
 
 def _object(event: kopf.RawEvent) -> Object:
     return dict(event["object"])
-
-
-def _session(cluster: kube_config.ClusterConfig) -> aiohttp.ClientSession:
-    """kopf's requests with the same rotating token as our own, and answers that its parser can read."""
-
-    async def authorize(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-        request.headers.update(cluster.tokens.header())
-        return await handler(request)
-
-    connector = aiohttp.TCPConnector(ssl=cluster.ssl_context or True, limit=0)
-    return aiohttp.ClientSession(connector=connector, middlewares=(authorize,), response_class=BoundedResponse)

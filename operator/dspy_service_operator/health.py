@@ -1,35 +1,27 @@
-"""`/healthz`: whether this process still does what it is there for. One that does not is to be started again.
+"""What makes the liveness probe fail: this process no longer does what it is there for, and is to be started again.
 
 A cluster that is out of reach is not mended by a restart, so patience is long; what a restart mends is a watch or a
-loop that is stuck.
+loop that is stuck. A watch whose task died needs no probe: kopf ends the process.
 """
 
-import time
-from collections.abc import Callable
+from collections.abc import Mapping
 from urllib.parse import urlsplit
 
-from dspy_service_core.side_server import Page
+from dspy_service_operator.kopf_settings import INACTIVITY_SECONDS
+
+_SILENCE_SECONDS = 3 * INACTIVITY_SECONDS
+"""kopf opens a silent watch anew after one of these."""
 
 
-class Health:
-    """`check` says what is wrong, or nothing; the phase of the process that runs now sets it."""
-
-    def __init__(self) -> None:
-        self.check: Callable[[], str] = lambda: ""
-
-    def page(self) -> Page:
-        wrong = self.check()
-        return Page(wrong.encode() or b"ok", 500 if wrong else 200)
-
-
-def resync_check(last: Callable[[], float], every: float) -> Callable[[], str]:
-    """`last` in monotonic seconds."""
-
-    def check() -> str:
-        age = time.monotonic() - last()
-        return f"the last resync was {age:.0f} s ago" if age > 3 * every else ""
-
-    return check
+def trouble(last_resync: float, heard: Mapping[str, float], now: float, every: float) -> str:
+    """What is wrong, or nothing. `heard` is when the API server last said something to each watch."""
+    age = now - last_resync
+    if age > 3 * every:
+        return f"the last resync was {age:.0f} s ago"
+    for path, moment in heard.items():
+        if last_resync - moment > _SILENCE_SECONDS:
+            return f"the watch of {path} has been silent for {now - moment:.0f} s, though the cluster answers"
+    return ""
 
 
 def address_of(url: str) -> tuple[str, int, str]:

@@ -1,4 +1,4 @@
-"""`dspy-service-operator`: settings -> client, checks, store -> the operator, with kopf as its eyes."""
+"""`dspy-service-operator`: settings -> client, checks, store -> the operator, which kopf drives once it leads."""
 
 import asyncio
 import gc
@@ -7,9 +7,6 @@ import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any, cast
-
-import kopf
 
 from dspy_service_core import checks
 from dspy_service_core.endpoints import Hosts
@@ -21,12 +18,12 @@ from dspy_service_core.kube.http_transport import HttpTransport
 from dspy_service_core.kube.resources import OPTIMIZATION_JOBS
 from dspy_service_core.registry import Registry
 from dspy_service_core.registry_file import RegistryError
-from dspy_service_core.side_server import side_server
+from dspy_service_core.side_server import Page, side_server
 from dspy_service_core.store import open_store
-from dspy_service_operator.controller import EVERY_NAMESPACE, Controller
+from dspy_service_operator.controller import Controller
 from dspy_service_operator.election import Timing
-from dspy_service_operator.handlers import make_settings, register
-from dspy_service_operator.health import Health, address_of, resync_check
+from dspy_service_operator.handlers import drive
+from dspy_service_operator.health import address_of
 from dspy_service_operator.leadership import Leadership, LeaseName, own_identity
 from dspy_service_operator.prerequisites import Check
 from dspy_service_operator.settings import OperatorSettings, load
@@ -43,7 +40,8 @@ _SPARE_CONNECTIONS = 8
 def main() -> None:
     settings = load()
     logging.basicConfig(level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("kopf").setLevel(logging.WARNING)
+    for chatty in ("kopf", "aiohttp.access"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     _spare_the_collector()
     try:
         asyncio.run(_run_until_asked(settings))
@@ -52,24 +50,15 @@ def main() -> None:
 
 
 async def run(settings: OperatorSettings, stop: asyncio.Event) -> None:
-    cluster = kube_config.load(settings.kubeconfig or None)
-    telemetry, health = make_telemetry(settings), Health()
-    async with _served(settings, telemetry, health):
-        if not settings.lease_name:
-            telemetry.leads(True)
-            await _operate(settings, cluster, telemetry.asked, telemetry, health, stop)
-            return
-        async with _leadership(settings, cluster) as leadership:
-
-            def only_as_leader(verb: str, resource: str) -> None:
-                leadership.fence()
-                telemetry.asked(verb, resource)
-
-            if not await leadership.acquire(stop):
-                return
-            async with leadership.kept():
-                telemetry.leads(True)
-                await _operate(settings, cluster, only_as_leader, telemetry, health, stop)
+    cluster, telemetry = kube_config.load(settings.kubeconfig or None), make_telemetry(settings)
+    async with AsyncExitStack() as opened:
+        if settings.metrics_port:
+            metrics = side_server(settings.metrics_host, settings.metrics_port, telemetry.pages())
+            await opened.enter_async_context(metrics)
+        async with _standing_by(settings):
+            operator = await _leading_operator(settings, cluster, telemetry, stop, opened)
+        if operator is not None:
+            await drive(operator, cluster, stop, own_identity())
 
 
 async def _run_until_asked(settings: OperatorSettings) -> None:
@@ -80,35 +69,41 @@ async def _run_until_asked(settings: OperatorSettings) -> None:
     await run(settings, stop)
 
 
-async def _operate(
+async def _leading_operator(
     settings: OperatorSettings,
     cluster: kube_config.ClusterConfig,
-    on_request: OnRequest,
     telemetry: Telemetry,
-    health: Health,
     stop: asyncio.Event,
-) -> None:
-    store = open_store(settings.store_url) if settings.store_url else None
+    opened: AsyncExitStack,
+) -> Controller | None:
+    """Once this replica leads and the cluster knows our kind; None when it is asked to stop before it leads.
+
+    `opened` closes what was opened for it, and gives the Lease back last.
+    """
+    on_request: OnRequest = telemetry.asked
+    if settings.lease_name:
+        leadership = await opened.enter_async_context(_leadership(settings, cluster))
+        if not await leadership.acquire(stop):
+            return None
+        await opened.enter_async_context(leadership.kept())
+        on_request = _only_as_leader(leadership, telemetry.asked)
+    telemetry.leads(True)
     client = KubeClient(HttpTransport(cluster, connections=settings.workers + _SPARE_CONNECTIONS), on_request)
+    opened.push_async_callback(client.close)
+    store = open_store(settings.store_url) if settings.store_url else None
     registry = Registry.load(settings.registry or None)
     check = make_check(registry, settings.allowed_base_url_hosts, frozenset(map(int, settings.own_ports)))
     operator = Controller(client, settings, check, registry, store, client.server_time, telemetry)
-    health.check = resync_check(lambda: operator.last_resync, settings.resync_seconds)
-    try:
-        await _wait_for_cluster(client, operator, stop)
-        async with operator.running():
-            await kopf.operator(
-                registry=register(operator, cluster, stop),
-                settings=make_settings(),
-                standalone=True,
-                # kopf's own names the system's user, which an image need not know. Its type is private to kopf.
-                identity=cast(Any, own_identity()),
-                clusterwide=EVERY_NAMESPACE in settings.namespaces,
-                namespaces=() if EVERY_NAMESPACE in settings.namespaces else settings.namespaces,
-                stop_flag=stop,
-            )
-    finally:
-        await client.close()
+    await _wait_for_cluster(client, operator.namespaces[0], stop)
+    return operator
+
+
+def _only_as_leader(leadership: Leadership, told: OnRequest) -> OnRequest:
+    def on_request(verb: str, resource: str) -> None:
+        leadership.fence()
+        told(verb, resource)
+
+    return on_request
 
 
 def make_telemetry(settings: OperatorSettings) -> Telemetry:
@@ -120,15 +115,13 @@ def make_telemetry(settings: OperatorSettings) -> Telemetry:
 
 
 @asynccontextmanager
-async def _served(settings: OperatorSettings, telemetry: Telemetry, health: Health) -> AsyncIterator[None]:
-    """From the first moment on: who stands by is alive too."""
-    async with AsyncExitStack() as servers:
-        if settings.metrics_port:
-            metrics = side_server(settings.metrics_host, settings.metrics_port, telemetry.pages())
-            await servers.enter_async_context(metrics)
-        if settings.liveness_address:
-            host, port, path = address_of(settings.liveness_address)
-            await servers.enter_async_context(side_server(host, port, {path: health.page}))
+async def _standing_by(settings: OperatorSettings) -> AsyncIterator[None]:
+    """Answers the liveness probe from the first moment on; once kopf runs, it does so itself."""
+    if not settings.liveness_address:
+        yield
+        return
+    host, port, path = address_of(settings.liveness_address)
+    async with side_server(host, port, {path: lambda: Page(b"ok")}):
         yield
 
 
@@ -155,11 +148,11 @@ def _spare_the_collector() -> None:
     gc.set_threshold(_COLLECT_AFTER, 20, 50)
 
 
-async def _wait_for_cluster(client: KubeClient, operator: Controller, stop: asyncio.Event) -> None:
+async def _wait_for_cluster(client: KubeClient, namespace: str | None, stop: asyncio.Event) -> None:
     """kopf looks once what kinds there are: ours must be among them by then."""
     while not stop.is_set():
         try:
-            await client.list(OPTIMIZATION_JOBS, operator.namespaces[0], limit=1)
+            await client.list(OPTIMIZATION_JOBS, namespace, limit=1)
             return
         except KubeError as exc:
             log.info("waiting for the cluster: %s", exc)

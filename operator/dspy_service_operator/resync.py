@@ -1,11 +1,11 @@
 """Lists everything and compares it with the view: from this alone the operator's state can be rebuilt.
 
-kopf's watches forget what was deleted while they were down and swallow errors; a resync every few minutes repairs
-that, and the first one makes the operator ready.
+kopf's lists tell nobody what was deleted while its watches were down, and its watches swallow errors; a resync after
+each of those lists, and every few minutes, repairs that, and the first one makes the operator ready.
 """
 
 import logging
-from collections.abc import AsyncIterator, Set
+from collections.abc import AsyncIterator, Mapping, Set
 from typing import Protocol
 
 from dspy_service_core import names
@@ -19,6 +19,8 @@ log = logging.getLogger(__name__)
 
 UNFINISHED = f"!{names.LABEL_FINISHED}"
 OURS = f"{names.LABEL_MANAGED_BY}={names.MANAGED_BY},{names.LABEL_JOB}"
+SELECTORS: Mapping[Resource, str] = {JOBS: OURS, PODS: OURS, OPTIMIZATION_JOBS: UNFINISHED}
+"""What is watched and compared of each kind."""
 _PAGE = 250
 
 
@@ -41,11 +43,10 @@ async def resync(client: KubeClient, view: View, namespaces: tuple[str | None, .
 
 
 async def _compare(client: KubeClient, view: _Known, resource: Resource, namespace: str | None) -> set[Key]:
-    selector = UNFINISHED if resource is OPTIMIZATION_JOBS else OURS
     listed: set[str] = set()
     dirty: set[Key] = set()
     first_version = 0
-    async for page, version in pages(client, resource, namespace, selector):
+    async for page, version in pages(client, resource, namespace, SELECTORS[resource]):
         first_version = first_version or version
         listed.update(raw["metadata"]["uid"] for raw in page)
         dirty.update(key for raw in page if (key := _taken_in(view, raw)) is not None)

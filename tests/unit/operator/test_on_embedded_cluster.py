@@ -18,7 +18,7 @@ from dspy_service_core.kube.errors import NotFound
 from dspy_service_core.kube.http_transport import HttpTransport
 from dspy_service_core.kube.protocol import Object
 from dspy_service_core.kube.resources import EVENTS, JOBS, OPTIMIZATION_JOBS, PODS
-from dspy_service_operator.handlers import _session
+from dspy_service_operator.kopf_session import Watches, open_session
 from dspy_service_operator.main import run
 from dspy_service_operator.settings import OperatorSettings
 from embedded_cluster import RunningCluster, cluster_in_thread, running_cluster
@@ -238,7 +238,8 @@ async def test_kopf_reads_lists_and_watches_of_any_depth(tmp_path):
         for number, depth in enumerate(DEPTHS):
             await store_deep(cluster.cluster, make_raw(f"deep-{number}"), depth)
         path = f"{cluster.url}{OPTIMIZATION_JOBS.path('default')}"
-        async with _session(config.load(str(cluster.kubeconfig))) as session:
+        watches = Watches([OPTIMIZATION_JOBS.path("default")], lambda: None)
+        async with open_session(config.load(str(cluster.kubeconfig)), watches) as session:
             async with session.get(path) as answer:
                 listed = await answer.json()
             async with session.get(path, params={"watch": "true", "timeoutSeconds": "1"}) as answer:
