@@ -18,6 +18,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from dspy_service_api import error_codes
+from dspy_service_api.answer_schemas import Error, FieldProblem, InvalidRequest
 from dspy_service_api.error_codes import ErrorCode
 from dspy_service_api.media import NotJson
 from dspy_service_api.memory import Busy
@@ -42,13 +43,14 @@ class Problem:
     """`detail` is a sentence, or of a request whose shape is wrong everything that is wrong with it."""
 
     code: ErrorCode
-    detail: str | list[dict[str, str]]
+    detail: str | list[FieldProblem]
     headers: Mapping[str, str] = field(default_factory=dict)
 
     @property
-    def body(self) -> dict[str, Any]:
-        said = {"detail": self.detail, "code": self.code.code}
-        return said if isinstance(self.detail, str) else {"error": self.code.code, **said}
+    def body(self) -> Error | InvalidRequest:
+        if isinstance(self.detail, str):
+            return {"detail": self.detail, "code": self.code.code}
+        return {"error": "invalid_request", "detail": self.detail, "code": "invalid_request"}
 
 
 Rule = Callable[[Any], Problem]
@@ -59,13 +61,15 @@ def _says(code: ErrorCode, sentence: str = "{}") -> Rule:
 
 
 def _invalid(exc: errors.InvalidRequest) -> Problem:
-    fields = [{"field": p.field, "message": p.message, "type": p.type} for p in exc.problems]
+    fields: list[FieldProblem] = [{"field": p.field, "message": p.message, "type": p.type} for p in exc.problems]
     return Problem(error_codes.INVALID_REQUEST, fields)
 
 
 def _invalid_query(exc: RequestValidationError) -> Problem:
     """Query and path parameters, the only things that FastAPI validates here."""
-    fields = [{"field": ".".join(map(str, e["loc"][1:])), "message": e["msg"], "type": e["type"]} for e in exc.errors()]
+    fields: list[FieldProblem] = [
+        {"field": ".".join(map(str, e["loc"][1:])), "message": e["msg"], "type": e["type"]} for e in exc.errors()
+    ]
     return Problem(error_codes.INVALID_REQUEST, fields)
 
 

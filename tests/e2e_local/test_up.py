@@ -13,6 +13,7 @@ import httpx
 import psutil
 import pytest
 
+from declared_answers import HeldTransport
 from dspy_service import Client
 from dspy_service.local_services import FOLDER, found_token
 from dspy_service.state_folder import state_folder
@@ -147,7 +148,7 @@ def test_a_token_of_its_own_closes_the_api_and_this_users_commands_find_it(
                 assert token not in variables(process).values()
         paths = [str(kept), *(str(path) for path in (state_folder() / FOLDER).iterdir())]
         code = PRYING_METRIC.format(url=closed.url, paths=paths)
-        with Client(closed.url) as client:
+        with Client(closed.url, transport=HeldTransport()) as client:
             job_id = client.submit(json.loads(payload(12, model.url, metric_code=code))).job_id
             assert client.wait(job_id).status == "success"
         logged = commanded(closed, "logs", job_id)

@@ -1,6 +1,7 @@
 """Holds every answer that a test's HTTP client gets from the API to the OpenAPI document: status, body and `code`.
 
 httpx.Client(base_url=..., event_hooks=HELD)         httpx.AsyncClient(..., event_hooks=HELD_ASYNC)
+dspy_service.Client(..., transport=HeldTransport())
 
 What the document says nothing of (a page, a path that does not exist) may answer what it likes, but errors in JSON are
 errors of the table there too.
@@ -105,3 +106,13 @@ async def _async_hook(answer: httpx.Response) -> None:
 
 HELD: dict[str, list[Any]] = {"response": [_hook]}
 HELD_ASYNC: dict[str, list[Any]] = {"response": [_async_hook]}
+
+
+class HeldTransport(httpx.HTTPTransport):
+    """For clients that take no hooks."""
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        answer = super().handle_request(request)
+        answer.read()
+        hold(request.method, request.url.path, answer)
+        return answer

@@ -6,6 +6,7 @@ from http import HTTPStatus
 import orjson
 
 from dspy_service_api import error_codes
+from dspy_service_api.answer_schemas import Error
 from dspy_service_api.error_codes import ErrorCode
 
 
@@ -15,7 +16,8 @@ class Refusal:
     detail: str
 
     def as_bytes(self) -> bytes:
-        body = orjson.dumps({"detail": self.detail, "code": self.code.code})
+        answer: Error = {"detail": self.detail, "code": self.code.code}
+        body = orjson.dumps(answer)
         again = b"retry-after: 5\r\n" if self.code.again else b""
         return (
             f"HTTP/1.1 {self.code.status} {HTTPStatus(self.code.status).phrase}\r\n".encode()

@@ -166,8 +166,8 @@ def test_the_http_api_gives_it_nothing(
     reporter: httpx.Client, service: InstalledService, pair: Pair, model: Model
 ) -> None:
     headers = {"Authorization": reporter.headers["Authorization"]}
-    assert httpx.get(f"{service.url}/jobs", headers=headers, timeout=30).status_code in (401, 403)
-    assert httpx.delete(f"{service.url}/jobs/{pair.other}", headers=headers, timeout=30).status_code in (401, 403)
+    assert service.http.get("/jobs", headers=headers).status_code in (401, 403)
+    assert service.http.delete(f"/jobs/{pair.other}", headers=headers).status_code in (401, 403)
 
 
 def test_a_token_that_no_pod_holds_writes_nothing(
@@ -219,4 +219,4 @@ def test_from_another_namespace_nothing(
         reads = [path(pair.name), OPTIMIZATION_JOBS.path(service.namespace), SECRETS.path(service.namespace)]
         assert {client.get(each).status_code for each in reads} == {403}
     headers = {"Authorization": f"Bearer {token}"}
-    assert httpx.get(f"{service.url}/jobs", headers=headers, timeout=30).status_code in (401, 403)
+    assert service.http.get("/jobs", headers=headers).status_code in (401, 403)
