@@ -18,7 +18,7 @@ from dspy_service_core.kube.client import KubeClient
 from dspy_service_core.kube.config import from_kubeconfig
 from dspy_service_core.kube.http_transport import HttpTransport
 from dspy_service_core.kube.resources import OPTIMIZATION_JOBS
-from dspy_service_core.records.events import OptimizerProgress
+from dspy_service_core.records import events
 from dspy_service_core.segment_writer import SegmentWriter
 from dspy_service_core.store import Store, artifact_folder, job_folder, open_store
 from payloads import METRIC, rows, signature
@@ -55,7 +55,7 @@ async def _seed(kubeconfig: Path, store: Store, count: int) -> list[str]:
 def _files(store: Store, job_id: str) -> None:
     folder, artifact = job_folder(NAMESPACE, job_id), artifact_folder(NAMESPACE, job_id)
     log = {"timestamp": WHEN, "level": "INFO", "logger": "dspy.evaluate", "message": "Average Metric: 3.0 / 4 (75.0%)"}
-    event = {"timestamp": WHEN, "event": OptimizerProgress.event, "metrics": {"tqdm_n": 5, "tqdm_percent": 25.0}}
+    event = {"timestamp": WHEN, "event": events.PROGRESS, "metrics": {"tqdm_n": 5, "tqdm_percent": 25.0}}
     for stream, entry, count in (("logs", log, LOGS), ("events", event, EVENTS)):
         writer = SegmentWriter(f"{folder}/{stream}", attempt=1)
         for _ in range(count):

@@ -16,7 +16,7 @@ from bare_pods import LABEL, BarePods, runner_job
 from figures import Figure
 from follow import Client, Course
 
-from dspy_service_core.records.events import OptimizedEvaluated
+from dspy_service_core.records.events import OPTIMIZED
 from installed_service import installed
 from kube_http import KubeHttp
 from model_pod import model_pod
@@ -70,7 +70,7 @@ def _one_by_one(client: Client, bare: BarePods, body: bytes) -> list[Figure]:
 def _end_of_work(client: Client, course: Course) -> float:
     """The final score, by the optimizer's own clock, which is this machine's."""
     events = client.ask(f"/jobs/{course.job_id}/events")
-    last = next(event for event in events if event["event"] == OptimizedEvaluated.event)
+    last = next(event for event in events if event["event"] == OPTIMIZED)
     return datetime.fromisoformat(last["timestamp"]).timestamp()
 
 

@@ -3,11 +3,11 @@
 User code can write events too; under the names of our figures nothing but numbers passes (`FIGURES`).
 """
 
-from dataclasses import dataclass, field, fields
-from typing import Annotated
+from dataclasses import field
+from typing import Annotated, TypedDict
 
 from dspy_service_core.records import values
-from dspy_service_core.records.record import JsonObject, Kind, Record, Time, says, text
+from dspy_service_core.records.record import JsonObject, Kind, Record, Time, record, says, text
 
 MAX_LOG_MESSAGE = 64 * 1024
 MAX_NAME = 256
@@ -18,7 +18,7 @@ def _or(default: str, kind: Kind) -> Kind:
     return Kind(lambda value, reading: kind.read(value, reading) or default)
 
 
-@dataclass(frozen=True)
+@record
 class LogEntry(Record):
     timestamp: Time = field(metadata=says("Time of the log entry."))
     level: Annotated[str, _or("INFO", text(MAX_NAME))] = field(
@@ -30,7 +30,7 @@ class LogEntry(Record):
     message: Annotated[str, _or("", text(MAX_LOG_MESSAGE))] = field(metadata=says("Text of the log entry."))
 
 
-@dataclass(frozen=True)
+@record
 class Event(Record):
     timestamp: Time = field(metadata=says("Time of the event."))
     event: Annotated[str, text(MAX_NAME, values.visible_line)] = field(
@@ -39,50 +39,31 @@ class Event(Record):
     metrics: JsonObject = field(default_factory=dict, metadata=says("Figures that the event reports, by name."))
 
 
-@dataclass(frozen=True)
-class _NumberedLog(Record):
-    n: int = field(metadata=says("Number of the log entry, from 1."))
-
-
-@dataclass(frozen=True)
-class NumberedLog(LogEntry, _NumberedLog):
+@record
+class NumberedLog(LogEntry):
     """As the status says it."""
 
-
-@dataclass(frozen=True)
-class _NumberedEvent(Record):
-    n: int = field(metadata=says("Number of the event, from 1."))
+    n: int = field(kw_only=True, metadata=says("Number of the log entry, from 1."))
 
 
-@dataclass(frozen=True)
-class NumberedEvent(Event, _NumberedEvent):
+@record
+class NumberedEvent(Event):
     """As the status says it."""
 
-
-class Figures:
-    """What an event of the service's own reports; the names are the HTTP contract's."""
-
-    __slots__ = ()
-    event = ""
+    n: int = field(kw_only=True, metadata=says("Number of the event, from 1."))
 
 
-@dataclass(frozen=True, slots=True)
-class DatasetSplitsReady(Figures):
-    event = "dataset_splits_ready"
+class DatasetSplitsReady(TypedDict):
     train: int
     val: int
     test: int
 
 
-@dataclass(frozen=True, slots=True)
-class BaselineEvaluated(Figures):
-    event = "baseline_evaluated"
+class BaselineEvaluated(TypedDict):
     baseline_test_metric: float
 
 
-@dataclass(frozen=True, slots=True)
-class OptimizerProgress(Figures):
-    event = "optimizer_progress"
+class OptimizerProgress(TypedDict):
     tqdm_total: int | None
     tqdm_n: int
     tqdm_elapsed: float
@@ -93,15 +74,18 @@ class OptimizerProgress(Figures):
     best_score: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class OptimizedEvaluated(Figures):
-    event = "optimized_evaluated"
+class OptimizedEvaluated(TypedDict):
     optimized_test_metric: float
 
 
+SPLITS_READY, BASELINE = "dataset_splits_ready", "baseline_evaluated"
+PROGRESS, OPTIMIZED = "optimizer_progress", "optimized_evaluated"
+
+Figures = DatasetSplitsReady | BaselineEvaluated | OptimizerProgress | OptimizedEvaluated
+"""What an event of the service's own reports; the names are the HTTP contract's."""
 FIGURES = frozenset(
-    figure.name
+    name
     for kind in (DatasetSplitsReady, BaselineEvaluated, OptimizerProgress, OptimizedEvaluated)
-    for figure in fields(kind)
-    if figure.type is not str
+    for name, figure in kind.__annotations__.items()
+    if figure is not str
 )

@@ -4,12 +4,12 @@ status that tell it.
 Add a field here, compute it in the optimizer, and it reaches the status, the store and the API.
 """
 
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from typing import Annotated, Any, Literal
 
 from dspy_service_core.records import values
 from dspy_service_core.records.events import NumberedEvent, NumberedLog
-from dspy_service_core.records.record import Decimal, JsonObject, Name, OptionalTime, Record, narrow, says, text
+from dspy_service_core.records.record import Decimal, JsonObject, Name, OptionalTime, Record, narrow, record, says, text
 
 Outcome = Literal["Succeeded", "Failed", "Cancelled"]
 OptimizerStage = Literal["Validating", "Running", "Finishing"]
@@ -21,7 +21,7 @@ MAX_RESULT_BYTES = 4 * 1024 * 1024
 _MAX_REASON = 64
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Usage(Record):
     """Of models; several add up."""
 
@@ -43,7 +43,7 @@ def _sum(one: Any, other: Any) -> Any:
     return one if other is None else other if one is None else one + other
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Progress(Record):
     percent: Decimal | None = field(
         default=None, metadata=says("Share of the expected metric calls that were made, 0 to 100.")
@@ -54,30 +54,30 @@ class Progress(Record):
     eta_seconds: Decimal | None = field(default=None, metadata=says("Estimated seconds until the end."))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class ProgressDocument(Progress):
     """`progress.json`, replaced by the optimizer as it goes."""
 
-    stage: OptimizerStage
+    stage: OptimizerStage = field(kw_only=True)
     started_at: OptionalTime = None
     usage: Usage = field(default_factory=Usage)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class SplitCounts(Record):
     train: int = field(metadata=says("Number of rows for training."))
     val: int = field(metadata=says("Number of rows for validation."))
     test: int = field(metadata=says("Number of rows for the test."))
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ArtifactRef(Record):
     path: str = field(metadata=says("Path of the artifact below the store's URL, ending in artifacts/<job id>."))
     bytes: int = field(default=0, metadata=says("Size in bytes of all files of the artifact."))
     digest: str = field(default="", metadata=says("SHA-256 digest of the artifact's manifest."))
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RunResult(Record):
     """What the optimizer tells of its end, and the status repeats."""
 
@@ -102,7 +102,7 @@ class RunResult(Record):
     runtime_seconds: Decimal | None = field(default=None, metadata=says("How many seconds the run took."))
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class Result(RunResult):
     """What the status says of the end: the last two are the reporter's."""
 
@@ -112,7 +112,7 @@ class Result(RunResult):
     ended_at: str = field(default="", metadata=says("Time at which the run ended."))
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class ResultDocument(RunResult):
     """`result.json`: the message whole, and what the HTTP API answers beyond the status."""
 
@@ -129,7 +129,7 @@ class ResultDocument(RunResult):
         return narrow(self, Result, message=values.cut(self.message, MAX_MESSAGE), artifact=artifact, ended_at=ended_at)
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RecentEvents(Record):
     count: int = field(default=0, metadata=says("How many progress events there are in all."))
     last: list[NumberedEvent] = field(
@@ -137,7 +137,7 @@ class RecentEvents(Record):
     )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class LogTail(Record):
     count: int = field(default=0, metadata=says("How many log entries there are in all."))
     tail: list[NumberedLog] = field(
@@ -145,7 +145,7 @@ class LogTail(Record):
     )
 
 
-@dataclass(frozen=True, slots=True)
+@record
 class RunStatus(Record):
     """`status.run`: the reporter's part of the status; nobody else writes it."""
 

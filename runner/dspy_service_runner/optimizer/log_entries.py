@@ -17,6 +17,7 @@ from collections.abc import Callable
 import orjson
 
 from dspy_service_core.records.events import LogEntry
+from dspy_service_core.records.record import document
 from dspy_service_runner.optimizer.outbox import AppendFile, timestamp
 
 OWN_LOGGER = "dspy_service"
@@ -102,7 +103,7 @@ def _encode(level: str, logger: str, message: str) -> bytes:
     try:
         return orjson.dumps(entry) + b"\n"
     except orjson.JSONEncodeError:  # lone surrogates
-        texts = {name: text.encode(errors="replace").decode() for name, text in vars(entry).items()}
+        texts = {name: text.encode(errors="replace").decode() for name, text in document(entry).items()}
         return orjson.dumps(texts) + b"\n"
 
 

@@ -93,8 +93,8 @@ class Outbox:
         self._lock = threading.Lock()
         self._set_aside()
 
-    def event(self, figures: Figures) -> None:
-        event = {"timestamp": timestamp(), "event": figures.event, "metrics": figures}
+    def event(self, name: str, figures: Figures) -> None:
+        event = {"timestamp": timestamp(), "event": name, "metrics": figures}
         self._events.append(orjson.dumps(event) + b"\n")
 
     def progress(self, progress: ProgressDocument) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from dspy_service_core.records.events import OptimizerProgress
+from dspy_service_core.records import events
 from dspy_service_core.records.run import OptimizerStage, ProgressDocument
 from dspy_service_runner.optimizer.outbox import Outbox, timestamp
 from dspy_service_runner.optimizer.usage import UsageCounter
@@ -122,10 +122,10 @@ class Progress:
         with self._writing:
             with self._lock:
                 figures = self._bar()
-            self._outbox.event(figures)
+            self._outbox.event(events.PROGRESS, figures)
         self.write()
 
-    def _bar(self) -> OptimizerProgress:
+    def _bar(self) -> events.OptimizerProgress:
         part = self._part
         assert part is not None
         now = self._clock()
@@ -133,7 +133,7 @@ class Progress:
         total = part.expected
         rate = self._rate()
         left = None if total is None else max(total - part.calls, 0)
-        return OptimizerProgress(
+        return events.OptimizerProgress(
             tqdm_total=total,
             tqdm_n=part.calls,
             tqdm_elapsed=round(now - part.started, 3),

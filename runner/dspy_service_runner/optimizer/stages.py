@@ -2,14 +2,14 @@
 
 import errno
 import logging
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import dspy
 
 from dspy_service_core import pod_files
-from dspy_service_core.records.events import BaselineEvaluated, DatasetSplitsReady, OptimizedEvaluated
+from dspy_service_core.records import events
 from dspy_service_core.sources import SIGNATURE
 from dspy_service_runner.optimizer.artifact import trim, write_artifact
 from dspy_service_runner.optimizer.candidates import BEST_FILE, Candidates
@@ -60,7 +60,7 @@ class Run:
             program = self._optimized_program()
             self._kit.progress.stage("Finishing")
             self._record.optimized = score = self._evaluate(program, Gate())
-            self._kit.outbox.event(OptimizedEvaluated(score))
+            self._kit.outbox.event(events.OPTIMIZED, {"optimized_test_metric": score})
             self._keep(trim(program))
             self._kit.progress.write()
         finally:
@@ -106,9 +106,9 @@ class Run:
         counts = self._prepared.splits.counts
         self._kit.progress.expect_around(2 * counts.test)
         self._kit.progress.stage("Running")
-        self._kit.outbox.event(DatasetSplitsReady(**asdict(counts)))
+        self._kit.outbox.event(events.SPLITS_READY, {"train": counts.train, "val": counts.val, "test": counts.test})
         self._record.baseline = score = self._evaluate(self._prepared.program, gate)
-        self._kit.outbox.event(BaselineEvaluated(score))
+        self._kit.outbox.event(events.BASELINE, {"baseline_test_metric": score})
 
     def _optimize(self, optimizer: Any) -> dspy.Module:
         plan, strategy = self._plan, self._strategy

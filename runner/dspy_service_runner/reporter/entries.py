@@ -6,14 +6,14 @@
 - Calls are kept byte for byte (the optimizer's journal reads them back by position), unless a key must be taken out.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import orjson
 
 from dspy_service_core import nesting
 from dspy_service_core.records import values
 from dspy_service_core.records.events import FIGURES, Event, LogEntry
-from dspy_service_core.records.record import JsonObject, Reading, read
+from dspy_service_core.records.record import JsonObject, Reading, document, read
 from dspy_service_runner.redaction import Redactor
 from dspy_service_runner.reporter import plain
 from dspy_service_runner.reporter.tail import Line
@@ -41,7 +41,7 @@ class EntryMaker:
         if found is None:
             return None
         small = plain.size_of(found.metrics) <= MAX_METRICS
-        return orjson.dumps(replace(found, metrics=_figures(found.metrics) if small else {}))
+        return orjson.dumps(document(found) | {"metrics": _figures(found.metrics) if small else {}})
 
     def call(self, line: Line) -> bytes | None:
         """Rebuilt by nobody: `load_object` only proves that it is one object on one line."""

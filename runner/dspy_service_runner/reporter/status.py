@@ -53,14 +53,14 @@ class Report:
 
     def add_event(self, number: int, event: Event) -> None:
         self.event_count = number
-        self.events.append(NumberedEvent(number, **vars(event)))
+        self.events.append(narrow(event, NumberedEvent, n=number))
         older = {name: value for name, value in self.metrics.items() if name not in event.metrics}
         merged = [*older.items(), *event.metrics.items()]
         self.metrics = dict(merged[-MAX_METRIC_NAMES:])
 
     def add_log(self, number: int, entry: LogEntry) -> None:
         self.log_count = number
-        self.logs.append(NumberedLog(number, **vars(entry)))
+        self.logs.append(narrow(entry, NumberedLog, n=number))
 
     @property
     def usage(self) -> Usage:
@@ -152,7 +152,8 @@ def _small_tail(entries: list[NumberedLog]) -> list[NumberedLog]:
     kept: list[NumberedLog] = []
     room = MAX_TAIL_BYTES
     for entry in reversed(entries):
-        small = replace(entry, message=values.cut(entry.message, _MAX_LOG_MESSAGE))
+        message = values.cut(entry.message, _MAX_LOG_MESSAGE)
+        small = entry if message == entry.message else replace(entry, message=message)
         room -= plain.size_of(small)
         if room < 0:
             break
