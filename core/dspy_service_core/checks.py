@@ -20,11 +20,11 @@ from dspy_service_core.job import OptimizationJobSpec
 from dspy_service_core.metric_source import MetricSource, read_metric
 from dspy_service_core.optimizers.families import family_of
 from dspy_service_core.optimizers.family import Setup
-from dspy_service_core.optimizers.options import options_of
+from dspy_service_core.optimizers.options import Options, options_of
 from dspy_service_core.registry import Registry, Resolved
 from dspy_service_core.signature_source import SignatureSource, read_signature
 from dspy_service_core.sources import METRIC, SIGNATURE
-from dspy_service_core.splits import Counts, Fractions, counts
+from dspy_service_core.splits import Counts, counts
 from dspy_service_core.words import Words, resource_words
 
 
@@ -64,8 +64,13 @@ class CheckedJob:
     split_counts: Counts | None
 
     @property
+    def options(self) -> Options | None:
+        asset = self.optimizer.asset
+        return None if asset is None else options_of(asset, self.optimizer_kwargs, self.compile_kwargs)
+
+    @property
     def uses_validation_rows(self) -> bool:
-        return self.optimizer.asset is None or self.optimizer.asset.compiles_with("valset")
+        return self.options is None or self.options.uses_validation_rows
 
 
 def check(
@@ -105,7 +110,7 @@ def _read(spec: OptimizationJobSpec, registry: Registry, contents: Contents, wor
         compile_kwargs=optimizer.with_compile_defaults(spec.optimizer.compile_kwargs),
         signature=None if signature is None else read_signature(signature, words("spec.signature")),
         metric=None if metric is None else read_metric(metric, words("spec.metric")),
-        split_counts=None if rows is None else counts(rows, _fractions(spec)),
+        split_counts=None if rows is None else counts(rows, spec.split.fractions),
     )
 
 
@@ -119,10 +124,6 @@ def _rows(spec: OptimizationJobSpec, contents: Contents) -> Sequence[Mapping[str
     return contents.rows if contents.rows is not None else spec.dataset.rows
 
 
-def _fractions(spec: OptimizationJobSpec) -> Fractions:
-    return Fractions(float(spec.split.train), float(spec.split.val), float(spec.split.test))
-
-
 def _problems(
     spec: OptimizationJobSpec, checked: CheckedJob, installation: Installation, contents: Contents, words: Words
 ) -> Iterator[str]:
@@ -134,7 +135,7 @@ def _problems(
     yield from model_checks.refused_settings(models, words)
     yield from model_checks.refused_endpoints(models, installation.base_url_hosts, words)
     yield from model_checks.own_ports(models, installation.own_ports, words)
-    yield from row_checks.splits(checked.split_counts, _fractions(spec), _needed_splits(spec, checked), words)
+    yield from row_checks.splits(checked.split_counts, spec.split.fractions, _needed_splits(spec, checked), words)
     yield from _optimizer(spec, checked, words)
 
 
@@ -172,15 +173,15 @@ def _needed_splits(spec: OptimizationJobSpec, checked: CheckedJob) -> Mapping[st
 
 
 def _optimizer(spec: OptimizationJobSpec, checked: CheckedJob, words: Words) -> Iterator[str]:
-    asset = checked.optimizer.asset
-    if asset is None:
+    options = checked.options
+    if options is None:
         return
-    yield from family_of(asset.path).objections(
+    yield from family_of(checked.optimizer.path).objections(
         Setup(
             name=f"Optimizer '{checked.optimizer.name}'",
-            options=options_of(asset, checked.optimizer_kwargs, checked.compile_kwargs),
+            options=options,
             counts=checked.split_counts,
-            fractions=_fractions(spec),
+            fractions=spec.split.fractions,
             roles=frozenset(role for role, _ in spec.models.roles()),
             words=words,
         )

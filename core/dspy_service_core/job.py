@@ -17,6 +17,7 @@ from dspy_service_core.records.record import DECIMAL_LENGTH, DECIMAL_PATTERN
 from dspy_service_core.records.run import RunStatus
 from dspy_service_core.run_defaults import LONGEST_DEADLINE_SECONDS, LONGEST_TTL_SECONDS, MOST_RETRIES
 from dspy_service_core.sources import ConfigMapKey, Source
+from dspy_service_core.splits import Fractions
 
 MAX_SPEC_BYTES = 16 * 1024
 """Specs above it move rows and code into the store by digest (etcd rewrites the whole object at every patch)."""
@@ -167,6 +168,10 @@ class Split(Wire):
         description="Seed of the shuffle. When absent, it is derived from the resource's uid, so that every attempt "
         "splits the rows alike.",
     )
+
+    @property
+    def fractions(self) -> Fractions:
+        return Fractions(float(self.train), float(self.val), float(self.test))
 
 
 class Model(Wire):

@@ -8,7 +8,7 @@ from typing import Any
 import dspy
 
 from dspy_service_core.job import Columns, Split
-from dspy_service_core.splits import Counts, Fractions, counts
+from dspy_service_core.splits import Counts, counts
 from dspy_service_runner.optimizer.failures import JobFailed
 
 
@@ -27,16 +27,12 @@ def split_rows(rows: Sequence[Mapping[str, Any]], columns: Columns, split: Split
     examples = [_example(row, columns, number) for number, row in enumerate(rows)]
     if split.shuffle:
         random.Random(seed).shuffle(examples)
-    wanted = counts(len(examples), fractions_of(split))
+    wanted = counts(len(examples), split.fractions)
     until_val = wanted.train + wanted.val
     splits = Splits(examples[: wanted.train], examples[wanted.train : until_val], examples[until_val:])
     if not splits.test:
         raise JobFailed("InvalidSplit", f"The test split of {len(examples)} rows is empty: give it a larger share.")
     return splits
-
-
-def fractions_of(split: Split) -> Fractions:
-    return Fractions(float(split.train), float(split.val), float(split.test))
 
 
 def _example(row: Mapping[str, Any], columns: Columns, number: int) -> dspy.Example:

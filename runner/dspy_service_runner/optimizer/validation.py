@@ -18,7 +18,7 @@ from dspy_service_runner.optimizer.models import ModelSet
 from dspy_service_runner.optimizer.program import build_program, check_columns
 from dspy_service_runner.optimizer.resolve import find_class
 from dspy_service_runner.optimizer.settings import Settings
-from dspy_service_runner.optimizer.splits import Splits, fractions_of, split_rows
+from dspy_service_runner.optimizer.splits import Splits, split_rows
 from dspy_service_runner.optimizer.strategies.registry import strategy_for
 from dspy_service_runner.optimizer.strategies.strategy import Plan, Strategy
 
@@ -66,7 +66,7 @@ def prepare(
         compile_kwargs=optimizer.compile_kwargs | dict(spec.optimizer.compile_kwargs),
         program=program,
         splits=split_rows(rows, spec.columns, spec.split, job.seed),
-        fractions=fractions_of(spec.split),
+        fractions=spec.split.fractions,
         models=models,
         threads=_threads(kwargs, settings),
         checkpoint=checkpoint,
