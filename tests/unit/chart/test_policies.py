@@ -6,7 +6,7 @@ from ipaddress import ip_address, ip_network
 import pytest
 
 import helm
-from dspy_service_core import names
+from dspy_service_core import names, sources
 from dspy_service_core.credentials import is_credential_name, words
 from dspy_service_core.nesting import SPEC_DEPTH
 
@@ -137,3 +137,8 @@ def test_a_job_s_secret_is_one_to_the_policy_as_to_the_service(rendered, secret)
     own = names.credentials_secret(names.api_job(UUID))
     assert names.is_credentials_secret(own)
     assert own.endswith(re.findall(r"metadata\.name \+ '([^']*)'", refusal(rendered("default"), "another job's"))[0])
+
+
+def test_the_policy_knows_every_source_that_may_lie_in_the_store(rendered):
+    named = re.findall(r"object\.spec\.(\w+)\.payload", refusal(rendered("default"), "payload is the HTTP API's alone"))
+    assert sorted(named) == sorted([*sources.NAMES, "dataset"])
