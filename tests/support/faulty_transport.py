@@ -3,6 +3,7 @@ watches that are cut."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
+from dataclasses import replace
 
 import orjson
 
@@ -46,7 +47,7 @@ class FaultyTransport(Transport):
             return _failed(error)
         if isinstance(response.content, bytes):
             return response
-        return KubeResponse(response.status, self._cut(request, response.content), response.date)
+        return replace(response, content=self._cut(request, response.content))
 
     async def close(self) -> None:
         self.closed = True

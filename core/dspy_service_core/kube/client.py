@@ -136,7 +136,7 @@ class KubeClient:
         response = await self._send(KubeRequest("watch", resource, namespace, query=query))
         async with aclosing(_pieces(response)) as pieces:
             async for line in lines(pieces):
-                yield _watch_event(_decoded(line))
+                yield _watch_event(_decoded(line, response))
 
     async def read_log(self, pod: str, namespace: str, *, container: str = "", tail_lines: int | None = None) -> bytes:
         query = _query(container=container, tailLines="" if tail_lines is None else str(tail_lines))
@@ -146,7 +146,8 @@ class KubeClient:
         await self._transport.close()
 
     async def _object(self, request: KubeRequest) -> Object:
-        return dict(_decoded(await self._bytes(request)))
+        response = await self._send(request)
+        return dict(_decoded(await _whole(response), response))
 
     async def _bytes(self, request: KubeRequest) -> bytes:
         return await _whole(await self._send(request))
@@ -184,10 +185,10 @@ def _dump(body: object) -> bytes:
         return json.dumps(body, allow_nan=False).encode()
 
 
-def _decoded(data: bytes) -> Any:
+def _decoded(data: bytes, response: KubeResponse) -> Any:
     """Whatever one object holds, the others of its list and the next of its watch are read."""
     try:
-        return nesting.loads(data)
+        return orjson.loads(data) if response.bounded else nesting.loads(data)
     except orjson.JSONDecodeError as exc:
         raise errors.Unavailable(f"the API server's answer is no JSON: {exc}") from exc
 

@@ -79,6 +79,8 @@ class KubeResponse:
     content: bytes | AsyncGenerator[bytes, None]
     date: str | None = None
     """The header of that name, from a server that has a clock of its own."""
+    bounded: bool = False
+    """The server keeps nothing that is nested too deeply: nobody has to look for that."""
 
 
 class Transport(ABC):

@@ -27,8 +27,8 @@ class InProcessTransport(Transport):
         except KubeError as exc:
             answer = refused(exc)
         if isinstance(answer, Stream):
-            return KubeResponse(200, answer.pieces)
-        return KubeResponse(answer.status, answer.body)
+            return KubeResponse(200, answer.pieces, bounded=True)
+        return KubeResponse(answer.status, answer.body, bounded=True)
 
     def _target(self, request: KubeRequest) -> Target:
         kind = self._kinds.of(request.resource)
