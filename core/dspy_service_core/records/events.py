@@ -41,14 +41,14 @@ class Event(Record):
 
 @record
 class NumberedLog(LogEntry):
-    """As the status says it."""
+    """A log entry, as the status repeats the newest."""
 
     n: int = field(kw_only=True, metadata=says("Number of the log entry, from 1."))
 
 
 @record
 class NumberedEvent(Event):
-    """As the status says it."""
+    """A progress event, as the status repeats the newest."""
 
     n: int = field(kw_only=True, metadata=says("Number of the event, from 1."))
 
