@@ -18,14 +18,13 @@ from dspy_service_api.access.demand import Map
 from dspy_service_api.access.door import Door, OpenDoor, TokenDoor
 from dspy_service_api.access.kubernetes import KubernetesDoor
 from dspy_service_api.access.reviews import Reviews
+from dspy_service_api.answer_cache import AnswerCache
 from dspy_service_api.background import Background
 from dspy_service_api.cache import JobCache
-from dspy_service_api.guard import Guard, Traffic, rules_of
+from dspy_service_api.guard import Guard, rules_of
 from dspy_service_api.jobs import Jobs
 from dspy_service_api.layout import Acceptance
 from dspy_service_api.memory import Work
-from dspy_service_api.prepare import Preparer
-from dspy_service_api.ready_answers import ReadyAnswers
 from dspy_service_api.remove import Removals
 from dspy_service_api.routes import documents, health, jobs, run
 from dspy_service_api.service import Service
@@ -45,11 +44,11 @@ def create_app(
     acceptance: Acceptance,
     telemetry: Telemetry | None = None,
 ) -> FastAPI:
-    traffic, telemetry = Traffic(), telemetry or Telemetry()
+    telemetry = telemetry or Telemetry()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        service = _service(settings, cluster, store, acceptance, traffic)
+        service = _service(settings, cluster, store, acceptance)
         app.state.service = service
         running = asyncio.create_task(service.run())
         async with telemetry.served(service):
@@ -61,16 +60,14 @@ def create_app(
 
     app = FastAPI(title="DSPy as a Service", version=version("dspy-service"), lifespan=lifespan, openapi_url=None)
     door = _door(settings, cluster)
-    app.add_middleware(
-        Guard, rules=rules_of(settings), routes=Map(lambda: app.routes), door=door, traffic=traffic, telemetry=telemetry
-    )
+    app.add_middleware(Guard, rules=rules_of(settings), routes=Map(lambda: app.routes), door=door, telemetry=telemetry)
     if settings.trusted_origins:
         app.add_middleware(
             Cors,
             allow_origins=settings.trusted_origins,
             allow_methods=["GET", "POST", "DELETE"],
-            allow_headers=["Authorization", "Content-Type", idempotency.HEADER, "X-Request-ID"],
-            expose_headers=["Retry-After", "Warning", "X-Request-ID"],
+            allow_headers=["Authorization", "Content-Type", idempotency.HEADER, "If-None-Match", "X-Request-ID"],
+            expose_headers=["ETag", "Retry-After", "Warning", "X-Request-ID"],
         )
     problems.install(app, settings.retry_after_seconds)
     routers = (jobs.router, run.router, health.router)  # matched in this order: reads are the most frequent
@@ -90,21 +87,15 @@ class Cors(CORSMiddleware):
         return response
 
 
-def _service(
-    settings: Settings, cluster: KubeClient, store: Store, acceptance: Acceptance, traffic: Traffic
-) -> Service:
+def _service(settings: Settings, cluster: KubeClient, store: Store, acceptance: Acceptance) -> Service:
     cache = JobCache()
     work = Work(settings.work_memory_bytes, settings.work_wait_seconds)
-    ready = ReadyAnswers(settings.answer_cache_bytes)
-    found = Jobs(cluster, cache, store, settings.namespace, settings.newest_entries, ready)
-    prepared = settings.prepared_jobs if settings.store_url.startswith("file:") else 0
-    preparer = Preparer(found, prepared, lambda: traffic.open > 0)
-    cache.on_finished = preparer.finished
+    answers = AnswerCache(settings.answer_cache_bytes)
+    found = Jobs(cluster, cache, store, settings.namespace, settings.newest_entries, answers)
     return Service(
         settings=settings,
         cache=cache,
         reflector=Reflector(cluster, OPTIMIZATION_JOBS, cache, namespace=settings.namespace),
-        preparer=preparer,
         jobs=found,
         submits=Submits(cluster, cache, store, settings.namespace, acceptance.accept, work),
         removals=Removals(found, settings.delete_wait_seconds, settings.last_upload_seconds),

@@ -7,8 +7,9 @@ and none that was deleted, whatever an older list or watch event still says of i
 import logging
 from bisect import bisect_left, insort
 from collections import OrderedDict
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
+from dspy_service_api.changes import Change, Changes
 from dspy_service_api.reading import record_of
 from dspy_service_api.record import JobRecord
 from dspy_service_api.unreadable import unreadable_record
@@ -22,10 +23,10 @@ _TOMBSTONES = 10_000
 
 
 class JobCache:
-    """Implements the reflector's view; one event loop, no locks. `on_finished` is told of every finished version."""
+    """Implements the reflector's view; one event loop, no locks. `changes` tells of every version, and every end."""
 
-    def __init__(self, on_finished: Callable[[JobRecord], None] = lambda record: None) -> None:
-        self.on_finished = on_finished
+    def __init__(self) -> None:
+        self.changes = Changes()
         self._records: dict[str, JobRecord] = {}
         self._by_age: list[Age] = []
         self._queue: list[Rank] = []
@@ -41,7 +42,7 @@ class JobCache:
         metadata = obj["metadata"]
         if metadata.get("deletionTimestamp") and not metadata.get("finalizers"):
             self.remove(obj)
-        elif metadata["uid"] not in self._deleted and not self._knows_newer(metadata):
+        elif metadata["uid"] not in self._deleted and not self._knows(metadata):
             self._put(_record(obj))
 
     def remove(self, obj: Object) -> None:
@@ -54,12 +55,12 @@ class JobCache:
             self._deleted.popitem(last=False)
         record = self._records.get(name)
         if record and record.uid == uid:
-            self._drop(record)
+            self._lose(record)
 
     def retain(self, keys: frozenset[tuple[str, str]]) -> None:
         kept = {name for _, name in keys}
         for record in [record for name, record in self._records.items() if name not in kept]:
-            self._drop(record)
+            self._lose(record)
 
     def newest_first(self, after: Age | None = None) -> Iterator[JobRecord]:
         """From the newest, or from the first that is older than `after`."""
@@ -71,22 +72,30 @@ class JobCache:
         """1 starts next; 0 for a job that does not wait."""
         return bisect_left(self._queue, record.queue_order) + 1 if record.queue_order else 0
 
-    def _knows_newer(self, metadata: Object) -> bool:
-        """A create's answer may arrive after the watch has told of the job's next versions."""
+    def _knows(self, metadata: Object) -> bool:
+        """A create's answer may arrive after the watch has told of the job's next versions; a list names all again."""
         known = self._records.get(metadata["name"])
         if not known or known.uid != metadata["uid"]:
             return False
-        return _as_number(known.version) > _as_number(metadata["resourceVersion"])
+        version = metadata["resourceVersion"]
+        return known.version == version or _as_number(known.version) > _as_number(version)
 
     def _put(self, record: JobRecord) -> None:
-        if known := self._records.get(record.name):
+        known = self._records.get(record.name)
+        if known and known.uid != record.uid:
+            self._lose(known)
+            known = None
+        elif known:
             self._drop(known)
         self._records[record.name] = record
-        if record.finished:
-            self.on_finished(record)
         insort(self._by_age, record.age)
         if record.queue_order:
             insort(self._queue, record.queue_order)
+        self.changes.tell(Change(known, record))
+
+    def _lose(self, record: JobRecord) -> None:
+        self._drop(record)
+        self.changes.tell(Change(record, None))
 
     def _drop(self, record: JobRecord) -> None:
         del self._records[record.name]

@@ -54,23 +54,13 @@ def rules_of(settings: Settings) -> Rules:
     )
 
 
-@dataclass(slots=True)
-class Traffic:
-    """How many requests are being answered: what can wait, waits for them (`prepare.py`)."""
-
-    open: int = 0
-
-
 class Guard:
-    def __init__(
-        self, app: ASGIApp, rules: Rules, routes: Map, door: Door, traffic: Traffic, telemetry: Telemetry
-    ) -> None:
+    def __init__(self, app: ASGIApp, rules: Rules, routes: Map, door: Door, telemetry: Telemetry) -> None:
         self._app = app
         self._routes = routes
         self._telemetry = telemetry
         self._rules = rules
         self._door = door
-        self._traffic = traffic
         self._room = Room(rules.bodies_memory)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -82,11 +72,7 @@ class Guard:
             return
         headers = _few(scope)
         visit = _Visit(scope, send, _request_id(headers))
-        self._traffic.open += 1
-        try:
-            await self._answer(scope, receive, headers, visit)
-        finally:
-            self._traffic.open -= 1
+        await self._answer(scope, receive, headers, visit)
         visit.tell(self._telemetry)
 
     async def _answer(self, scope: Scope, receive: Receive, headers: dict[bytes, bytes], visit: "_Visit") -> None:

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 import orjson
 
 from dspy_service_api import present
+from dspy_service_api.answer_cache import Answer, AnswerCache, key_of
 from dspy_service_api.artifact import Artifact, read_artifact
 from dspy_service_api.cache import JobCache
-from dspy_service_api.ready_answers import Key, ReadyAnswers
 from dspy_service_api.record import JobRecord, Json
 from dspy_service_api.transcript import Kind, Transcript
 from dspy_service_core import names
@@ -32,7 +32,7 @@ class Jobs:
     store: Store
     namespace: str
     newest: int
-    ready: ReadyAnswers = field(default_factory=lambda: ReadyAnswers(0))
+    answers: AnswerCache = field(default_factory=lambda: AnswerCache(0))
 
     async def find(self, job_id: str, *, past_cache: bool = False) -> JobRecord:
         if not _OBJECT_NAME.fullmatch(job_id):
@@ -43,23 +43,20 @@ class Jobs:
             raise JobNotFound(job_id)
         return record
 
-    async def summary(self, job_id: str) -> Json:
+    async def summary(self, job_id: str) -> Answer:
         record = await self.find(job_id)
-        return present.summary(record, self.cache.position(record))
+        return Answer.of(present.summary(record, self.cache.position(record)))
 
-    async def detail(self, job_id: str) -> Json:
-        record = await self.find(job_id)
+    async def detail(self, job_id: str) -> Answer:
+        return await self.detail_of(await self.find(job_id))
+
+    async def detail_of(self, record: JobRecord) -> Answer:
         if not record.settled:
-            return await self._detail(record)
-        if (answer := self.ready.get(_detail_key(record))) is None:
-            answer = await self._detail(record)
-            self.ready.put(_detail_key(record), answer)
+            return Answer.of(await self._detail(record))
+        if (answer := self.answers.get(key_of("job", record))) is None:
+            answer = Answer.of(await self._detail(record))
+            self.answers.put(key_of("job", record), answer)
         return answer
-
-    async def prepare(self, record: JobRecord) -> None:
-        """The answer about a settled job, before anybody asks."""
-        if record.settled and _detail_key(record) not in self.ready:
-            self.ready.put(_detail_key(record), await self._detail(record))
 
     async def transcript(self, job_id: str, kind: Kind) -> Json:
         return await self._newest(await self.find(job_id), kind)
@@ -67,17 +64,16 @@ class Jobs:
     async def page(self, job_id: str, kind: Kind, after: int, limit: int) -> Json:
         return await Transcript(self.store, await self.find(job_id), kind).after(after, limit)
 
-    async def artifact(self, job_id: str) -> Json:
+    async def artifact(self, job_id: str) -> Answer:
         record = await self.find(job_id)
         if not record.finished:  # another replica may have told of an end that this one's watch has yet to hear of
             record = await self.find(job_id, past_cache=True)
         if not record.finished:
             raise JobNotFinished
-        key = ("artifact", record.uid, record.version)
-        if (answer := self.ready.get(key)) is None:
-            answer = present.artifact(await read_artifact(self.store, record))
+        if (answer := self.answers.get(key_of("artifact", record))) is None:
+            answer = Answer.of(present.artifact(await read_artifact(self.store, record)))
             if record.settled:
-                self.ready.put(key, answer)
+                self.answers.put(key_of("artifact", record), answer)
         return answer
 
     async def _ask(self, name: str) -> JobRecord | None:
@@ -121,7 +117,3 @@ class Jobs:
         if found is None:
             raise StoreError(f"'{key}' in the store is broken")
         return found
-
-
-def _detail_key(record: JobRecord) -> Key:
-    return ("detail", record.uid, record.version)

@@ -9,7 +9,6 @@ from starlette.requests import Request
 from dspy_service_api.background import Background
 from dspy_service_api.cache import JobCache
 from dspy_service_api.jobs import Jobs
-from dspy_service_api.prepare import Preparer
 from dspy_service_api.record import Json
 from dspy_service_api.remove import Removals
 from dspy_service_api.settings import Settings
@@ -23,7 +22,6 @@ class Service:
     settings: Settings
     cache: JobCache
     reflector: Reflector
-    preparer: Preparer
     jobs: Jobs
     submits: Submits
     removals: Removals
@@ -32,11 +30,11 @@ class Service:
 
     async def run(self) -> None:
         """What goes on beside the requests; never returns, unless it dies."""
-        parts = {"the watch of the jobs": self.reflector.run(), "the preparation of answers": self.preparer.run()}
-        await self.background.run(parts)
+        ahead = self.settings.answer_cache_bytes > 0 and self.settings.store_url.startswith("file:")
+        kept = self.jobs.answers.follow(self.cache.changes, self.jobs.detail_of if ahead else None)
+        await self.background.run({"the watch of the jobs": self.reflector.run(), "the cache of answers": kept})
 
     async def close(self) -> None:
-        self.jobs.ready.close()
         await self.jobs.cluster.close()
 
     def require_ready(self) -> None:

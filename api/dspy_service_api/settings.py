@@ -188,14 +188,10 @@ class Settings(BaseSettings):
         description="Seconds after its end at which a job's record is removed, for requests without a TTL.",
     )
     answer_cache_bytes: int = Field(
-        default=1024 * MEBIBYTE,
+        default=64 * MEBIBYTE,
         ge=0,
-        description="Room in the folder for temporary files (TMPDIR) for ready answers about finished jobs.",
-    )
-    prepared_jobs: int = Field(
-        default=10_000,
-        ge=0,
-        description="Of how many finished jobs, the newest, answers are made ready ahead, if the store is a folder.",
+        description="Memory for answers about finished jobs, held compressed: several thousand of them. 0 holds none. "
+        "Whoever raises it raises the container's limit of memory as well.",
     )
     newest_entries: int = Field(
         default=5000,

@@ -10,6 +10,7 @@ from dspy_service_api.access.demand import needs
 from dspy_service_api.listing import Wanted, labels_of, list_jobs
 from dspy_service_api.routes import examples
 from dspy_service_api.routes.answers import Declared, declared, errors, ready
+from dspy_service_api.routes.conditional import PARAMETERS, conditional, respond
 from dspy_service_api.routes.direct import DirectRoute
 from dspy_service_api.service import Service, service_of
 from dspy_service_api.transcript import Kind
@@ -58,12 +59,13 @@ async def jobs(
     "/{job_id}",
     summary="A job with its events, log and result",
     response_model=None,
-    responses=declared(answer_schemas.JobDetail, examples.SUCCEEDED, "The job.")
+    responses=conditional(declared(answer_schemas.JobDetail, examples.SUCCEEDED, "The job."))
     | errors(error_codes.UNKNOWN_JOB, error_codes.STORE_UNAVAILABLE),
+    openapi_extra=PARAMETERS,
 )
 @needs("get")
 async def job(request: Request, job_id: JobId) -> Response:
-    return ready(await service_of(request).jobs.detail(job_id))
+    return respond(request, await service_of(request).jobs.detail(job_id))
 
 
 @router.delete(
@@ -83,12 +85,13 @@ async def remove(request: Request, job_id: JobId) -> Response:
     "/{job_id}/summary",
     summary="A job in short",
     response_model=None,
-    responses=declared(answer_schemas.JobSummary, examples.SUMMARY, "The job in short.")
+    responses=conditional(declared(answer_schemas.JobSummary, examples.SUMMARY, "The job in short."))
     | errors(error_codes.UNKNOWN_JOB),
+    openapi_extra=PARAMETERS,
 )
 @needs("get")
 async def summary(request: Request, job_id: JobId) -> Response:
-    return ready(await service_of(request).jobs.summary(job_id))
+    return respond(request, await service_of(request).jobs.summary(job_id))
 
 
 @router.get(
@@ -119,12 +122,13 @@ async def events(request: Request, job_id: JobId, after: After = None, limit: Li
     "/{job_id}/artifact",
     summary="The optimized program",
     response_model=None,
-    responses=declared(answer_schemas.ArtifactAnswer, examples.ARTIFACT, "The program.")
+    responses=conditional(declared(answer_schemas.ArtifactAnswer, examples.ARTIFACT, "The program."))
     | errors(error_codes.UNKNOWN_JOB, error_codes.NO_ARTIFACT, error_codes.NOT_FINISHED, error_codes.STORE_UNAVAILABLE),
+    openapi_extra=PARAMETERS,
 )
 @needs("get")
 async def artifact(request: Request, job_id: JobId) -> Response:
-    return ready(await service_of(request).jobs.artifact(job_id))
+    return respond(request, await service_of(request).jobs.artifact(job_id))
 
 
 async def _entries(service: Service, job_id: str, kind: Kind, after: int | None, limit: int | None) -> Response:

@@ -30,8 +30,8 @@ ALL = {"", "/logs", "/events", "/artifact"}
 
 @pytest.fixture
 async def api(tmp_path: Path) -> AsyncIterator[Harness]:
-    """Nothing is prepared ahead: every answer is made of what the store holds by then."""
-    async with api_service(tmp_path, SimpleAcceptance(), prepared_jobs=0) as harness:
+    """No answer is held: each is made of what the store holds by then."""
+    async with api_service(tmp_path, SimpleAcceptance(), answer_cache_bytes=0) as harness:
         yield harness
 
 

@@ -1,28 +1,14 @@
-"""The cache under late, doubled and missing news; ready answers within their bounds."""
-
-import io
-from typing import Any
+"""The cache under late, doubled and missing news."""
 
 import orjson
 import pytest
 
-from api_service import resource, running
+from api_service import running
 from deep_json import nested
 from dspy_service_api import present
 from dspy_service_api.cache import JobCache
-from dspy_service_api.ready_answers import ReadyAnswers
 from dspy_service_core.kube.protocol import Object
-
-
-def version(name: str, uid: str, number: int, **changes: Any) -> Object:
-    made = resource(name)
-    made["metadata"] |= {
-        "uid": uid,
-        "namespace": "default",
-        "resourceVersion": str(number),
-        "creationTimestamp": "2026-03-01T09:30:00Z",
-    }
-    return made | changes
+from job_versions import version
 
 
 def cached(*objects: Object) -> JobCache:
@@ -108,48 +94,6 @@ def test_only_who_waits_for_a_slot_has_a_place(
     record = cache.get("a")
     assert record is not None
     assert present.message(record, cache.position(record)) == message
-
-
-def key(n: int) -> tuple[str, str, str]:
-    return ("detail", str(n), "1")
-
-
-def test_ready_answers_come_back_within_their_bound() -> None:
-    ready = ReadyAnswers(80_000)
-    for n in range(100):
-        ready.put(key(n), b"%04d" % n * 1000)
-        assert ready.size <= 80_000
-        assert ready.get(key(n)) == b"%04d" % n * 1000
-    assert ready.get(key(0)) is None
-    assert all(ready.get(key(n)) in (None, b"%04d" % n * 1000) for n in range(100))
-
-
-def test_what_is_asked_for_stays() -> None:
-    ready = ReadyAnswers(80_000)
-    for n in range(100):
-        ready.put(key(n), b"%04d" % n * 1000)
-        assert ready.get(key(0)) == b"0000" * 1000
-    assert ready.get(key(1)) is None
-
-
-def test_a_huge_answer_pushes_nobody_out() -> None:
-    ready = ReadyAnswers(80_000)
-    ready.put(key(1), b"small")
-    ready.put(key(2), b"x" * 50_000)
-    assert ready.get(key(1)) == b"small"
-    assert ready.get(key(2)) is None
-
-
-def test_no_room_is_no_fault() -> None:
-    ready = ReadyAnswers(0)
-    ready.put(key(1), b"x")
-    assert ready.get(key(1)) is None
-
-
-def test_a_full_disk_is_no_fault() -> None:
-    ready = ReadyAnswers(80_000, open_file=lambda: io.FileIO("/dev/full", "r+"))
-    ready.put(key(1), b"x")
-    assert ready.get(key(1)) is None
 
 
 @pytest.mark.parametrize(
