@@ -130,10 +130,17 @@ def _binds(binds: Sequence[Bind]) -> list[str]:
 
 
 def _parents(bind: Bind, binds: Sequence[Bind]) -> list[str]:
-    """The way down to it, which bubblewrap would make for its own user alone; not what another bind shows."""
+    """The way down to it, which bubblewrap would make for its own user alone; not what another bind shows. Below a
+    volume at /tmp an environment's way down is made in the volume.
+    """
     parents = [place for place in reversed(Path(bind.target).parents) if str(place) != "/"]
-    shown = [Path(other.target) for other in binds if other is not bind]
-    return [str(place) for place in parents if not any(place.is_relative_to(target) for target in shown)]
+    others = [other for other in binds if other is not bind]
+    return [str(place) for place in parents if not any(_shows(other, place) for other in others)]
+
+
+def _shows(bind: Bind, place: Path) -> bool:
+    target = Path(bind.target)
+    return place.is_relative_to(target) and (Path(bind.source) / place.relative_to(target)).exists()
 
 
 def _anybodys_tmpfs(size: int, target: str) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -97,7 +98,8 @@ async def test_its_output_is_its_own(host: Host, code: str) -> None:
     assert await said(host, code) == "written"
 
 
-async def test_what_others_may_not_see_can_be_shown(tmp_path: Path) -> None:
+@pytest.mark.parametrize("volumes", [[], SHARED], ids=["", "below a volume"])
+async def test_what_others_may_not_see_can_be_shown(tmp_path: Path, volumes: list[dict[str, Any]]) -> None:
     """A checkout below a folder of root's: the way to it is the node's, what is there the container's."""
     shown = tmp_path / "locked" / "shown"
     shown.mkdir(parents=True)
@@ -109,7 +111,10 @@ async def test_what_others_may_not_see_can_be_shown(tmp_path: Path) -> None:
         pytest.skip("bubblewrap does not work here")
     async with node_host(tmp_path / "data", launcher) as host:
         code = f"import os; print(open({str(shown / 'text')!r}).read(), os.getuid())"
-        assert await said(host, code) == f"seen {os.geteuid() or POD_USER}"
+        mounts = [{"name": volume["name"], "mountPath": str(tmp_path.parents[1])} for volume in volumes]
+        name = host.run_pod(containers=[script(code, volumeMounts=mounts)], volumes=volumes)
+        await host.ended(name)
+        assert host.log(name).strip() == f"seen {os.geteuid() or POD_USER}"
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root's containers run as another user")
