@@ -14,8 +14,8 @@ _TRIM_THRESHOLD = -1
 """`M_TRIM_THRESHOLD`, which would follow the other by itself, and stays at 128 KiB where that one is set: every request
 would give its last pages back, and the next one fetch them again.
 """
-_KEPT_BYTES = 8 * 1024 * 1024
-"""At the end of the heap: what a few requests of usual size take."""
+_KEPT_BYTES = 1 * 1024 * 1024
+"""At the end of each heap (every thread has one): what a request of usual size takes."""
 
 
 def return_large_blocks() -> None:
