@@ -151,7 +151,7 @@ class LimitedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         if len(self.pipeline) >= self._limits.pipelined:
             self._stop(refusals.PIPELINED)
-        self._bound_fields()
+        self._bound_fields(len(self.url))
         if not self.url.startswith((b"/", b"*")):
             self._host_of_target()
         super().on_headers_complete()
@@ -169,19 +169,19 @@ class LimitedProtocol(HttpToolsProtocol):
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        super().on_message_complete()
         if self.headers:
-            self._bound_fields()
+            self._bound_fields(0)
+        super().on_message_complete()
         if self._phase is Phase.BODY:
             self._begin(Phase.ANSWERING)
         elif self._phase is Phase.LEFTOVER:
             self._rest()
 
-    def _bound_fields(self) -> None:
-        """Of a head that began inside a piece, or of a trailer: what came so far is bounded by the piece's size."""
+    def _bound_fields(self, target: int) -> None:
+        """Of a head, with its target's bytes, or of a trailer. What came of either so far is bounded by its pieces."""
         if len(self.headers) > self._limits.head_fields:
             self._stop(refusals.too_many(self._limits.head_fields))
-        if sum([len(name) + len(value) + 4 for name, value in self.headers]) + len(self.url) > self._limits.head_bytes:
+        if sum([len(name) + len(value) + 4 for name, value in self.headers]) + target > self._limits.head_bytes:
             self._stop(refusals.too_large(self._limits.head_bytes))
 
     def _host_of_target(self) -> None:

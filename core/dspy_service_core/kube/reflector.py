@@ -113,6 +113,7 @@ class Reflector:
                 self._tell(self._view.upsert, event.object)
 
     def _tell(self, act: Callable[[Object], None], obj: Object) -> None:
+        """Whatever a view does not bear in one object ends neither the list nor the watch that all others are in."""
         try:
             act(obj)
         except Exception:

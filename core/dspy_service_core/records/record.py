@@ -79,7 +79,7 @@ class Record:
             return NotImplemented
         return all(getattr(self, field.name) == getattr(other, field.name) for field in _fields(type(self)))
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None  # type: ignore[assignment]  # some hold lists and dicts, so none has one
 
     def __repr__(self) -> str:
         told = ", ".join(f"{field.name}={getattr(self, field.name)!r}" for field in _fields(type(self)))
