@@ -59,14 +59,14 @@ check: $(READY)
 	$(BIN)/mypy $(SOURCES)
 	$(BIN)/lint-imports
 	$(BIN)/shellcheck $(SCRIPTS)
-	$(BIN)/python -m dspy_service_core.crd --check
-	$(BIN)/python -m dspy_service_runner.introspect --check
+	$(BIN)/python -m dspy_service_core.crd.generate --check
+	$(BIN)/python -m dspy_service_runner.introspect.introspect --check
 	$(BIN)/python -m dspy_service_local.reference --check
 
 # What is generated and committed: the CRD from the models, the catalogue from the pinned dspy.
 generate: $(READY)
-	$(BIN)/python -m dspy_service_core.crd --write
-	$(BIN)/python -m dspy_service_runner.introspect --write
+	$(BIN)/python -m dspy_service_core.crd.generate --write
+	$(BIN)/python -m dspy_service_runner.introspect.introspect --write
 	$(BIN)/python -m dspy_service_local.reference --write
 
 # Without a host's name in it: hashes alone say what is installed. The images' locks are parts of the tests' own.

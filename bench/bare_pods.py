@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dspy_service_core import names
 from dspy_service_core.kube.resources import CONFIG_MAPS, JOBS, PODS
+from dspy_service_core.resource import names
 from kube_http import KubeHttp, ok
 from kubectl import Kubectl
 from payloads import DATASET

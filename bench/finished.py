@@ -13,14 +13,15 @@ from typing import Any
 
 import orjson
 
-from dspy_service_core import names, pod_files
 from dspy_service_core.kube.client import KubeClient
 from dspy_service_core.kube.config import from_kubeconfig
 from dspy_service_core.kube.http_transport import HttpTransport
 from dspy_service_core.kube.resources import OPTIMIZATION_JOBS
 from dspy_service_core.records import events
-from dspy_service_core.segment_writer import SegmentWriter
-from dspy_service_core.store import Store, artifact_folder, job_folder, open_store
+from dspy_service_core.resource import names
+from dspy_service_core.storage import pod_files
+from dspy_service_core.storage.segment_writer import SegmentWriter
+from dspy_service_core.storage.store import Store, artifact_folder, job_folder, open_store
 from payloads import METRIC, rows, signature
 
 NAMESPACE = "default"

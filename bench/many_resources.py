@@ -23,11 +23,11 @@ import psutil
 from figures import Figure
 from prometheus_client.parser import text_string_to_metric_families
 
-from dspy_service_core import names
 from dspy_service_core.kube.client import KubeClient
 from dspy_service_core.kube.config import from_kubeconfig
 from dspy_service_core.kube.http_transport import HttpTransport
 from dspy_service_core.kube.resources import NAMESPACES, OPTIMIZATION_JOBS
+from dspy_service_core.resource import names
 from embedded_cluster import cluster_in_thread
 from waiting import wait_for
 from whole_service import free_port

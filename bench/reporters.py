@@ -27,12 +27,13 @@ import yaml
 from figures import Figure
 
 from accounts import grant, make_account, token_of
-from dspy_service_core import names, pod_files
 from dspy_service_core.kube.client import KubeClient
 from dspy_service_core.kube.config import from_kubeconfig
 from dspy_service_core.kube.errors import KubeError
 from dspy_service_core.kube.http_transport import HttpTransport
 from dspy_service_core.kube.resources import NAMESPACES, OPTIMIZATION_JOBS
+from dspy_service_core.resource import names
+from dspy_service_core.storage import pod_files
 from dspy_service_operator.settings import OperatorSettings
 from kube_http import KubeHttp
 from operator_objects import make_raw

@@ -13,21 +13,22 @@ from fastapi import FastAPI
 from pydantic import ValidationError
 from uvicorn.config import STARTUP_FAILURE
 
-from dspy_service_api import allocator, log_lines
-from dspy_service_api.accept import CoreAcceptance
-from dspy_service_api.app import create_app
-from dspy_service_api.front.descriptors import room_for
-from dspy_service_api.front.limits import Limits
-from dspy_service_api.front.server import LimitedServer
+from dspy_service_api.http.app import create_app
+from dspy_service_api.monitoring import log_lines
+from dspy_service_api.monitoring.telemetry import Telemetry
+from dspy_service_api.serve import allocator
+from dspy_service_api.serve.descriptors import room_for
+from dspy_service_api.serve.limits import ConnectionLimits
+from dspy_service_api.serve.server import LimitedServer
+from dspy_service_api.serve.tls import CertificateFiles, TlsError
 from dspy_service_api.settings import Settings
-from dspy_service_api.telemetry import Telemetry
-from dspy_service_api.tls import CertificateFiles, TlsError
+from dspy_service_api.submit.parse_submit import CoreAcceptance
 from dspy_service_core.errors import ServiceError
 from dspy_service_core.kube import config
 from dspy_service_core.kube.client import KubeClient
 from dspy_service_core.kube.http_transport import HttpTransport
-from dspy_service_core.registry_file import RegistryError
-from dspy_service_core.store import open_store
+from dspy_service_core.registry.registry_file import RegistryError
+from dspy_service_core.storage.store import open_store
 
 _GRACEFUL_SECONDS = 5
 
@@ -58,7 +59,7 @@ def main() -> None:
 class Server(LimitedServer):
     """Looks after its certificate as well, where it has one."""
 
-    def __init__(self, config: uvicorn.Config, files: CertificateFiles | None, limits: Limits) -> None:
+    def __init__(self, config: uvicorn.Config, files: CertificateFiles | None, limits: ConnectionLimits) -> None:
         super().__init__(config, limits)
         self._files = files
         self._keeping: asyncio.Task[None] | None = None
@@ -72,7 +73,7 @@ class Server(LimitedServer):
 def _telemetry(settings: Settings) -> Telemetry:
     if not settings.metrics_port:
         return Telemetry()
-    from dspy_service_api.metrics import Metrics  # here: its library costs memory that nobody uses otherwise
+    from dspy_service_api.monitoring.metrics import Metrics  # here: its library costs memory that nobody uses otherwise
 
     return Metrics(settings.metrics_host, settings.metrics_port)
 

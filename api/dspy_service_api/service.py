@@ -6,13 +6,13 @@ from typing import cast
 
 from starlette.requests import Request
 
+from dspy_service_api.answers.job_answers import Jobs
 from dspy_service_api.background import Background
-from dspy_service_api.cache import JobCache
-from dspy_service_api.jobs import Jobs
-from dspy_service_api.record import Json
-from dspy_service_api.remove import Removals
+from dspy_service_api.control.remove import Removals
+from dspy_service_api.jobs.cache import JobCache
+from dspy_service_api.jobs.record import Json
 from dspy_service_api.settings import Settings
-from dspy_service_api.submit import Submits
+from dspy_service_api.submit.write_job import Submits
 from dspy_service_core.errors import ClusterUnavailable
 from dspy_service_core.kube.reflector import Reflector
 

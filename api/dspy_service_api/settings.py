@@ -7,8 +7,8 @@ from typing import Annotated, Literal, Self
 from pydantic import AliasChoices, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from dspy_service_api.front.limits import Limits
-from dspy_service_core import run_defaults
+from dspy_service_api.serve.limits import ConnectionLimits
+from dspy_service_core.resource import run_defaults
 
 MEBIBYTE = 1024 * 1024
 AuthMode = Literal["none", "token", "kubernetes"]
@@ -284,9 +284,9 @@ class Settings(BaseSettings):
                 raise ValueError(f"DSPY_SERVICE_PROXIES: '{proxy}' is no address and no network") from None
         return self
 
-    def limits(self, connections: int) -> Limits:
+    def limits(self, connections: int) -> ConnectionLimits:
         """`connections` is what the descriptors leave of the setting."""
-        return Limits(
+        return ConnectionLimits(
             connections=connections,
             per_peer=self.connections_per_peer,
             shared=self.shared_networks,

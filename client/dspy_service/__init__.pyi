@@ -34,7 +34,7 @@ from .errors import (
     UnusablePayload as UnusablePayload,
     UnusableSource as UnusableSource,
 )
-from .payload import build_payload as build_payload
+from .payload.build import build_payload as build_payload
+from .payload.rows import UnusableDataset as UnusableDataset, read_rows as read_rows
 from .retries import Retries as Retries
-from .rows import UnusableDataset as UnusableDataset, read_rows as read_rows
 from .watching import Update as Update

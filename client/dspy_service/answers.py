@@ -11,8 +11,9 @@ from datetime import datetime
 from functools import cache
 from typing import Any, TypeVar
 
+from dspy_service.errors import JobFailed, UnexpectedAnswer
+
 from . import foreign
-from .errors import JobFailed, UnexpectedAnswer
 
 T = TypeVar("T")
 FINAL_STATUSES = frozenset({"success", "failed", "cancelled"})

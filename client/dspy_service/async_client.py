@@ -8,13 +8,14 @@ from typing import Any, Self, TypeVar
 
 import httpx
 
+from dspy_service.client import PAGE, TIMEOUT, outcome_status, read_outcome
+from dspy_service.errors import UnknownJob
+from dspy_service.files.artifact_files import Origin
+from dspy_service.files.downloads import save
+from dspy_service.retries import Retries
+from dspy_service.watching import Update, Watch
+
 from . import answers, calls
-from .artifact_files import Origin
-from .client import PAGE, TIMEOUT, outcome_status, read_outcome
-from .downloads import save
-from .errors import UnknownJob
-from .retries import Retries
-from .watching import Update, Watch
 
 T = TypeVar("T")
 

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Literal, TypeVar
 from urllib.parse import quote
 
+from dspy_service.errors import UnexpectedAnswer
+from dspy_service.files.local_services import found_token
+
 from . import answers
-from .errors import UnexpectedAnswer
-from .local_services import found_token
 
 T = TypeVar("T")
 Headers = Mapping[str, str]

@@ -8,13 +8,14 @@ from typing import Any, Self, TypeVar
 
 import httpx
 
+from dspy_service.error_answers import error_of, retry_after
+from dspy_service.errors import ServiceUnreachable, UnknownJob
+from dspy_service.files.artifact_files import Origin
+from dspy_service.files.downloads import save
+from dspy_service.retries import Retries
+from dspy_service.watching import Update, Watch
+
 from . import answers, calls
-from .artifact_files import Origin
-from .downloads import save
-from .error_answers import error_of, retry_after
-from .errors import ServiceUnreachable, UnknownJob
-from .retries import Retries
-from .watching import Update, Watch
 
 T = TypeVar("T")
 PAGE = 1000

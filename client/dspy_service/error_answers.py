@@ -6,7 +6,7 @@ Older services send no code, newer ones may send some that are not known here.
 from collections.abc import Mapping
 from typing import Any
 
-from .errors import (
+from dspy_service.errors import (
     DspyServiceError,
     FieldProblem,
     IdempotencyConflict,

@@ -5,7 +5,7 @@ Kept apart from the clients, which do the looking: one sleeps, the other awaits.
 
 from dataclasses import dataclass, replace
 
-from .answers import Event, LogEntry, Summary
+from dspy_service.answers import Event, LogEntry, Summary
 
 SHORTEST = 0.3
 """Seconds between two looks while something changes."""

@@ -11,14 +11,14 @@ from aiohttp import web
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class SideAnswer:
     body: bytes
     status: int = 200
     content_type: str = "text/plain; charset=utf-8"
 
 
 @asynccontextmanager
-async def side_server(host: str, port: int, pages: Mapping[str, Callable[[], Page]]) -> AsyncIterator[None]:
+async def side_server(host: str, port: int, pages: Mapping[str, Callable[[], SideAnswer]]) -> AsyncIterator[None]:
     """`host` empty: every address of the machine."""
     app = web.Application()
     for path, page in pages.items():
@@ -32,7 +32,7 @@ async def side_server(host: str, port: int, pages: Mapping[str, Callable[[], Pag
         await runner.cleanup()
 
 
-def _handler(page: Callable[[], Page]) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+def _handler(page: Callable[[], SideAnswer]) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
     async def handle(request: web.Request) -> web.StreamResponse:
         made = page()
         return web.Response(body=made.body, status=made.status, headers={"Content-Type": made.content_type})

@@ -14,8 +14,8 @@ from pydantic import AliasChoices, BaseModel, SecretStr
 from pydantic.fields import FieldInfo
 
 from dspy_service_api import settings as api
-from dspy_service_core import names
-from dspy_service_core.crd import MAX_NAME_LENGTH
+from dspy_service_core.crd.generate import MAX_NAME_LENGTH
+from dspy_service_core.resource import names
 from dspy_service_local import reference_api, reference_chart, settings as local
 from dspy_service_operator import settings as operator
 from dspy_service_runner.optimizer import settings as optimizer

@@ -5,15 +5,15 @@ from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Any
 
-from dspy_service_api import error_codes
-from dspy_service_api.accept import CoreAcceptance
-from dspy_service_api.app import create_app
-from dspy_service_api.routes import examples
+from dspy_service_api.answers import error_codes
+from dspy_service_api.http.app import create_app
+from dspy_service_api.http.routes import examples
 from dspy_service_api.settings import Settings
+from dspy_service_api.submit.parse_submit import CoreAcceptance
 from dspy_service_core.kube.client import KubeClient
 from dspy_service_core.kube.config import ClusterConfig, TokenSource
 from dspy_service_core.kube.http_transport import HttpTransport
-from dspy_service_core.store import open_store
+from dspy_service_core.storage.store import open_store
 
 _HEAD = """# HTTP API
 

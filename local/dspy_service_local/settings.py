@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from dspy_service_local.node.launch import POD_USER
+from dspy_service_local.node.processes.launch import POD_USER
 
 
 def _words(value: object) -> object:

@@ -12,23 +12,23 @@ from dspy_service_core.errors import ServiceError
 from dspy_service_core.kube.client import KubeClient
 from dspy_service_core.kube.errors import KubeError
 from dspy_service_core.kube.protocol import Object
-from dspy_service_core.registry import Registry
-from dspy_service_core.store import Store
-from dspy_service_operator.apply import Applier
-from dspy_service_operator.events import EventRecorder
-from dspy_service_operator.expiry import Expiry
-from dspy_service_operator.lingering import Lingering
-from dspy_service_operator.observe import Observer
-from dspy_service_operator.prerequisites import Check, PrerequisiteCheck
-from dspy_service_operator.queue import Key, Queue
-from dspy_service_operator.queue_reports import TICK_SECONDS, QueueReports
-from dspy_service_operator.reconciler import Reconciler
-from dspy_service_operator.resync import resync
+from dspy_service_core.registry.registry import Registry
+from dspy_service_core.storage.store import Store
+from dspy_service_operator.housekeeping.expiry import Expiry
+from dspy_service_operator.housekeeping.leftover_jobs import Lingering
+from dspy_service_operator.housekeeping.sweep import Sweep
+from dspy_service_operator.monitoring.events import EventRecorder
+from dspy_service_operator.monitoring.telemetry import Telemetry
+from dspy_service_operator.queue.queue import Key, Queue
+from dspy_service_operator.queue.queue_reports import TICK_SECONDS, QueueReports
+from dspy_service_operator.reconcile.apply import Applier
+from dspy_service_operator.reconcile.observe import Observer
+from dspy_service_operator.reconcile.prerequisites import Check, PrerequisiteCheck
+from dspy_service_operator.reconcile.reconciler import Reconciler
+from dspy_service_operator.reconcile.work_queue import WorkQueue
 from dspy_service_operator.settings import OperatorSettings
-from dspy_service_operator.sweep import Sweep
-from dspy_service_operator.telemetry import Telemetry
-from dspy_service_operator.view import View
-from dspy_service_operator.work_queue import WorkQueue
+from dspy_service_operator.watch.resync import resync
+from dspy_service_operator.watch.view import ClusterView
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ class Controller:
     ) -> None:
         self.settings = settings
         self._telemetry = telemetry or Telemetry()
-        self.view = View()
+        self.view = ClusterView()
         self.queue = Queue(settings.concurrency, settings.namespace_concurrency)
         self._telemetry.watch(self.queue)
         self.recorder = EventRecorder(client, clock)

@@ -12,11 +12,11 @@ from dspy_service_core.kube.config import ClusterConfig
 from dspy_service_core.kube.protocol import Object
 from dspy_service_core.kube.resources import JOBS, OPTIMIZATION_JOBS, PODS
 from dspy_service_operator.controller import EVERY_NAMESPACE, Controller
-from dspy_service_operator.health import trouble
-from dspy_service_operator.kopf_session import Watches, open_session
-from dspy_service_operator.kopf_settings import make_settings, selector
-from dspy_service_operator.lifetime import Lifetime
-from dspy_service_operator.resync import SELECTORS
+from dspy_service_operator.monitoring.health import trouble
+from dspy_service_operator.watch.kopf_session import Watches, open_session
+from dspy_service_operator.watch.kopf_settings import make_settings, selector
+from dspy_service_operator.watch.lifetime import Lifetime
+from dspy_service_operator.watch.resync import SELECTORS
 
 
 async def drive(operator: Controller, cluster: ClusterConfig, stop: asyncio.Event, identity: str) -> None:

@@ -8,26 +8,26 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from dspy_service_core import checks
-from dspy_service_core.endpoints import Hosts
+from dspy_service_core.checks import job_checks
+from dspy_service_core.checks.endpoints import Hosts
 from dspy_service_core.errors import ServiceError
 from dspy_service_core.kube import config as kube_config
 from dspy_service_core.kube.client import KubeClient, OnRequest
 from dspy_service_core.kube.errors import KubeError
 from dspy_service_core.kube.http_transport import HttpTransport
 from dspy_service_core.kube.resources import OPTIMIZATION_JOBS
-from dspy_service_core.registry import Registry
-from dspy_service_core.registry_file import RegistryError
-from dspy_service_core.side_server import Page, side_server
-from dspy_service_core.store import open_store
+from dspy_service_core.registry.registry import Registry
+from dspy_service_core.registry.registry_file import RegistryError
+from dspy_service_core.side_server import SideAnswer, side_server
+from dspy_service_core.storage.store import open_store
 from dspy_service_operator.controller import Controller
-from dspy_service_operator.election import Timing
 from dspy_service_operator.handlers import drive
-from dspy_service_operator.health import address_of
-from dspy_service_operator.leadership import Leadership, LeaseName, own_identity
-from dspy_service_operator.prerequisites import Check
+from dspy_service_operator.leader.election import Timing
+from dspy_service_operator.leader.leadership import Leadership, LeaseName, own_identity
+from dspy_service_operator.monitoring.health import address_of
+from dspy_service_operator.monitoring.telemetry import Telemetry
+from dspy_service_operator.reconcile.prerequisites import Check
 from dspy_service_operator.settings import OperatorSettings, load
-from dspy_service_operator.telemetry import Telemetry
 
 log = logging.getLogger("dspy_service_operator")
 
@@ -109,7 +109,9 @@ def _only_as_leader(leadership: Leadership, told: OnRequest) -> OnRequest:
 def make_telemetry(settings: OperatorSettings) -> Telemetry:
     if not settings.metrics_port:
         return Telemetry()
-    from dspy_service_operator.metrics import Metrics  # here: its library costs memory that nobody uses otherwise
+    from dspy_service_operator.monitoring.metrics import (
+        Metrics,  # here: its library costs memory that nobody uses otherwise
+    )
 
     return Metrics()
 
@@ -121,7 +123,7 @@ async def _standing_by(settings: OperatorSettings) -> AsyncIterator[None]:
         yield
         return
     host, port, path = address_of(settings.liveness_address)
-    async with side_server(host, port, {path: lambda: Page(b"ok")}):
+    async with side_server(host, port, {path: lambda: SideAnswer(b"ok")}):
         yield
 
 
@@ -138,8 +140,8 @@ async def _leadership(settings: OperatorSettings, cluster: kube_config.ClusterCo
 
 
 def make_check(registry: Registry, base_url_hosts: Hosts = (), own_ports: frozenset[int] = frozenset()) -> Check:
-    installation = checks.Installation(registry, base_url_hosts, own_ports)
-    return lambda spec, contents: checks.check_resource(spec, installation, contents)
+    installation = job_checks.Installation(registry, base_url_hosts, own_ports)
+    return lambda spec, contents: job_checks.check_resource(spec, installation, contents)
 
 
 def _spare_the_collector() -> None:

@@ -12,14 +12,14 @@ import pytest
 from accounts import grant, make_account, token_of
 from as_token import authority_of
 from declared_answers import HELD_ASYNC
-from dspy_service_api.app import create_app
+from dspy_service_api.http.app import create_app
 from dspy_service_api.settings import Settings
-from dspy_service_core import names
 from dspy_service_core.kube.client import KubeClient
 from dspy_service_core.kube.config import TokenSource, from_kubeconfig
 from dspy_service_core.kube.http_transport import HttpTransport
 from dspy_service_core.kube.resources import OPTIMIZATION_JOBS
-from dspy_service_core.store import open_store
+from dspy_service_core.resource import names
+from dspy_service_core.storage.store import open_store
 from kube_http import KubeHttp, ok
 from simple_acceptance import SimpleAcceptance
 from waiting import until

@@ -14,7 +14,7 @@ import orjson
 import pytest
 
 from deep_json import DEPTHS, deep_spec
-from dspy_service_api.app import create_app
+from dspy_service_api.http.app import create_app
 from dspy_service_api.settings import Settings
 from dspy_service_core import nesting
 from dspy_service_core.kube import config
@@ -22,7 +22,7 @@ from dspy_service_core.kube.client import KubeClient
 from dspy_service_core.kube.errors import NotFound
 from dspy_service_core.kube.http_transport import HttpTransport
 from dspy_service_core.kube.resources import JOBS, OPTIMIZATION_JOBS
-from dspy_service_core.store import open_store
+from dspy_service_core.storage.store import open_store
 from dspy_service_operator.main import run
 from dspy_service_operator.settings import OperatorSettings
 from kube_http import KubeHttp, ok

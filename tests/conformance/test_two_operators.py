@@ -11,7 +11,7 @@ from dspy_service_core.kube.client import KubeClient
 from dspy_service_core.kube.config import from_kubeconfig
 from dspy_service_core.kube.http_transport import HttpTransport
 from dspy_service_core.kube.resources import JOBS, LEASES, OPTIMIZATION_JOBS, SERVICE_ACCOUNTS
-from dspy_service_operator.leadership import LOST
+from dspy_service_operator.leader.leadership import LOST
 from operator_objects import make_raw
 from operator_processes import OperatorProcess, Start, operator_processes
 from played_runners import PlayedRunners

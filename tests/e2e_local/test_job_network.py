@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from dspy_service_core.kube.config import from_kubeconfig
-from dspy_service_local.node.find_network import find_slirp
-from dspy_service_local.node.find_sandbox import find_sandbox
-from dspy_service_local.node.slirp import Slirp
+from dspy_service_local.node.network.slirp import Slirp
+from dspy_service_local.node.sandbox.find_network import find_slirp
+from dspy_service_local.node.sandbox.find_sandbox import find_sandbox
 from payloads import payload, rows
 from scripted_lm import ScriptedServer
 from whole_jobs import ended, submit

@@ -15,9 +15,9 @@ import pytest
 
 from declared_answers import HeldTransport
 from dspy_service import Client
-from dspy_service.local_services import FOLDER, found_token
-from dspy_service.state_folder import state_folder
-from dspy_service_local.private_folder import OURS
+from dspy_service.files.local_services import FOLDER, found_token
+from dspy_service.files.state_folder import state_folder
+from dspy_service_local.up.private_folder import OURS
 from live_files import content, files_below
 from living import alive, command_line, variables
 from payloads import payload

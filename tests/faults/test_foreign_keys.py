@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from canaries import telling_files, tells
-from dspy_service_core import names
 from dspy_service_core.kube.resources import OPTIMIZATION_JOBS, PODS, SECRETS
+from dspy_service_core.resource import names
 from kube_http import KubeHttp, ok
 from operator_objects import make_raw
 from payloads import payload, rows

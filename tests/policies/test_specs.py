@@ -6,8 +6,8 @@ import orjson
 import pytest
 
 from deep_json import DEPTHS, nested
-from dspy_service_core import names, sources
 from dspy_service_core.kube.resources import OPTIMIZATION_JOBS
+from dspy_service_core.resource import names, sources
 from guarded_jobs import POLICIES, resource
 from kube_http import ok, refused
 from waiting import wait_for

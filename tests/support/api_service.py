@@ -13,16 +13,16 @@ import httpx
 import orjson
 
 from declared_answers import HELD_ASYNC
-from dspy_service_api.app import create_app
-from dspy_service_api.layout import Acceptance
+from dspy_service_api.http.app import create_app
+from dspy_service_api.monitoring.telemetry import Telemetry
 from dspy_service_api.service import Service
 from dspy_service_api.settings import Settings
-from dspy_service_api.telemetry import Telemetry
-from dspy_service_core import names
+from dspy_service_api.submit.job_objects import Acceptance
 from dspy_service_core.kube.protocol import Object
 from dspy_service_core.kube.resources import OPTIMIZATION_JOBS
-from dspy_service_core.store import Store, open_store
-from dspy_service_local.apiserver.patches import merge
+from dspy_service_core.resource import names
+from dspy_service_core.storage.store import Store, open_store
+from dspy_service_local.apiserver.objects.patches import merge
 from faulty_cluster import FaultyCluster, faulty_cluster
 
 NAMESPACE = "default"

@@ -17,8 +17,8 @@ from typing import Any
 import httpx
 import trustme
 
-from dspy_service_core import names
-from dspy_service_local.apiserver.patches import merge
+from dspy_service_core.resource import names
+from dspy_service_local.apiserver.objects.patches import merge
 
 Answer = tuple[int, dict[str, Any]]
 Fault = Callable[[str], Answer | None]

@@ -16,7 +16,6 @@ import yaml
 
 from accounts import token_of
 from declared_answers import HELD
-from dspy_service_core import names
 from dspy_service_core.kube.resources import (
     CLUSTER_ROLE_BINDINGS,
     CUSTOM_RESOURCE_DEFINITIONS,
@@ -24,6 +23,7 @@ from dspy_service_core.kube.resources import (
     SECRETS,
     SERVICE_ACCOUNTS,
 )
+from dspy_service_core.resource import names
 from embedded_cluster import CRDS
 from kube_http import KubeHttp
 from process_node import process_node

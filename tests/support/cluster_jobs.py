@@ -6,8 +6,8 @@ from typing import Any, TypeVar
 
 import httpx
 
-from dspy_service_core import names
 from dspy_service_core.kube.resources import EVENTS, JOBS, OPTIMIZATION_JOBS, PODS
+from dspy_service_core.resource import names
 from examples import applied_example
 from kube_http import KubeHttp, NotNow, ok
 from under_test import Model

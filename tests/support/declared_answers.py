@@ -16,7 +16,7 @@ import httpx
 import jsonschema_rs
 import orjson
 
-from dspy_service_api.error_codes import ALL
+from dspy_service_api.answers.error_codes import ALL
 from dspy_service_local.reference_api import document
 
 _ERROR = {"$ref": "#/components/schemas/Error"}

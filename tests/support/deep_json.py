@@ -8,8 +8,8 @@ import orjson
 from dspy_service_core.kube.protocol import Object
 from dspy_service_core.kube.resources import OPTIMIZATION_JOBS
 from dspy_service_local.apiserver import Cluster
-from dspy_service_local.apiserver.objects import facets
-from dspy_service_local.apiserver.rows import Key
+from dspy_service_local.apiserver.objects.objects import facets
+from dspy_service_local.apiserver.storage.rows import Key
 
 DEPTHS = (300, 1_100, 9_000)
 """Above what orjson writes, above what Python's parser and orjson read, and next to what Go reads."""

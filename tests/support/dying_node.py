@@ -9,13 +9,13 @@ from pathlib import Path
 
 import psutil
 
-from dspy_service_local.node.find_network import find_slirp
-from dspy_service_local.node.find_sandbox import find_sandbox
-from dspy_service_local.node.launch import Launch, Limits
-from dspy_service_local.node.networks import Networks
-from dspy_service_local.node.sandbox import Sandbox
-from dspy_service_local.node.sandboxed_process import SandboxLauncher
-from dspy_service_local.node.slirp import Slirp
+from dspy_service_local.node.network.networks import Networks
+from dspy_service_local.node.network.slirp import Slirp
+from dspy_service_local.node.processes.launch import Launch, ProcessLimits
+from dspy_service_local.node.sandbox.find_network import find_slirp
+from dspy_service_local.node.sandbox.find_sandbox import find_sandbox
+from dspy_service_local.node.sandbox.sandbox import Sandbox
+from dspy_service_local.node.sandbox.sandboxed_process import SandboxLauncher
 
 
 async def main(data: Path) -> None:
@@ -26,7 +26,7 @@ async def main(data: Path) -> None:
     launcher = SandboxLauncher(sandbox, None, Networks(slirp, data / "networks", sandbox.user, (), frozenset(), 8))
     command = (sys.executable, "-c", "import time; time.sleep(300)")
     output = os.open(os.devnull, os.O_WRONLY)
-    await launcher.start(Launch(command, {}, Limits(64, 64, 0), endpoints=()), output)
+    await launcher.start(Launch(command, {}, ProcessLimits(64, 64, 0), endpoints=()), output)
     print(json.dumps({child.name(): child.pid for child in psutil.Process().children()}), flush=True)
     os.kill(os.getpid(), signal.SIGKILL)
 

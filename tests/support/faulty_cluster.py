@@ -12,13 +12,14 @@ import yaml
 from dspy_service_core.kube.client import KubeClient
 from dspy_service_core.kube.protocol import Object
 from dspy_service_core.kube.resources import Resource
-from dspy_service_local.apiserver import Cluster, objects
-from dspy_service_local.apiserver.definitions import kind_of
-from dspy_service_local.apiserver.kinds import Kind
-from dspy_service_local.apiserver.operations import Options
-from dspy_service_local.apiserver.patches import merge
-from dspy_service_local.apiserver.rows import Key
-from dspy_service_local.apiserver.selectors import Selection
+from dspy_service_local.apiserver import Cluster
+from dspy_service_local.apiserver.kinds.definitions import kind_of
+from dspy_service_local.apiserver.kinds.kinds import Kind
+from dspy_service_local.apiserver.objects import objects
+from dspy_service_local.apiserver.objects.operations import Options
+from dspy_service_local.apiserver.objects.patches import merge
+from dspy_service_local.apiserver.storage.rows import Key
+from dspy_service_local.apiserver.storage.selectors import Selection
 from embedded_cluster import CRDS
 from faulty_transport import FaultyTransport
 

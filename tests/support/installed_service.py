@@ -21,7 +21,7 @@ _BRIEF = httpx.Limits(keepalive_expiry=2)
 """uvicorn closes what is idle for 5 s, which a port-forward tells late: the client is to be first."""
 _LIST = """
 import os, sys
-from dspy_service_core.store import open_store
+from dspy_service_core.storage.store import open_store
 for entry in open_store(os.environ["DSPY_SERVICE_STORE_URL"]).files():
     print(entry.key)
 """

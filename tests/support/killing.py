@@ -28,7 +28,7 @@ def kill_container(service: Service, command: str) -> None:
 def waiting(service: Service, entry: str) -> psutil.Process:
     """The process that has imported the entry's module and waits for jobs: a shell's child, as no fork of it is."""
     return wait_for(
-        lambda: next((p for p in _matching(service, ("dspy_service_runner.warm", entry)) if _is_keepers(p)), None),
+        lambda: next(filter(_is_keepers, _matching(service, ("dspy_service_runner.container.warm", entry))), None),
         timeout=60,
         what=f"a warm process of {entry}",
     )

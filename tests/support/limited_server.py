@@ -17,8 +17,8 @@ from typing import Any
 import trustme
 import uvicorn
 
-from dspy_service_api.front.limits import Limits
-from dspy_service_api.front.server import LimitedServer
+from dspy_service_api.serve.limits import ConnectionLimits
+from dspy_service_api.serve.server import LimitedServer
 from waiting import until
 
 Headers = list[tuple[bytes, bytes]]
@@ -130,7 +130,7 @@ class _Told(LimitedServer):
 
 
 @asynccontextmanager
-async def limited(application: Any, limits: Limits, tls: Path | None = None) -> AsyncIterator[Limited]:
+async def limited(application: Any, limits: ConnectionLimits, tls: Path | None = None) -> AsyncIterator[Limited]:
     """`tls`: a folder for a certificate."""
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]

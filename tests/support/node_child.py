@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from dspy_service_local.node import warm_process
-from dspy_service_local.node.context import Folders
-from dspy_service_local.node.sandboxed_process import SandboxLauncher
-from dspy_service_local.node.warm import WarmLauncher
+from dspy_service_local.node.pods.context import Folders
+from dspy_service_local.node.sandbox import warm_process
+from dspy_service_local.node.sandbox.sandboxed_process import SandboxLauncher
+from dspy_service_local.node.sandbox.warm import WarmLauncher
 from node_host import BASE_ENV, Host, launchers, node_host, script, sidecar
 from waiting import until
 

@@ -12,18 +12,18 @@ from pathlib import Path
 from typing import Any
 
 from dspy_service_core.kube.resources import PODS
-from dspy_service_local.node.cgroups import find_cgroups
-from dspy_service_local.node.context import Folders, NodeContext
-from dspy_service_local.node.find_sandbox import find_sandbox
-from dspy_service_local.node.job_controller import JobController
-from dspy_service_local.node.launch import PodLimits
+from dspy_service_local.node.jobs.job_controller import JobController
 from dspy_service_local.node.logs import read_lines
-from dspy_service_local.node.model import Pod
 from dspy_service_local.node.node import Node
-from dspy_service_local.node.plain_process import PlainLauncher
-from dspy_service_local.node.processes import Launcher
-from dspy_service_local.node.sandbox import Sandbox
-from dspy_service_local.node.sandboxed_process import SandboxLauncher
+from dspy_service_local.node.pods.context import Folders, NodeContext
+from dspy_service_local.node.pods.model import Pod
+from dspy_service_local.node.processes.cgroups import find_cgroups
+from dspy_service_local.node.processes.launch import PodLimits
+from dspy_service_local.node.processes.plain_process import PlainLauncher
+from dspy_service_local.node.processes.processes import Launcher
+from dspy_service_local.node.sandbox.find_sandbox import find_sandbox
+from dspy_service_local.node.sandbox.sandbox import Sandbox
+from dspy_service_local.node.sandbox.sandboxed_process import SandboxLauncher
 from dspy_service_local.node.usage import UsageWatch
 from dspy_service_local.supervision import keep_running
 from faulty_cluster import FaultyCluster, faulty_cluster

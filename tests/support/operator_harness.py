@@ -3,15 +3,15 @@
 from collections.abc import Sequence
 from typing import Any
 
-from dspy_service_core import registry
 from dspy_service_core.kube.errors import KubeError
 from dspy_service_core.kube.protocol import Object
 from dspy_service_core.kube.resources import JOBS, OPTIMIZATION_JOBS, PODS, Resource
+from dspy_service_core.registry import registry
 from dspy_service_operator.controller import Controller
-from dspy_service_operator.queue import Key
-from dspy_service_operator.resync import UNFINISHED
+from dspy_service_operator.monitoring.telemetry import Telemetry
+from dspy_service_operator.queue.queue import Key
 from dspy_service_operator.settings import OperatorSettings
-from dspy_service_operator.telemetry import Telemetry
+from dspy_service_operator.watch.resync import UNFINISHED
 from operator_objects import make_raw
 from simulated_cluster import Clock, SimulatedApi, SimulatedNodes, selected
 

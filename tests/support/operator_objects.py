@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from dspy_service_core import names
-from dspy_service_core.job import OptimizationJob
-from dspy_service_operator.observed import AttemptJob, AttemptPod, ContainerState, Observed, Prerequisites
+from dspy_service_core.resource import names
+from dspy_service_core.resource.job import OptimizationJob
+from dspy_service_operator.decide.observed import AttemptJob, AttemptPod, ContainerState, Observed, Prerequisites
 
 NOW = datetime(2026, 1, 2, 12, 0, 0, tzinfo=UTC)
 JOB_UID = "job-uid"

@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from dspy_service_core.catalogue import bundled
-from dspy_service_core.registry import Registry, build, targets_of
-from dspy_service_core.registry_file import RegistryFile
+from dspy_service_core.registry.catalogue import bundled
+from dspy_service_core.registry.registry import Registry, build, targets_of
+from dspy_service_core.registry.registry_file import RegistryFile
 from scripted_lm import TICKETS
 from waiting import wait_for
 

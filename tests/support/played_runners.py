@@ -10,11 +10,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 
-from dspy_service_core import names
 from dspy_service_core.kube import errors
 from dspy_service_core.kube.client import KubeClient
 from dspy_service_core.kube.protocol import Object
 from dspy_service_core.kube.resources import JOBS, OPTIMIZATION_JOBS, PODS
+from dspy_service_core.resource import names
 from waiting import until
 
 _LOOK_SECONDS = 0.1

@@ -16,17 +16,17 @@ from dspy_service_core.kube.config import from_kubeconfig
 from dspy_service_core.kube.http_transport import HttpTransport
 from dspy_service_core.kube.protocol import KubeRequest, KubeResponse
 from dspy_service_core.kube.resources import PODS, SERVICE_ACCOUNTS
-from dspy_service_local.environments import container_environment
-from dspy_service_local.node.cgroups import find_cgroups
-from dspy_service_local.node.context import Folders, NodeContext
-from dspy_service_local.node.find_sandbox import find_sandbox
-from dspy_service_local.node.launch import PodLimits
-from dspy_service_local.node.model import Pod
 from dspy_service_local.node.node import Node
-from dspy_service_local.node.sandbox import Sandbox
-from dspy_service_local.node.sandboxed_process import SandboxLauncher
+from dspy_service_local.node.pods.context import Folders, NodeContext
+from dspy_service_local.node.pods.model import Pod
+from dspy_service_local.node.processes.cgroups import find_cgroups
+from dspy_service_local.node.processes.launch import PodLimits
+from dspy_service_local.node.sandbox.find_sandbox import find_sandbox
+from dspy_service_local.node.sandbox.sandbox import Sandbox
+from dspy_service_local.node.sandbox.sandboxed_process import SandboxLauncher
 from dspy_service_local.node.usage import UsageWatch
 from dspy_service_local.settings import LocalSettings
+from dspy_service_local.up.environments import container_environment
 from kube_http import KubeHttp, ok
 from waiting import wait_for
 

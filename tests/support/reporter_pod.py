@@ -19,14 +19,14 @@ import httpx
 import orjson
 
 from attempt_api import POD_UID, TOKEN, AttemptApi
-from dspy_service_core import pod_files
-from dspy_service_core.segments import stream
-from dspy_service_core.store import Store, open_store
+from dspy_service_core.storage import pod_files
+from dspy_service_core.storage.segments import stream
+from dspy_service_core.storage.store import Store, open_store
 from dspy_service_runner.redaction import Redactor, secrets_of
-from dspy_service_runner.reporter.arguments import Arguments, read_arguments
-from dspy_service_runner.reporter.attempt import Attempt
-from dspy_service_runner.reporter.cluster import Fenced, OwnResource
-from dspy_service_runner.reporter.patience import GaveUp, Patience
+from dspy_service_runner.reporter.attempt.attempt import Attempt
+from dspy_service_runner.reporter.attempt.patience import GaveUp, Patience
+from dspy_service_runner.reporter.inputs.arguments import Arguments, read_arguments
+from dspy_service_runner.reporter.status.own_resource import Fenced, OwnResource
 from waiting import wait_for
 
 JOB_ID = "0f8fad5b-d9cb-469f-a165-70867728950e"

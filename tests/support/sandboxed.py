@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dspy_service_local.node.find_sandbox import find_sandbox
+from dspy_service_local.node.sandbox.find_sandbox import find_sandbox
 
 
 @cache

@@ -180,7 +180,7 @@ class ScriptedServer:
         return self
 
     def __exit__(self, *_exc: object) -> None:
-        asyncio.run_coroutine_threadsafe(self._shut(), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(self._stopped(), self._loop).result(10)
         self._loop.call_soon_threadsafe(self._loop.stop)
         if self._thread is not None:
             self._thread.join(10)
@@ -188,7 +188,7 @@ class ScriptedServer:
         if self._log is not None:
             self._log.close()
 
-    async def _shut(self) -> None:
+    async def _stopped(self) -> None:
         for transport in list(self.connections):
             transport.abort()
         if self._listener is not None:

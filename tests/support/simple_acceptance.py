@@ -4,12 +4,12 @@ from typing import Any
 
 import orjson
 
-from dspy_service_api.layout import Accepted
+from dspy_service_api.submit.job_objects import AcceptedRequest
 from dspy_service_core.errors import FieldProblem, InvalidRequest, UnusableRequest
 
 
 class SimpleAcceptance:
-    async def accept(self, body: bytes | bytearray) -> Accepted:
+    async def accept(self, body: bytes | bytearray) -> AcceptedRequest:
         try:
             given = orjson.loads(body)
         except orjson.JSONDecodeError as exc:
@@ -27,7 +27,7 @@ class SimpleAcceptance:
             "run": {"priority": given.get("priority", 0)},
         }
         key = given.get("api_key")
-        return Accepted(
+        return AcceptedRequest(
             spec=spec,
             rows=given.get("dataset", [{"text": "a", "team": "b"}] * 3),
             labels=given.get("labels", {}),

@@ -14,13 +14,13 @@ from typing import Any, Literal
 
 import orjson
 
-from dspy_service_core import names
-from dspy_service_core.conditions import parse_time, timestamp
 from dspy_service_core.kube import errors
 from dspy_service_core.kube.client import KubeClient
 from dspy_service_core.kube.protocol import KubeRequest, KubeResponse, Object, Transport
 from dspy_service_core.kube.resources import JOBS, OPTIMIZATION_JOBS, PODS, Resource
-from dspy_service_local.apiserver.patches import merge
+from dspy_service_core.resource import names
+from dspy_service_core.resource.conditions import parse_time, timestamp
+from dspy_service_local.apiserver.objects.patches import merge
 from faulty_transport import refusal
 
 Key = tuple[str, str]

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import click
 
-from dspy_service.artifact_files import MANIFEST, NAMES
 from dspy_service.cli.connection import connect
 from dspy_service.cli.said import say
+from dspy_service.files.artifact_files import MANIFEST, NAMES
 
 
 @click.command("artifact", short_help="Download a job's better program.")

@@ -14,19 +14,9 @@ from typing import Any
 
 import click
 
-from dspy_service.artifact_files import (
-    MAX_FILE_BYTES,
-    METADATA,
-    PICKLE,
-    PROMPT,
-    STATE,
-    Origin,
-    check_directory,
-    read_manifest,
-)
 from dspy_service.cli.connection import ONCE, connect
 from dspy_service.cli.said import say, say_json, say_lines
-from dspy_service.downloads import asked, recorded
+from dspy_service.display.shown import shown
 from dspy_service.errors import (
     DamagedArtifact,
     NoArtifact,
@@ -36,8 +26,18 @@ from dspy_service.errors import (
     UnexpectedAnswer,
     UnknownJob,
 )
-from dspy_service.plain_file import read_plain
-from dspy_service.shown import shown
+from dspy_service.files.artifact_files import (
+    MAX_FILE_BYTES,
+    METADATA,
+    PICKLE,
+    PROMPT,
+    STATE,
+    Origin,
+    check_directory,
+    read_manifest,
+)
+from dspy_service.files.downloads import asked, recorded
+from dspy_service.files.plain_file import read_plain
 
 MODEL_VARIABLE = "DSPY_SERVICE_INSPECT_MODEL"
 BASE_URL_VARIABLE = "DSPY_SERVICE_INSPECT_BASE_URL"

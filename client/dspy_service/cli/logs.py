@@ -7,8 +7,8 @@ import click
 from dspy_service.answers import LogEntry
 from dspy_service.cli.connection import PATIENT, connect
 from dspy_service.cli.said import say_lines
+from dspy_service.display.shown import shown
 from dspy_service.foreign import NO_TIME
-from dspy_service.shown import shown
 
 
 @click.command("logs", short_help="Print a job's log.")

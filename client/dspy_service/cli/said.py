@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 import click
 
-from dspy_service.shown import shown, shown_lines
+from dspy_service.display.shown import shown, shown_lines
 
 
 def say(line: object, *, err: bool = False, bold: bool = False) -> None:

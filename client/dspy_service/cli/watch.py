@@ -9,9 +9,9 @@ from dspy_service.cli.connection import PATIENT, connect
 from dspy_service.cli.said import say, say_lines
 from dspy_service.client import Client
 from dspy_service.display import watch_job
+from dspy_service.display.shown import shown
 from dspy_service.display.words import duration
 from dspy_service.foreign import figure
-from dspy_service.shown import shown
 
 
 @click.command("watch", short_help="Show a job until it ends.")

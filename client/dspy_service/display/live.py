@@ -11,8 +11,8 @@ from rich.table import Table
 
 from dspy_service.answers import LogEntry, Summary
 from dspy_service.display import words
+from dspy_service.display.score_trail import ScoreTrail, sparkline
 from dspy_service.display.texts import parts, text
-from dspy_service.score_trail import ScoreTrail, sparkline
 from dspy_service.watching import Update
 
 LOG_LINES = 6

@@ -6,8 +6,8 @@ from rich.console import Console
 
 from dspy_service.answers import Summary
 from dspy_service.display import words
+from dspy_service.display.score_trail import ScoreTrail
 from dspy_service.display.texts import text
-from dspy_service.score_trail import ScoreTrail
 from dspy_service.watching import Update
 
 _STEP = 10.0

@@ -2,7 +2,7 @@
 
 from rich.text import Text
 
-from dspy_service.shown import shown
+from dspy_service.display.shown import shown
 
 
 def text(value: object, style: str = "", *, one_line: bool = False) -> Text:

@@ -3,8 +3,8 @@
 from datetime import datetime
 
 from dspy_service.answers import Summary
+from dspy_service.display.score_trail import ScoreTrail
 from dspy_service.foreign import NO_TIME, figure
-from dspy_service.score_trail import ScoreTrail
 
 
 def percent(summary: Summary) -> float:

@@ -23,7 +23,7 @@ _BACKOFF_START = 0.2
 _BACKOFF_MOST = 10.0
 
 
-class View(Protocol):
+class ObjectCache(Protocol):
     """Where the reflector writes. A list upserts page by page (never all of it at once), then retains what it named."""
 
     def upsert(self, obj: Object) -> None: ...
@@ -40,7 +40,7 @@ class Reflector:
         self,
         client: KubeClient,
         resource: Resource,
-        view: View,
+        view: ObjectCache,
         *,
         namespace: str | None = None,
         label_selector: str = "",

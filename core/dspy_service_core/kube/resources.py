@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from dspy_service_core import names
+from dspy_service_core.resource import names
 
 
 @dataclass(frozen=True, slots=True)

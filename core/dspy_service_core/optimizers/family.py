@@ -6,8 +6,8 @@ from typing import Any
 
 from dspy_service_core.optimizers.calls import Calls
 from dspy_service_core.optimizers.options import Options, UnknownOption
-from dspy_service_core.splits import Counts, Fractions, fewest_rows
-from dspy_service_core.words import Words
+from dspy_service_core.resource.splits import Counts, Fractions, fewest_rows
+from dspy_service_core.resource.words import Words
 
 Json = dict[str, Any]
 

@@ -3,12 +3,12 @@
 import math
 from collections.abc import Iterator
 
-from dspy_service_core.catalogue import tables
 from dspy_service_core.optimizers import cel
 from dspy_service_core.optimizers.calls import Calls, Range, exactly
 from dspy_service_core.optimizers.family import Family, Json, Setup
 from dspy_service_core.optimizers.options import Options, UnknownOption
-from dspy_service_core.splits import Counts
+from dspy_service_core.registry.catalogue import tables
+from dspy_service_core.resource.splits import Counts
 
 _BUDGETS = ("auto", "max_full_evals", "max_metric_calls")
 _OWN = (

@@ -6,7 +6,7 @@ from dspy_service_core.optimizers.calls import Calls, Range, exactly
 from dspy_service_core.optimizers.family import Family, Setup, two_training_rows
 from dspy_service_core.optimizers.few_shot import bootstrapped
 from dspy_service_core.optimizers.options import Options, whole
-from dspy_service_core.splits import Counts
+from dspy_service_core.resource.splits import Counts
 
 
 def _breadth(setup: Setup) -> Iterator[str]:

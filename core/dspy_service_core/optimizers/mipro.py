@@ -3,13 +3,13 @@
 import math
 from collections.abc import Iterator
 
-from dspy_service_core.catalogue import AutoRun, tables
 from dspy_service_core.optimizers import cel
 from dspy_service_core.optimizers.calls import Calls, Range, exactly
 from dspy_service_core.optimizers.family import Family, Json, Setup, two_training_rows
 from dspy_service_core.optimizers.few_shot import bootstrapped
 from dspy_service_core.optimizers.options import Options, whole
-from dspy_service_core.splits import Counts
+from dspy_service_core.registry.catalogue import AutoRun, tables
+from dspy_service_core.resource.splits import Counts
 
 _MOST_VALIDATION_ROWS, _VALIDATION_SHARE = 1000, 0.8
 """Of the training rows, where there are no validation rows."""

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dspy_service_core.catalogue import Callee, OptimizerAsset
+from dspy_service_core.registry.catalogue import Callee, OptimizerAsset
 
 MINIMUM: Mapping[str, int] = {
     "bsize": 1,

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dspy_service_core.optimizers.calls import Calls, Range, exactly
 from dspy_service_core.optimizers.family import Family, Setup
 from dspy_service_core.optimizers.options import Options, whole
-from dspy_service_core.splits import Counts
+from dspy_service_core.resource.splits import Counts
 
 
 def _batch(setup: Setup) -> Iterator[str]:

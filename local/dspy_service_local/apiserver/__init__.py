@@ -13,9 +13,9 @@ optional syntax and Kubernetes' own CEL libraries (a definition that uses them i
 that an update leaves as they are, events.k8s.io, and history beyond a window of some megabytes.
 """
 
+from dspy_service_local.apiserver.auth.tokens import TokenStore
 from dspy_service_local.apiserver.cluster import Cluster, ClusterInUse
 from dspy_service_local.apiserver.logs import LogRequest, PodLogs
 from dspy_service_local.apiserver.serve import ApiServer
-from dspy_service_local.apiserver.tokens import TokenStore
 
 __all__ = ["ApiServer", "Cluster", "ClusterInUse", "LogRequest", "PodLogs", "TokenStore"]

@@ -13,22 +13,23 @@ import orjson
 
 from dspy_service_core.kube.client import KubeClient
 from dspy_service_core.kube.resources import CUSTOM_RESOURCE_DEFINITIONS, NAMESPACES
-from dspy_service_local.apiserver import pki, refusals
-from dspy_service_local.apiserver.builtins import BUILTIN
-from dspy_service_local.apiserver.cleanup import Cleanup
-from dspy_service_local.apiserver.definitions import kind_of
-from dspy_service_local.apiserver.garbage import Garbage
-from dspy_service_local.apiserver.http import App
+from dspy_service_local.apiserver import refusals
+from dspy_service_local.apiserver.app import App
+from dspy_service_local.apiserver.auth import pki
+from dspy_service_local.apiserver.auth.tokens import TokenStore
 from dspy_service_local.apiserver.inprocess import InProcessTransport
-from dspy_service_local.apiserver.kinds import Kinds
+from dspy_service_local.apiserver.kinds.builtins import BUILTIN
+from dspy_service_local.apiserver.kinds.definitions import kind_of
+from dspy_service_local.apiserver.kinds.kinds import Kinds
 from dspy_service_local.apiserver.logs import NoLogs, PodLogs
 from dspy_service_local.apiserver.object_api import ObjectApi
-from dspy_service_local.apiserver.operations import Operations
-from dspy_service_local.apiserver.rows import Key
-from dspy_service_local.apiserver.selectors import Selection
-from dspy_service_local.apiserver.storage import Storage
-from dspy_service_local.apiserver.tokens import TokenStore
-from dspy_service_local.apiserver.watch import Hub
+from dspy_service_local.apiserver.objects.cleanup import Cleanup
+from dspy_service_local.apiserver.objects.garbage import Garbage
+from dspy_service_local.apiserver.objects.operations import Operations
+from dspy_service_local.apiserver.storage.rows import Key
+from dspy_service_local.apiserver.storage.selectors import Selection
+from dspy_service_local.apiserver.storage.storage import Storage
+from dspy_service_local.apiserver.storage.watch import Hub
 from dspy_service_local.supervision import keep_running
 
 _FIRST_NAMESPACES = ("default", "kube-system")

@@ -6,10 +6,10 @@ The administrator's, without HTTP: no headers to read, nobody to identify. Objec
 from dspy_service_core.kube.errors import KubeError
 from dspy_service_core.kube.protocol import KubeRequest, KubeResponse, Transport
 from dspy_service_local.apiserver import refusals
-from dspy_service_local.apiserver.answers import Stream, refused
-from dspy_service_local.apiserver.kinds import Kinds
+from dspy_service_local.apiserver.http.answers import StreamedAnswer, refused
+from dspy_service_local.apiserver.http.requests import Request
+from dspy_service_local.apiserver.kinds.kinds import Kinds
 from dspy_service_local.apiserver.object_api import ObjectApi
-from dspy_service_local.apiserver.requests import Request
 from dspy_service_local.apiserver.routes import Target
 
 _AGENT = b"dspy-service-cluster"
@@ -26,7 +26,7 @@ class InProcessTransport(Transport):
             answer = await self._api.answer(_as_received(request), self._target(request))
         except KubeError as exc:
             answer = refused(exc)
-        if isinstance(answer, Stream):
+        if isinstance(answer, StreamedAnswer):
             return KubeResponse(200, answer.pieces, bounded=True)
         return KubeResponse(answer.status, answer.body, bounded=True)
 

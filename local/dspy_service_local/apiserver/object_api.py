@@ -4,16 +4,17 @@ from collections.abc import Callable
 
 import orjson
 
-from dspy_service_local.apiserver import refusals, tables
-from dspy_service_local.apiserver.answers import TEXT, Answer, Stream
+from dspy_service_local.apiserver import refusals
+from dspy_service_local.apiserver.http import tables
+from dspy_service_local.apiserver.http.answers import TEXT, Answer, StreamedAnswer
+from dspy_service_local.apiserver.http.requests import Request, options_of, read_body
+from dspy_service_local.apiserver.http.streams import Lists, Watches
+from dspy_service_local.apiserver.http.verbs import WRITES
 from dspy_service_local.apiserver.logs import PodLogs, closing, log_request
-from dspy_service_local.apiserver.operations import Guard, Operations
-from dspy_service_local.apiserver.requests import Request, options_of, read_body
+from dspy_service_local.apiserver.objects.operations import Guard, Operations
 from dspy_service_local.apiserver.routes import Target
-from dspy_service_local.apiserver.selectors import select
-from dspy_service_local.apiserver.streams import Lists, Watches
-from dspy_service_local.apiserver.verbs import WRITES
-from dspy_service_local.apiserver.watch import Hub
+from dspy_service_local.apiserver.storage.selectors import select
+from dspy_service_local.apiserver.storage.watch import Hub
 
 
 class ObjectApi:
@@ -23,7 +24,7 @@ class ObjectApi:
         self._lists = Lists(operations, hub)
         self._watches = Watches(operations, hub)
 
-    async def answer(self, request: Request, target: Target, guard: Guard | None = None) -> Answer | Stream:
+    async def answer(self, request: Request, target: Target, guard: Guard | None = None) -> Answer | StreamedAnswer:
         """Of a caller who may do this, as far as `guard` lets the change itself pass."""
         if request.method in WRITES:
             return await self._write(request, target, guard)
@@ -39,7 +40,7 @@ class ObjectApi:
         await self._operations.storage.committed()
         return Answer(201 if written.created else 200, written.body, warnings=written.warnings)
 
-    async def _read(self, request: Request, target: Target) -> Answer | Stream:
+    async def _read(self, request: Request, target: Target) -> Answer | StreamedAnswer:
         storage, kind = self._operations.storage, target.kind
         await storage.committed()
         if target.subresource == "log":
@@ -59,7 +60,7 @@ class ObjectApi:
             return await self._watches.answer(request, kind, selection)
         return await self._lists.answer(request, kind, selection)
 
-    async def _log(self, request: Request, target: Target) -> Stream:
+    async def _log(self, request: Request, target: Target) -> StreamedAnswer:
         row = self._operations.read(target.kind, target.namespace, target.name)
         pieces = self._logs().read(log_request(orjson.loads(row.body), request.query))
-        return Stream(closing(pieces), TEXT)
+        return StreamedAnswer(closing(pieces), TEXT)

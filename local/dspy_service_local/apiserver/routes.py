@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from urllib.parse import parse_qsl, unquote
 
 from dspy_service_local.apiserver import refusals
-from dspy_service_local.apiserver.kinds import Kind, Kinds
+from dspy_service_local.apiserver.kinds.kinds import Kind, Kinds
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import uvicorn
 
-from dspy_service_api.front.descriptors import room_for
-from dspy_service_api.front.limits import Limits
-from dspy_service_api.front.server import LimitedServer
-from dspy_service_local.apiserver import kubeconfig
+from dspy_service_api.serve.descriptors import room_for
+from dspy_service_api.serve.limits import ConnectionLimits
+from dspy_service_api.serve.server import LimitedServer
+from dspy_service_local.apiserver.auth import kubeconfig
 from dspy_service_local.apiserver.cluster import Cluster
 from dspy_service_local.supervision import keep_running
 
@@ -24,7 +24,7 @@ class _Quiet(LimitedServer):
     """Says when it has started; signals are the whole process's business, not this server's."""
 
     def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config, Limits(connections=room_for(_CONNECTIONS)))
+        super().__init__(config, ConnectionLimits(connections=room_for(_CONNECTIONS)))
         self.listening = asyncio.Event()
 
     @contextmanager

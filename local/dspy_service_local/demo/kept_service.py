@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 
-from dspy_service_local.up import command
+from dspy_service_local.up.command import command
 
 
 def _stop_with_parent() -> None:

@@ -9,20 +9,20 @@ from typing import Any
 from dspy_service_core.kube.errors import KubeError, NotFound
 from dspy_service_core.kube.reflector import Reflector
 from dspy_service_core.kube.resources import PODS
-from dspy_service_local.node.context import NodeContext
-from dspy_service_local.node.environment import NODE_NAME
-from dspy_service_local.node.model import Object
-from dspy_service_local.node.pod_setup import was_started
-from dspy_service_local.node.pods import PodRun, Stop
-from dspy_service_local.node.remove import remove_tree
-from dspy_service_local.node.status import Verdict
+from dspy_service_local.node.pods.context import NodeContext
+from dspy_service_local.node.pods.environment import NODE_NAME
+from dspy_service_local.node.pods.model import Object
+from dspy_service_local.node.pods.pod_setup import was_started
+from dspy_service_local.node.pods.pods import PodRun, Stop
+from dspy_service_local.node.pods.remove import remove_tree
+from dspy_service_local.node.pods.status import NodeEnding
 
 log = logging.getLogger(__name__)
 
 SHUTDOWN_SECONDS, SHUTDOWN_MAIN_SECONDS = 8.0, 3.0
 """Pods end within these when the node stops: together with the server's own end they make up its 10 s."""
 _AGAIN_SECONDS = 1.0
-_SHUTDOWN = Verdict("Terminated", "Pod was terminated in response to imminent node shutdown.", disruption=True)
+_SHUTDOWN = NodeEnding("Terminated", "Pod was terminated in response to imminent node shutdown.", disruption=True)
 
 
 class Node:

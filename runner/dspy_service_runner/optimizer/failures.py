@@ -1,7 +1,7 @@
 """How a run ends other than well: failures with a reason, and interrupts that no optimizer can swallow.
 
 DSPy's optimizers catch `Exception` and go on with a score of 0. What must end a run from inside one is therefore a
-`BaseException`, and it is raised anew in every thread that asks (`Gate.check`), because queued work would go on.
+`BaseException`, and it is raised anew in every thread that asks (`StopToken.check`), because queued work would go on.
 """
 
 import errno
@@ -26,17 +26,17 @@ class Interrupt(BaseException):
         self.failure = failure
 
 
-class Gate:
+class StopToken:
     """What work of one stage asks before it goes on. Once shut it stays shut; the first cause counts."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._shut = False
+        self._stopped = False
         self._failure: JobFailed | None = None
 
     @property
-    def is_shut(self) -> bool:
-        return self._shut
+    def is_stopped(self) -> bool:
+        return self._stopped
 
     def stop(self) -> None:
         self._close(None)
@@ -45,13 +45,13 @@ class Gate:
         self._close(failure)
 
     def check(self) -> None:
-        if self._shut:
+        if self._stopped:
             raise Interrupt(self._failure)
 
     def _close(self, failure: JobFailed | None) -> None:
         with self._lock:
-            if not self._shut:
-                self._failure, self._shut = failure, True
+            if not self._stopped:
+                self._failure, self._stopped = failure, True
 
 
 def first_line(error: BaseException) -> str:

@@ -8,10 +8,11 @@ from typing import Any
 
 import orjson
 
-from dspy_service_core import names, pod_files
-from dspy_service_core.job import OptimizationJobSpec
-from dspy_service_core.sources import sources_of
-from dspy_service_core.targets import Targets
+from dspy_service_core.resource import names
+from dspy_service_core.resource.job import OptimizationJobSpec
+from dspy_service_core.resource.sources import sources_of
+from dspy_service_core.resource.targets import Targets
+from dspy_service_core.storage import pod_files
 from dspy_service_runner.optimizer.failures import JobFailed
 
 _POLL_SECONDS = 0.005

@@ -16,24 +16,24 @@ from pathlib import Path
 
 import dspy
 
-from dspy_service_core import pod_files
+from dspy_service_core.storage import pod_files
 from dspy_service_runner.optimizer import settings as optimizer_settings
-from dspy_service_runner.optimizer.candidates import Candidates
-from dspy_service_runner.optimizer.capture import Capture
-from dspy_service_runner.optimizer.control import Control
 from dspy_service_runner.optimizer.failures import Interrupt
-from dspy_service_runner.optimizer.first_use import quiet_bars
 from dspy_service_runner.optimizer.inputs import read_job, read_rows, wait_until_ready
-from dspy_service_runner.optimizer.journal import JournalCache
-from dspy_service_runner.optimizer.log_entries import LogEntries, Relay
-from dspy_service_runner.optimizer.models import build, take_credentials
+from dspy_service_runner.optimizer.models.journal import JournalCache
+from dspy_service_runner.optimizer.models.models import build, take_credentials
+from dspy_service_runner.optimizer.models.usage import UsageCounter
 from dspy_service_runner.optimizer.outbox import AppendFile, Outbox
-from dspy_service_runner.optimizer.progress import Progress
-from dspy_service_runner.optimizer.result import Record
+from dspy_service_runner.optimizer.output.result import RunRecord
+from dspy_service_runner.optimizer.progress.candidates import Candidates
+from dspy_service_runner.optimizer.progress.log_entries import LogEntries, Relay
+from dspy_service_runner.optimizer.progress.progress import Progress
+from dspy_service_runner.optimizer.run.stages import Run, RunContext, failure_of
+from dspy_service_runner.optimizer.run.stop_signal import StopSignal
+from dspy_service_runner.optimizer.run.validation import prepare
 from dspy_service_runner.optimizer.settings import Settings
-from dspy_service_runner.optimizer.stages import Kit, Run, failure_of
-from dspy_service_runner.optimizer.usage import UsageCounter
-from dspy_service_runner.optimizer.validation import prepare
+from dspy_service_runner.optimizer.user_code.capture import Capture
+from dspy_service_runner.optimizer.user_code.first_use import quiet_bars
 from dspy_service_runner.redaction import Redactor, secrets_of
 
 logger = logging.getLogger("dspy_service")
@@ -80,15 +80,15 @@ def parse(argv: Sequence[str] | None) -> Arguments:
 
 def run(arguments: Arguments) -> int:
     settings = optimizer_settings.load(os.environ)
-    control = Control(arguments.inputs / pod_files.STOP, settings.stop_interval)
+    control = StopSignal(arguments.inputs / pod_files.STOP, settings.stop_interval)
     capture = _capture(arguments, settings)
     if not wait_until_ready(arguments.inputs, settings.ready_timeout):
         return pod_files.EXIT_NOT_READY
     started = time.monotonic()
     outbox, usage = Outbox(arguments.out), UsageCounter()
-    record = Record(read_job(arguments.inputs))
+    record = RunRecord(read_job(arguments.inputs))
     try:
-        _execute(record, _kit(arguments, settings, control, outbox, usage))
+        _execute(record, _context(arguments, settings, control, outbox, usage))
     except BaseException as error:
         _end(record, error)
     finally:
@@ -108,7 +108,9 @@ def _capture(arguments: Arguments, settings: Settings) -> Capture:
     return capture
 
 
-def _kit(arguments: Arguments, settings: Settings, control: Control, outbox: Outbox, usage: UsageCounter) -> Kit:
+def _context(
+    arguments: Arguments, settings: Settings, control: StopSignal, outbox: Outbox, usage: UsageCounter
+) -> RunContext:
     os.environ.setdefault("DSPY_CACHEDIR", str(arguments.scratch / "dspy"))
     with contextlib.suppress(OSError):
         os.chdir(arguments.scratch)
@@ -117,7 +119,7 @@ def _kit(arguments: Arguments, settings: Settings, control: Control, outbox: Out
     def improved(score: float) -> None:
         progress.best_score = score
 
-    return Kit(
+    return RunContext(
         inputs=arguments.inputs,
         outbox=outbox,
         settings=settings,
@@ -129,27 +131,27 @@ def _kit(arguments: Arguments, settings: Settings, control: Control, outbox: Out
     )
 
 
-def _execute(record: Record, kit: Kit) -> None:
-    kit.progress.stage("Validating")
+def _execute(record: RunRecord, context: RunContext) -> None:
+    context.progress.stage("Validating")
     credentials = take_credentials(os.environ)
-    models = build(record.job.spec.models, credentials, kit.usage)
-    prepared = prepare(record.job, read_rows(kit.inputs), models, kit.settings, kit.outbox.checkpoint)
+    models = build(record.job.spec.models, credentials, context.usage)
+    prepared = prepare(record.job, read_rows(context.inputs), models, context.settings, context.outbox.checkpoint)
     record.signature_name, record.metric_name = prepared.signature.__name__, prepared.metric.name
     record.splits = asdict(prepared.splits.counts)
     record.unused_rows = 0 if prepared.plan.options.uses_validation_rows else len(prepared.splits.val)
-    dspy.cache = kit.journal
+    dspy.cache = context.journal
     dspy.configure(
         lm=models.default,
         num_threads=prepared.plan.threads,
-        max_errors=kit.settings.max_errors,
-        usage_tracker=kit.usage,
+        max_errors=context.settings.max_errors,
+        usage_tracker=context.usage,
     )
     quiet_bars()
-    Run(prepared, kit, record).execute()
+    Run(prepared, context, record).execute()
     record.succeed()
 
 
-def _end(record: Record, error: BaseException) -> None:
+def _end(record: RunRecord, error: BaseException) -> None:
     if isinstance(error, Interrupt) and error.failure is None:
         record.cancel()
         return

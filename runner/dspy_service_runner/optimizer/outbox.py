@@ -17,10 +17,10 @@ from pathlib import Path
 
 import orjson
 
-from dspy_service_core import pod_files
 from dspy_service_core.records.events import Figures
 from dspy_service_core.records.record import document
 from dspy_service_core.records.run import ProgressDocument, ResultDocument
+from dspy_service_core.storage import pod_files
 
 RESERVE_BYTES = 256 * 1024
 _APPEND = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK

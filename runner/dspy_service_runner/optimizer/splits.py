@@ -7,8 +7,8 @@ from typing import Any
 
 import dspy
 
-from dspy_service_core.job import Columns, Split
-from dspy_service_core.splits import Counts, counts
+from dspy_service_core.resource.job import Columns, Split
+from dspy_service_core.resource.splits import Counts, counts
 from dspy_service_runner.optimizer.failures import JobFailed
 
 

@@ -10,11 +10,11 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from dspy_service_runner.redaction import Redactor, secrets_of
-from dspy_service_runner.reporter.arguments import Arguments, read_arguments
-from dspy_service_runner.reporter.attempt import Attempt
-from dspy_service_runner.reporter.cluster import Fenced, OwnResource, open_client
-from dspy_service_runner.reporter.patience import GaveUp, Patience
-from dspy_service_runner.reporter.termination import SignalTermination, Termination
+from dspy_service_runner.reporter.attempt.attempt import Attempt
+from dspy_service_runner.reporter.attempt.patience import GaveUp, Patience
+from dspy_service_runner.reporter.attempt.termination import SignalTermination, Termination
+from dspy_service_runner.reporter.inputs.arguments import Arguments, read_arguments
+from dspy_service_runner.reporter.status.own_resource import Fenced, OwnResource, open_client
 
 logger = logging.getLogger("dspy_service.reporter")
 

@@ -14,8 +14,8 @@ import httpx
 import pytest
 
 from cluster_jobs import ClusterJobs, Object, awaited, spread
-from dspy_service_core.conditions import parse_time
 from dspy_service_core.kube.resources import LEASES, OPTIMIZATION_JOBS
+from dspy_service_core.resource.conditions import parse_time
 from installed_service import InstalledService
 from kube_http import KubeHttp, ok
 from kubectl import Kubectl

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from cluster_jobs import ClusterJobs, awaited, spread
-from dspy_service_core import names
+from dspy_service_core.resource import names
 from installed_service import InstalledService
 from kubectl import Kubectl
 from under_test import Model

@@ -18,8 +18,8 @@ from api_service import (
     running,
     succeeded,
 )
-from dspy_service_core import names
 from dspy_service_core.kube.protocol import Object
+from dspy_service_core.resource import names
 from simple_acceptance import SimpleAcceptance
 
 ID = "4f0c6b6e-8a0e-4a59-9a38-6b4c6f1d2a10"

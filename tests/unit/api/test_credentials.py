@@ -10,9 +10,9 @@ import orjson
 import pytest
 
 from api_service import Harness, api_service
-from dspy_service_api.accept import CoreAcceptance
-from dspy_service_api.routes.examples import REQUEST
+from dspy_service_api.http.routes.examples import REQUEST
 from dspy_service_api.settings import Settings
+from dspy_service_api.submit.parse_submit import CoreAcceptance
 from dspy_service_core.kube import errors as kube
 from dspy_service_core.kube.protocol import Object
 from dspy_service_core.kube.resources import OPTIMIZATION_JOBS, SECRETS, Resource

@@ -21,10 +21,10 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from dspy_service_api.accept import CoreAcceptance
-from dspy_service_api.app import create_app
+from dspy_service_api.http.app import create_app
 from dspy_service_api.settings import Settings
-from dspy_service_core.store import open_store
+from dspy_service_api.submit.parse_submit import CoreAcceptance
+from dspy_service_core.storage.store import open_store
 from faulty_cluster import faulty_cluster
 
 EXAMPLES = 50

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, strategies as st
 
 from api_service import Harness, api_service
-from dspy_service_core import names
 from dspy_service_core.kube.protocol import KubeRequest, KubeResponse, Object, Transport
 from dspy_service_core.kube.resources import OPTIMIZATION_JOBS, TOKEN_REVIEWS
+from dspy_service_core.resource import names
 from faulty_cluster import faulty_cluster
 from simple_acceptance import SimpleAcceptance
 

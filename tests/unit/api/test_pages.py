@@ -7,10 +7,10 @@ import pytest
 from hypothesis import example, given, strategies as st
 
 from api_service import resource
-from dspy_service_api.cache import JobCache
-from dspy_service_api.listing import Wanted, list_jobs
-from dspy_service_core import names
+from dspy_service_api.answers.listing import Wanted, list_jobs
+from dspy_service_api.jobs.cache import JobCache
 from dspy_service_core.kube.protocol import Object
+from dspy_service_core.resource import names
 
 STAMP = "dspy-service.io/submitted-at"
 SECOND = "2026-03-01T09:30:00Z"

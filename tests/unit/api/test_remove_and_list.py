@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from api_service import Harness, api_service, put_artifact, put_segment, resource, running, succeeded
-from dspy_service_core import names
 from dspy_service_core.kube import errors as kube
 from dspy_service_core.kube.protocol import KubeRequest
 from dspy_service_core.kube.resources import OPTIMIZATION_JOBS
+from dspy_service_core.resource import names
 from faulty_transport import fails
 from simple_acceptance import SimpleAcceptance
 from waiting import until

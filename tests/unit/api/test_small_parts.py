@@ -10,11 +10,14 @@ import orjson
 import pytest
 
 from api_service import Harness, entries, failed, put_artifact, put_result, put_segment, succeeded
-from dspy_service_api import error_codes, idempotency, log_lines
-from dspy_service_api.problems import RULES, problem_of
+from dspy_service_api.answers import error_codes
+from dspy_service_api.http.problems import RULES, problem_of
+from dspy_service_api.monitoring import log_lines
 from dspy_service_api.settings import Settings
-from dspy_service_core import errors, names
+from dspy_service_api.submit import idempotency
+from dspy_service_core import errors
 from dspy_service_core.kube import errors as kube
+from dspy_service_core.resource import names
 
 
 @pytest.mark.parametrize(

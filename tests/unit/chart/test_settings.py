@@ -7,10 +7,10 @@ import pytest
 
 import helm
 from dspy_service_api.settings import Settings
-from dspy_service_core import registry
-from dspy_service_core.registry import targets_of
+from dspy_service_core.registry import registry
+from dspy_service_core.registry.registry import targets_of
 from dspy_service_local.reference import PARTS, variable
-from dspy_service_operator.runner_job import build_job
+from dspy_service_operator.pod.runner_job import build_job
 from dspy_service_operator.settings import OperatorSettings
 from operator_objects import make_job
 

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 import helm
-from dspy_service_core import crd
+from dspy_service_core.crd import generate
 
 GOLDEN = Path(__file__).parent / "golden"
 TEMPLATES = helm.CHART / "templates"
@@ -64,7 +64,7 @@ def test_the_definition_is_the_project_s_own_and_outlives_the_release():
         "optimizationjobs.dspy-service.io",
     )
     assert definition["metadata"].pop("annotations") == {"helm.sh/resource-policy": "keep"}
-    assert definition == crd.definition()
+    assert definition == generate.definition()
 
 
 def test_uninstalling_keeps_the_store(rendered):

@@ -13,7 +13,7 @@ import pytest
 
 from dspy_service import answers, errors
 from dspy_service.error_answers import BY_CODE
-from dspy_service_api.error_codes import ALL
+from dspy_service_api.answers.error_codes import ALL
 from dspy_service_local.reference_api import document
 
 SCHEMAS: Mapping[str, Any] = document()["components"]["schemas"]

@@ -9,9 +9,9 @@ import pytest
 import yaml
 
 from dspy_service import read_rows
-from dspy_service_core import names
-from dspy_service_core.job import MAX_SPEC_BYTES, OptimizationJobSpec
-from dspy_service_core.payload import parse_run_request
+from dspy_service_core.contract.request import parse_run_request
+from dspy_service_core.resource import names
+from dspy_service_core.resource.job import MAX_SPEC_BYTES, OptimizationJobSpec
 
 ROOT = Path(__file__).parents[3]
 EXAMPLES = ROOT / "examples"

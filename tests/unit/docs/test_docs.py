@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from dspy_service.cli import cli
-from dspy_service_runner import introspect
+from dspy_service_runner.introspect import introspect
 from pages import FENCE, PAGES, ROOT, blocks, command_lines
 
 NOTEBOOKS = sorted(ROOT.glob("usage_guide/*.ipynb"))

@@ -4,8 +4,8 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from dspy_service_core import names
 from dspy_service_core.kube.resources import JOBS, OPTIMIZATION_JOBS
+from dspy_service_core.resource import names
 from operator_harness import Harness
 
 HOLD = "example.org/backup"

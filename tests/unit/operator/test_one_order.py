@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
-from dspy_service_api.cache import JobCache
+from dspy_service_api.jobs.cache import JobCache
 from dspy_service_core.kube.resources import OPTIMIZATION_JOBS
 from operator_harness import Harness
 from operator_objects import make_raw

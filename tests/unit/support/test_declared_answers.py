@@ -7,7 +7,7 @@ import orjson
 import pytest
 
 from declared_answers import HELD, Undeclared, hold
-from dspy_service_api.routes import examples
+from dspy_service_api.http.routes import examples
 
 SUMMARY = orjson.loads(examples.SUMMARY)
 GONE = {"detail": "Unknown job 'x'.", "code": "unknown_job"}

@@ -12,7 +12,7 @@ from typing import Any
 import dspy
 from dspy.utils.callback import BaseCallback
 
-from dspy_service_runner.optimizer.candidates import Candidates, state_of
+from dspy_service_runner.optimizer.progress.candidates import Candidates, state_of
 from dspy_service_runner.optimizer.strategies.strategy import Plan, Strategy
 
 

@@ -18,12 +18,12 @@ from dspy_service_core.optimizers.calls import Calls
 from dspy_service_core.optimizers.families import UNKNOWN
 from dspy_service_core.optimizers.family import Family, Setup
 from dspy_service_core.optimizers.options import Options
-from dspy_service_core.splits import Fractions
-from dspy_service_core.words import resource_words
-from dspy_service_runner.optimizer.candidates import Candidates, EvaluationObserver
+from dspy_service_core.resource.splits import Fractions
+from dspy_service_core.resource.words import resource_words
 from dspy_service_runner.optimizer.failures import JobFailed, first_line
-from dspy_service_runner.optimizer.models import ModelSet
-from dspy_service_runner.optimizer.progress import Progress
+from dspy_service_runner.optimizer.models.models import ModelSet
+from dspy_service_runner.optimizer.progress.candidates import Candidates, EvaluationObserver
+from dspy_service_runner.optimizer.progress.progress import Progress
 from dspy_service_runner.optimizer.splits import Splits
 
 

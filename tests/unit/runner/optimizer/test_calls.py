@@ -11,23 +11,23 @@ import dspy
 import pytest
 
 from counting_engine import CountingEngine, counted_lm
-from dspy_service_core.catalogue import bundled, by_path
 from dspy_service_core.optimizers.calls import Calls, Range
 from dspy_service_core.optimizers.families import FAMILIES, UNKNOWN
 from dspy_service_core.optimizers.gepa import auto_budget
 from dspy_service_core.optimizers.options import Options, options_of
-from dspy_service_core.splits import Counts, Fractions
-from dspy_service_runner.optimizer.candidates import Candidates
-from dspy_service_runner.optimizer.failures import Gate
-from dspy_service_runner.optimizer.metric import Metric
-from dspy_service_runner.optimizer.models import ModelSet
+from dspy_service_core.registry.catalogue import bundled, by_path
+from dspy_service_core.resource.splits import Counts, Fractions
+from dspy_service_runner.optimizer.failures import StopToken
+from dspy_service_runner.optimizer.models.models import ModelSet
+from dspy_service_runner.optimizer.models.usage import Usage
 from dspy_service_runner.optimizer.outbox import Outbox
-from dspy_service_runner.optimizer.progress import Progress
+from dspy_service_runner.optimizer.progress.candidates import Candidates
+from dspy_service_runner.optimizer.progress.progress import Progress
 from dspy_service_runner.optimizer.settings import Settings
 from dspy_service_runner.optimizer.splits import Splits
 from dspy_service_runner.optimizer.strategies.registry import strategy_for
 from dspy_service_runner.optimizer.strategies.strategy import Plan
-from dspy_service_runner.optimizer.usage import Usage
+from dspy_service_runner.optimizer.user_code.metric import Metric
 from scripted_model import TICKETS
 
 Score = Callable[[Any, Any], Any]
@@ -137,7 +137,7 @@ def counted(case: Case, folder: Path, program: Any = None) -> Counted:
     progress = Progress(outbox, Usage(), 60)
     progress.begin_optimizer(case.path, None, counts_demos=True)
     strategy = strategy_for(plan.optimizer)
-    metric = Metric(case.score, Settings()).bound(Gate(), heard.append, feedback=strategy.feedback)
+    metric = Metric(case.score, Settings()).bound(StopToken(), heard.append, feedback=strategy.feedback)
     with dspy.context(lm=lm, num_threads=4):
         strategy.check(plan)
         optimizer = strategy.build(plan, metric, progress, Candidates(outbox, lambda: 0, lambda score: None))

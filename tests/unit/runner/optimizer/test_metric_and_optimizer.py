@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from dspy_service_core.catalogue import bundled
-from dspy_service_core.registry import build
-from dspy_service_core.registry_file import RegistryFile
+from dspy_service_core.registry.catalogue import bundled
+from dspy_service_core.registry.registry import build
+from dspy_service_core.registry.registry_file import RegistryFile
 from optimizer_job import OptimizerForge, make_folders, make_spec
 from scripted_lm import ScriptedServer
 

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from attempt_api import POD_UID, AttemptApi
-from dspy_service_core import names
+from dspy_service_core.resource import names
 from embedded_cluster import RunningCluster, cluster_in_thread
 from reporter_pod import JOB_ID, NAME, ReporterPod, make_resource, terminate
 from waiting import wait_for

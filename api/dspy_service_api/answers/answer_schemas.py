@@ -1,0 +1,271 @@
+"""The answers of the HTTP API, each field declared once.
+
+The presenting (`present.py`, `problems.py`) builds plain dicts that a type checker holds to these declarations, so they
+cost a request nothing. The OpenAPI document is made from them when it is asked for; its examples are answers that were
+presented (`routes/examples.py`), and the tests hold every answer that they get to it.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Annotated, Any, Literal, NotRequired
+
+from orjson import Fragment
+from pydantic import ConfigDict, Field, GetCoreSchemaHandler, TypeAdapter, with_config
+from pydantic_core import CoreSchema
+from typing_extensions import TypeAliasType, TypedDict
+
+from dspy_service_core.resource.job import StatusWord
+
+
+@dataclass(frozen=True, slots=True)
+class Shows:
+    """What a client sees where the service holds bytes that are JSON already, or a dict of another's making."""
+
+    kind: Any
+
+    def __get_pydantic_core_schema__(self, _source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return handler.generate_schema(self.kind)
+
+
+JsonObject = Annotated[Fragment, Shows(dict[str, Any])]
+JsonValue = Annotated[Fragment, Shows(Any)]
+Timestamp = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
+
+closed = with_config(ConfigDict(extra="forbid"))
+"""An answer of this shape has no other fields."""
+open_ended = with_config(ConfigDict(extra="allow"))
+"""An optimizer may tell more."""
+
+
+@closed
+class Accepted(TypedDict):
+    job_id: Annotated[str, Field(description="Under which all else is asked for.")]
+    status: Literal["pending"]
+    estimated_remaining_seconds: Annotated[
+        None, Field(description="Nothing is known yet. (Elsewhere: estimated_seconds_remaining.)")
+    ]
+
+
+@closed
+class JobSplitFractions(TypedDict):
+    train: float
+    val: float
+    test: float
+
+
+@closed
+class SplitCounts(TypedDict):
+    train: int | None
+    val: int | None
+    test: int | None
+
+
+@closed
+class LogEntry(TypedDict):
+    timestamp: Timestamp
+    level: str
+    logger: str
+    message: str
+
+
+@closed
+class PagedLogEntry(LogEntry):
+    n: Annotated[int, Field(description="The entry's number, from 1: the next page's `after`.")]
+
+
+@closed
+class ProgressEvent(TypedDict):
+    timestamp: Timestamp
+    event: str
+    metrics: dict[str, Any]
+
+
+@closed
+class PagedProgressEvent(ProgressEvent):
+    n: Annotated[int, Field(description="The event's number, from 1: the next page's `after`.")]
+
+
+LogEntries = TypeAliasType("LogEntries", list[LogEntry] | list[PagedLogEntry])
+ProgressEvents = TypeAliasType("ProgressEvents", list[ProgressEvent] | list[PagedProgressEvent])
+
+
+@closed
+class ProgramArtifact(TypedDict):
+    path: str
+    program_pickle_base64: Annotated[
+        str | None,
+        Field(description="`pickle.loads(base64.b64decode(...))` is the program; null for one that cannot be pickled."),
+    ]
+    metadata: JsonValue
+    optimized_prompt: Annotated[str | None, Field(description="Every predictor's instructions and examples, readable.")]
+    program_state: Annotated[JsonValue, Field(description="As `dspy.Module.load_state` takes it.")]
+    digests: Annotated[
+        dict[str, str], Field(description="By file name, `sha256:<hex>`, as recorded when the run ended.")
+    ]
+
+
+@closed
+class ArtifactAnswer(TypedDict):
+    program_artifact_path: str
+    program_artifact: ProgramArtifact
+
+
+@open_ended
+class OptimizationMetadata(TypedDict):
+    optimizer: str
+    optimizer_kwargs: JsonObject
+    compile_kwargs: JsonObject
+    module_kwargs: JsonObject
+    model_identifier: str
+
+
+@open_ended
+class Details(TypedDict):
+    train: int | None
+    val: int | None
+    test: int | None
+    baseline_test_metric: float | None
+    optimized_test_metric: float | None
+    stopped_early: bool
+    candidate_scores: NotRequired[
+        Annotated[
+            list[tuple[int, float]],
+            Field(description="Of every candidate scored on the validation rows: metric calls until then, its score."),
+        ]
+    ]
+    best_so_far: NotRequired[
+        Annotated[
+            list[tuple[int, float]],
+            Field(description="Beside the same metric calls the best score until then, which never falls."),
+        ]
+    ]
+
+
+@closed
+class RunResponse(TypedDict):
+    module_name: str
+    optimizer_name: str
+    metric_name: str | None
+    split_counts: SplitCounts
+    baseline_test_metric: Annotated[float | None, Field(description="On DSPy's own scale, 0 to 100.")]
+    optimized_test_metric: Annotated[float | None, Field(description="On DSPy's own scale, 0 to 100.")]
+    optimization_metadata: Annotated[dict[str, Any], Shows(OptimizationMetadata)]
+    details: Annotated[dict[str, Any], Shows(Details)]
+    program_artifact_path: str | None
+    program_artifact: ProgramArtifact | None
+    runtime_seconds: float | None
+    run_log: Annotated[Fragment, Shows(list[LogEntry]), Field(description="The same list as `/jobs/{job_id}/logs`.")]
+
+
+class JobHead(TypedDict):
+    """What every answer about a job begins with."""
+
+    job_id: str
+    status: StatusWord
+    message: str
+    created_at: Timestamp
+    started_at: Timestamp | None
+    completed_at: Timestamp | None
+
+
+@closed
+class JobDetail(JobHead):
+    latest_metrics: JsonObject
+    progress_events: Annotated[Fragment, Shows(list[ProgressEvent])]
+    logs: Annotated[Fragment, Shows(list[LogEntry])]
+    estimated_seconds_remaining: float | None
+    result: Annotated[Fragment | None, Shows(RunResponse | None), Field(description="Null until the job has ended.")]
+
+
+@closed
+class JobSummary(JobHead):
+    elapsed_seconds: Annotated[float | None, Field(description="Null until the job has ended.")]
+    estimated_seconds_remaining: float | None
+    module_name: str
+    optimizer_name: str
+    dataset_rows: Annotated[
+        int | None, Field(description="Null while the rows behind a reference are not counted yet.")
+    ]
+    split_fractions: JobSplitFractions
+    shuffle: bool
+    seed: Annotated[int, Field(description="The one used: given, or drawn.")]
+    optimizer_kwargs: JsonObject
+    compile_kwargs: JsonObject
+    latest_metrics: JsonObject
+
+
+@closed
+class JobList(TypedDict):
+    jobs: list[JobSummary]
+    next_cursor: Annotated[str | None, Field(description="Give it as `cursor` for what is older; null at the end.")]
+
+
+@closed
+class RegisteredAssets(TypedDict):
+    modules: list[str]
+    optimizers: list[str]
+
+
+@closed
+class Health(TypedDict):
+    status: Literal["ok"]
+    registered_assets: RegisteredAssets
+
+
+@closed
+class RecordKept(TypedDict):
+    detail: str
+    code: Literal["record_kept"]
+    finalizers: Annotated[
+        list[str], Field(description="Whoever put them there removes them; the record goes with the last.")
+    ]
+
+
+@closed
+class Error(TypedDict):
+    detail: str
+    code: Annotated[str, Field(description="One word for this kind of error, which stays; new ones may come.")]
+
+
+@closed
+class FieldProblem(TypedDict):
+    field: Annotated[str, Field(description="Dotted path as in `dataset[0].text`.")]
+    message: str
+    type: str
+
+
+@closed
+class InvalidRequest(TypedDict):
+    error: Literal["invalid_request"]
+    detail: list[FieldProblem]
+    code: Literal["invalid_request"]
+
+
+ANSWERS: tuple[Any, ...] = (
+    Accepted,
+    JobDetail,
+    JobSummary,
+    JobList,
+    LogEntries,
+    ProgressEvents,
+    ArtifactAnswer,
+    RecordKept,
+    Health,
+    Error,
+    InvalidRequest,
+)
+"""What the routes answer; each is a component of the OpenAPI document under its own name, with all that is in it."""
+
+
+def reference(answer: Any) -> dict[str, Any]:
+    return {"$ref": f"#/components/schemas/{answer.__name__}"}
+
+
+@cache
+def components() -> dict[str, Any]:
+    """Each schema of the answers by its name."""
+    mode: Literal["serialization"] = "serialization"
+    wanted = [(answer.__name__, mode, TypeAdapter(answer)) for answer in ANSWERS]
+    _, found = TypeAdapter.json_schemas(wanted, ref_template="#/components/schemas/{model}")
+    schemas: dict[str, Any] = found["$defs"]
+    return schemas

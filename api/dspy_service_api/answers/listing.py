@@ -1,0 +1,71 @@
+"""`GET /jobs`: filters and pages over the cache, newest first. A cursor names the last job of a page by its age, so
+that pages stay right while jobs come and go.
+"""
+
+import base64
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import orjson
+
+from dspy_service_api.answers import present
+from dspy_service_api.jobs.cache import JobCache
+from dspy_service_api.jobs.record import JobRecord, Json
+from dspy_service_core.errors import FieldProblem, InvalidRequest
+from dspy_service_core.resource.queue_order import Age
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    limit: int
+    status: str | None = None
+    optimizer: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    cursor: str | None = None
+
+    def takes(self, record: JobRecord) -> bool:
+        return (
+            (self.status is None or record.status == self.status)
+            and (self.optimizer is None or record.optimizer_name == self.optimizer)
+            and all(record.labels.get(key) == value for key, value in self.labels.items())
+        )
+
+
+def list_jobs(cache: JobCache, wanted: Wanted) -> Json:
+    found: list[JobRecord] = []
+    for record in cache.newest_first(_age_of(wanted.cursor) if wanted.cursor else None):
+        if wanted.takes(record):
+            found.append(record)
+        if len(found) > wanted.limit:  # one more tells that there is a next page
+            break
+    page = found[: wanted.limit]
+    cursor = cursor_of(page[-1]) if len(found) > wanted.limit else None
+    return present.listing([present.summary_fields(record, cache.position(record)) for record in page], cursor)
+
+
+def labels_of(given: list[str]) -> dict[str, str]:
+    """`k=v`, any number of them; all must match."""
+    labels = {}
+    for item in given:
+        key, equals, value = item.partition("=")
+        if not (key and equals):
+            raise InvalidRequest([FieldProblem("label", "is written key=value", "invalid_label")])
+        labels[key] = value
+    return labels
+
+
+def cursor_of(record: JobRecord) -> str:
+    """As JSON, whatever stands in the parts."""
+    return base64.urlsafe_b64encode(orjson.dumps(record.age)).decode().rstrip("=")
+
+
+def _age_of(cursor: str) -> Age:
+    try:
+        decoded = orjson.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
+    except ValueError:
+        decoded = None
+    match decoded:
+        case [str(created), str(stamp), str(name)]:
+            return created, stamp, name
+    problem = FieldProblem("cursor", "is not one that this service gave", "invalid_cursor")
+    raise InvalidRequest([problem])

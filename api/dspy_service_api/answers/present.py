@@ -1,0 +1,208 @@
+"""Records, transcripts and artifacts become the contract's answers. Pure: reads nothing, decides every field's word.
+
+What fields there are is declared in `answer_schemas.py`, to which a type checker holds every dict that is built here.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import orjson
+from orjson import Fragment
+
+from dspy_service_api.answers.answer_schemas import (
+    Accepted,
+    ArtifactAnswer,
+    Health,
+    JobDetail,
+    JobHead,
+    JobList,
+    JobSplitFractions,
+    JobSummary,
+    OptimizationMetadata,
+    ProgramArtifact,
+    RecordKept,
+    RunResponse,
+    SplitCounts,
+)
+from dspy_service_api.jobs.artifact import Artifact
+from dspy_service_api.jobs.record import JobRecord, Json
+from dspy_service_core.records.run import ResultDocument
+from dspy_service_core.resource.conditions import STOPPED_EARLY_MESSAGE, SUCCEEDED_MESSAGE
+
+
+def accepted(job_id: str) -> Json:
+    answer: Accepted = {"job_id": job_id, "status": "pending", "estimated_remaining_seconds": None}
+    return orjson.dumps(answer)
+
+
+def health(assets: Mapping[str, list[str]]) -> Json:
+    answer: Health = {
+        "status": "ok",
+        "registered_assets": {"modules": assets["modules"], "optimizers": assets["optimizers"]},
+    }
+    return orjson.dumps(answer)
+
+
+def record_kept(finalizers: Sequence[str]) -> Json:
+    detail = f"The job is stopped; its record stays until its finalizers are removed: {', '.join(finalizers)}."
+    answer: RecordKept = {"detail": detail, "code": "record_kept", "finalizers": list(finalizers)}
+    return orjson.dumps(answer)
+
+
+def summary(record: JobRecord, position: int) -> Json:
+    return orjson.dumps(summary_fields(record, position))
+
+
+def summary_fields(record: JobRecord, position: int) -> JobSummary:
+    return {
+        **_head(record, position),
+        "elapsed_seconds": elapsed_seconds(record),
+        "estimated_seconds_remaining": _remaining(record),
+        "module_name": record.module_name,
+        "optimizer_name": record.optimizer_name,
+        "dataset_rows": record.dataset_rows,
+        "split_fractions": _fractions(record),
+        "shuffle": record.shuffle,
+        "seed": record.seed,
+        "optimizer_kwargs": Fragment(record.optimizer_kwargs),
+        "compile_kwargs": Fragment(record.compile_kwargs),
+        "latest_metrics": Fragment(record.metrics),
+    }
+
+
+def listing(summaries: list[JobSummary], next_cursor: str | None) -> Json:
+    answer: JobList = {"jobs": summaries, "next_cursor": next_cursor}
+    return orjson.dumps(answer)
+
+
+def detail(record: JobRecord, position: int, events: Json, logs: Json, result: Json | None) -> Json:
+    answer: JobDetail = {
+        **_head(record, position),
+        "latest_metrics": Fragment(record.metrics),
+        "progress_events": Fragment(events),
+        "logs": Fragment(logs),
+        "estimated_seconds_remaining": _remaining(record),
+        "result": None if result is None else Fragment(result),
+    }
+    return orjson.dumps(answer)
+
+
+def artifact(found: Artifact) -> Json:
+    answer: ArtifactAnswer = {"program_artifact_path": found.path, "program_artifact": _bundle(found)}
+    return orjson.dumps(answer)
+
+
+def run_response(record: JobRecord, file: ResultDocument | None, found: Artifact | None, logs: Json) -> Json:
+    """After a failure the same shape: null metrics, no artifact, the run's log."""
+    end = record.end if record.status == "success" else None
+    splits = _splits(record)
+    baseline, optimized = (end.baseline_score, end.optimized_score) if end else (None, None)
+    told = {
+        **splits,
+        "baseline_test_metric": baseline,
+        "optimized_test_metric": optimized,
+        "stopped_early": bool(record.end and record.end.stopped_early),
+    }
+    answer: RunResponse = {
+        "module_name": record.module_name,
+        "optimizer_name": record.optimizer_name,
+        "metric_name": (file and file.metric_name) or record.metric_name,
+        "split_counts": splits,
+        "baseline_test_metric": baseline,
+        "optimized_test_metric": optimized,
+        "optimization_metadata": _metadata(record, file),
+        "details": (file.details if file else {}) | told,
+        "program_artifact_path": found.path if found else None,
+        "program_artifact": _bundle(found) if found else None,
+        "runtime_seconds": record.end.runtime_seconds if record.end else elapsed_seconds(record),
+        "run_log": Fragment(logs),
+    }
+    return orjson.dumps(answer)
+
+
+def _head(record: JobRecord, position: int) -> JobHead:
+    return {
+        "job_id": record.job_id,
+        "status": record.status,
+        "message": message(record, position),
+        "created_at": record.created_at,
+        "started_at": record.started_at,
+        "completed_at": record.completed_at,
+    }
+
+
+def message(record: JobRecord, position: int) -> str:
+    match record.status:
+        case "success":
+            return STOPPED_EARLY_MESSAGE if record.end and record.end.stopped_early else SUCCEEDED_MESSAGE
+        case "running":
+            return record.message or "Running."
+        case "pending":
+            return _waiting(record, position)
+        case "validating":
+            return record.message or "Checking the program, the metric and the models."
+        case "cancelled":
+            return record.message or "The job was cancelled."
+        case _:
+            return record.message or "The job failed and left no message."
+
+
+def elapsed_seconds(record: JobRecord) -> float | None:
+    """Null until the job ends; a job that never started took no time."""
+    if not record.completed_at:
+        return None
+    if not record.started_at:
+        return 0.0
+    between = datetime.fromisoformat(record.completed_at) - datetime.fromisoformat(record.started_at)
+    return max(between.total_seconds(), 0.0)
+
+
+def _waiting(record: JobRecord, position: int) -> str:
+    """The operator writes a place down rarely, so that its word of one is stale."""
+    if position:
+        return f"Waiting to start, at position {position} of the queue."
+    return record.message or ("Suspended." if record.suspended else "Starting.")
+
+
+def _remaining(record: JobRecord) -> float | None:
+    return record.progress.eta_seconds if record.status == "running" else None
+
+
+def _fractions(record: JobRecord) -> JobSplitFractions:
+    fractions = record.fractions
+    return {"train": fractions.train, "val": fractions.val, "test": fractions.test}
+
+
+def _splits(record: JobRecord) -> SplitCounts:
+    """As counted in the run; before that as the rows and fractions make them."""
+    if record.end and (counts := record.end.split_counts):
+        return {"train": counts.train, "val": counts.val, "test": counts.test}
+    if record.dataset_rows is None:
+        return {"train": None, "val": None, "test": None}
+    train = int(record.dataset_rows * record.fractions.train)
+    val = int(record.dataset_rows * record.fractions.val)
+    return {"train": train, "val": val, "test": record.dataset_rows - train - val}
+
+
+def _metadata(record: JobRecord, file: ResultDocument | None) -> dict[str, Any]:
+    """The run's own word first: it is told of what the optimizer really got."""
+    known: OptimizationMetadata = {
+        "optimizer": record.optimizer_name,
+        "optimizer_kwargs": Fragment(record.optimizer_kwargs),
+        "compile_kwargs": Fragment(record.compile_kwargs),
+        "module_kwargs": Fragment(record.module_kwargs),
+        "model_identifier": (file and file.model_identifier) or record.model_name,
+    }
+    return {**known, **(file.metadata if file else {})}
+
+
+def _bundle(found: Artifact) -> ProgramArtifact:
+    return {
+        "path": found.path,
+        "program_pickle_base64": found.pickle_base64,
+        "metadata": Fragment(found.metadata),
+        "optimized_prompt": found.prompt,
+        "program_state": Fragment(found.state),
+        "digests": dict(found.digests),
+    }

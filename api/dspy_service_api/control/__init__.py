@@ -1,0 +1,1 @@
+"""What clients may do to a job that there is."""

@@ -1,0 +1,135 @@
+"""The application, wired: settings, cluster, store and the acceptance of requests in, an ASGI application out.
+
+Everything with a side effect is handed in, so that tests run it on fakes and `main.py` on the real ones.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from importlib.metadata import version
+
+from fastapi import FastAPI
+from starlette.datastructures import Headers
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import Response
+
+from dspy_service_api.answers import present
+from dspy_service_api.answers.answer_cache import AnswerCache
+from dspy_service_api.answers.job_answers import Jobs
+from dspy_service_api.background import Background
+from dspy_service_api.control.remove import Removals
+from dspy_service_api.http import openapi, problems
+from dspy_service_api.http.access.authenticator import Authenticator, NoAuthentication, TokenAuthenticator
+from dspy_service_api.http.access.kubernetes import KubernetesAuthenticator
+from dspy_service_api.http.access.permissions import RouteMap
+from dspy_service_api.http.access.reviews import Reviews
+from dspy_service_api.http.middleware.access_control import AccessControl, KnownSites
+from dspy_service_api.http.middleware.body_limit import BodyLimit
+from dspy_service_api.http.middleware.request_log import RequestLog
+from dspy_service_api.http.routes import documents, health, jobs, run
+from dspy_service_api.jobs.cache import JobCache
+from dspy_service_api.monitoring.telemetry import Telemetry
+from dspy_service_api.serve.memory import Work
+from dspy_service_api.service import Service
+from dspy_service_api.settings import Settings
+from dspy_service_api.submit import idempotency
+from dspy_service_api.submit.job_objects import Acceptance
+from dspy_service_api.submit.write_job import Submits
+from dspy_service_core.kube.client import KubeClient
+from dspy_service_core.kube.reflector import Reflector
+from dspy_service_core.kube.resources import OPTIMIZATION_JOBS
+from dspy_service_core.storage.store import Store
+
+
+def create_app(
+    settings: Settings,
+    cluster: KubeClient,
+    store: Store,
+    acceptance: Acceptance,
+    telemetry: Telemetry | None = None,
+) -> FastAPI:
+    telemetry = telemetry or Telemetry()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        service = _service(settings, cluster, store, acceptance)
+        app.state.service = service
+        running = asyncio.create_task(service.run())
+        async with telemetry.served(service):
+            yield
+        running.cancel()
+        with suppress(asyncio.CancelledError):
+            await running
+        await service.close()
+
+    app = FastAPI(title="DSPy as a Service", version=version("dspy-service"), lifespan=lifespan, openapi_url=None)
+    _add_middleware(app, settings, _authenticator(settings, cluster), telemetry)
+    problems.install(app, settings.retry_after_seconds)
+    routers = (jobs.router, run.router, health.router)  # matched in this order: reads are the most frequent
+    for router in routers:
+        app.include_router(router)
+    app.include_router(documents.router)
+    openapi.install(app, routers, acceptance.request_schemas())
+    return app
+
+
+def _add_middleware(app: FastAPI, settings: Settings, authenticator: Authenticator, telemetry: Telemetry) -> None:
+    """Each stands before those that were added earlier."""
+    retry_after = settings.retry_after_seconds
+    app.add_middleware(
+        BodyLimit, limit=settings.body_limit_bytes, memory=settings.bodies_memory_bytes, retry_after=retry_after
+    )
+    app.add_middleware(
+        AccessControl,
+        sites=KnownSites.of(settings),
+        routes=RouteMap(lambda: app.routes),
+        authenticator=authenticator,
+        retry_after=retry_after,
+    )
+    app.add_middleware(RequestLog, telemetry=telemetry)
+    if settings.trusted_origins:
+        app.add_middleware(
+            Cors,
+            allow_origins=settings.trusted_origins,
+            allow_methods=["GET", "POST", "DELETE"],
+            allow_headers=["Authorization", "Content-Type", idempotency.HEADER, "If-None-Match", "X-Request-ID"],
+            expose_headers=["ETag", "Retry-After", "Warning", "X-Request-ID"],
+        )
+
+
+class Cors(CORSMiddleware):
+    """Outermost, as browsers ask it without a token; its own answers get the header that `RequestLog` adds."""
+
+    def preflight_response(self, request_headers: Headers) -> Response:
+        response = super().preflight_response(request_headers)
+        response.headers["X-Content-Type-Options"] = "nosniff"
+        return response
+
+
+def _service(settings: Settings, cluster: KubeClient, store: Store, acceptance: Acceptance) -> Service:
+    cache = JobCache()
+    work = Work(settings.work_memory_bytes, settings.work_wait_seconds)
+    answers = AnswerCache(settings.answer_cache_bytes)
+    found = Jobs(cluster, cache, store, settings.namespace, settings.newest_entries, answers)
+    return Service(
+        settings=settings,
+        cache=cache,
+        reflector=Reflector(cluster, OPTIMIZATION_JOBS, cache, namespace=settings.namespace),
+        jobs=found,
+        submits=Submits(cluster, cache, store, settings.namespace, acceptance.accept, work),
+        removals=Removals(found, settings.delete_wait_seconds, settings.last_upload_seconds),
+        health=present.health(acceptance.assets()),
+        background=Background(),
+    )
+
+
+def _authenticator(settings: Settings, cluster: KubeClient) -> Authenticator:
+    match settings.auth:
+        case "none":
+            return NoAuthentication()
+        case "token":
+            return TokenAuthenticator(settings.token.get_secret_value())
+        case "kubernetes":
+            audiences = tuple(settings.auth_audiences)
+            reviews = Reviews(cluster, settings.namespace, audiences, settings.auth_cache_seconds)
+            return KubernetesAuthenticator(reviews, settings.namespace, audiences)

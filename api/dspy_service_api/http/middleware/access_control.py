@@ -1,0 +1,93 @@
+"""Who may come in: the right Host and Origin, and what the route asks for (`http/access/permissions.py`)."""
+
+from dataclasses import dataclass
+from typing import Self
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from dspy_service_api.answers import error_codes
+from dspy_service_api.http.access.authenticator import ANYBODY, Authenticator, Visitor
+from dspy_service_api.http.access.permissions import Found, Nowhere, RouteMap
+from dspy_service_api.http.middleware.request_log import Visit
+from dspy_service_api.http.origins import foreign_host, foreign_origin
+from dspy_service_api.http.problems import Problem, answer
+from dspy_service_api.settings import Settings
+
+Headers = dict[bytes, bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class KnownSites:
+    """`hosts` is None where any will do."""
+
+    hosts: frozenset[str] | None
+    origins: frozenset[str]
+
+    @classmethod
+    def of(cls, settings: Settings) -> Self:
+        return cls(
+            hosts=frozenset(host.lower() for host in settings.trusted_hosts) if settings.auth == "none" else None,
+            origins=frozenset(origin.lower() for origin in settings.trusted_origins),
+        )
+
+
+class AccessControl:
+    def __init__(
+        self, app: ASGIApp, sites: KnownSites, routes: RouteMap, authenticator: Authenticator, retry_after: int
+    ) -> None:
+        self._app = app
+        self._sites = sites
+        self._routes = routes
+        self._authenticator = authenticator
+        self._retry_after = retry_after
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        refusal = await self._refusal(scope, _single(scope))
+        if refusal:
+            await answer(refusal, self._retry_after)(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    async def _refusal(self, scope: Scope, headers: Headers) -> Problem | None:
+        if self._sites.hosts is not None and (detail := foreign_host(headers, self._sites.hosts)):
+            return Problem(error_codes.FOREIGN_HOST, detail)
+        if detail := foreign_origin(headers, self._sites.origins):
+            return Problem(error_codes.FOREIGN_ORIGIN, detail)
+        place = self._routes.find(scope["method"], scope["path"])
+        visitor = await self._visitor(place, headers, Visit.of(scope))
+        if isinstance(visitor, Problem):
+            return visitor
+        if isinstance(place, Nowhere):
+            return _nowhere(place)
+        scope["state"]["visitor"] = visitor.name
+        return None
+
+    async def _visitor(self, place: Found | Nowhere, headers: Headers, visit: Visit) -> Visitor | Problem:
+        """Who leads nowhere is asked for a token alone: what is not there is the same for all who have one."""
+        if isinstance(place, Found) and place.access.open_to_all:
+            visit.private = False
+            return ANYBODY
+        try:
+            return await self._authenticator.ask(place.permission if isinstance(place, Found) else None, headers)
+        except Exception as exc:
+            return visit.failure(exc)
+
+
+def _nowhere(place: Nowhere) -> Problem:
+    """In the words of the framework, which gets no such request."""
+    if place.undeclared:
+        return Problem(error_codes.CLOSED_ROUTE, "Nothing says who may call this, so nobody may.")
+    if place.allowed:
+        return Problem(error_codes.WRONG_METHOD, "Method Not Allowed", headers={"Allow": ", ".join(place.allowed)})
+    return Problem(error_codes.UNKNOWN_PATH, "Not Found")
+
+
+def _single(scope: Scope) -> Headers:
+    """ASGI's header names are lower case; of a repeated one the last counts; a Host or Origin sent twice is none."""
+    headers: Headers = {}
+    for name, value in scope["headers"]:
+        headers[name] = b"" if name in headers and name in (b"host", b"origin") else value
+    return headers

@@ -1,0 +1,186 @@
+"""Examples of every answer and every error, for the OpenAPI document: one job, presented as all jobs are."""
+
+from typing import Any
+
+import orjson
+
+from dspy_service_api.answers import error_codes, present
+from dspy_service_api.answers.answer_schemas import LogEntry, ProgressEvent
+from dspy_service_api.answers.listing import cursor_of
+from dspy_service_api.http.media import NotJson, refused_type
+from dspy_service_api.http.origins import foreign_origin
+from dspy_service_api.http.problems import UNFORESEEN, BodyTooLarge, Problem, problem_of
+from dspy_service_api.jobs.artifact import Artifact
+from dspy_service_api.jobs.from_resource import record_of
+from dspy_service_api.serve.memory import Busy
+from dspy_service_core import errors
+from dspy_service_core.kube import errors as kube
+from dspy_service_core.records.run import ResultDocument
+from dspy_service_core.resource import names
+
+JOB_ID = "4f0c6b6e-8a0e-4a59-9a38-6b4c6f1d2a10"
+
+REQUEST: dict[str, Any] = {
+    "module_name": "cot",
+    "module_kwargs": {},
+    "signature_code": (
+        "class Ticket(dspy.Signature):\n"
+        '    """Route the message to the team that handles it."""\n\n'
+        "    text: str = dspy.InputField()\n"
+        "    team: str = dspy.OutputField()\n"
+    ),
+    "metric_code": "def metric(gold, pred, trace=None):\n    return gold.team == pred.team\n",
+    "optimizer_name": "miprov2",
+    "optimizer_kwargs": {"auto": "light"},
+    "compile_kwargs": {},
+    "dataset": [
+        {"message": f"{text} ({number})", "team": team}
+        for number in range(1, 6)
+        for text, team in (
+            ("My card was charged twice.", "billing"),
+            ("The app closes when I open it.", "technical"),
+            ("How do I change my address?", "account"),
+            ("I want my money back.", "billing"),
+        )
+    ],
+    "column_mapping": {"inputs": {"text": "message"}, "outputs": {"team": "team"}},
+    "split_fractions": {"train": 0.5, "val": 0.3, "test": 0.2},
+    "shuffle": True,
+    "seed": 7,
+    "run_options": {"labels": {"team": "support"}, "priority": 0},
+    "model_config": {"name": "openai/gpt-4o-mini", "temperature": 0.1},
+}
+
+METRICS: dict[str, Any] = {"train": 10, "val": 6, "test": 4, "baseline_test_metric": 50.0, "tqdm_percent": 55.0}
+
+LOG: LogEntry = {
+    "timestamp": "2026-03-01T09:30:07.120Z",
+    "level": "INFO",
+    "logger": "dspy.evaluate.evaluate",
+    "message": "Average Metric: 2.0 / 4 (50.0%)",
+}
+
+EVENTS: list[ProgressEvent] = [
+    {
+        "timestamp": "2026-03-01T09:30:05.010Z",
+        "event": "dataset_splits_ready",
+        "metrics": {"train": 10, "val": 6, "test": 4},
+    },
+    {
+        "timestamp": "2026-03-01T09:30:07.121Z",
+        "event": "baseline_evaluated",
+        "metrics": {"baseline_test_metric": 50.0},
+    },
+]
+
+_RESOURCE: dict[str, Any] = {
+    "metadata": {
+        "name": names.resource_name(JOB_ID),
+        "namespace": "default",
+        "uid": "0d6b2f6e-1a53-4a0e-b2c5-3f1f6f0f7a55",
+        "resourceVersion": "17",
+        "creationTimestamp": "2026-03-01T09:30:00Z",
+    },
+    "spec": {
+        "module": {"name": REQUEST["module_name"]},
+        "optimizer": {"name": REQUEST["optimizer_name"], "kwargs": REQUEST["optimizer_kwargs"]},
+        "metric": {"code": REQUEST["metric_code"]},
+        "dataset": {"rows": REQUEST["dataset"]},
+        "split": {"train": "0.5", "val": "0.3", "test": "0.2", "shuffle": True, "seed": 7},
+        "models": {"default": {"name": REQUEST["model_config"]["name"]}},
+    },
+}
+_RUN: dict[str, Any] = {
+    "startedAt": "2026-03-01T09:30:05.010Z",
+    "progress": {"etaSeconds": "35.6"},
+    "metrics": METRICS,
+    "message": "optimizer_progress",
+}
+_RESULT: dict[str, Any] = {
+    "outcome": "Succeeded",
+    "splitCounts": {"train": 10, "val": 6, "test": 4},
+    "baselineScore": "50.0",
+    "optimizedScore": "75.0",
+    "runtimeSeconds": "61.5",
+    "artifact": {"path": f"artifacts/{JOB_ID}"},
+}
+_RUNNING = record_of(_RESOURCE | {"status": {"phase": "Running", "run": _RUN}})
+_SUCCEEDED = record_of(
+    _RESOURCE
+    | {
+        "status": {
+            "phase": "Succeeded",
+            "completedAt": "2026-03-01T09:31:06.510Z",
+            "run": _RUN | {"result": _RESULT},
+        }
+    }
+)
+_FOUND = Artifact(
+    path=f"artifacts/{JOB_ID}",
+    pickle_base64="gASVEAAAAAAAAAB9lC4=",
+    metadata=orjson.dumps({"job_id": JOB_ID, "dspy_version": "3.4.1"}),
+    prompt="# predict\n\nRoute the message to the team that handles it.\n",
+    state=orjson.dumps({"predict": {"demos": [], "signature": {"instructions": "Route the message."}}}),
+    digests={"program.pkl": "sha256:bcad8cac68b26fe8e1acdf67dfc137b1c8ea9d09b5aa6f778fb0b23e0302de92"},
+)
+_SCORES = {
+    "candidate_scores": [[6, 50.0], [12, 66.67], [18, 33.33]],
+    "best_so_far": [[6, 50.0], [12, 66.67], [18, 66.67]],
+}
+LOGS = orjson.dumps([LOG])
+PROGRESS = orjson.dumps(EVENTS)
+
+ACCEPTED = present.accepted(JOB_ID)
+SUMMARY = present.summary(_RUNNING, 0)
+LISTING = present.listing([present.summary_fields(_RUNNING, 0)], cursor_of(_RUNNING))
+SUCCEEDED = present.detail(
+    _SUCCEEDED,
+    0,
+    PROGRESS,
+    LOGS,
+    present.run_response(_SUCCEEDED, ResultDocument("Succeeded", details=_SCORES, metric_name="metric"), _FOUND, LOGS),
+)
+ARTIFACT = present.artifact(_FOUND)
+RECORD_KEPT = present.record_kept(["example.org/backup"])
+HEALTH = present.health({"modules": ["cot", "predict"], "optimizers": ["gepa", "miprov2"]})
+
+PROBLEMS: dict[str, Problem] = {
+    "unknown optimizer": problem_of(
+        errors.UnusableRequest("Unknown optimizer 'mipro'. Allowed: gepa, miprov2, or a dotted path in dspy.")
+    ),
+    "missing reflection model": problem_of(
+        errors.UnusableRequest("Optimizer 'gepa' needs a reflection model: give reflection_model_config.")
+    ),
+    "the cluster's rules": problem_of(kube.Invalid("spec.dataset: the rows are over 16 KiB")),
+    "no token": Problem(
+        error_codes.NO_TOKEN, "This service asks for a token: send it as 'Authorization: Bearer <token>'."
+    ),
+    "no role": Problem(
+        error_codes.FORBIDDEN,
+        "User 'jane' may not create optimizationjobs.dspy-service.io in namespace 'default'.",
+    ),
+    "foreign host": Problem(
+        error_codes.FOREIGN_HOST,
+        "Host 'dspy.example.org' is not this service's: allowed are localhost, IP addresses.",
+    ),
+    "foreign page": Problem(
+        error_codes.FOREIGN_ORIGIN, foreign_origin({b"origin": b"https://example.org"}, frozenset())
+    ),
+    "unknown job": problem_of(errors.JobNotFound(JOB_ID)),
+    "no artifact": problem_of(errors.NoArtifact()),
+    "not finished": problem_of(errors.JobNotFinished()),
+    "other body": problem_of(errors.IdempotencyConflict("a1")),
+    "too large": problem_of(BodyTooLarge(30_000_000)),
+    "form": problem_of(NotJson(refused_type([(b"content-type", b"application/x-www-form-urlencoded")]))),
+    "empty dataset": problem_of(
+        errors.InvalidRequest(
+            [errors.FieldProblem("dataset", "Dataset must contain at least one row.", "dataset_empty")]
+        )
+    ),
+    "fault": Problem(error_codes.INTERNAL_ERROR, UNFORESEEN),
+    "busy": problem_of(Busy()),
+    "cluster out of reach": problem_of(kube.Unavailable("the API server does not answer: time-out")),
+    "quota": problem_of(kube.Forbidden("exceeded quota: jobs, limited: count/optimizationjobs.dspy-service.io=100")),
+    "store out of reach": problem_of(errors.StoreError("cannot read 'default/jobs/x/result.json' in the store")),
+}
+"""Each is shown where its code is declared."""

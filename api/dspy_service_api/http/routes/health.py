@@ -1,0 +1,41 @@
+"""GET /health for clients and people; /livez and /readyz for the cluster's probes."""
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from dspy_service_api.answers import answer_schemas, error_codes
+from dspy_service_api.http.access.permissions import open_to_all
+from dspy_service_api.http.routes import examples
+from dspy_service_api.http.routes.answers import declared, errors, ready
+from dspy_service_api.service import service_of
+
+router = APIRouter(tags=["service"])
+
+
+@router.get(
+    "/health",
+    summary="Whether the service can serve, and what it offers",
+    response_model=None,
+    responses=declared(answer_schemas.Health, examples.HEALTH, "It can.")
+    | errors(error_codes.CLUSTER_UNAVAILABLE, open_to_all=True),
+)
+@open_to_all
+async def health(request: Request) -> Response:
+    service = service_of(request)
+    service.require_ready()
+    return ready(service.health)
+
+
+@router.get("/livez", include_in_schema=False)
+@open_to_all
+async def livez(request: Request) -> Response:
+    """What a restart mends: a loop that is stuck, a watch that died. A cluster that is out of reach is not of these."""
+    died = service_of(request).background.died
+    return Response(died.encode() or b"ok", 500 if died else 200, media_type="text/plain")
+
+
+@router.get("/readyz", include_in_schema=False)
+@open_to_all
+async def readyz(request: Request) -> Response:
+    service_of(request).require_ready()
+    return Response(b"ok", media_type="text/plain")

@@ -1,0 +1,138 @@
+"""Everything below /jobs."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Query, Request
+from starlette.responses import Response
+
+from dspy_service_api.answers import answer_schemas, error_codes, present
+from dspy_service_api.answers.listing import Wanted, labels_of, list_jobs
+from dspy_service_api.http.access.permissions import needs
+from dspy_service_api.http.routes import examples
+from dspy_service_api.http.routes.answers import Declared, declared, errors, ready
+from dspy_service_api.http.routes.conditional import PARAMETERS, conditional, respond
+from dspy_service_api.http.routes.direct import DirectRoute
+from dspy_service_api.jobs.transcript import Kind
+from dspy_service_api.service import Service, service_of
+from dspy_service_core.resource.job import StatusWord
+
+router = APIRouter(prefix="/jobs", tags=["jobs"], route_class=DirectRoute)
+
+_REMOVED: Declared = {204: {"description": "The job is gone, its artifact too."}}
+_KEPT = declared(
+    answer_schemas.RecordKept,
+    examples.RECORD_KEPT,
+    "The job is stopped and what it stored is gone, but finalizers that somebody gave it keep its record: it is "
+    "`cancelled`, or as it had ended, until they are removed.",
+    status=202,
+)
+JobId = Annotated[str, Path(description="The UUID that POST /run answered, or the name of a resource.")]
+After = Annotated[int | None, Query(ge=0, le=2**53, description="Pages: entries numbered above it, from 0.")]
+Limit = Annotated[int | None, Query(ge=1, le=5000, description="Pages: at most so many entries.")]
+
+
+@router.get(
+    "",
+    summary="List jobs, newest first",
+    response_model=None,
+    responses=declared(answer_schemas.JobList, examples.LISTING, "A page of summaries.")
+    | errors(error_codes.INVALID_REQUEST),
+)
+@needs("list")
+async def jobs(
+    request: Request,
+    status: Annotated[StatusWord | None, Query(description="Only jobs with this status.")] = None,
+    optimizer: Annotated[str | None, Query(description="Only jobs with this optimizer, as they named it.")] = None,
+    label: Annotated[
+        list[str] | None, Query(description="Only jobs with this label, as key=value; several must all match.")
+    ] = None,
+    limit: Annotated[int | None, Query(ge=1, le=500, description="At most so many jobs.")] = None,
+    cursor: Annotated[str | None, Query(description="The `next_cursor` of the page before.")] = None,
+) -> Response:
+    service = service_of(request)
+    service.require_ready()
+    wanted = Wanted(limit or service.settings.list_limit, status, optimizer, labels_of(label or []), cursor)
+    return ready(list_jobs(service.cache, wanted))
+
+
+@router.get(
+    "/{job_id}",
+    summary="A job with its events, log and result",
+    response_model=None,
+    responses=conditional(declared(answer_schemas.JobDetail, examples.SUCCEEDED, "The job."))
+    | errors(error_codes.UNKNOWN_JOB, error_codes.STORE_UNAVAILABLE),
+    openapi_extra=PARAMETERS,
+)
+@needs("get")
+async def job(request: Request, job_id: JobId) -> Response:
+    return respond(request, await service_of(request).jobs.detail(job_id))
+
+
+@router.delete(
+    "/{job_id}",
+    summary="Stop and remove a job",
+    status_code=204,
+    response_model=None,
+    responses=_REMOVED | _KEPT | errors(error_codes.UNKNOWN_JOB),
+)
+@needs("delete")
+async def remove(request: Request, job_id: JobId) -> Response:
+    kept_by = await service_of(request).removals.remove(job_id)
+    return ready(present.record_kept(kept_by), status=202) if kept_by else Response(status_code=204)
+
+
+@router.get(
+    "/{job_id}/summary",
+    summary="A job in short",
+    response_model=None,
+    responses=conditional(declared(answer_schemas.JobSummary, examples.SUMMARY, "The job in short."))
+    | errors(error_codes.UNKNOWN_JOB),
+    openapi_extra=PARAMETERS,
+)
+@needs("get")
+async def summary(request: Request, job_id: JobId) -> Response:
+    return respond(request, await service_of(request).jobs.summary(job_id))
+
+
+@router.get(
+    "/{job_id}/logs",
+    summary="A job's log",
+    response_model=None,
+    responses=declared(answer_schemas.LogEntries, examples.LOGS, "The newest entries, or a page with numbers.")
+    | errors(error_codes.UNKNOWN_JOB, error_codes.INVALID_REQUEST, error_codes.STORE_UNAVAILABLE),
+)
+@needs("get")
+async def logs(request: Request, job_id: JobId, after: After = None, limit: Limit = None) -> Response:
+    return await _entries(service_of(request), job_id, "logs", after, limit)
+
+
+@router.get(
+    "/{job_id}/events",
+    summary="A job's progress events",
+    response_model=None,
+    responses=declared(answer_schemas.ProgressEvents, examples.PROGRESS, "The newest events, or a page with numbers.")
+    | errors(error_codes.UNKNOWN_JOB, error_codes.INVALID_REQUEST, error_codes.STORE_UNAVAILABLE),
+)
+@needs("get")
+async def events(request: Request, job_id: JobId, after: After = None, limit: Limit = None) -> Response:
+    return await _entries(service_of(request), job_id, "events", after, limit)
+
+
+@router.get(
+    "/{job_id}/artifact",
+    summary="The optimized program",
+    response_model=None,
+    responses=conditional(declared(answer_schemas.ArtifactAnswer, examples.ARTIFACT, "The program."))
+    | errors(error_codes.UNKNOWN_JOB, error_codes.NO_ARTIFACT, error_codes.NOT_FINISHED, error_codes.STORE_UNAVAILABLE),
+    openapi_extra=PARAMETERS,
+)
+@needs("get")
+async def artifact(request: Request, job_id: JobId) -> Response:
+    return respond(request, await service_of(request).jobs.artifact(job_id))
+
+
+async def _entries(service: Service, job_id: str, kind: Kind, after: int | None, limit: int | None) -> Response:
+    """Without `after` and `limit` the whole list, as the job's own answer embeds it."""
+    if after is None and limit is None:
+        return ready(await service.jobs.transcript(job_id, kind))
+    return ready(await service.jobs.page(job_id, kind, after or 0, limit or service.settings.page_entries))

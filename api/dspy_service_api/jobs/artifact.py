@@ -1,0 +1,90 @@
+"""Reads a job's artifact from the store, whole or not at all: every file must be as its manifest says."""
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import orjson
+
+from dspy_service_api.jobs.record import JobRecord, Json
+from dspy_service_core import nesting
+from dspy_service_core.errors import NoArtifact, StoreError
+from dspy_service_core.storage import pod_files
+from dspy_service_core.storage.store import NotFound, Store, artifact_folder
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    path: str
+    pickle_base64: str | None
+    metadata: Json
+    prompt: str | None
+    state: Json
+    digests: Mapping[str, str]
+    """By file, as the reporter recorded them: `sha256:<hex>`."""
+
+
+_ANSWERED = (pod_files.PROGRAM_PICKLE, pod_files.METADATA, pod_files.PROMPT, pod_files.PROGRAM_STATE)
+"""What an answer holds of it. Only the state is always there: a program of odd parts may not be picklable."""
+
+
+async def read_artifact(store: Store, record: JobRecord) -> Artifact:
+    """Raises `NoArtifact` for a job that made none, `StoreError` for one whose artifact is not whole."""
+    told = record.end.artifact if record.end and record.status == "success" else None
+    if told is None:
+        raise NoArtifact
+    folder = artifact_folder(record.namespace, record.store_id)
+    try:
+        manifest = await store.get_async(f"{folder}/{pod_files.MANIFEST}")
+        _check_manifest(manifest, told.digest, folder)
+        digests = _digests(manifest)
+        files = {name: await store.get_async(f"{folder}/{name}") for name in digests}
+    except NotFound as exc:
+        if record.kept_by:
+            raise NoArtifact from exc
+        raise StoreError(f"the artifact of job '{record.job_id}' is not whole: {exc}") from exc
+    for name, digest in digests.items():
+        if hashlib.sha256(files[name]).hexdigest() != digest:
+            raise StoreError(f"'{folder}/{name}' in the store is not what its manifest says")
+    return _artifact(told.path, files, digests)
+
+
+def _check_manifest(manifest: bytes, recorded: str, folder: str) -> None:
+    """Against the job's own status, which the store's writers cannot change."""
+    if recorded and recorded != f"sha256:{hashlib.sha256(manifest).hexdigest()}":
+        raise StoreError(f"'{folder}/{pod_files.MANIFEST}' in the store is not what the job's status says")
+
+
+def _digests(manifest: bytes) -> dict[str, str]:
+    try:
+        files = orjson.loads(manifest)["files"]
+        digests = {name: files[name]["sha256"].removeprefix("sha256:") for name in _ANSWERED if name in files}
+    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
+        digests = {}
+    if pod_files.PROGRAM_STATE not in digests:
+        raise StoreError("the artifact's manifest is broken")
+    return digests
+
+
+def _artifact(path: str, files: Mapping[str, bytes], digests: Mapping[str, str]) -> Artifact:
+    pickle, prompt = files.get(pod_files.PROGRAM_PICKLE), files.get(pod_files.PROMPT)
+    return Artifact(
+        path=path,
+        pickle_base64=None if pickle is None else base64.b64encode(pickle).decode(),
+        metadata=_json_or_null(files.get(pod_files.METADATA)),
+        prompt=None if prompt is None else prompt.decode(errors="replace"),
+        state=_json_or_null(files[pod_files.PROGRAM_STATE]),
+        digests={name: f"sha256:{digest}" for name, digest in digests.items()},
+    )
+
+
+def _json_or_null(content: bytes | None) -> Json:
+    """The job's own code can write these files: what is no JSON, or is too deep for a reader, must not break the answer
+    around it."""
+    shown = nesting.bounded(content or b"null")
+    try:
+        orjson.loads(shown)
+    except orjson.JSONDecodeError:
+        return b"null"
+    return shown

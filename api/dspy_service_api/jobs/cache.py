@@ -1,0 +1,119 @@
+"""All jobs of the namespace, fed by the reflector's watch: what every read is answered from.
+
+The writers' own answers are put in as well, so that a client sees what it just did: a job that was created at once,
+and none that was deleted, whatever an older list or watch event still says of it.
+"""
+
+import logging
+from bisect import bisect_left, insort
+from collections import OrderedDict
+from collections.abc import Iterator
+
+from dspy_service_api.jobs.changes import Changes, JobChange
+from dspy_service_api.jobs.from_resource import record_of
+from dspy_service_api.jobs.record import JobRecord
+from dspy_service_api.jobs.unreadable import unreadable_record
+from dspy_service_core.kube.protocol import Object
+from dspy_service_core.resource.queue_order import Age, Rank
+
+log = logging.getLogger(__name__)
+
+_TOMBSTONES = 10_000
+"""More than can be deleted within the seconds that a list takes."""
+
+
+class JobCache:
+    """Implements the reflector's view; one event loop, no locks. `changes` tells of every version, and every end."""
+
+    def __init__(self) -> None:
+        self.changes = Changes()
+        self._records: dict[str, JobRecord] = {}
+        self._by_age: list[Age] = []
+        self._queue: list[Rank] = []
+        self._deleted: OrderedDict[str, None] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def get(self, name: str) -> JobRecord | None:
+        return self._records.get(name)
+
+    def upsert(self, obj: Object) -> None:
+        metadata = obj["metadata"]
+        if metadata.get("deletionTimestamp") and not metadata.get("finalizers"):
+            self.remove(obj)
+        elif metadata["uid"] not in self._deleted and not self._knows(metadata):
+            self._put(_record(obj))
+
+    def remove(self, obj: Object) -> None:
+        self.forget(obj["metadata"]["name"], obj["metadata"]["uid"])
+
+    def forget(self, name: str, uid: str) -> None:
+        """For ever: a uid never comes back, so what is still said of it is late."""
+        self._deleted[uid] = None
+        if len(self._deleted) > _TOMBSTONES:
+            self._deleted.popitem(last=False)
+        record = self._records.get(name)
+        if record and record.uid == uid:
+            self._lose(record)
+
+    def retain(self, keys: frozenset[tuple[str, str]]) -> None:
+        kept = {name for _, name in keys}
+        for record in [record for name, record in self._records.items() if name not in kept]:
+            self._lose(record)
+
+    def newest_first(self, after: Age | None = None) -> Iterator[JobRecord]:
+        """From the newest, or from the first that is older than `after`."""
+        end = len(self._by_age) if after is None else bisect_left(self._by_age, after)
+        for *_, name in reversed(self._by_age[:end]):
+            yield self._records[name]
+
+    def position(self, record: JobRecord) -> int:
+        """1 starts next; 0 for a job that does not wait."""
+        return bisect_left(self._queue, record.queue_order) + 1 if record.queue_order else 0
+
+    def _knows(self, metadata: Object) -> bool:
+        """A create's answer may arrive after the watch has told of the job's next versions; a list names all again."""
+        known = self._records.get(metadata["name"])
+        if not known or known.uid != metadata["uid"]:
+            return False
+        version = metadata["resourceVersion"]
+        return known.version == version or _as_number(known.version) > _as_number(version)
+
+    def _put(self, record: JobRecord) -> None:
+        known = self._records.get(record.name)
+        if known and known.uid != record.uid:
+            self._lose(known)
+            known = None
+        elif known:
+            self._drop(known)
+        self._records[record.name] = record
+        insort(self._by_age, record.age)
+        if record.queue_order:
+            insort(self._queue, record.queue_order)
+        self.changes.tell(JobChange(known, record))
+
+    def _lose(self, record: JobRecord) -> None:
+        self._drop(record)
+        self.changes.tell(JobChange(record, None))
+
+    def _drop(self, record: JobRecord) -> None:
+        del self._records[record.name]
+        del self._by_age[bisect_left(self._by_age, record.age)]
+        if record.queue_order:
+            del self._queue[bisect_left(self._queue, record.queue_order)]
+
+
+def _record(obj: Object) -> JobRecord:
+    """What nobody foresaw in one resource must not hide the job, nor those that the same list holds."""
+    try:
+        return record_of(obj)
+    except Exception as exc:
+        metadata = obj["metadata"]
+        log.warning("job %s cannot be read: %s: %s", metadata["name"], type(exc).__name__, str(exc)[:200])
+        return unreadable_record(obj)
+
+
+def _as_number(version: str) -> int:
+    """Versions are opaque by the letter; every API server in use counts, and Kubernetes 1.35 promises it."""
+    return int(version) if version.isdigit() else 0

@@ -1,0 +1,170 @@
+"""The Kubernetes edge of reading: a resource, as the API server sends it, becomes a `JobRecord`.
+
+Dataclasses and not models, because one is made for every watch event and the API server has validated the resource
+against the schema that is made from the models.
+"""
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from sys import intern
+from typing import Any, TypedDict
+
+import orjson
+
+from dspy_service_api.jobs.record import Fractions, JobRecord, Json, StreamTail, TailEntry
+from dspy_service_core.kube.protocol import Object
+from dspy_service_core.records.record import read
+from dspy_service_core.records.run import Progress, Result, SplitCounts
+from dspy_service_core.resource import names, queue_order
+from dspy_service_core.resource.conditions import DELETED_MESSAGE
+from dspy_service_core.resource.job import FINAL_PHASES, STATUS_WORDS
+from dspy_service_core.resource.sources import METRIC_FUNCTION
+
+_NO_PROGRESS = Progress()
+_TOP_LEVEL_FUNCTION = re.compile(r"^def (\w+)", re.MULTILINE)
+
+
+class RecordIdentity(TypedDict):
+    """What of a record the metadata alone tells."""
+
+    name: str
+    namespace: str
+    uid: str
+    version: str
+    job_id: str
+    store_id: str
+    labels: Mapping[str, str]
+    created_at: str
+    age: queue_order.Age
+    kept_by: tuple[str, ...]
+
+
+def identity(metadata: Mapping[str, Any]) -> RecordIdentity:
+    name, created = metadata["name"], metadata["creationTimestamp"]
+    return {
+        "name": name,
+        "namespace": metadata.get("namespace", ""),
+        "uid": metadata["uid"],
+        "version": metadata["resourceVersion"],
+        "job_id": names.job_id(name),
+        "store_id": names.store_id(metadata),
+        "labels": {intern(key): value for key, value in (metadata.get("labels") or {}).items()},
+        "created_at": created,
+        "age": queue_order.age(name, created, metadata.get("annotations")),
+        "kept_by": tuple(metadata.get("finalizers") or ()) if metadata.get("deletionTimestamp") else (),
+    }
+
+
+def record_of(obj: Object) -> JobRecord:
+    metadata, spec, status = obj["metadata"], obj["spec"], obj.get("status") or {}
+    known = identity(metadata)
+    run: Mapping[str, Any] = status.get("run") or {}
+    phase = status.get("phase") or "Pending"
+    ended = phase in FINAL_PHASES
+    end = read(Result, run.get("result"))
+    kept_by = known["kept_by"]
+    cut_off = bool(kept_by) and not (ended or end)
+    finished = ended or cut_off
+    suspended = bool(spec.get("suspend"))
+    split = spec.get("split") or {}
+    settled = finished and end and not kept_by  # then the segments hold it all; there may be thousands of such jobs
+    events: Mapping[str, Any] = run.get("events") or {}
+    return JobRecord(
+        **known,
+        request_digest=(metadata.get("annotations") or {}).get(names.ANNOTATION_REQUEST_DIGEST, ""),
+        queue_order=_queue_order(phase, status, spec, known["age"]) if not (suspended or kept_by) else None,
+        status="cancelled" if cut_off else STATUS_WORDS.get(phase, "pending"),
+        finished=finished,
+        suspended=suspended,
+        message=DELETED_MESSAGE if cut_off else _message(phase, status, run, end),
+        started_at=_time(status.get("startedAt") or (run.get("startedAt") if phase != "Pending" else None)),
+        completed_at=metadata["deletionTimestamp"]
+        if cut_off
+        else _time(status.get("completedAt") if finished else None),
+        attempted=bool(status.get("attempt") or run),
+        module_name=intern(spec["module"]["name"]),
+        module_kwargs=_json(spec["module"].get("kwargs")),
+        optimizer_name=intern(spec["optimizer"]["name"]),
+        optimizer_kwargs=_json(spec["optimizer"].get("kwargs")),
+        compile_kwargs=_json(spec["optimizer"].get("compileKwargs")),
+        model_name=intern(spec["models"]["default"]["name"]),
+        dataset_rows=_rows(spec["dataset"], run, end),
+        fractions=Fractions(
+            float(split.get("train", "0.7")), float(split.get("val", "0.15")), float(split.get("test", "0.15"))
+        ),
+        shuffle=split.get("shuffle", True),
+        seed=_seed(split.get("seed"), metadata),
+        progress=_NO_PROGRESS if settled else read(Progress, run.get("progress")) or _NO_PROGRESS,
+        metrics=_json(run.get("metrics")),
+        events=_stream(events, "last", not settled),
+        logs=_stream(run.get("logs") or {}, "tail", not settled),
+        end=end,
+        metric_name=_metric_name(spec["metric"].get("code") or "") if finished and not end else None,
+    )
+
+
+def _queue_order(
+    phase: str, status: Mapping[str, Any], spec: Mapping[str, Any], age: queue_order.Age
+) -> queue_order.Rank | None:
+    """Waits for a slot, and for nothing else: not for a missing Secret, a pause between attempts, or its pod."""
+    queued = next((c for c in status.get("conditions") or () if c.get("type") == "Queued"), None)
+    if phase != "Pending" or (queued and (queued.get("status") != "True" or queued.get("reason") != "Queued")):
+        return None
+    return queue_order.rank(int((spec.get("run") or {}).get("priority") or 0), age)
+
+
+def _seed(given: int | None, metadata: Mapping[str, Any]) -> int:
+    if given is not None:
+        return given
+    return names.derived_seed(metadata.get("namespace", ""), names.job_id(metadata["name"]))
+
+
+def _message(phase: str, status: Mapping[str, Any], run: Mapping[str, Any], end: Result | None) -> str:
+    """The operator's own, because the end is its decision; the reporter's where it has none."""
+    own = status.get("message") or ""
+    if phase in FINAL_PHASES:
+        return own or (end.message if end else "") or _condition_message(phase, status)
+    return own or intern(run.get("message") or "")
+
+
+def _condition_message(phase: str, status: Mapping[str, Any]) -> str:
+    return next((c.get("message", "") for c in status.get("conditions") or () if c.get("type") == phase), "")
+
+
+def _rows(dataset: Mapping[str, Any], run: Mapping[str, Any], end: Result | None) -> int | None:
+    """Rows behind a reference are counted in the pod, and known from the splits that its result reports, or from the
+    figures that the event `dataset_splits_ready` brought."""
+    if rows := dataset.get("rows"):
+        return len(rows)
+    if payload := dataset.get("payload"):
+        return int(payload["rows"])
+    splits = (end and end.split_counts) or read(SplitCounts, run.get("metrics"))
+    return splits.train + splits.val + splits.test if splits else None
+
+
+def _stream(part: Mapping[str, Any], newest: str, keep_tail: bool) -> StreamTail:
+    count = int(part.get("count") or 0)
+    if not keep_tail:
+        return StreamTail(count)
+    entries = part.get(newest) or ()
+    return StreamTail(count, tuple(TailEntry(e["n"], _json({k: v for k, v in e.items() if k != "n"})) for e in entries))
+
+
+def _metric_name(code: str) -> str | None:
+    """The contract's rule, read off the text: the function named `metric`, else the only one."""
+    found = _TOP_LEVEL_FUNCTION.findall(code)
+    return METRIC_FUNCTION if METRIC_FUNCTION in found else found[0] if len(found) == 1 else None
+
+
+def _time(value: Any) -> str | None:
+    """One that can be reckoned with, as the answers do."""
+    try:
+        return value if datetime.fromisoformat(value).tzinfo else None
+    except (TypeError, ValueError):
+        return None
+
+
+def _json(value: Mapping[str, Any] | None) -> Json:
+    """Copied, because what orjson gives keeps its 4 KiB buffer for as long as it lives."""
+    return bytes(memoryview(orjson.dumps(value))) if value else b"{}"

@@ -1,0 +1,131 @@
+"""A job's logs and events: the store's segments, and what the status already knows beyond them, joined by number.
+
+Segments are uploaded every few seconds, the status' tail comes sooner: while a job runs, the tail's entries follow
+the last segment's where they are contiguous, so that a client sees every entry once, in order, and none is skipped.
+Entries stay the bytes that the reporter wrote; the whole list is checked to be JSON before it becomes part of an
+answer. A gap or a broken segment is a `StoreError`: half a log would look like a whole one. Only of a deleted job,
+whose record finalizers keep, the status' tail is all that need be there.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+import orjson
+
+from dspy_service_api.jobs.record import JobRecord, Json, StreamTail
+from dspy_service_core.errors import StoreError
+from dspy_service_core.storage import segments
+from dspy_service_core.storage.segments import EntryPage
+from dspy_service_core.storage.store import NotFound, Store, job_folder
+
+Kind = Literal["logs", "events"]
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """One stream of one job."""
+
+    store: Store
+    record: JobRecord
+    kind: Kind
+
+    async def newest(self, limit: int) -> Json:
+        """The newest entries as a JSON list, without numbers, as the contract's answers embed them."""
+        try:
+            return await self._stored(limit)
+        except StoreError:
+            if not self.record.kept_by:
+                raise
+            return self._list([entry.body for entry in self._stream.tail][-limit:])
+
+    async def _stored(self, limit: int) -> Json:
+        lines = await self._only_segment() or await self._newest(limit)
+        if lines.first > 1 and len(lines.entries) < limit:
+            raise self._lack(1, lines.first - 1)
+        return self._list(lines.entries[-limit:])
+
+    async def after(self, number: int, limit: int) -> Json:
+        """Entries numbered above `number` as a JSON list; each carries its number `n`."""
+        try:
+            return await self._stored_after(number, limit)
+        except StoreError:
+            if not self.record.kept_by:
+                raise
+            tail = [entry for entry in self._stream.tail if entry.n > number]
+            return self._numbered((entry.n, entry.body) for entry in tail[:limit])
+
+    async def _stored_after(self, number: int, limit: int) -> Json:
+        page = await segments.after(self.store, self._folder, number, limit) if self.record.attempted else EntryPage([])
+        lines = self._contiguous(page, first=number + 1)
+        if lines.first > number + 1:
+            raise self._lack(number + 1, lines.first - 1)
+        if not page.more:
+            lines = self._with_tail(lines)
+        return self._numbered(enumerate(lines.entries[:limit], lines.first))
+
+    async def _only_segment(self) -> "_Lines | None":
+        """Most settled jobs have one, and then it need not be looked for; None where it does not hold all."""
+        if not (self.record.settled and self._stream.count):
+            return None
+        try:
+            segment = segments.parse(1, await self.store.get_async(segments.segment_key(self._folder, 1)))
+        except NotFound:
+            return None
+        return _Lines(1, segment.lines) if segment.intact and segment.following == self._stream.count + 1 else None
+
+    async def _newest(self, limit: int) -> "_Lines":
+        page = await segments.newest(self.store, self._folder, limit) if self.record.attempted else EntryPage([])
+        return self._with_tail(self._contiguous(page, first=1))
+
+    @property
+    def _folder(self) -> str:
+        return f"{job_folder(self.record.namespace, self.record.store_id)}/{self.kind}"
+
+    @property
+    def _stream(self) -> StreamTail:
+        return self.record.logs if self.kind == "logs" else self.record.events
+
+    def _contiguous(self, page: EntryPage, first: int) -> "_Lines":
+        if page.missing > 0:
+            raise StoreError(f"the store lacks {page.missing} entries of the {self.kind} of job '{self.record.job_id}'")
+        if not page.runs:
+            return _Lines(first, [])
+        return _Lines(page.runs[0][0], [line for _, lines in page.runs for line in lines])
+
+    def _with_tail(self, stored: "_Lines") -> "_Lines":
+        """A run that reported its end put everything into the store before; any other may be ahead of it."""
+        if self.record.end and stored.following <= self._stream.count:
+            raise self._lack(stored.following, self._stream.count)
+        tail = [entry for entry in self._stream.tail if entry.n >= stored.following]
+        if not tail or tail[0].n != stored.following:
+            return stored
+        return _Lines(stored.first, [*stored.entries, *(entry.body for entry in tail)])
+
+    def _numbered(self, entries: Iterable[tuple[int, Json]]) -> Json:
+        return self._list([b'{"n":%d,%b' % (n, entry[1:]) for n, entry in entries])
+
+    def _list(self, entries: list[Json]) -> Json:
+        joined = b"[%b]" % b",".join(entries)
+        try:
+            if len(orjson.loads(joined)) == len(entries):
+                return joined
+        except orjson.JSONDecodeError:
+            pass
+        raise StoreError(f"the {self.kind} of job '{self.record.job_id}' in the store are broken")
+
+    def _lack(self, first: int, last: int) -> StoreError:
+        job = self.record.job_id
+        return StoreError(f"the store lacks entries {first} to {last} of the {self.kind} of job '{job}'")
+
+
+@dataclass(frozen=True, slots=True)
+class _Lines:
+    """Consecutive entries, the first of them numbered `first`."""
+
+    first: int
+    entries: list[Json]
+
+    @property
+    def following(self) -> int:
+        return self.first + len(self.entries)

@@ -1,0 +1,56 @@
+"""A resource that cannot be read is known by its metadata, and by what the operator said of it: it hides no other."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from dspy_service_api.jobs.from_resource import identity
+from dspy_service_api.jobs.record import Fractions, JobRecord, StreamTail
+from dspy_service_core.kube.protocol import Object
+from dspy_service_core.records.run import Progress
+from dspy_service_core.resource.conditions import DELETED_MESSAGE
+from dspy_service_core.resource.job import FINAL_PHASES, STATUS_WORDS
+
+UNREADABLE = "This job cannot be read."
+_NOTHING = b"{}"
+
+
+def unreadable_record(obj: Object) -> JobRecord:
+    metadata = obj["metadata"]
+    known = identity(metadata)
+    phase, message = _said(obj.get("status"))
+    cut_off = bool(known["kept_by"]) and phase not in FINAL_PHASES
+    return JobRecord(
+        **known,
+        request_digest="",
+        queue_order=None,
+        status="cancelled" if cut_off else STATUS_WORDS[phase],
+        finished=cut_off or phase in FINAL_PHASES,
+        suspended=False,
+        message=DELETED_MESSAGE if cut_off else message or UNREADABLE,
+        started_at=None,
+        completed_at=metadata["deletionTimestamp"] if cut_off else None,
+        attempted=False,
+        module_name="",
+        module_kwargs=_NOTHING,
+        optimizer_name="",
+        optimizer_kwargs=_NOTHING,
+        compile_kwargs=_NOTHING,
+        model_name="",
+        dataset_rows=None,
+        fractions=Fractions(0.7, 0.15, 0.15),
+        shuffle=True,
+        seed=0,
+        progress=Progress(),
+        metrics=_NOTHING,
+        events=StreamTail(),
+        logs=StreamTail(),
+        end=None,
+        metric_name=None,
+    )
+
+
+def _said(status: Any) -> tuple[Any, str]:
+    """The phase and the message, as far as they are what they should be."""
+    given: Mapping[str, Any] = status if isinstance(status, dict) else {}
+    phase, message = given.get("phase"), given.get("message")
+    return phase if phase in tuple(STATUS_WORDS) else "Pending", message if isinstance(message, str) else ""

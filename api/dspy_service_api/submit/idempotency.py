@@ -1,0 +1,56 @@
+"""The digest by which a repeated `Idempotency-Key` is known to bring the same body. Pure.
+
+It stands in the resource, which more people may read than may read the job's Secret. A plain digest of a body that
+holds a weak password could be tried out there, all else of the body being known: so a body with credentials gets a
+deliberately slow one, salted by the job. No key of the service is involved, so that replicas agree.
+"""
+
+import hashlib
+import re
+from typing import Any
+
+import orjson
+
+from dspy_service_core.contract.request_size import Body
+from dspy_service_core.errors import FieldProblem, InvalidRequest
+
+HEADER = "Idempotency-Key"
+_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+_WHOLE_FLOAT = re.compile(rb"\.0|[eE]")
+_EXACT = 2**53
+_SCRYPT_COST, _SCRYPT_BLOCK, _SCRYPT_PARALLEL = 2**13, 8, 1
+
+
+def checked_key(given: str | None) -> str | None:
+    if given is None or _KEY.fullmatch(given):
+        return given
+    problem = FieldProblem(HEADER, "takes 1 to 255 visible ASCII characters", "invalid_header")
+    raise InvalidRequest([problem])
+
+
+def digest(body: Body, job_id: str, *, holds_credentials: bool) -> str:
+    """Equal for bodies that are equal as parsed JSON."""
+    canonical = canonical_json(body)
+    if not holds_credentials:
+        return f"sha256:{hashlib.sha256(canonical).hexdigest()}"
+    slow = hashlib.scrypt(
+        canonical, salt=job_id.encode(), n=_SCRYPT_COST, r=_SCRYPT_BLOCK, p=_SCRYPT_PARALLEL, dklen=32
+    )
+    return f"scrypt:{slow.hex()}"
+
+
+def canonical_json(body: Body) -> bytes:
+    value = orjson.loads(body)
+    canonical = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    if not _WHOLE_FLOAT.search(canonical):
+        return canonical
+    return orjson.dumps(_whole(value), option=orjson.OPT_SORT_KEYS)
+
+
+def _whole(value: Any) -> Any:
+    """1.0 and 1 are the same JSON number."""
+    if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT:
+        return int(value)
+    if isinstance(value, dict):
+        return {key: _whole(item) for key, item in value.items()}
+    return [_whole(item) for item in value] if isinstance(value, list) else value

@@ -1,0 +1,174 @@
+"""What of an accepted request goes into the resource, what into its Secret, what into the store. Pure.
+
+A spec above 16 KiB gives up its rows first, then the sources, to one document in the store: the cluster's database
+rewrites the whole object at every status patch.
+"""
+
+import base64
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import orjson
+
+from dspy_service_api.jobs.record import Json
+from dspy_service_core.contract.request_size import Body
+from dspy_service_core.errors import UnusableRequest
+from dspy_service_core.kube.protocol import Object
+from dspy_service_core.resource import names, sources
+from dspy_service_core.resource.job import MAX_SPEC_BYTES
+from dspy_service_core.storage import pod_files
+from dspy_service_core.storage.store import job_folder
+
+_SUBMITTER_LENGTH = 256
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptedRequest:
+    """A request that may be run. `spec` is the resource's but for the dataset, which is `rows`, all of them."""
+
+    spec: Mapping[str, Any]
+    rows: list[Any]
+    labels: Mapping[str, str] = field(default_factory=dict)
+    withheld: Mapping[str, Json] = field(default_factory=dict)
+    """Model role to its credentials."""
+    unknown_keys: tuple[str, ...] = ()
+
+
+class Acceptance(Protocol):
+    """The checks of a submit, and what they know."""
+
+    async def accept(self, body: Body) -> AcceptedRequest:
+        """Raises `InvalidRequest` or `UnusableRequest`."""
+        ...
+
+    def assets(self) -> dict[str, list[str]]:
+        """Aliases of modules and optimizers, as /health shows them."""
+        ...
+
+    def request_schemas(self) -> dict[str, Any]:
+        """JSON schemas of `RunRequest` and what it refers to, by name."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class JobIdentity:
+    job_id: str
+    namespace: str
+    submitted_at: str
+    submitter: str = ""
+    """The client's name in the cluster, where the API asked for one."""
+    digest: str = ""
+    """Of the request's body, where an Idempotency-Key came with it."""
+
+    @property
+    def name(self) -> str:
+        return names.api_job(self.job_id)
+
+
+@dataclass(frozen=True, slots=True)
+class JobObjects:
+    """All that is written for a job, in this order: the payload, the resource, the Secret that belongs to it."""
+
+    name: str
+    folder: str
+    payload: bytes | None
+    resource: Object
+    secret: Object | None
+
+    @property
+    def payload_key(self) -> str:
+        return f"{self.folder}/{pod_files.PAYLOAD}"
+
+
+def draft(accepted: AcceptedRequest, identity: JobIdentity) -> JobObjects:
+    spec, payload = _fitted(_with_credentials(accepted, identity.name), accepted.rows)
+    return JobObjects(
+        name=identity.name,
+        resource=_resource(spec, accepted.labels, identity),
+        secret=_secret(accepted.withheld, identity) if accepted.withheld else None,
+        folder=job_folder(identity.namespace, identity.job_id),
+        payload=payload,
+    )
+
+
+def owned(secret: Object, job: Object) -> Object:
+    """The Secret as the job's own: the cluster removes it together with the job."""
+    reference = {
+        "apiVersion": names.API_VERSION,
+        "kind": names.KIND,
+        "name": job["metadata"]["name"],
+        "uid": job["metadata"]["uid"],
+    }
+    return {**secret, "metadata": {**secret["metadata"], "ownerReferences": [reference]}}
+
+
+def _with_credentials(accepted: AcceptedRequest, name: str) -> dict[str, Any]:
+    if not accepted.withheld:
+        return dict(accepted.spec)
+    models = dict(accepted.spec["models"])
+    for role in accepted.withheld:
+        models[role] = {**models[role], "credentialsFrom": {"name": names.credentials_secret(name), "key": role}}
+    return {**accepted.spec, "models": models}
+
+
+def _fitted(spec: dict[str, Any], rows: list[Any]) -> tuple[dict[str, Any], bytes | None]:
+    encoded = orjson.dumps(rows)
+    room = MAX_SPEC_BYTES - len(orjson.dumps(spec)) - len(b',"dataset":{"rows":}')
+    if len(encoded) <= room:
+        return {**spec, "dataset": {"rows": rows}}, None
+    moved = _code(spec) if room < _REFERENCE_BYTES else {}
+    document = _document(encoded, moved)
+    digest = f"sha256:{hashlib.sha256(document).hexdigest()}"
+    dataset = {"payload": {"digest": digest, "rows": len(rows), "bytes": len(document)}}
+    rest = sources.with_sources(spec, lambda _: {"payload": {"digest": digest}}) if moved else spec
+    fitted = {**rest, "dataset": dataset}
+    if (size := len(orjson.dumps(fitted))) > MAX_SPEC_BYTES:
+        raise UnusableRequest(
+            f"The request without its rows and sources takes {size} bytes, and {MAX_SPEC_BYTES} are allowed: "
+            "use shorter kwargs, model settings or column mapping."
+        )
+    return fitted, document
+
+
+_REFERENCE_BYTES = 200
+"""What a dataset takes when it is a reference."""
+
+
+def _code(spec: Mapping[str, Any]) -> dict[str, str]:
+    return {source.name: source.code or "" for source in sources.sources_of(spec)}
+
+
+def _document(rows: Json, moved: Mapping[str, str]) -> bytes:
+    """The rows are encoded once, for their size, the document and its digest."""
+    if not moved:
+        return b'{"rows":%b}' % rows
+    return b'{"rows":%b,%b' % (rows, orjson.dumps(moved)[1:])
+
+
+def _resource(spec: Mapping[str, Any], labels: Mapping[str, str], identity: JobIdentity) -> Object:
+    annotations = {names.ANNOTATION_SUBMITTED_AT: identity.submitted_at}
+    if identity.submitter:
+        annotations[names.ANNOTATION_SUBMITTER] = identity.submitter[:_SUBMITTER_LENGTH]
+    if identity.digest:
+        annotations[names.ANNOTATION_REQUEST_DIGEST] = identity.digest
+    return {
+        "apiVersion": names.API_VERSION,
+        "kind": names.KIND,
+        "metadata": {
+            "name": identity.name,
+            "namespace": identity.namespace,
+            "labels": {**labels, names.LABEL_SUBMITTED_BY: names.SUBMITTED_BY_API},
+            "annotations": annotations,
+        },
+        "spec": spec,
+    }
+
+
+def _secret(withheld: Mapping[str, Json], identity: JobIdentity) -> Object:
+    """Without the label of model keys: what is of one job is for no `keyFrom`."""
+    labels = names.child_labels(identity.name)
+    metadata = {"name": names.credentials_secret(identity.name), "namespace": identity.namespace, "labels": labels}
+    data = {role: base64.b64encode(value).decode() for role, value in withheld.items()}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": "Opaque", "data": data}

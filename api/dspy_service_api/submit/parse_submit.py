@@ -1,0 +1,106 @@
+"""A request's body becomes what may be run: parsed, made a spec and its credentials, checked by core's rules.
+
+It happens on the event loop where it takes milliseconds, and in a thread where the body or its sources are larger.
+Decides nothing of its own but what the request left open: the drawn seed, and the service's settings for a run.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from pydantic.json_schema import models_json_schema
+
+from dspy_service_api.settings import Settings
+from dspy_service_api.submit.job_objects import AcceptedRequest
+from dspy_service_api.submit.request_spec import WORDS, translated
+from dspy_service_core.checks import credentials, job_checks
+from dspy_service_core.checks.job_checks import Installation
+from dspy_service_core.code import source_text
+from dspy_service_core.contract import request as payload
+from dspy_service_core.contract.request import RunOptions, RunRequest
+from dspy_service_core.contract.request_json import RequestLimits
+from dspy_service_core.contract.request_size import Body
+from dspy_service_core.errors import FieldProblem, InvalidRequest
+from dspy_service_core.registry.registry import Registry
+
+_SEEDS = 2**31
+
+
+def draw_seed() -> int:
+    return random.SystemRandom().randrange(_SEEDS)
+
+
+@dataclass(frozen=True, slots=True)
+class CoreAcceptance:
+    registry: Registry
+    settings: Settings
+    draw: Callable[[], int] = draw_seed
+    own_ports: frozenset[int] = frozenset()
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> "CoreAcceptance":
+        return cls(Registry.load(settings.registry), settings, own_ports=frozenset(map(int, settings.own_ports)))
+
+    async def accept(self, body: Body) -> AcceptedRequest:
+        if len(body) > self.settings.inline_body_bytes:
+            return await asyncio.to_thread(lambda: self._accepted(self._request(body)))
+        request = self._request(body)
+        if source_text.quick(*request.code.values()):
+            return self._accepted(request)
+        return await asyncio.to_thread(self._accepted, request)
+
+    def _request(self, body: Body) -> RunRequest:
+        given = self.settings
+        return payload.parse_run_request(body, RequestLimits(given.most_values, given.most_rows, given.most_columns))
+
+    def _accepted(self, request: RunRequest) -> AcceptedRequest:
+        if self.settings.refuse_credentials:
+            _refuse_credentials(request)
+        job = translated(request, self._run(request.run_options), self.draw)
+        job_checks.check(job.spec, self._installation, job.contents, WORDS)
+        return AcceptedRequest(
+            spec=job.json,
+            rows=request.dataset,
+            labels=request.run_options.labels,
+            withheld={role: orjson.dumps(withheld) for role, withheld in job.contents.withheld.items()},
+            unknown_keys=request.unknown_fields,
+        )
+
+    def assets(self) -> dict[str, list[str]]:
+        return self.registry.registered_assets()
+
+    def request_schemas(self) -> dict[str, Any]:
+        """As clients write it: by alias."""
+        _, schema = models_json_schema([(RunRequest, "validation")], ref_template="#/components/schemas/{model}")
+        definitions: dict[str, Any] = schema["$defs"]
+        return definitions
+
+    @property
+    def _installation(self) -> Installation:
+        return Installation(self.registry, self.settings.allowed_base_url_hosts, self.own_ports)
+
+    def _run(self, options: RunOptions) -> dict[str, int]:
+        def chosen(given: int | None, default: int) -> int:
+            return default if given is None else given
+
+        return {
+            "priority": options.priority,
+            "retries": chosen(options.retries, self.settings.default_retries),
+            "deadlineSeconds": chosen(options.deadline_seconds, self.settings.default_deadline_seconds),
+            "ttlSeconds": chosen(options.ttl_seconds, self.settings.default_ttl_seconds),
+        }
+
+
+def _refuse_credentials(request: RunRequest) -> None:
+    problems = [
+        FieldProblem(path, "Credentials are refused by this service: leave them to its operator", "credentials_refused")
+        for role, model in request.models.items()
+        for path in credentials.config_paths(
+            {"base_url": model.base_url, "extra": model.extra}, RunRequest.MODEL_FIELDS[role]
+        )
+    ]
+    if problems:
+        raise InvalidRequest(problems)

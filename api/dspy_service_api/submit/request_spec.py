@@ -1,0 +1,99 @@
+"""A request of `POST /run` as the resource's spec, and the spec's fields as the request calls them.
+
+Credentials never come into the spec. Its dataset stays empty: where the rows will be is known when all of it is weighed
+(`layout`).
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dspy_service_core.checks import credentials
+from dspy_service_core.checks.job_checks import Contents
+from dspy_service_core.contract.request import ModelSettings, RunRequest
+from dspy_service_core.resource.job import OptimizationJobSpec
+from dspy_service_core.resource.words import words_of
+
+FIELDS: Mapping[str, str] = {
+    "spec.module.name": "module_name",
+    "spec.module.kwargs": "module_kwargs",
+    "spec.optimizer.name": "optimizer_name",
+    "spec.optimizer.kwargs": "optimizer_kwargs",
+    "spec.optimizer.compileKwargs": "compile_kwargs",
+    "spec.signature": "signature_code",
+    "spec.metric": "metric_code",
+    "spec.dataset": "dataset",
+    "spec.columns": "column_mapping",
+    "spec.split": "split_fractions",
+    **{f"spec.models.{role}": field for role, field in RunRequest.MODEL_FIELDS.items()},
+    **{f"spec.models.{role}.baseUrl": f"{field}.base_url" for role, field in RunRequest.MODEL_FIELDS.items()},
+}
+"""Path in the spec to field of the request, as far as checks speak of it."""
+WORDS = words_of(FIELDS)
+
+
+@dataclass(frozen=True, slots=True)
+class Translated:
+    json: dict[str, Any]
+    """The spec as it is written, but for the dataset."""
+    spec: OptimizationJobSpec
+    contents: Contents
+
+
+def translated(request: RunRequest, run: Mapping[str, int], draw: Callable[[], int]) -> Translated:
+    """`run` is the spec's part of that name; `draw` gives the seed that a request leaves open."""
+    parts = {role: credentials.withhold(_secretive(model)) for role, model in request.models.items()}
+    json = {
+        "module": {"name": request.module_name, "kwargs": request.module_kwargs},
+        "optimizer": {
+            "name": request.optimizer_name,
+            "kwargs": request.optimizer_kwargs,
+            "compileKwargs": request.compile_kwargs,
+        },
+        **{name: {"code": text} for name, text in request.code.items()},
+        "columns": {"inputs": request.column_mapping.inputs, "outputs": request.column_mapping.outputs},
+        "split": _split(request, draw),
+        "models": {role: _model(request.models[role], split.public) for role, split in parts.items()},
+        "run": run,
+    }
+    withheld = {role: split.withheld for role, split in parts.items() if split.withheld}
+    contents = Contents(rows=request.dataset, code=request.code, withheld=withheld)
+    return Translated(json, OptimizationJobSpec.without_content(json), contents)
+
+
+def _split(request: RunRequest, draw: Callable[[], int]) -> dict[str, Any]:
+    shares = request.split_fractions
+    return {
+        "train": _decimal(shares.train),
+        "val": _decimal(shares.val),
+        "test": _decimal(shares.test),
+        "shuffle": request.shuffle,
+        "seed": draw() if request.seed is None else request.seed,
+    }
+
+
+def _secretive(model: ModelSettings) -> dict[str, Any]:
+    return {"base_url": model.base_url, "extra": model.extra}
+
+
+def _model(model: ModelSettings, public: Mapping[str, Any]) -> dict[str, Any]:
+    given = {
+        "name": model.name,
+        "baseUrl": public["base_url"],
+        "modelType": model.model_type,
+        "temperature": _decimal(model.temperature),
+        "maxTokens": model.max_tokens,
+        "topP": _decimal(model.top_p),
+        "extra": _public_extra(public["extra"]),
+    }
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _public_extra(extra: Any) -> dict[str, Any] | None:
+    """None, so absent, where nothing is left of it."""
+    return extra if isinstance(extra, dict) and extra else None
+
+
+def _decimal(value: float | None) -> str | None:
+    """Kubernetes' conventions ask for strings."""
+    return None if value is None else repr(float(value))

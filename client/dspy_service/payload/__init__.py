@@ -1,0 +1,1 @@
+"""The payload of `POST /run`, built from Python objects and files of rows."""

@@ -1,0 +1,64 @@
+"""Builds the payload of `POST /run` from Python objects, so that nobody has to write its JSON by hand.
+
+build_payload(signature=Route, metric=metric, rows=rows, inputs=["text"], outputs=["team"],
+              optimizer="miprov2", model="openai/gpt-4o-mini")
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from dspy_service.payload.source import source_of
+
+Columns = Mapping[str, str] | Sequence[str]
+"""Field to column, or the names that fields and columns have in common."""
+Model = str | Mapping[str, Any]
+"""A name as DSPy writes it, or all of a model config."""
+
+
+def build_payload(
+    *,
+    signature: Any,
+    metric: Any,
+    rows: Iterable[Mapping[str, Any]],
+    inputs: Columns,
+    outputs: Columns = (),
+    model: Model,
+    module: str = "predict",
+    module_kwargs: Mapping[str, Any] | None = None,
+    optimizer: str = "miprov2",
+    optimizer_kwargs: Mapping[str, Any] | None = None,
+    compile_kwargs: Mapping[str, Any] | None = None,
+    reflection_model: Model | None = None,
+    prompt_model: Model | None = None,
+    task_model: Model | None = None,
+    split: Sequence[float] | None = None,
+    shuffle: bool | None = None,
+    seed: int | None = None,
+    run_options: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """`signature` and `metric`: a class and a function, their source text, or a `Path` to it. None: the default."""
+    payload: dict[str, Any] = {
+        "module_name": module,
+        "module_kwargs": dict(module_kwargs or {}),
+        "signature_code": source_of(signature),
+        "metric_code": source_of(metric),
+        "optimizer_name": optimizer,
+        "optimizer_kwargs": dict(optimizer_kwargs or {}),
+        "compile_kwargs": dict(compile_kwargs or {}),
+        "dataset": [dict(row) for row in rows],
+        "column_mapping": {"inputs": columns(inputs), "outputs": columns(outputs)},
+        "model_config": model_config(model),
+    }
+    roles = {"reflection": reflection_model, "prompt": prompt_model, "task": task_model}
+    configs = {f"{role}_model_config": model_config(given) for role, given in roles.items() if given is not None}
+    fractions = dict(zip(("train", "val", "test"), split, strict=True)) if split is not None else None
+    chosen = {"split_fractions": fractions, "shuffle": shuffle, "seed": seed, "run_options": run_options}
+    return payload | configs | {name: value for name, value in chosen.items() if value is not None}
+
+
+def columns(given: Columns) -> dict[str, str]:
+    return dict(given) if isinstance(given, Mapping) else {name: name for name in given}
+
+
+def model_config(given: Model) -> dict[str, Any]:
+    return {"name": given} if isinstance(given, str) else dict(given)

@@ -1,0 +1,89 @@
+"""Reads the rows of a dataset from a CSV, TSV, JSON or JSON Lines file.
+
+The service's own parts read the same files alike (tests/support/row_files.py holds both to that); this is written for
+machines that have nothing of the service but its client.
+"""
+
+import csv
+import json
+from collections.abc import Iterable
+from itertools import islice
+from pathlib import Path
+from typing import Any, NoReturn
+
+from dspy_service.errors import DspyServiceError
+
+Row = dict[str, Any]
+csv.field_size_limit(2**24)
+
+
+class UnusableDataset(DspyServiceError):
+    """The file is no dataset; the message names the line."""
+
+
+def read_rows(file: str | Path, limit: int | None = None) -> list[Row]:
+    """By the file's ending: .csv and .tsv with a header line, .json with a list of objects, else one object a line."""
+    path = Path(file)
+    ending = path.suffix.lower()
+    if ending == ".parquet":
+        raise UnusableDataset(f"{path} is a Parquet file, which is not read here: save its rows as .jsonl or .csv.")
+    read = {".csv": _csv, ".tsv": _tsv, ".json": _json}.get(ending, _json_lines)
+    try:
+        rows = list(islice(read(path), limit))
+    except (UnicodeDecodeError, csv.Error, _NotJson) as exc:
+        raise UnusableDataset(f"{path}: {exc}") from exc
+    if not rows:
+        raise UnusableDataset(f"{path} holds no rows.")
+    return rows
+
+
+class _NotJson(ValueError):
+    pass
+
+
+def _csv(path: Path, delimiter: str = ",") -> Iterable[Row]:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.DictReader(file, delimiter=delimiter, strict=True)
+        for row in reader:
+            if None in row or None in row.values():
+                raise UnusableDataset(f"{path}: line {reader.line_num} has another number of columns than the header.")
+            yield dict(row)
+
+
+def _tsv(path: Path) -> Iterable[Row]:
+    return _csv(path, "\t")
+
+
+def _json(path: Path) -> Iterable[Row]:
+    content = _value(path.read_text(encoding="utf-8-sig"))
+    if not isinstance(content, list):
+        raise UnusableDataset(f"{path} must hold a list of objects.")
+    for number, row in enumerate(content):
+        yield _object(row, f"{path}: item {number}")
+
+
+def _json_lines(path: Path) -> Iterable[Row]:
+    with path.open(encoding="utf-8-sig", newline="\n") as file:
+        for number, line in enumerate(file, 1):
+            if line.strip():
+                yield _object(_value(line), f"{path}: line {number}")
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text, parse_constant=_no_number)
+    except RecursionError:
+        raise _NotJson("a value is nested too deeply") from None
+    except json.JSONDecodeError as exc:
+        raise _NotJson(str(exc)) from None
+
+
+def _no_number(name: str) -> NoReturn:
+    """NaN and Infinity, which Python's own reader would take."""
+    raise _NotJson(f"{name} is no JSON: write null, or text")
+
+
+def _object(row: Any, where: str) -> Row:
+    if not isinstance(row, dict):
+        raise UnusableDataset(f"{where} is no object.")
+    return row

@@ -1,0 +1,1 @@
+"""What can be known of a job to fail before it runs, by one check of its spec."""

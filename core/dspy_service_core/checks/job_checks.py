@@ -1,0 +1,188 @@
+"""All that can be known of a job before it runs: core of a submit's 400s and of a resource's condition `Valid`.
+
+    spec, what it refers to -> check -> CheckedJob, or UnusableRequest naming the thing and what is allowed
+
+A request is made a spec before it comes here. Pure. What only running the code would tell (see
+`signature_source`) is the pod's to find out.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import JsonValue
+
+from dspy_service_core.checks import kwargs_rules, model_checks, row_checks, spec_shape
+from dspy_service_core.checks.endpoints import Hosts
+from dspy_service_core.code.metric_source import MetricSource, read_metric
+from dspy_service_core.code.signature_source import SignatureSource, read_signature
+from dspy_service_core.errors import UnusableRequest
+from dspy_service_core.optimizers.families import family_of
+from dspy_service_core.optimizers.family import Setup
+from dspy_service_core.optimizers.options import Options, options_of
+from dspy_service_core.registry.catalogue import Callee, ModuleAsset, OptimizerAsset
+from dspy_service_core.registry.registry import Registry, Resolved
+from dspy_service_core.resource.job import OptimizationJobSpec
+from dspy_service_core.resource.sources import METRIC, SIGNATURE
+from dspy_service_core.resource.splits import Counts, counts
+from dspy_service_core.resource.words import Words, resource_words
+
+
+@dataclass(frozen=True, slots=True)
+class Installation:
+    """What a service offers to jobs."""
+
+    registry: Registry
+    base_url_hosts: Hosts = ()
+    """Those that a model may be reached at; empty: any."""
+    own_ports: frozenset[int] = frozenset()
+    """Those of this machine that the service itself listens on, where jobs run on the same one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What a spec refers to, as far as it is at hand; the checks of what is not are left to the pod."""
+
+    rows: Sequence[Mapping[str, Any]] | None = None
+    code: Mapping[str, str] = field(default_factory=dict)
+    """Texts by the source's name. What is inline in the spec need not be given."""
+    withheld: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Credentials by the model's role, which no spec holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedJob:
+    """The kwargs have the registry's defaults in them. What was not at hand is None."""
+
+    module: Resolved[ModuleAsset]
+    module_kwargs: Mapping[str, JsonValue]
+    optimizer: Resolved[OptimizerAsset]
+    optimizer_kwargs: Mapping[str, JsonValue]
+    compile_kwargs: Mapping[str, JsonValue]
+    signature: SignatureSource | None
+    metric: MetricSource | None
+    split_counts: Counts | None
+
+    @property
+    def options(self) -> Options | None:
+        asset = self.optimizer.asset
+        return None if asset is None else options_of(asset, self.optimizer_kwargs, self.compile_kwargs)
+
+    @property
+    def uses_validation_rows(self) -> bool:
+        return self.options is None or self.options.uses_validation_rows
+
+
+def check(
+    spec: OptimizationJobSpec,
+    installation: Installation,
+    contents: Contents | None = None,
+    words: Words = resource_words,
+) -> CheckedJob:
+    """Of a spec whose shape is right. `words`: the sender's, in which a problem is told."""
+    at_hand = contents or Contents()
+    checked = _read(spec, installation.registry, at_hand, words)
+    for problem in _problems(spec, checked, installation, at_hand, words):
+        raise UnusableRequest(problem)
+    return checked
+
+
+def check_resource(
+    spec: OptimizationJobSpec, installation: Installation, contents: Contents | None = None
+) -> CheckedJob:
+    """Its shape too, which a request's 422 is about."""
+    for problem in spec_shape.problems(spec):
+        raise UnusableRequest(problem)
+    return check(spec, installation, contents)
+
+
+def _read(spec: OptimizationJobSpec, registry: Registry, contents: Contents, words: Words) -> CheckedJob:
+    module = registry.resolve_module(spec.module.name)
+    optimizer = registry.resolve_optimizer(spec.optimizer.name)
+    signature = contents.code.get(SIGNATURE, spec.signature.code)
+    metric = contents.code.get(METRIC, spec.metric.code)
+    rows = _row_count(spec, contents)
+    return CheckedJob(
+        module=module,
+        module_kwargs=module.with_defaults(spec.module.kwargs),
+        optimizer=optimizer,
+        optimizer_kwargs=optimizer.with_defaults(spec.optimizer.kwargs),
+        compile_kwargs=optimizer.with_compile_defaults(spec.optimizer.compile_kwargs),
+        signature=None if signature is None else read_signature(signature, words("spec.signature")),
+        metric=None if metric is None else read_metric(metric, words("spec.metric")),
+        split_counts=None if rows is None else counts(rows, spec.split.fractions),
+    )
+
+
+def _row_count(spec: OptimizationJobSpec, contents: Contents) -> int | None:
+    if (rows := _rows(spec, contents)) is not None:
+        return len(rows)
+    return spec.dataset.payload.rows if spec.dataset.payload else None
+
+
+def _rows(spec: OptimizationJobSpec, contents: Contents) -> Sequence[Mapping[str, Any]] | None:
+    return contents.rows if contents.rows is not None else spec.dataset.rows
+
+
+def _problems(
+    spec: OptimizationJobSpec, checked: CheckedJob, installation: Installation, contents: Contents, words: Words
+) -> Iterator[str]:
+    yield from _roles(checked)
+    yield from _kwargs(checked, words)
+    yield from row_checks.mapping(spec.columns, checked.signature, words)
+    yield from row_checks.rows(_rows(spec, contents) or (), spec.columns, words)
+    models = model_checks.settings(spec.models, contents.withheld)
+    yield from model_checks.refused_settings(models, words)
+    yield from model_checks.refused_endpoints(models, installation.base_url_hosts, words)
+    yield from model_checks.own_ports(models, installation.own_ports, words)
+    yield from row_checks.splits(checked.split_counts, spec.split.fractions, _needed_splits(spec, checked), words)
+    yield from _optimizer(spec, checked, words)
+
+
+def _roles(checked: CheckedJob) -> Iterator[str]:
+    """Some of DSPy's modules take other modules, some optimizers no training rows: there is no job for those."""
+    module, optimizer = checked.module.asset, checked.optimizer.asset
+    if module and module.init.find("signature") is None:
+        yield f"Module '{checked.module.name}' cannot be used here: it takes no signature."
+    for needed in ("student", "trainset"):
+        if optimizer and not optimizer.compiles_with(needed):
+            yield f"Optimizer '{checked.optimizer.name}' cannot be used here: its compile takes no {needed}."
+
+
+def _kwargs(checked: CheckedJob, words: Words) -> Iterator[str]:
+    module, optimizer, kept = checked.module, checked.optimizer, kwargs_rules.reserved(words)
+
+    def problems(callee: Callee | None, what: str, path: str, given: Mapping[str, JsonValue]) -> Iterator[str]:
+        return kwargs_rules.problems(callee, what, words(path), given, kept)
+
+    init = module.asset.init if module.asset else None
+    yield from problems(init, f"Module '{module.name}'", "spec.module.kwargs", checked.module_kwargs)
+    init, compile_ = (optimizer.asset.init, optimizer.asset.compile) if optimizer.asset else (None, None)
+    yield from problems(init, f"Optimizer '{optimizer.name}'", "spec.optimizer.kwargs", checked.optimizer_kwargs)
+    what = f"The compile of optimizer '{optimizer.name}'"
+    yield from problems(compile_, what, "spec.optimizer.compileKwargs", checked.compile_kwargs)
+
+
+def _needed_splits(spec: OptimizationJobSpec, checked: CheckedJob) -> Mapping[str, str]:
+    """A share of 0 for validation means none, which DSPy's optimizers know how to do without."""
+    named = f"optimizer '{checked.optimizer.name}'"
+    needed = {"train": f"{named} trains on", "test": "the scores are measured on"}
+    if checked.uses_validation_rows and float(spec.split.val) > 0:
+        needed["val"] = f"{named} validates on"
+    return needed
+
+
+def _optimizer(spec: OptimizationJobSpec, checked: CheckedJob, words: Words) -> Iterator[str]:
+    options = checked.options
+    if options is None:
+        return
+    yield from family_of(checked.optimizer.path).objections(
+        Setup(
+            name=f"Optimizer '{checked.optimizer.name}'",
+            options=options,
+            counts=checked.split_counts,
+            fractions=spec.split.fractions,
+            roles=frozenset(role for role, _ in spec.models.roles()),
+            words=words,
+        )
+    )

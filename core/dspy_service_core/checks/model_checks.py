@@ -1,0 +1,58 @@
+"""Checks of a job's models: the settings that DSPy refuses, and endpoints that this service asks no models at."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from dspy_service_core.checks import credentials, model_rules
+from dspy_service_core.checks.endpoints import Hosts, is_this_machine, named_endpoints, refused_urls
+from dspy_service_core.resource.job import Model, Models
+from dspy_service_core.resource.words import Words
+
+
+@dataclass(frozen=True, slots=True)
+class GivenModel:
+    """A model with its credentials, which may hold URLs too."""
+
+    path: str
+    model: Model
+    base_url: str
+    extra: Mapping[str, Any]
+
+
+def settings(models: Models, withheld: Mapping[str, Mapping[str, Any]]) -> Sequence[GivenModel]:
+    return [_settings(f"spec.models.{role}", model, withheld.get(role, {})) for role, model in models.roles()]
+
+
+def _settings(path: str, model: Model, withheld: Mapping[str, Any]) -> GivenModel:
+    whole = credentials.restored({"base_url": model.base_url, "extra": model.extra}, withheld)
+    return GivenModel(path, model, whole["base_url"], whole["extra"])
+
+
+def refused_settings(models: Sequence[GivenModel], words: Words) -> Iterator[str]:
+    for given in models:
+        model = given.model
+        temperature = None if model.temperature is None else float(model.temperature)
+        if problem := model_rules.objection(model.name, temperature, model.max_tokens):
+            yield f"{words(given.path)}: {problem}."
+
+
+def refused_endpoints(models: Sequence[GivenModel], hosts: Hosts, words: Words) -> Iterator[str]:
+    """A model without a base_url is asked at its provider's own endpoint, which needs no listing."""
+    if not hosts:
+        return
+    for given in models:
+        for path, url in refused_urls(given.base_url, given.extra, hosts):
+            field = words(f"{given.path}.{path}")
+            yield f"{field}: this service asks no models at '{url}'. Allowed hosts: {', '.join(hosts)}."
+
+
+def own_ports(models: Sequence[GivenModel], ports: frozenset[int], words: Words) -> Iterator[str]:
+    """No job may have the service itself for its model: what answers there obeys whoever reaches it."""
+    if not ports:
+        return
+    for given in models:
+        for path, host, port in named_endpoints(given.base_url, given.extra):
+            if port in ports and is_this_machine(host):
+                field = words(f"{given.path}.{path}")
+                yield f"{field}: {host}:{port} is this service itself, which no job may reach."

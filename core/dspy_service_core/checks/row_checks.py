@@ -1,0 +1,60 @@
+"""Checks of a job's rows: the columns that feed its signature's fields, each row, and what each split gets of them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from dspy_service_core.code.signature_source import SignatureSource
+from dspy_service_core.resource.job import Columns
+from dspy_service_core.resource.splits import Counts, Fractions, fewest_rows
+from dspy_service_core.resource.words import Words
+
+_INPUTS, _OUTPUTS = "spec.columns.inputs", "spec.columns.outputs"
+
+
+def mapping(columns: Columns, signature: SignatureSource | None, words: Words) -> Iterator[str]:
+    if signature is None or signature.name is None:
+        return
+    sides = (
+        ("input", words(_INPUTS), columns.inputs, signature.inputs, signature.outputs),
+        ("output", words(_OUTPUTS), columns.outputs, signature.outputs, signature.inputs),
+    )
+    for word, path, mapped, own, others in sides:
+        for name in mapped:
+            if name in others:
+                yield f"{path} maps '{name}', which is no {word} of signature '{signature.name}': move it."
+            elif name not in own:
+                known = ", ".join(own) or "none"
+                yield f"{path} maps '{name}', which signature '{signature.name}' does not have. Its {word}s: {known}."
+        for name in own:
+            if name not in mapped:
+                yield f"{path} lacks the {word} field '{name}' of signature '{signature.name}'."
+
+
+def rows(given: Sequence[Mapping[str, Any]], columns: Columns, words: Words) -> Iterator[str]:
+    mapped = {column: f"{_INPUTS}.{name}" for name, column in columns.inputs.items()}
+    mapped |= {column: f"{_OUTPUTS}.{name}" for name, column in columns.outputs.items()}
+    wanted = mapped.keys()
+    for index, row in enumerate(given):
+        if not isinstance(row, Mapping):
+            yield f"{words('spec.dataset')}[{index}] is no object."
+        elif not row.keys() >= wanted:
+            column = next(column for column in mapped if column not in row)
+            place = f"{words('spec.dataset')}[{index}]"
+            yield f"{place} lacks column '{column}', to which {words(mapped[column])} maps."
+
+
+def splits(counts: Counts | None, fractions: Fractions, needs: Mapping[str, str], words: Words) -> Iterator[str]:
+    """`needs`: a split to what happens on its rows."""
+    if counts is None:
+        return
+    for split, why in needs.items():
+        if getattr(counts, split) == 0:
+            yield _empty(split, why, counts.total, fractions, words)
+
+
+def _empty(split: str, why: str, rows: int, fractions: Fractions, words: Words) -> str:
+    fraction = getattr(fractions, split)
+    path = words(f"spec.split.{split}")
+    enough = fewest_rows(split, 1, fractions)
+    cure = f"send at least {enough} rows, or raise {path}" if enough else f"raise {path}"
+    return f"The {split} split, which {why}, is empty: {path} is {fraction:g} of {rows} rows; {cure}."

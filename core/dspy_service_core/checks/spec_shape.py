@@ -1,0 +1,46 @@
+"""What a request is refused for with 422, of a spec: not all of it can be said by the resource's schema and CEL rules.
+
+The shapes are the request's own, so that both are held to the same rules.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from dspy_service_core.checks.credentials import config_paths
+from dspy_service_core.contract.request import ColumnMapping, ModelSettings, SplitFractions
+from dspy_service_core.resource.job import Model, OptimizationJobSpec
+
+
+def problems(spec: OptimizationJobSpec) -> Iterator[str]:
+    yield from _problem(ColumnMapping, "spec.columns", {"inputs": spec.columns.inputs, "outputs": spec.columns.outputs})
+    shares = {name: float(getattr(spec.split, name)) for name in SplitFractions.model_fields}
+    yield from _problem(SplitFractions, "spec.split", shares)
+    for role, model in spec.models.roles():
+        yield from _model(f"spec.models.{role}", model)
+
+
+def _model(path: str, model: Model) -> Iterator[str]:
+    for found in config_paths({"base_url": model.base_url, "extra": model.extra}, path):
+        field = f"{path}.baseUrl" if found == f"{path}.base_url" else found
+        yield f"{field} holds a credential: put it into a Secret and name that in {path}.keyFrom."
+    given = {
+        "name": model.name,
+        "base_url": model.base_url or None,
+        "model_type": model.model_type,
+        "temperature": None if model.temperature is None else float(model.temperature),
+        "max_tokens": model.max_tokens,
+        "top_p": None if model.top_p is None else float(model.top_p),
+        "extra": model.extra,
+    }
+    yield from _problem(ModelSettings, path, given)
+
+
+def _problem(shape: type[BaseModel], path: str, given: Mapping[str, Any]) -> Iterator[str]:
+    try:
+        shape.model_validate(given)
+    except ValidationError as exc:
+        problem = exc.errors(include_url=False, include_input=False)[0]
+        where = ".".join([path, *(str(part) for part in problem["loc"] if part != "[key]")])
+        yield f"{where}: {problem['msg']}."

@@ -1,0 +1,1 @@
+"""User code read without running it: signatures and metrics, within bounds."""

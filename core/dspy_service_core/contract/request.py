@@ -1,0 +1,176 @@
+"""The body of `POST /run`: JSON to a `RunRequest`, or to the list of what is wrong with its shape.
+
+Thousands of rows must cost one parse and one look each: orjson reads the body, `payload_json` looks at the rows, and
+pydantic validates everything else and never sees them. What needs knowledge beyond the shape is `checks`' business.
+"""
+
+from typing import Annotated, ClassVar, Literal, Self
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    JsonValue,
+    SkipValidation,
+    StrictBool,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
+
+from dspy_service_core.contract import request_json, request_rules as rules
+from dspy_service_core.contract.request_size import Body
+from dspy_service_core.errors import FieldProblem, InvalidRequest
+from dspy_service_core.resource import sources
+from dspy_service_core.resource.run_defaults import LONGEST_DEADLINE_SECONDS, LONGEST_TTL_SECONDS, MOST_RETRIES
+
+Integer = Annotated[int, BeforeValidator(rules.number)]
+Number = Annotated[float, BeforeValidator(rules.number)]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=256), AfterValidator(rules.no_control_characters)]
+MappedName = Annotated[str, StringConstraints(max_length=256), AfterValidator(rules.no_control_characters)]
+Mapping128 = Annotated[dict[MappedName, MappedName], Field(max_length=128)]
+Source = Annotated[str, StringConstraints(min_length=1)]
+Kwargs = dict[str, JsonValue]
+
+
+class Nested(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ColumnMapping(Nested):
+    """Field of the signature to column of the dataset."""
+
+    inputs: Mapping128 = Field(min_length=1, examples=[{"question": "question"}])
+    outputs: Mapping128 = Field(default_factory=dict, examples=[{"answer": "answer"}])
+
+    @model_validator(mode="after")
+    def _disjoint(self) -> Self:
+        rules.disjoint(self.inputs.values(), self.outputs.values())
+        return self
+
+
+class SplitFractions(Nested):
+    train: Number = Field(default=0.7, ge=0)
+    val: Number = Field(default=0.15, ge=0)
+    test: Number = Field(default=0.15, ge=0)
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        rules.whole(self.train, self.val, self.test)
+        return self
+
+
+class ModelSettings(Nested):
+    """A language model as `dspy.LM` takes it. `temperature` left out: see `model_rules`."""
+
+    name: Name = Field(examples=["openai/gpt-4o-mini"])
+    base_url: Annotated[str, StringConstraints(max_length=2048), AfterValidator(rules.base_url)] | None = None
+    model_type: Literal["chat", "text", "responses"] | None = None
+    temperature: Number | None = Field(default=None, ge=0, le=2, description="0.1, or what the model demands.")
+    max_tokens: Integer | None = Field(default=None, ge=1, le=2**31 - 1)
+    top_p: Number | None = Field(default=None, ge=0, le=1)
+    extra: Annotated[Kwargs, AfterValidator(rules.extra)] = Field(default_factory=dict)
+
+
+class RunOptions(Nested):
+    """Everything absent is the service's setting."""
+
+    labels: Annotated[dict[str, str], Field(max_length=32), AfterValidator(rules.labels)] = Field(default_factory=dict)
+    priority: Integer = Field(default=0, ge=-1_000_000, le=1_000_000)
+    deadline_seconds: Integer | None = Field(default=None, ge=1, le=LONGEST_DEADLINE_SECONDS)
+    retries: Integer | None = Field(default=None, ge=0, le=MOST_RETRIES)
+    ttl_seconds: Integer | None = Field(default=None, ge=0, le=LONGEST_TTL_SECONDS)
+
+
+class RunRequest(BaseModel):
+    """Unknown keys at the top level are accepted, because clients in the field send some, and reported."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, protected_namespaces=())
+
+    module_name: Name = Field(examples=["cot"])
+    module_kwargs: Kwargs = Field(default_factory=dict)
+    signature_code: Source
+    metric_code: Source
+    optimizer_name: Name = Field(examples=["miprov2"])
+    optimizer_kwargs: Kwargs = Field(default_factory=dict)
+    compile_kwargs: Kwargs = Field(default_factory=dict)
+    dataset: SkipValidation[Annotated[list[dict[str, JsonValue]], Field(min_length=1)]]
+    column_mapping: ColumnMapping
+    split_fractions: SplitFractions = Field(default_factory=SplitFractions)
+    shuffle: StrictBool = True
+    seed: Annotated[Integer, Field(ge=-(2**63), le=2**63 - 1)] | None = None
+    run_options: RunOptions = Field(default_factory=RunOptions)
+    default_model_config: ModelSettings = Field(alias="model_config")
+    reflection_model_config: ModelSettings | None = None
+    prompt_model_config: ModelSettings | None = None
+    task_model_config: ModelSettings | None = None
+
+    MODEL_FIELDS: ClassVar[dict[str, str]] = {
+        "default": "model_config",
+        "reflection": "reflection_model_config",
+        "prompt": "prompt_model_config",
+        "task": "task_model_config",
+    }
+    """Role to the request's field."""
+
+    @property
+    def models(self) -> dict[str, ModelSettings]:
+        """The given ones by role."""
+        given = {
+            "default": self.default_model_config,
+            "reflection": self.reflection_model_config,
+            "prompt": self.prompt_model_config,
+            "task": self.task_model_config,
+        }
+        return {role: model for role, model in given.items() if model is not None}
+
+    @property
+    def code(self) -> dict[str, str]:
+        """The sources' texts by what the spec calls them."""
+        return {sources.SIGNATURE: self.signature_code, sources.METRIC: self.metric_code}
+
+    @property
+    def unknown_fields(self) -> tuple[str, ...]:
+        return tuple(sorted(self.model_extra or ()))
+
+
+_MESSAGES = {
+    "too_short": "Should have at least one entry",
+    "dict_type": "Should be an object",
+    "model_type": "Should be an object",
+}
+"""Where pydantic's own words speak of its insides."""
+
+
+def parse_run_request(body: Body, limits: request_json.RequestLimits = request_json.DEFAULTS) -> RunRequest:
+    """Raises `InvalidRequest` with every problem of the shape."""
+    document = request_json.parse_object(body, limits)
+    problems = request_json.dataset_problems(document["dataset"], limits) if "dataset" in document else []
+    try:
+        request = RunRequest.model_validate(document)
+    except ValidationError as exc:
+        raise InvalidRequest(problems + _problems(exc)) from None
+    if problems:
+        raise InvalidRequest(problems)
+    return request
+
+
+def _problems(exc: ValidationError) -> list[FieldProblem]:
+    found = exc.errors(include_url=False, include_context=False, include_input=False)
+    return [
+        FieldProblem(_path(e["loc"]), _MESSAGES.get(e["type"], e["msg"]), e["type"])
+        for e in found[: request_json.MOST_PROBLEMS]
+    ]
+
+
+def _path(loc: tuple[int | str, ...]) -> str:
+    """`('column_mapping', 'inputs', 'text')` as `column_mapping.inputs.text`, places in lists as `[0]`."""
+    path = ""
+    for part in loc:
+        if isinstance(part, int):
+            path += f"[{part}]"
+        elif part != "[key]":
+            path += f".{part}" if path else part
+    return path or request_json.BODY

@@ -1,0 +1,132 @@
+"""CEL rules of the CRD: what `kubectl apply --dry-run=server` refuses, as far as CEL can say what the API refuses.
+
+What they say of optimizers stands with the optimizers' families.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pydantic.alias_generators import to_camel
+
+from dspy_service_core.optimizers import cel
+from dspy_service_core.optimizers.families import FAMILIES
+from dspy_service_core.optimizers.family import Family
+from dspy_service_core.registry.catalogue import bundled, by_path
+from dspy_service_core.registry.registry import DEFAULT_OPTIMIZERS
+from dspy_service_core.resource import names
+from dspy_service_core.resource.job import OptimizationJobSpec
+
+Json = dict[str, Any]
+
+_CONTROL = frozenset({"suspend", "stop"})
+_FIXED = {
+    to_camel(name): field.is_required()
+    for name, field in OptimizationJobSpec.model_fields.items()
+    if name not in _CONTROL
+}
+"""All other fields of the spec, and whether each must be there."""
+
+
+def _one_of(*fields: str) -> Json:
+    return {
+        "rule": f"{cel.given('self', fields)} == 1",
+        "message": f"exactly one of {', '.join(fields)} is needed",
+    }
+
+
+def _names_of(path: str) -> str:
+    """Every name of an optimizer, as a CEL list."""
+    aliases = (name for name, alias in DEFAULT_OPTIMIZERS.items() if alias.path == path)
+    known = [*aliases, *(name for name, asset in by_path(bundled().optimizers).items() if asset.path == path)]
+    return f"[{', '.join(repr(name) for name in known)}]"
+
+
+def _of_families(rules: Callable[[Family, str], list[Json]]) -> list[Json]:
+    return [rule for path, family in FAMILIES.items() for rule in rules(family, _names_of(path))]
+
+
+def typed_kwargs() -> dict[str, Json]:
+    """What rules must see of an optimizer's kwargs; all others stay as they come."""
+    typed: dict[str, Json] = {}
+    for family in FAMILIES.values():
+        for field, schemas in family.typed_kwargs().items():
+            typed[field] = typed.get(field, {}) | schemas
+    return typed
+
+
+def _unchanged(required: Mapping[str, bool]) -> str:
+    same = [f"self.{name} == oldSelf.{name}" for name, needed in required.items() if needed]
+    same += [
+        f"has(self.{name}) == has(oldSelf.{name}) && (!has(self.{name}) || self.{name} == oldSelf.{name})"
+        for name, needed in required.items()
+        if not needed
+    ]
+    return " && ".join(f"({part})" for part in same)
+
+
+VALIDATIONS: Mapping[str, list[Json]] = {
+    "OptimizationJobSpec": [
+        {
+            "rule": _unchanged(_FIXED),
+            "message": "the spec cannot be changed, but for suspend and stop; create another job",
+        },
+        {
+            "rule": "!has(oldSelf.stop) || oldSelf.stop != 'Cancel' || (has(self.stop) && self.stop == 'Cancel')",
+            "message": "a cancelled job stays cancelled",
+        },
+        *_of_families(lambda family, called: family.cel_of_spec(called)),
+        {
+            "rule": "!has(self.dataset.rows) || int(double(self.dataset.rows.size()) * double(self.split.train)) >= 1",
+            "message": "the train split is empty: give more rows, or raise split.train",
+        },
+        {
+            "rule": "!has(self.dataset.rows) || self.dataset.rows.size()"
+            " - int(double(self.dataset.rows.size()) * double(self.split.train))"
+            " - int(double(self.dataset.rows.size()) * double(self.split.val)) >= 1",
+            "message": "the test split is empty: give more rows, or raise split.test",
+        },
+    ],
+    "Optimizer": _of_families(lambda family, called: family.cel_of_optimizer(called)),
+    "Columns": [
+        {
+            "rule": "!has(self.outputs) || self.outputs.all(name, !self.inputs.exists(other, "
+            "self.inputs[other] == self.outputs[name]))",
+            "message": "inputs and outputs share a column",
+        }
+    ],
+    "CodeSource": [_one_of("code", "configMapKeyRef", "payload")],
+    "Dataset": [
+        _one_of("rows", "configMapKeyRef", "uri", "payload"),
+        {"rule": "has(self.uri) == has(self.digest)", "message": "uri and digest belong together"},
+    ],
+    "Split": [
+        {
+            "rule": "[self.train, self.val, self.test].all(share, double(share) >= 0.0)"
+            " && double(self.train) + double(self.val) + double(self.test) > 0.999999"
+            " && double(self.train) + double(self.val) + double(self.test) < 1.000001",
+            "message": "train, val and test must not be negative and must sum to 1",
+        }
+    ],
+    "Model": [
+        {
+            "rule": "!has(self.baseUrl) || self.baseUrl == '' || self.baseUrl.matches('^https?://[^/@?#]+(/[^?#]*)?$')",
+            "message": "baseUrl must be an http or https URL without user part and query; keys belong into keyFrom",
+        },
+        {
+            "rule": "!has(self.temperature) || (double(self.temperature) >= 0.0 && double(self.temperature) <= 2.0)",
+            "message": "temperature must be 0 to 2",
+        },
+        {
+            "rule": "!has(self.topP) || (double(self.topP) >= 0.0 && double(self.topP) <= 1.0)",
+            "message": "topP must be 0 to 1",
+        },
+    ],
+}
+"""By the name of the model."""
+
+ROOT_VALIDATIONS: list[Json] = [
+    {
+        "rule": f"!self.metadata.name.matches('^{names.UUID_PATTERN}$')",
+        "message": "a bare UUID is no name for a job: it would be mistaken for one of the HTTP API's",
+    }
+]

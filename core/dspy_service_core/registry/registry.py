@@ -1,0 +1,157 @@
+"""Which modules and optimizers a job may name: DSPy's, by alias and dotted path, and what the operator adds in YAML.
+
+    modules:
+      triage: {path: acme.modules.Triage, kwargs: {depth: 2}}
+    optimizers:
+      quick: {path: dspy.MIPROv2, kwargs: {auto: light}, compile_kwargs: {minibatch: false}}
+    allow: [acme.optimizers]            # dotted prefixes that jobs may name besides dspy
+    catalogue: acme-catalogue.json      # by dspy-service-catalogue; a relative path is meant from this file
+
+An alias of the file takes the place of a default one. Its kwargs are defaults: a job's kwargs are laid over them, key
+by key and not deeper; null is a value like any other, so a job can undo a default with it. Without a catalogue an
+own class's kwargs are not checked before the run.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Generic, Literal
+
+from pydantic import JsonValue
+
+from dspy_service_core.errors import UnusableRequest
+from dspy_service_core.registry.catalogue import AnyAsset, Catalogue, ModuleAsset, OptimizerAsset, bundled, by_path
+from dspy_service_core.registry.prefixes import dotted_is_below
+from dspy_service_core.registry.registry_file import RegisteredAlias, RegistryFile, read_catalogue, read_file
+from dspy_service_core.resource.targets import Target, Targets
+
+Kind = Literal["module", "optimizer"]
+_PUBLIC_PATH = re.compile(r"[A-Za-z]\w*(?:\.[A-Za-z]\w*)+")
+
+DEFAULT_MODULES: Mapping[str, RegisteredAlias] = {
+    "predict": RegisteredAlias(path="dspy.Predict"),
+    "cot": RegisteredAlias(path="dspy.ChainOfThought"),
+}
+DEFAULT_OPTIMIZERS: Mapping[str, RegisteredAlias] = {
+    name.lower(): RegisteredAlias(path=f"dspy.{name}")
+    for name in (
+        "GEPA",
+        "MIPROv2",
+        "BootstrapFewShot",
+        "BootstrapFewShotWithRandomSearch",
+        "COPRO",
+        "InferRules",
+        "LabeledFewShot",
+        "SIMBA",
+    )
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved(Generic[AnyAsset]):
+    """What a name stands for. `asset` is None for a class that no catalogue knows."""
+
+    name: str
+    path: str
+    asset: AnyAsset | None
+    kwargs: Mapping[str, JsonValue] = field(default_factory=dict)
+    compile_kwargs: Mapping[str, JsonValue] = field(default_factory=dict)
+
+    def with_defaults(self, given: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+        return {**self.kwargs, **given}
+
+    def with_compile_defaults(self, given: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+        return {**self.compile_kwargs, **given}
+
+
+class UnknownName(UnusableRequest):
+    """The message says what is known."""
+
+
+@dataclass(frozen=True)
+class Kindred(Generic[AnyAsset]):
+    """All modules, or all optimizers."""
+
+    kind: Kind
+    aliases: Mapping[str, RegisteredAlias]
+    assets: Mapping[str, AnyAsset]
+    allow: tuple[str, ...]
+    example: str
+
+    def resolve(self, name: str) -> Resolved[AnyAsset]:
+        alias = self.aliases.get(name)
+        if alias is None:
+            return self._by_path(name)
+        asset = self.assets.get(alias.path)
+        path = asset.path if asset else alias.path
+        return Resolved(name, path, asset, alias.kwargs, alias.compile_kwargs)
+
+    def _by_path(self, name: str) -> Resolved[AnyAsset]:
+        if asset := self.assets.get(name):
+            return Resolved(name, asset.path, asset)
+        if _PUBLIC_PATH.fullmatch(name) and dotted_is_below(name, self.allow):
+            return Resolved(name, name, None)
+        raise UnknownName(
+            f"Unknown {self.kind} '{name}'. Allowed: {', '.join(self.names())}, or a dotted path {self._dotted()}."
+        )
+
+    def names(self) -> list[str]:
+        return sorted(self.aliases)
+
+    def _dotted(self) -> str:
+        own = "".join(f" or below {prefix}" for prefix in self.allow)
+        return f"such as {self.example}{own}"
+
+
+@dataclass(frozen=True)
+class Registry:
+    modules: Kindred[ModuleAsset]
+    optimizers: Kindred[OptimizerAsset]
+
+    @classmethod
+    def load(cls, path: str | Path | None = None, *, catalogue: Catalogue | None = None) -> "Registry":
+        """Raises `registry_file.RegistryError`, which names the file, the line and the field."""
+        known = catalogue or bundled()
+        if path is None or not str(path):
+            return build(RegistryFile(), known)
+        file = read_file(Path(path))
+        if file.catalogue:
+            known = known.joined(read_catalogue(Path(path).parent / file.catalogue))
+        return build(file, known)
+
+    def resolve_module(self, name: str) -> Resolved[ModuleAsset]:
+        return self.modules.resolve(name)
+
+    def resolve_optimizer(self, name: str) -> Resolved[OptimizerAsset]:
+        return self.optimizers.resolve(name)
+
+    def registered_assets(self) -> dict[str, list[str]]:
+        """As `GET /health` answers."""
+        return {"modules": self.modules.names(), "optimizers": self.optimizers.names()}
+
+
+def build(file: RegistryFile, catalogue: Catalogue) -> Registry:
+    modules, optimizers = by_path(catalogue.modules), by_path(catalogue.optimizers)
+    allow = tuple(prefix.rstrip(".") for prefix in file.allow)
+    return Registry(
+        Kindred("module", {**DEFAULT_MODULES, **file.modules}, modules, allow, "dspy.ChainOfThought"),
+        Kindred("optimizer", {**DEFAULT_OPTIMIZERS, **file.optimizers}, optimizers, allow, "dspy.MIPROv2"),
+    )
+
+
+@cache
+def default() -> Registry:
+    return Registry.load()
+
+
+def targets_of(module_name: str, optimizer_name: str, registry: Registry) -> Targets:
+    """Raises `UnknownName`."""
+    module, optimizer = registry.resolve_module(module_name), registry.resolve_optimizer(optimizer_name)
+    return Targets(
+        module=Target(path=module.path, kwargs=dict(module.kwargs)),
+        optimizer=Target(
+            path=optimizer.path, kwargs=dict(optimizer.kwargs), compile_kwargs=dict(optimizer.compile_kwargs)
+        ),
+    )

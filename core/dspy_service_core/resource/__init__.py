@@ -1,0 +1,1 @@
+"""The `OptimizationJob`: its models, names, conditions, the code it carries and the order in which jobs run."""

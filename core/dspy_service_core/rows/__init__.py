@@ -1,0 +1,1 @@
+"""Rows of a dataset out of files, one reader for all who read them."""

@@ -1,0 +1,1 @@
+"""What may be stored: structural schemas, defaults, pruning, CEL rules."""

@@ -1,0 +1,1 @@
+"""Requests of the Kubernetes API in, answers, streams and tables out."""

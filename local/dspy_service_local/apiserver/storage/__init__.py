@@ -1,0 +1,1 @@
+"""Objects as rows of SQLite, and their changes for watchers."""

@@ -1,0 +1,1 @@
+"""The Job controller: batch/v1 Jobs to pods."""

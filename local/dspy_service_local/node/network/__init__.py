@@ -1,0 +1,1 @@
+"""A container's own network: what it reaches, and how."""

@@ -1,0 +1,1 @@
+"""A pod's life on the node: volumes, containers, probes, logs, status, removal."""

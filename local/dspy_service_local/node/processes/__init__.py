@@ -1,0 +1,1 @@
+"""How a container's processes are started, limited, watched and ended."""

@@ -1,0 +1,1 @@
+"""What confines a container, and whether this machine can."""

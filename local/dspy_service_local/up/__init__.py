@@ -1,0 +1,1 @@
+"""`dspy-service up`: all parts on one machine, started, kept running and stopped."""

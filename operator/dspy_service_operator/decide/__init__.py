@@ -1,0 +1,1 @@
+"""What to do about one job, from what was observed: pure, a rule a file."""

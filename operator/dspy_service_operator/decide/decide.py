@@ -1,0 +1,232 @@
+"""`decide`: what to do about one job, from what was observed. Pure: no clock, no network, no memory of its own.
+
+The rules are asked in order and the first that has an answer wins. Each is safe to be asked again at any moment, by
+another operator too: whatever a pass did is visible to the next in the cluster itself.
+"""
+
+from dataclasses import replace
+from datetime import datetime
+
+from dspy_service_core.records.run import Result
+from dspy_service_core.resource import conditions, names
+from dspy_service_core.resource.job import OptimizationJob
+from dspy_service_core.storage import pod_files
+from dspy_service_operator.decide import attempt_end
+from dspy_service_operator.decide.attempt_end import AttemptEnd
+from dspy_service_operator.decide.attempt_running import LOOK_AGAIN_SECONDS, attempt_under_way
+from dspy_service_operator.decide.decision import CreateJob, Decision, Note
+from dspy_service_operator.decide.observed import Observed
+from dspy_service_operator.decide.situation import Situation, fail, finish
+from dspy_service_operator.decide.status_changes import SUSPENDED
+from dspy_service_operator.settings import OperatorSettings
+
+REFUSED_SECONDS = 5.0
+SECRET_SECONDS = 0.03
+ABANDONED_SECONDS = 60.0
+"""An API-made job without its Secret by then never gets one: the API died between the two, or somebody deleted it."""
+_LONGEST_PAUSE = 300.0
+
+
+def decide(job: OptimizationJob, seen: Observed, now: datetime, settings: OperatorSettings) -> Decision:
+    if job.finished:
+        return Decision(mark_finished=names.LABEL_FINISHED not in job.metadata.labels, release_slot=True)
+    situation = Situation(job, seen, now, settings)
+    for rule in (_reported, _deleted, _invalid, _cancelled, _suspended, _waiting, _next_attempt, _attempt_over):
+        if (decision := rule(situation)) is not None:
+            return decision
+    return _or_lost(situation, attempt_under_way(situation))
+
+
+def _or_lost(situation: Situation, decision: Decision) -> Decision:
+    if situation.pod is None or decision.wants:
+        return decision
+    return replace(decision, requeue_after=situation.until_lost(situation.pod, decision.requeue_after))
+
+
+def _reported(situation: Situation) -> Decision | None:
+    """A result record decides, whatever became of the pod."""
+    result = situation.job.status.run.result
+    if result is None:
+        return None
+    message = _result_message(result)
+    return finish(situation, result.outcome, result.reason or result.outcome, message)
+
+
+def _deleted(situation: Situation) -> Decision | None:
+    """Somebody's finalizers keep the record (without any it would be gone): nobody wants the work any more."""
+    if not situation.job.metadata.deletion_timestamp:
+        return None
+    decision = finish(situation, "Cancelled", "Cancelled", conditions.DELETED_MESSAGE)
+    return replace(decision, child=situation.stop_child())
+
+
+def _invalid(situation: Situation) -> Decision | None:
+    """What the API refuses at a submit is refused here too, as soon as it is seen: nothing was spent on it yet."""
+    if situation.under_way or conditions.holds(situation.job.status.conditions, "Valid"):
+        return None
+    if situation.seen.prerequisites is None:
+        return None if situation.api_made else Decision(wants="prerequisites")
+    return _refuse(situation)
+
+
+def _refuse(situation: Situation) -> Decision | None:
+    checked = situation.seen.prerequisites
+    if checked is None or not checked.invalid:
+        return None
+    draft = situation.draft.unusable(checked.invalid)
+    return finish(situation, "Failed", "Invalid", checked.invalid, draft)
+
+
+def _cancelled(situation: Situation) -> Decision | None:
+    stop = situation.job.spec.stop
+    begun = situation.job.status.started_at or (situation.recorded and situation.pod and situation.pod.running)
+    if stop == "Cancel" or (stop == "KeepBest" and not begun):
+        decision = finish(situation, "Cancelled", "Cancelled", "Cancelled before its end, as spec.stop asked.")
+        return replace(decision, child=situation.stop_child())
+    return None
+
+
+def _suspended(situation: Situation) -> Decision | None:
+    if not situation.job.spec.suspend:
+        return None
+    message = "Held by spec.suspend."
+    draft = (situation.draft.valid() if situation.usable else situation.draft).waiting(SUSPENDED, message)
+    if situation.recorded:
+        draft.attempt_ended(situation.number, AttemptEnd("disrupted", SUSPENDED, message), situation.began_at)
+    new = not _queued_for(situation, SUSPENDED)
+    return Decision(
+        child=situation.stop_child(),
+        status=draft.status,
+        release_slot=True,
+        notes=(Note(SUSPENDED, message),) if new else (),
+    )
+
+
+def _waiting(situation: Situation) -> Decision | None:
+    """In the queue. A place in it is written down rarely: the status of 10,000 waiting jobs is nobody's business."""
+    if situation.seen.slot or situation.under_way:
+        return None
+    checked, position = situation.seen.prerequisites, situation.seen.position
+    if checked is not None and checked.missing:
+        return _missing(situation, checked.missing_reason, checked.missing)
+    just_checked = situation.usable and not conditions.holds(situation.job.status.conditions, "Valid")
+    if position is None and not just_checked:
+        return Decision()
+    where = f" at position {position} of the queue" if position else ""
+    draft = situation.draft.valid() if situation.usable else situation.draft
+    status = draft.waiting("Queued", f"Waiting for a slot{where}.", position or 0).status
+    new = not _queued_for(situation, "Queued")
+    return Decision(status=status, notes=(Note("Queued", status.message),) if new else ())
+
+
+def _next_attempt(situation: Situation) -> Decision | None:
+    """It has a slot and no attempt: one is made when nothing is in its way."""
+    if situation.under_way:
+        return None
+    left = situation.deadline_seconds - situation.job.status.active_seconds
+    if left <= 0:
+        return fail(situation, attempt_end.deadline_exceeded(situation.deadline_seconds))
+    if pause := _pause_left(situation):
+        return Decision(requeue_after=pause)
+    for pod in situation.seen.pods:
+        if pod.number < situation.number and not pod.ended and not situation.lost(pod):
+            return Decision(requeue_after=situation.until_lost(pod, LOOK_AGAIN_SECONDS))
+    if (refused := situation.seen.refused) is not None:
+        end = AttemptEnd("failed", refused.reason, refused.message)
+        return (
+            fail(situation, end)
+            if refused.final
+            else _blocked(situation, refused.reason, refused.message, REFUSED_SECONDS)
+        )
+    if situation.seen.prerequisites is None:
+        return Decision(wants="prerequisites")
+    if (invalid := _refuse(situation)) is not None:
+        return invalid
+    if situation.seen.prerequisites.missing:
+        return _missing(situation, situation.seen.prerequisites.missing_reason, situation.seen.prerequisites.missing)
+    name = names.attempt_job(situation.job.metadata.name, situation.number)
+    return Decision(
+        child=CreateJob(situation.number, left),
+        requeue_after=LOOK_AGAIN_SECONDS / 2,
+        notes=(Note("AttemptStarted", f"Attempt {situation.number} runs as Job {name}."),),
+    )
+
+
+def _attempt_over(situation: Situation) -> Decision | None:
+    if not situation.over(situation.pod):
+        return None
+    if not situation.seen.fresh:
+        return Decision(wants="fresh")
+    memory = situation.settings.runner_limits.get("memory", "the node's")
+    asked = situation.job.spec.run.resources.limits
+    context = attempt_end.Context(situation.deadline_seconds, (asked and asked.memory) or memory, _trouble(situation))
+    end = attempt_end.classify(situation.child, situation.pod, context)
+    if end.verdict == "failed":
+        return replace(fail(situation, end), child=situation.stop_child())
+    return _another(situation, end)
+
+
+def _trouble(situation: Situation) -> str:
+    """What this attempt's reporter waited for; what it says otherwise explains no end."""
+    run = situation.job.status.run
+    waits = run.attempt == situation.number and run.message.endswith(pod_files.TRYING_AGAIN)
+    return run.message.removesuffix(pod_files.TRYING_AGAIN) if waits else ""
+
+
+def _another(situation: Situation, end: AttemptEnd) -> Decision:
+    """Within the retry policy; the pass after this one makes the next attempt."""
+    status = situation.job.status
+    counted = end.verdict == "retry"
+    made = 1 + sum(1 for entry in status.attempts if entry.reason != SUSPENDED)
+    if made >= situation.settings.max_attempts or (counted and status.retries_used >= situation.retries):
+        tried = f"attempt {made}, {status.retries_used} of {situation.retries} retries used"
+        return replace(fail(situation, replace(end, message=f"{end.message} ({tried})")), child=situation.stop_child())
+    message = f"Attempt {situation.number} ended, another follows: {end.message}"
+    draft = situation.draft.attempt_ended(situation.number, end, situation.began_at).waiting("Retrying", message)
+    return Decision(
+        child=situation.stop_child(),
+        status=draft.status,
+        requeue_after=0.0,
+        notes=(Note("Retrying", message, warning=True),),
+    )
+
+
+def _pause_left(situation: Situation) -> float:
+    """The first retry is immediate; later ones wait, longer each time."""
+    counted = [entry for entry in situation.job.status.attempts if entry.reason != SUSPENDED]
+    if len(counted) < 2:
+        return 0.0
+    pause = min(situation.settings.retry_backoff_seconds * 2.0 ** (len(counted) - 2), _LONGEST_PAUSE)
+    return max(0.0, pause - situation.age(conditions.parse_time(counted[-1].ended_at)))
+
+
+def _missing(situation: Situation, reason: str, message: str) -> Decision:
+    """Something it refers to is not there; tools that apply several objects may bring it later."""
+    age = situation.age(conditions.parse_time(situation.job.metadata.creation_timestamp))
+    again = min(max(age / 10, 0.05), LOOK_AGAIN_SECONDS)
+    if situation.api_made and age < 3:  # the API makes a job's Secret right after the job
+        return Decision(requeue_after=SECRET_SECONDS, release_slot=True)
+    if situation.api_made and age > ABANDONED_SECONDS:
+        return fail(situation, AttemptEnd("failed", reason, f"{message} Its submit was not finished; submit it again."))
+    return _blocked(situation, reason, message, again)
+
+
+def _blocked(situation: Situation, reason: str, message: str, again: float) -> Decision:
+    new = not _queued_for(situation, reason)
+    return Decision(
+        status=situation.draft.waiting(reason, message).status,
+        release_slot=True,
+        requeue_after=again,
+        notes=(Note(reason, message, warning=True),) if new else (),
+    )
+
+
+def _result_message(result: Result) -> str:
+    if result.outcome != "Succeeded":
+        return result.message or result.reason or result.outcome
+    return conditions.STOPPED_EARLY_MESSAGE if result.stopped_early else conditions.SUCCEEDED_MESSAGE
+
+
+def _queued_for(situation: Situation, reason: str) -> bool:
+    queued = conditions.find(situation.job.status.conditions, "Queued")
+    return queued is not None and queued.status == "True" and queued.reason == reason

@@ -1,0 +1,1 @@
+"""What the operator tells: Events on jobs, metrics, whether it lives."""

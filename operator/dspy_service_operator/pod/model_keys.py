@@ -1,0 +1,89 @@
+"""Which model keys the pod of a job gets, as variables of its containers.
+
+A model's own Secret comes first. The service's own keys serve models without one, but only for the provider's own
+endpoint and for hosts that the operator of the service listed: elsewhere they would be given to a stranger.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from dspy_service_core.checks.endpoints import is_listed, named_endpoints
+from dspy_service_core.resource import names
+from dspy_service_core.resource.job import KeyRef, Model, Models
+from dspy_service_operator.settings import OperatorSettings
+
+_DEFAULT_PROVIDER = "openai"
+"""What LiteLLM takes a model's name without a provider for."""
+_VARIABLES = {
+    "azure_ai": "AZURE_AI_API_KEY",
+    "gemini": "GEMINI_API_KEY",
+    "huggingface": "HF_TOKEN",
+    "text-completion-openai": "OPENAI_API_KEY",
+    "together_ai": "TOGETHERAI_API_KEY",
+    "vertex_ai": "GOOGLE_API_KEY",
+}
+"""Where the variable's name is not `<PROVIDER>_API_KEY`."""
+_OLLAMA, _OLLAMA_PORT = ("ollama", "ollama_chat"), 11434
+"""Asked on the job's own machine when no base_url says otherwise."""
+_ENDPOINTS = frozenset({"api_base", "base_url"})
+"""Keyword arguments of dspy.LM by which `extra` would send the call elsewhere."""
+
+
+def key_environment(models: Models, settings: OperatorSettings) -> list[dict[str, Any]]:
+    """For the optimizer, which needs them, and for the reporter, which keeps them out of what it ships."""
+    entries: list[dict[str, Any]] = []
+    for role, model in models.roles():
+        if model.key_from is not None:
+            entries.append(_from_secret(names.key_variable(role), model.key_from.name, model.key_from.key))
+        elif _gets_service_key(model, settings):
+            secret, key = settings.model_keys_secret, service_key_name(model.name)
+            entries.append(_from_secret(names.key_variable(role), secret, key, optional=True))
+        if model.credentials_from is not None:
+            ref = model.credentials_from
+            entries.append(_from_secret(names.credentials_variable(role), ref.name, ref.key))
+    return entries
+
+
+def model_endpoints(model: Model) -> Iterator[tuple[str, int]]:
+    """Host and port of what its calls go to, where that is not known to be on the internet."""
+    for _, host, port in named_endpoints(model.base_url, model.extra):
+        yield host, port
+    if not model.base_url and model.name.partition("/")[0] in _OLLAMA:
+        yield "localhost", _OLLAMA_PORT
+
+
+@dataclass(frozen=True, slots=True)
+class SecretReference:
+    """`own`: of the Secret that the API made for this very job; else of one that is for jobs."""
+
+    path: str
+    ref: KeyRef
+    own: bool
+
+
+def secret_references(models: Models) -> Iterator[SecretReference]:
+    """Every Secret that must be there."""
+    for role, model in models.roles():
+        if model.key_from is not None:
+            yield SecretReference(f"spec.models.{role}.keyFrom", model.key_from, own=False)
+        if model.credentials_from is not None:
+            yield SecretReference(f"spec.models.{role}.credentialsFrom", model.credentials_from, own=True)
+
+
+def service_key_name(model: str) -> str:
+    """The entry of the service's own Secret, named as LiteLLM names the variable."""
+    provider = model.partition("/")[0].lower() if "/" in model else _DEFAULT_PROVIDER
+    return _VARIABLES.get(provider) or re.sub(r"[^A-Z0-9]", "_", provider.upper()) + "_API_KEY"
+
+
+def _gets_service_key(model: Model, settings: OperatorSettings) -> bool:
+    if _ENDPOINTS & model.extra.keys():
+        return False
+    return not model.base_url or is_listed(model.base_url, settings.key_hosts)
+
+
+def _from_secret(variable: str, secret: str, key: str, *, optional: bool = False) -> dict[str, Any]:
+    ref: dict[str, Any] = {"name": secret, "key": key}
+    return {"name": variable, "valueFrom": {"secretKeyRef": ref | ({"optional": True} if optional else {})}}

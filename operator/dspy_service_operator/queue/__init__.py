@@ -1,0 +1,1 @@
+"""Who may run next, and telling those that wait of their places."""

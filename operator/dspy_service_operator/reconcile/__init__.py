@@ -1,0 +1,1 @@
+"""One pass over one job: observe, decide, apply; when it is due, and what becomes of errors."""

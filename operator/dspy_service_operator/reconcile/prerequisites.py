@@ -1,0 +1,143 @@
+"""What a job needs before its first attempt: a usable spec, and the Secrets and ConfigMaps that it names.
+
+The checks are the submit's own (core), so that a job made with kubectl is refused for what the API would refuse. What
+lies in the store was put there by the API, which had checked it; the pod checks all of it once more.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from dspy_service_core.checks.job_checks import Contents
+from dspy_service_core.code import source_text
+from dspy_service_core.errors import UnusableRequest
+from dspy_service_core.kube.client import KubeClient
+from dspy_service_core.kube.errors import NotFound
+from dspy_service_core.kube.resources import CONFIG_MAPS, SECRETS
+from dspy_service_core.resource import names
+from dspy_service_core.resource.job import OptimizationJobSpec
+from dspy_service_core.resource.sources import ConfigMapKey
+from dspy_service_core.rows.rows import Row, UnusableRows, checked, read_rows
+from dspy_service_operator.decide import references
+from dspy_service_operator.decide.observed import Prerequisites
+from dspy_service_operator.pod.model_keys import SecretReference, secret_references
+from dspy_service_operator.settings import OperatorSettings
+from dspy_service_operator.watch.view import first_problem
+
+Rows = list[Row]
+Check = Callable[[OptimizationJobSpec, Contents], object]
+"""Raises `UnusableRequest`."""
+
+LONGEST_NAME = 59
+"""The name is a label's value (63 characters), and `-<attempt>` is added to it for the Job's."""
+
+
+class _Missing(Exception):
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
+
+
+class PrerequisiteCheck:
+    def __init__(self, client: KubeClient, check: Check, settings: OperatorSettings) -> None:
+        self._client = client
+        self._check = check
+        self._settings = settings
+
+    async def look(self, raw: Mapping[str, Any]) -> Prerequisites:
+        """`raw` is the resource as the API server holds it, rows and code included."""
+        metadata = raw["metadata"]
+        if problem := name_problem(metadata):
+            return Prerequisites(invalid=problem)
+        try:
+            spec = OptimizationJobSpec.model_validate(raw["spec"])
+            if problem := references.problem(metadata, spec, self._settings):
+                return Prerequisites(invalid=problem)
+            await self._check_content(spec, metadata)
+            await self._check_secrets(spec, metadata)
+        except _Missing as exc:
+            return Prerequisites(missing_reason=exc.reason, missing=str(exc))
+        except (UnusableRequest, UnusableRows) as exc:
+            return Prerequisites(invalid=str(exc))
+        except ValidationError as exc:
+            return Prerequisites(invalid=first_problem(exc))
+        return Prerequisites()
+
+    async def _check_content(self, spec: OptimizationJobSpec, metadata: Mapping[str, Any]) -> None:
+        """Sources that are not short are read in a thread, so that other jobs go on meanwhile."""
+        contents = Contents(await self._rows(spec, metadata), await self._code(spec, metadata))
+        if source_text.quick(*contents.code.values()):
+            self._check(spec, contents)
+        else:
+            await asyncio.to_thread(self._check, spec, contents)
+
+    async def _rows(self, spec: OptimizationJobSpec, metadata: Mapping[str, Any]) -> Rows | None:
+        if (key := spec.dataset.config_map_key) is None:
+            return spec.dataset.rows
+        text = await self._from_config_map("spec.dataset", key, metadata)
+        return await asyncio.to_thread(_parsed, key.key, text)
+
+    async def _code(self, spec: OptimizationJobSpec, metadata: Mapping[str, Any]) -> dict[str, str]:
+        code = {}
+        for source in spec.sources():
+            if source.config_map_key is not None:
+                code[source.name] = await self._from_config_map(source.path, source.config_map_key, metadata)
+            elif source.code is not None:
+                code[source.name] = source.code
+        return code
+
+    async def _from_config_map(self, field: str, ref: ConfigMapKey, metadata: Mapping[str, Any]) -> str:
+        path = f"{field}.configMapKeyRef"
+        try:
+            config_map = await self._client.get(CONFIG_MAPS, ref.name, metadata.get("namespace", ""))
+        except NotFound:
+            raise _Missing("ConfigMapNotFound", f"{path}: there is no ConfigMap '{ref.name}'.") from None
+        if problem := references.foreign_config(config_map, ref.name, metadata["uid"]):
+            raise UnusableRequest(f"{path}: {problem}")
+        data = config_map.get("data") or {}
+        if ref.key not in data:
+            raise _Missing("ConfigMapNotUsable", f"{path}: ConfigMap '{ref.name}' has no text under '{ref.key}'.")
+        return str(data[ref.key])
+
+    async def _check_secrets(self, spec: OptimizationJobSpec, metadata: Mapping[str, Any]) -> None:
+        for wanted in secret_references(spec.models):
+            name = wanted.ref.name
+            try:
+                secret = await self._client.get(SECRETS, name, metadata.get("namespace", ""))
+            except NotFound:
+                raise _Missing("SecretNotFound", f"{wanted.path}: there is no Secret '{name}'.") from None
+            if not wanted.own and (problem := references.foreign_key(secret, wanted.ref)):
+                raise UnusableRequest(f"{wanted.path}: {problem}")
+            if problem := _secret_problem(secret, wanted, metadata["uid"]):
+                raise _Missing("SecretNotUsable", f"{wanted.path}: {problem}")
+
+
+def _parsed(key: str, text: str) -> Rows:
+    return list(checked(read_rows(key, text.encode())))
+
+
+def name_problem(metadata: Mapping[str, Any]) -> str:
+    """Names of the API's own jobs are refused to everybody else: HTTP clients know a job by them."""
+    name, labels = metadata["name"], metadata.get("labels") or {}
+    from_api = labels.get(names.LABEL_SUBMITTED_BY) == names.SUBMITTED_BY_API
+    if names.is_bare_uuid(name) or (names.is_api_name(name) and not from_api):
+        return f"metadata.name: '{name}' is a name of the HTTP API's own jobs; choose another."
+    if len(name) > LONGEST_NAME:
+        return (
+            f"metadata.name: longer than {LONGEST_NAME} characters, which the names of its attempts have no room for."
+        )
+    return ""
+
+
+def _secret_problem(secret: Mapping[str, Any], wanted: SecretReference, uid: str) -> str:
+    """What may pass: somebody labels it, and the API replaces what an earlier job of the name has left."""
+    name, key = wanted.ref.name, wanted.ref.key
+    if wanted.own and not references.is_own(secret, uid):
+        return f"Secret '{name}' belongs to another job than this one."
+    if not wanted.own and (secret["metadata"].get("labels") or {}).get(names.LABEL_MODEL_KEY) != "true":
+        return f"Secret '{name}' lacks the label {names.LABEL_MODEL_KEY}: 'true', which makes it usable by jobs."
+    if key not in (secret.get("data") or {}):
+        return f"Secret '{name}' has no key '{key}'."
+    return ""

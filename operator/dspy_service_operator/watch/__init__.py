@@ -1,0 +1,1 @@
+"""What kopf sees of the cluster, kept as a view that `reconcile` looks at."""

@@ -1,0 +1,1 @@
+"""How a container of the embedded node begins, cold or forked from a warm process, before it is its command."""

@@ -1,0 +1,1 @@
+"""The catalogue of what DSPy's classes take, written for core."""

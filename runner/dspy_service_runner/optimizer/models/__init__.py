@@ -1,0 +1,1 @@
+"""The language models of a job: every call is made, journalled, counted and watched here."""

@@ -1,0 +1,179 @@
+"""The language models of a job: four roles, their keys from the environment, and what their errors mean.
+
+The variables are removed as they are read, before any user code runs. (A process can still find its own keys in
+memory: until a gateway holds them, the docs say so.)
+"""
+
+import json
+import logging
+from base64 import b64encode
+from collections.abc import Iterable, MutableMapping
+from dataclasses import dataclass
+from typing import Any
+
+import dspy
+from dspy.utils import exceptions as lm_errors
+
+from dspy_service_core.checks.credentials import merge, public_url, user_part, without_user_part
+from dspy_service_core.checks.model_rules import temperature
+from dspy_service_core.contract.request_rules import OWN_FIELDS
+from dspy_service_core.resource import names
+from dspy_service_core.resource.job import Model, Models
+from dspy_service_runner.optimizer.failures import JobFailed, first_line
+from dspy_service_runner.optimizer.models.usage import UsageCounter
+
+logger = logging.getLogger(__name__)
+
+NO_KEY = "no-key"
+"""Sent to a base URL for which no key came: servers on loopback ask for none; others fail, and `explain` says why."""
+
+_NOT_FOUND = 404
+_DEAD = (
+    lm_errors.LMAuthError,
+    lm_errors.LMBillingError,
+    lm_errors.LMTransportError,
+    lm_errors.LMUnsupportedModelError,
+    lm_errors.LMConfigurationError,
+)
+_REASONS: tuple[tuple[type[Exception], str], ...] = (
+    (lm_errors.LMAuthError, "ModelAuthFailed"),
+    (lm_errors.LMNotConfiguredError, "ModelAuthFailed"),
+    (lm_errors.LMBillingError, "ModelBillingFailed"),
+    (lm_errors.LMTransportError, "ModelUnreachable"),
+    (lm_errors.LMTimeoutError, "ModelUnreachable"),
+    (lm_errors.LMUnsupportedModelError, "ModelUnknown"),
+    (lm_errors.LMRateLimitError, "ModelRateLimited"),
+    (lm_errors.LMConfigurationError, "InvalidModel"),
+    (lm_errors.LMInvalidRequestError, "ModelRejectedRequest"),
+)
+
+
+class CountedLM(dspy.LM):  # type: ignore[misc]  # dspy is untyped
+    """Counts prices, and keeps no history: at 4 KB a call it would fill the pod's memory."""
+
+    usage: UsageCounter | None = None
+
+    def update_history(self, entry: dict[str, Any]) -> None:
+        if self.usage is not None and entry["usage"]:
+            responses = entry["response"]
+            self.usage.add_priced(entry["cost"], len(responses) - 1 if isinstance(responses, tuple) else 0)
+
+
+@dataclass(frozen=True)
+class ModelSet:
+    """`reflection`, `prompt` and `task` are None where the job names none: the caller knows what that falls back to."""
+
+    default: dspy.LM
+    reflection: dspy.LM | None = None
+    prompt: dspy.LM | None = None
+    task: dspy.LM | None = None
+
+    def by_role(self) -> Iterable[tuple[str, dspy.LM]]:
+        return [(role, lm) for role in names.MODEL_ROLES if (lm := getattr(self, role)) is not None]
+
+
+@dataclass(frozen=True)
+class Credentials:
+    api_key: str = ""
+    base_url: str = ""
+    extra: dict[str, Any] | None = None
+
+
+def take_credentials(environment: MutableMapping[str, str]) -> dict[str, Credentials]:
+    return {role: _take(role, environment) for role in names.MODEL_ROLES}
+
+
+def _take(role: str, environment: MutableMapping[str, str]) -> Credentials:
+    key = environment.pop(names.key_variable(role), "")
+    withheld = environment.pop(names.credentials_variable(role), "")
+    try:
+        document = json.loads(withheld or "{}")
+        return Credentials(key.strip(), document.get("base_url") or "", document.get("extra") or {})
+    except (ValueError, AttributeError):
+        raise JobFailed(
+            "InvalidModel", f"The credentials of the {role} model are not the JSON object that they must be."
+        ) from None
+
+
+def build(models: Models, credentials: dict[str, Credentials], usage: UsageCounter) -> ModelSet:
+    built = {
+        role: _build(role, model, credentials[role], usage)
+        for role in names.MODEL_ROLES
+        if (model := getattr(models, role)) is not None
+    }
+    return ModelSet(**built)
+
+
+def _build(role: str, model: Model, credentials: Credentials, usage: UsageCounter) -> dspy.LM:
+    kwargs = _kwargs(role, model, credentials)
+    try:
+        lm = CountedLM(model.name, **kwargs)
+    except Exception as error:
+        raise JobFailed("InvalidModel", f"The {role} model {model.name!r}: {first_line(error)}") from error
+    lm.usage = usage
+    return lm
+
+
+def _kwargs(role: str, model: Model, credentials: Credentials) -> dict[str, Any]:
+    if trouble := _trouble(model, credentials):
+        raise JobFailed("InvalidModel", f"The credentials of the {role} model hold {trouble}.")
+    extra: dict[str, Any] = merge(dict(model.extra), credentials.extra or {})
+    base_url = credentials.base_url or model.base_url
+    kwargs = _with_basic_authorization(extra, user_part(base_url))
+    given = {
+        "api_base": without_user_part(base_url) or None,
+        "model_type": model.model_type,
+        "temperature": _temperature(model),
+        "max_tokens": model.max_tokens,
+        "top_p": None if model.top_p is None else float(model.top_p),
+    }
+    kwargs |= {name: value for name, value in given.items() if value is not None}
+    if credentials.api_key or base_url:
+        kwargs.setdefault("api_key", credentials.api_key or NO_KEY)
+    return kwargs
+
+
+def _trouble(model: Model, credentials: Credentials) -> str:
+    """Where a model is asked was checked in the spec: a Secret adds credentials to it, and nothing else."""
+    if credentials.base_url and public_url(credentials.base_url) != public_url(model.base_url):
+        return "another endpoint than its baseUrl"
+    foreign = sorted(OWN_FIELDS.keys() & (credentials.extra or {}).keys())
+    return f"'{foreign[0]}', which belongs into the model's settings" if foreign else ""
+
+
+def _with_basic_authorization(extra: dict[str, Any], user: str) -> dict[str, Any]:
+    """The user part of a URL as the header that it stands for: dspy would look the whole authority up as a host."""
+    headers = extra.get("extra_headers") or {}
+    named = {str(name).lower() for group in (headers, extra.get("headers") or {}) for name in group}
+    if not user or "authorization" in named:
+        return extra
+    pair = user if ":" in user else f"{user}:"
+    return extra | {"extra_headers": {**headers, "Authorization": f"Basic {b64encode(pair.encode()).decode()}"}}
+
+
+def _temperature(model: Model) -> float:
+    """`extra` may name one as well: what DSPy is given by name goes first."""
+    given = model.extra.get("temperature") if model.temperature is None else model.temperature
+    return temperature(model.name, float(given) if isinstance(given, str | int | float) else None)
+
+
+def is_dead(error: BaseException) -> bool:
+    """Whether the next call will meet the same error."""
+    return isinstance(error, _DEAD) or getattr(error, "status", None) == _NOT_FOUND
+
+
+def explain(role: str, lm: dspy.LM, error: BaseException) -> JobFailed:
+    """A model's error as the job's end; the first line is the cause."""
+    reason = next((reason for kind, reason in _REASONS if isinstance(error, kind)), "ModelFailed")
+    reason = "ModelUnknown" if getattr(error, "status", None) == _NOT_FOUND else reason
+    base = public_url(lm.kwargs.get("api_base") or "")
+    message = f"The {role} model {lm.model}{f' at {base}' if base else ''} failed: {first_line(error)}"
+    if reason == "ModelAuthFailed" and lm.kwargs.get("api_key", NO_KEY) == NO_KEY:
+        message += (
+            "\nNo API key came with this job for this endpoint. The service's own keys are sent only to a provider's "
+            "own endpoint and to base URLs that its operator listed: name a key in the model config (extra.api_key, "
+            "or keyFrom in a resource)."
+        )
+    failure = JobFailed(reason, message)
+    failure.__cause__ = error
+    return failure

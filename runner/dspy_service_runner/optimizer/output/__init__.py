@@ -1,0 +1,1 @@
+"""What the run leaves: the program in its forms, its prompts, the result."""

@@ -1,0 +1,104 @@
+"""`result.json`: how the run ended, for the reporter and in the shape of the HTTP contract's answer."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from dspy_service_core.records.run import Outcome, ResultDocument, SplitCounts, Usage
+from dspy_service_core.resource.conditions import SUCCEEDED_MESSAGE
+from dspy_service_runner.optimizer.failures import JobFailed
+from dspy_service_runner.optimizer.inputs import Job
+
+MAX_MESSAGE = 8192
+
+
+@dataclass
+class RunRecord:
+    """Filled as the run goes, so that a failure still says what was found until then."""
+
+    job: Job
+    signature_name: str = ""
+    metric_name: str = ""
+    splits: dict[str, int] | None = None
+    baseline: float | None = None
+    optimized: float | None = None
+    unused_rows: int = 0
+    metric_errors: int = 0
+    model_errors: int = 0
+    candidate_scores: list[tuple[int, float]] = field(default_factory=list)
+    best_so_far: list[tuple[int, float]] = field(default_factory=list)
+    best_score: float | None = None
+    stopped_early: bool = False
+    outcome: Outcome = "Failed"
+    reason: str = ""
+    message: str = ""
+
+    def succeed(self) -> None:
+        self.outcome, self.reason, self.message = "Succeeded", "Completed", SUCCEEDED_MESSAGE
+        if self.stopped_early:
+            self.reason = "StoppedEarly"
+            self.message = f"Stopped early: the best program so far is kept (it scored {self.best_score})."
+
+    def cancel(self) -> None:
+        self.outcome, self.reason = "Cancelled", "Stopped"
+        self.message = "Stopped before the optimizer had scored a program of its own: there is nothing to keep."
+
+    def fail(self, failure: JobFailed) -> None:
+        self.outcome, self.reason, self.message = "Failed", failure.reason, failure.message[:MAX_MESSAGE]
+
+    def metadata(self) -> dict[str, Any]:
+        spec = self.job.spec
+        return {
+            "optimizer": spec.optimizer.name,
+            "optimizer_kwargs": spec.optimizer.kwargs,
+            "compile_kwargs": spec.optimizer.compile_kwargs,
+            "module_kwargs": spec.module.kwargs,
+            "model_identifier": spec.models.default.name,
+        }
+
+    def details(self) -> dict[str, Any]:
+        return {
+            **(self.splits or {}),
+            "baseline_test_metric": self.baseline,
+            "optimized_test_metric": self.optimized,
+            "unused_rows": self.unused_rows,
+            "seed": self.job.seed,
+            "metric_errors": self.metric_errors,
+            "model_errors": self.model_errors,
+            "stopped_early": self.stopped_early,
+            "candidate_scores": self.candidate_scores,
+            "best_so_far": self.best_so_far,
+        }
+
+    def artifact_metadata(self) -> dict[str, Any]:
+        spec = self.job.spec
+        return {
+            **self.metadata(),
+            "job_id": self.job.job_id,
+            "module": spec.module.name,
+            "signature": self.signature_name,
+            "metric": self.metric_name,
+            "columns": spec.columns.wire(),
+            "split_counts": self.splits,
+            "seed": self.job.seed,
+            "baseline_test_metric": self.baseline,
+            "optimized_test_metric": self.optimized,
+            "stopped_early": self.stopped_early,
+        }
+
+    def document(self, usage: Usage, runtime: float) -> ResultDocument:
+        return ResultDocument(
+            outcome=self.outcome,
+            reason=self.reason,
+            message=self.message,
+            stopped_early=self.stopped_early,
+            split_counts=SplitCounts(**self.splits) if self.splits else None,
+            baseline_score=self.baseline,
+            optimized_score=self.optimized,
+            runtime_seconds=round(runtime, 3),
+            model_identifier=self.job.spec.models.default.name,
+            metric_name=self.metric_name,
+            signature_name=self.signature_name,
+            details=self.details(),
+            metadata=self.metadata(),
+            usage=usage,
+        )

@@ -1,0 +1,129 @@
+"""The best program so far, for whoever stops a run early, and how its score rose, for a picture later.
+
+Optimizers hand out no intermediate program. Most score candidates through `dspy.Evaluate`, whose callbacks show the
+program and its score; the others have an observer of their own beside their strategy.
+"""
+
+import contextlib
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dspy
+import orjson
+from dspy.utils.callback import BaseCallback
+
+from dspy_service_core.storage import pod_files
+from dspy_service_runner.optimizer.outbox import Outbox
+
+logger = logging.getLogger("dspy_service.candidates")
+
+BEST_FILE = "best.json"
+State = dict[str, Any]
+Scored = tuple[int, float]
+"""Metric calls until then, and a score."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    score: float
+    rows: int
+    calls: int
+    """Metric calls made when it was scored."""
+    state: State
+
+
+def state_of(program: dspy.Module) -> State:
+    """What an optimizer changes in a program; models stay out, they hold endpoints."""
+    state: State = program.dump_state()
+    for part in (state, *state.values()):  # a bare Predict's state is its own
+        if isinstance(part, dict) and "lm" in part:
+            part["lm"] = None
+    return state
+
+
+class Candidates:
+    def __init__(self, outbox: Outbox, calls: Callable[[], int], improved: Callable[[float], None]) -> None:
+        self._outbox, self._calls, self._improved = outbox, calls, improved
+        self._lock = threading.Lock()
+        self._start: State = {}
+        self._tried = self._closed = False
+        self._best: Candidate | None = None
+        self.scores: list[Scored] = []
+        """Of every candidate, in order."""
+        self.best_so_far: list[Scored] = []
+        """The best score after each of them: it never falls."""
+
+    @property
+    def best(self) -> Candidate | None:
+        """None until something else than the program as given was scored."""
+        return self._best if self._tried else None
+
+    def final(self) -> Candidate | None:
+        """The best for good: what another thread still scores comes too late, and the file says the same, even if the
+        thread that was to write it was interrupted before."""
+        with self._lock:
+            self._closed = True
+        self._keep()
+        return self.best
+
+    def begin(self, program: dspy.Module, earlier: Path) -> None:
+        """`earlier`: the file that an earlier attempt left."""
+        self._start = state_of(program)
+        with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
+            kept = Candidate(**orjson.loads(earlier.read_bytes()))
+            self._best, self._tried = kept, True
+            self._improved(kept.score)
+
+    def scored(self, state: State, score: float, rows: int) -> None:
+        """A candidate's full score. More rows outweigh a higher score on few."""
+        with self._lock:
+            if self._closed:
+                return
+            self._tried = self._tried or state != self._start
+            calls = self._calls()
+            self.scores.append((calls, score))
+            best = self._better(Candidate(score, rows, calls, state))
+            self.best_so_far.append((calls, best.score))
+            improved, self._best = best is not self._best, best
+        if improved:
+            self._improved(score)
+            self._keep()
+
+    def _better(self, candidate: Candidate) -> Candidate:
+        best = self._best
+        if best is not None and (candidate.rows, candidate.score) <= (best.rows, best.score):
+            return best
+        if best is not None and candidate.rows > best.rows:
+            self.best_so_far.clear()  # scores on fewer rows are another measure: the curve begins anew
+        return candidate
+
+    def _keep(self) -> None:
+        if self.best is None:
+            return
+        try:
+            self._outbox.replace(f"{pod_files.CHECKPOINT}/{BEST_FILE}", orjson.dumps(vars(self.best), default=str))
+        except OSError as error:
+            logger.warning("the best program so far could not be kept: %s", error)
+
+
+class EvaluationObserver(BaseCallback):  # type: ignore[misc]  # dspy is untyped
+    """Candidates scored through `dspy.Evaluate` on at least `full` rows."""
+
+    def __init__(self, candidates: Candidates, full: int) -> None:
+        self._candidates, self._full = candidates, full
+        self._open: dict[str, tuple[dspy.Module, int]] = {}
+
+    def on_evaluate_start(self, call_id: str, instance: Any, inputs: dict[str, Any]) -> None:
+        rows = len(inputs.get("devset") or instance.devset)
+        if rows >= self._full:
+            self._open[call_id] = (inputs["program"], rows)
+
+    def on_evaluate_end(self, call_id: str, outputs: Any, exception: BaseException | None = None) -> None:
+        opened = self._open.pop(call_id, None)
+        if opened is not None and outputs is not None:
+            program, rows = opened
+            self._candidates.scored(state_of(program), float(outputs.score), rows)

@@ -1,0 +1,192 @@
+"""The run itself: preflight, baseline, optimizer, final score, artifact; and how each of them may end."""
+
+import errno
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dspy
+
+from dspy_service_core.records import events
+from dspy_service_core.resource.sources import SIGNATURE
+from dspy_service_core.storage import pod_files
+from dspy_service_runner.optimizer.failures import Interrupt, JobFailed, StopToken, first_line
+from dspy_service_runner.optimizer.models.journal import JournalCache
+from dspy_service_runner.optimizer.models.model_watch import ModelWatch
+from dspy_service_runner.optimizer.models.usage import UsageCounter
+from dspy_service_runner.optimizer.outbox import Outbox
+from dspy_service_runner.optimizer.output.artifact import trim, write_artifact
+from dspy_service_runner.optimizer.output.result import RunRecord
+from dspy_service_runner.optimizer.progress.candidates import BEST_FILE, Candidates
+from dspy_service_runner.optimizer.progress.checkpoint import restore
+from dspy_service_runner.optimizer.progress.progress import Progress
+from dspy_service_runner.optimizer.run.evaluation import evaluate, watched
+from dspy_service_runner.optimizer.run.preflight import check_metric, check_models
+from dspy_service_runner.optimizer.run.stop_signal import StopSignal
+from dspy_service_runner.optimizer.run.validation import Prepared
+from dspy_service_runner.optimizer.settings import Settings
+from dspy_service_runner.optimizer.user_code.source import user_line
+
+logger = logging.getLogger("dspy_service")
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """What a run works with, whichever job it is."""
+
+    inputs: Path
+    outbox: Outbox
+    settings: Settings
+    control: StopSignal
+    journal: JournalCache
+    usage: UsageCounter
+    progress: Progress
+    candidates: Candidates
+
+
+class Run:
+    """One job's stages, in order. Everything until the optimizer's end can be stopped; the final score cannot."""
+
+    def __init__(self, prepared: Prepared, context: RunContext, record: RunRecord) -> None:
+        self._prepared, self._context, self._record = prepared, context, record
+        self._plan, self._strategy, self._metric = prepared.plan, prepared.strategy, prepared.metric
+        self._stop_token = StopToken()
+        self._watches: list[ModelWatch] = []
+
+    def execute(self) -> None:
+        """Raises `JobFailed`, or `Interrupt` when it was stopped with nothing to keep."""
+        try:
+            program = self._optimized_program()
+            self._context.progress.stage("Finishing")
+            self._record.optimized = score = self._evaluate(program, StopToken())
+            self._context.outbox.event(events.OPTIMIZED, {"optimized_test_metric": score})
+            self._keep(trim(program))
+            self._context.progress.write()
+        finally:
+            self._note()
+
+    def _optimized_program(self) -> dspy.Module:
+        optimizer = self._construct()
+        try:
+            with self._context.control.armed(self._stop_token):
+                self._preflight()
+                self._baseline(self._stop_token)
+                program = self._optimize(optimizer)
+        except Interrupt as interrupt:
+            program = self._best_so_far(interrupt)
+        self._context.progress.end_optimizer()
+        return program
+
+    def _construct(self) -> Any:
+        """The optimizer, which may refuse its arguments, and what an earlier attempt left: neither asks a model."""
+        plan, candidates = self._plan, self._context.candidates
+        earlier = self._context.inputs / pod_files.CHECKPOINT
+        restore(earlier, self._context.outbox.checkpoint)
+        candidates.begin(plan.program, earlier / BEST_FILE)
+        self._observers = self._strategy.observers(plan, candidates)
+        return self._strategy.build(plan, self._optimizer_metric(), self._context.progress, candidates)
+
+    def _preflight(self) -> None:
+        plan = self._plan
+        with watched(self._watch(self._stop_token)):
+            check_models(plan.models)
+            check_metric(self._metric, plan.program, plan.splits.train[0])
+
+    def _optimizer_metric(self) -> Any:
+        listeners = [observer.on_score for observer in self._observers if hasattr(observer, "on_score")]
+        return self._metric.bound(
+            self._stop_token,
+            self._context.progress.called if self._strategy.counts_calls else _uncounted,
+            listeners[0] if listeners else None,
+            feedback=self._strategy.feedback,
+        )
+
+    def _baseline(self, stop_token: StopToken) -> None:
+        counts = self._prepared.splits.counts
+        self._context.progress.expect_around(2 * counts.test)
+        self._context.progress.stage("Running")
+        self._context.outbox.event(events.SPLITS_READY, {"train": counts.train, "val": counts.val, "test": counts.test})
+        self._record.baseline = score = self._evaluate(self._prepared.program, stop_token)
+        self._context.outbox.event(events.BASELINE, {"baseline_test_metric": score})
+
+    def _optimize(self, optimizer: Any) -> dspy.Module:
+        plan, strategy = self._plan, self._strategy
+        calls = strategy.calls(plan)
+        total = None if calls is None else strategy.total(calls)
+        counts_demos = calls is None or calls.scores.most > 0
+        self._context.progress.begin_optimizer(plan.optimizer.__name__, total, counts_demos)
+        with watched(self._watch(self._stop_token), self._observers):
+            try:
+                program = strategy.compile(optimizer, plan)
+            except Exception as error:
+                self._stop_token.check()
+                logger.info("%s raised %s", plan.optimizer.__name__, first_line(error))
+                raise
+            self._stop_token.check()
+        if not isinstance(program, dspy.Module):
+            raise JobFailed("OptimizerFailed", f"{plan.optimizer.__name__} returned no program.")
+        return program
+
+    def _best_so_far(self, interrupt: Interrupt) -> dspy.Module:
+        """What a stop leaves to keep; any other end is raised again."""
+        if interrupt.failure is not None:
+            raise interrupt.failure
+        best = self._context.candidates.final()
+        if best is None:
+            raise interrupt
+        self._record.stopped_early = True
+        if self._record.baseline is None:  # stopped at once, with an earlier attempt's best at hand
+            self._baseline(StopToken())
+        program = self._prepared.program.deepcopy()
+        program.load_state(best.state)
+        return program
+
+    def _evaluate(self, program: dspy.Module, stop_token: StopToken) -> float:
+        bound = self._metric.bound(stop_token, self._context.progress.called_around)
+        return evaluate(
+            program, self._prepared.splits.test, self._metric, bound, self._watch(stop_token), self._plan.threads
+        )
+
+    def _watch(self, stop_token: StopToken) -> ModelWatch:
+        context = self._context
+        watch = ModelWatch(stop_token, self._plan.models, context.journal, context.usage, context.settings)
+        self._watches.append(watch)
+        return watch
+
+    def _keep(self, program: dspy.Module) -> None:
+        prepared = self._prepared
+        try:
+            write_artifact(
+                self._context.outbox.artifact,
+                program,
+                prepared.signature_module,
+                prepared.job.code[SIGNATURE],
+                self._record.artifact_metadata(),
+            )
+        except OSError as error:
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            reason = "DiskFull" if full else "ArtifactFailed"
+            raise JobFailed(reason, f"The program cannot be written: {first_line(error)}") from error
+
+    def _note(self) -> None:
+        record, candidates = self._record, self._context.candidates
+        record.metric_errors = self._metric.errors
+        record.model_errors = sum(watch.failures for watch in self._watches)
+        record.candidate_scores, record.best_so_far = candidates.scores, candidates.best_so_far
+        record.best_score = candidates.best.score if candidates.best else None
+
+
+def _uncounted(_for_demo: bool) -> None:
+    """For an optimizer that keeps count itself."""
+
+
+def failure_of(error: BaseException, optimizer: str) -> JobFailed:
+    """Whatever ended a run, as a failure with its cause in the first line."""
+    if isinstance(error, Interrupt) and error.failure is not None:
+        return error.failure
+    if isinstance(error, JobFailed):
+        return error
+    if isinstance(error, SystemExit):
+        return JobFailed("OptimizerFailed", f"The program's or metric's code calls sys.exit{user_line(error)}.")
+    return JobFailed("OptimizerFailed", f"{optimizer} failed{user_line(error)}: {first_line(error)}")

@@ -1,0 +1,87 @@
+"""From a job's words to something that can run: code, fields, rows, models, optimizer; all checks before money."""
+
+import types
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dspy
+
+from dspy_service_core.resource.sources import METRIC, SIGNATURE
+from dspy_service_runner.optimizer.failures import JobFailed
+from dspy_service_runner.optimizer.inputs import Job
+from dspy_service_runner.optimizer.models.models import ModelSet
+from dspy_service_runner.optimizer.output.artifact import pickled
+from dspy_service_runner.optimizer.settings import Settings
+from dspy_service_runner.optimizer.splits import Splits, split_rows
+from dspy_service_runner.optimizer.strategies.registry import strategy_for
+from dspy_service_runner.optimizer.strategies.strategy import Plan, Strategy
+from dspy_service_runner.optimizer.user_code import source
+from dspy_service_runner.optimizer.user_code.metric import Metric
+from dspy_service_runner.optimizer.user_code.program import build_program, check_columns
+from dspy_service_runner.optimizer.user_code.resolve import find_class
+
+
+@dataclass(frozen=True)
+class Prepared:
+    job: Job
+    signature: type[dspy.Signature]
+    signature_module: types.ModuleType
+    metric: Metric
+    plan: Plan
+    strategy: Strategy
+
+    @property
+    def program(self) -> dspy.Module:
+        return self.plan.program
+
+    @property
+    def splits(self) -> Splits:
+        return self.plan.splits
+
+
+def prepare(
+    job: Job,
+    rows: list[dict[str, Any]],
+    models: ModelSet,
+    settings: Settings,
+    checkpoint: Path,
+) -> Prepared:
+    spec, module, optimizer = job.spec, job.targets.module, job.targets.optimizer
+    module_class = find_class(module.path, f"module '{spec.module.name}'", "InvalidModule")
+    optimizer_class = find_class(optimizer.path, f"optimizer '{spec.optimizer.name}'", "InvalidOptimizer")
+    code = source.run_source(SIGNATURE, job.code[SIGNATURE], "InvalidSignature")
+    signature = source.pick_signature(code)
+    metric_code = source.run_source(METRIC, job.code[METRIC], "InvalidMetric")
+    metric = Metric(source.pick_metric(metric_code), settings)
+    check_columns(signature, spec.columns)
+    program = build_program(module_class, signature, module.kwargs | dict(spec.module.kwargs))
+    pickled(program, code)
+    kwargs = optimizer.kwargs | dict(spec.optimizer.kwargs)
+    plan = Plan(
+        name=spec.optimizer.name,
+        optimizer=optimizer_class,
+        kwargs=kwargs,
+        compile_kwargs=optimizer.compile_kwargs | dict(spec.optimizer.compile_kwargs),
+        program=program,
+        splits=split_rows(rows, spec.columns, spec.split, job.seed),
+        fractions=spec.split.fractions,
+        models=models,
+        threads=_threads(kwargs, settings),
+        checkpoint=checkpoint,
+    )
+    strategy = strategy_for(optimizer_class)
+    _check_train(plan)
+    strategy.check(plan)
+    return Prepared(job, signature, code, metric, plan, strategy)
+
+
+def _threads(kwargs: Mapping[str, Any], settings: Settings) -> int:
+    given = kwargs.get("num_threads")
+    return given if isinstance(given, int) and given > 0 else settings.threads
+
+
+def _check_train(plan: Plan) -> None:
+    if not plan.splits.train:
+        raise JobFailed("InvalidSplit", "The training split is empty: give it a larger share, or more rows.")

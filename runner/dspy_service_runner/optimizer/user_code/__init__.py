@@ -1,0 +1,1 @@
+"""User code as modules, the program and the metric made of it, and what it prints."""

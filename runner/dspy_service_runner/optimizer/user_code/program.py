@@ -1,0 +1,50 @@
+"""The program that is optimized: a dspy module around the user's signature, checked against the column mapping."""
+
+import inspect
+from typing import Any
+
+import dspy
+
+from dspy_service_core.resource.job import Columns
+from dspy_service_runner.optimizer.failures import JobFailed, first_line
+
+
+def check_columns(signature: type[dspy.Signature], columns: Columns) -> None:
+    """What the static reader could not see: the mapping must cover every field, and name no other."""
+    for kind, fields, mapping in (
+        ("input", signature.input_fields, columns.inputs),
+        ("output", signature.output_fields, columns.outputs),
+    ):
+        missing = [name for name in fields if name not in mapping]
+        if missing:
+            raise JobFailed("InvalidMapping", f"column_mapping.{kind}s names no column for {_list(missing)}.")
+        unknown = [name for name in mapping if name not in fields]
+        if unknown:
+            raise JobFailed(
+                "InvalidMapping",
+                f"column_mapping.{kind}s names {_list(unknown)}; the signature's {kind} fields are {_list(fields)}.",
+            )
+
+
+def build_program(module: type, signature: type[dspy.Signature], kwargs: dict[str, Any]) -> dspy.Module:
+    # Of the class itself, the signature would be its metaclass's.
+    takes_signature = "signature" in inspect.signature(inspect.getattr_static(module, "__init__")).parameters
+    try:
+        program = module(**kwargs, **({"signature": signature} if takes_signature else {}))
+    except Exception as error:
+        raise JobFailed(
+            "InvalidModule", f"The module {module.__name__} refuses its arguments: {first_line(error)}"
+        ) from error
+    if not isinstance(program, dspy.Module):
+        raise JobFailed("InvalidModule", f"{module.__name__} is no dspy module.")
+    return program
+
+
+def strip_models(program: dspy.Module) -> None:
+    """No model in what is kept: it would hold the key and the endpoint."""
+    for _, predictor in program.named_predictors():
+        predictor.lm = None
+
+
+def _list(names: Any) -> str:
+    return ", ".join(f"'{name}'" for name in names)

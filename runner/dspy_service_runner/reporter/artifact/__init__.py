@@ -1,0 +1,1 @@
+"""The program and the checkpoint, file by file into the store."""

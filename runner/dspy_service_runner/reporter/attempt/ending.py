@@ -1,0 +1,130 @@
+"""The end of an attempt: everything where it belongs before anyone is told, each step repeated until it took effect.
+
+With a result: streams, artifact and `result.json` into the store, and only then the status that speaks of them.
+Without one: streams and checkpoint, for the next attempt. Each step may be done twice, by this process or by the one
+that follows after a kill.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+import orjson
+
+from dspy_service_core.errors import StoreError
+from dspy_service_core.records.record import document
+from dspy_service_core.records.run import ArtifactRef, Result, ResultDocument
+from dspy_service_core.storage import pod_files
+from dspy_service_core.storage.store import Store
+from dspy_service_runner.reporter.artifact.artifact import ArtifactUnusable, upload_artifact
+from dspy_service_runner.reporter.artifact.checkpoint import Checkpoint
+from dspy_service_runner.reporter.attempt.patience import Patience
+from dspy_service_runner.reporter.status.own_resource import NotAllowed, Unreachable
+from dspy_service_runner.reporter.streams.outbox import Outbox, timestamp
+
+logger = logging.getLogger("dspy_service.reporter")
+
+_IDLE = 3600.0
+_LONG_UNHEARD = 30.0
+"""Without an answer for so long, another attempt may have begun: ask before writing a result."""
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Ending:
+    outbox: Outbox
+    checkpoint: Checkpoint
+    patience: Patience
+    artifact_url: str
+    open_store: Callable[[str], Store]
+    clock: Callable[[], float] = time.monotonic
+
+    def hand_over(self, result: ResultDocument) -> None:
+        """Ends with the status that tells the result."""
+        if self.clock() - self.outbox.answered > _LONG_UNHEARD:
+            self._check_place()
+        self.outbox.look_at_progress()
+        self._ship_streams()
+        summary = self._repeat(lambda: self._store_result(result))
+        report = self.outbox.report
+        report.result, report.stage, report.trouble = summary, "Ended", ""
+        self._repeat(self.outbox.patch)
+        self._forget_checkpoint()
+
+    def outlast(self) -> None:
+        """Waits for the end of the pod, and ships what the optimizer still said in its last moments."""
+        while not self.patience.termination.wait(_IDLE):
+            pass
+        if self._ship_streams():
+            self._repeat(self.outbox.patch_streams)
+
+    def drain(self) -> None:
+        """The attempt ends without a result, unless it came in its last moment."""
+        self._check_place()
+        if result := self.outbox.result():
+            self.hand_over(result)
+            return
+        self.outbox.look_at_progress()
+        self._ship_streams()
+        self.outbox.trouble(None)
+        self._repeat(self.outbox.patch)
+        self.checkpoint.settle()
+        self._repeat(self.checkpoint.sync)
+
+    def _ship_streams(self) -> bool:
+        """Everything written by now; whether there was anything that the store did not hold."""
+        before = [stream.writer.stored for stream in self.outbox.streams]
+        self._repeat(self.outbox.take_all)
+        self.outbox.finish()
+        self._repeat(self.outbox.flush)
+        return before != [stream.writer.stored for stream in self.outbox.streams]
+
+    def _store_result(self, result: ResultDocument) -> Result:
+        """What the status will say: the result as it stands once its artifact was looked at."""
+        artifact = None
+        if result.outcome == "Succeeded":
+            try:
+                artifact = self._upload_artifact()
+            except ArtifactUnusable as error:
+                result = replace(result, outcome="Failed", reason=error.reason, message=error.message)
+        report = self.outbox.report
+        report.progress = replace(report.progress, usage=result.usage or report.progress.usage)
+        summary = result.summary(artifact, timestamp())
+        record = document(summary) | document(replace(result, usage=report.usage)) | {"attempt": report.attempt}
+        self.outbox.store.put(pod_files.RESULT, orjson.dumps(record), durable=True)
+        return summary
+
+    def _upload_artifact(self) -> ArtifactRef | None:
+        store = self.open_store(self.artifact_url)
+        return upload_artifact(self.outbox.out, store, self.outbox.redactor, self.artifact_url)
+
+    def _forget_checkpoint(self) -> None:
+        """Nobody resumes what has ended; what a failure leaves goes with the job's folder."""
+        self.checkpoint.settle()
+        try:
+            self.outbox.store.delete_folder(pod_files.CHECKPOINT)
+        except StoreError as error:
+            logger.warning("the checkpoint was not deleted: %s", error)
+
+    def _check_place(self) -> None:
+        """Before a last writing: a deleted job's folder must not come back, nor a successor's be written over."""
+        own = self.outbox.own_resource
+        try:
+            self.outbox.known = own.current(own.get())
+        except (Unreachable, NotAllowed) as error:
+            logger.warning("%s", error)
+
+    def _repeat(self, step: Callable[[], T]) -> T:
+        return self.patience.repeat(step, self._tell)
+
+    def _tell(self, error: Exception) -> None:
+        """The status says what the end waits for, if the API server is there to hear it."""
+        if not isinstance(error, StoreError):
+            return
+        self.outbox.trouble(error)
+        try:
+            self.outbox.patch()
+        except (Unreachable, NotAllowed) as failure:
+            logger.warning("%s", failure)

@@ -1,0 +1,55 @@
+"""Trying again until it works: everywhere that a store or an API server may be away for minutes.
+
+Before SIGTERM there is no end to it: the operator decides when a job has waited long enough, and ends the pod. After
+SIGTERM there is the grace period, one for all that is still to do.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from dspy_service_core.errors import StoreError
+from dspy_service_runner.reporter.attempt.termination import Termination
+from dspy_service_runner.reporter.attempt.timetable import Backoff
+from dspy_service_runner.reporter.inputs.dataset_uri import SourceAway
+from dspy_service_runner.reporter.status.own_resource import NotAllowed, Unreachable
+
+logger = logging.getLogger("dspy_service.reporter")
+
+PASSING = (StoreError, SourceAway, OSError, Unreachable, NotAllowed)
+"""Failures of the infrastructure's making (OSError: our own volume is full)."""
+T = TypeVar("T")
+
+
+class GaveUp(Exception):
+    """The grace period is over, and not everything is where it belongs."""
+
+
+@dataclass(slots=True)
+class Patience:
+    termination: Termination
+    grace_period: float
+    clock: Callable[[], float] = time.monotonic
+    _deadline: float | None = field(init=False, default=None)
+
+    def repeat(self, step: Callable[[], T], tell: Callable[[Exception], None]) -> T:
+        """The step's value; `tell` hears of each failure."""
+        backoff = Backoff()
+        while True:
+            try:
+                return step()
+            except PASSING as error:
+                logger.warning("%s; trying again", error)
+                tell(error)
+            if self.exhausted():
+                raise GaveUp
+            self.termination.wait(backoff.failed(self.clock()))
+
+    def exhausted(self) -> bool:
+        if not self.termination.asked:
+            return False
+        if self._deadline is None:
+            self._deadline = self.clock() + self.grace_period
+        return self.clock() >= self._deadline

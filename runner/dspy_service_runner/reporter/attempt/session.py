@@ -1,0 +1,85 @@
+"""The long middle of an attempt, from `ready` to its result: look, flush, patch, in one loop and one thread.
+
+Only checkpoints, which may be large, are shipped beside it. A store or an API server that is away delays its own
+part alone: the optimizer's files wait, and the status says so as soon as it can. But a pod that has not been heard for
+long may be given up, and another attempt write to the same store: then this one waits for the API server's word first.
+Kubernetes needs more than `unheard_limit` to give a node up: 40 s at least, and the pod's grace period.
+"""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from dspy_service_core.errors import StoreError
+from dspy_service_core.records.run import ResultDocument
+from dspy_service_runner.reporter.artifact.checkpoint import Checkpoint
+from dspy_service_runner.reporter.attempt.termination import Termination
+from dspy_service_runner.reporter.attempt.timetable import Backoff, Looks, Timetable
+from dspy_service_runner.reporter.status.own_resource import NotAllowed, Unreachable
+from dspy_service_runner.reporter.streams.outbox import Outbox
+
+logger = logging.getLogger("dspy_service.reporter")
+
+
+@dataclass(slots=True)
+class Session:
+    outbox: Outbox
+    checkpoint: Checkpoint
+    termination: Termination
+    timetable: Timetable
+    unheard_limit: float
+    clock: Callable[[], float] = time.monotonic
+    _store_patience: Backoff = field(init=False, default_factory=Backoff)
+    _cluster_patience: Backoff = field(init=False, default_factory=Backoff)
+
+    def follow(self) -> ResultDocument | None:
+        """Until the result is there; None when the pod is asked to end before."""
+        looks = Looks(self.clock())
+        result = None
+        while result is None and not self.termination.wait(looks.pause(self.clock())):
+            changed = self._look()
+            looks.note(self.clock(), changed)
+            result = self.outbox.result()
+            if result is None:
+                self._keep_up(self.clock())
+        return result
+
+    def _look(self) -> bool:
+        before = self.outbox.report.stage
+        changed = self.outbox.look()
+        self.timetable.changed |= changed
+        self.timetable.urgent |= before != self.outbox.report.stage == "Running"
+        return changed
+
+    def _keep_up(self, now: float) -> None:
+        heard = now - self.outbox.answered < self.unheard_limit
+        patch = self.timetable.patch_due(now) and now >= self._cluster_patience.until
+        flush = self.timetable.flush_due(now) and heard
+        if (patch or flush) and heard and now >= self._store_patience.until:
+            self._flush(now)
+        if patch:
+            self._patch(now)
+        if flush:
+            self.timetable.flushed(now)
+            self.checkpoint.sync_aside()
+
+    def _flush(self, now: float) -> None:
+        try:
+            self.outbox.flush()
+        except StoreError as error:
+            self._store_patience.failed(now)
+            self.timetable.changed |= self.outbox.trouble(error)
+        else:
+            self._store_patience.succeeded()
+            self.timetable.changed |= self.outbox.trouble(None)
+
+    def _patch(self, now: float) -> None:
+        try:
+            self.outbox.patch()
+        except (Unreachable, NotAllowed) as error:
+            self._cluster_patience.failed(now)
+            logger.warning("%s; trying again", error)
+        else:
+            self._cluster_patience.succeeded()
+            self.timetable.patched(now)

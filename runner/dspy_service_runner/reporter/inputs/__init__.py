@@ -1,0 +1,1 @@
+"""What the optimizer finds in `/job/in`: its inputs fetched, checked and laid out."""

@@ -1,0 +1,49 @@
+"""From the rows of a dataset to the file that the optimizer reads, each row with every column that the job maps.
+
+Rows behind a URI or in a ConfigMap could not be checked at submit: here is the first place that sees them. What is
+wrong with them is the user's to mend, so it is said with the row's number.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from dspy_service_core.rows.rows import Row, UnusableRows, checked
+
+
+class UsersFault(Exception):
+    """The job cannot be run as it was asked for, and trying again will not help."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason, self.message = reason, message
+
+
+class InvalidDataset(UsersFault):
+    def __init__(self, message: str) -> None:
+        super().__init__("InvalidDataset", message)
+
+
+def check_rows(rows: Iterable[Any], columns: Mapping[str, Mapping[str, str]]) -> Iterator[Row]:
+    """The rows, as long as they are usable and each has every mapped column."""
+    mapped = {column: f"columns.{side}.{name}" for side in columns for name, column in (columns[side] or {}).items()}
+    try:
+        for number, row in enumerate(checked(rows), 1):
+            if missing := next((column for column in mapped if column not in row), None):
+                raise InvalidDataset(
+                    f"Row {number} of the dataset has no column '{missing}', which {mapped[missing]} names."
+                )
+            yield row
+    except UnusableRows as error:
+        raise InvalidDataset(str(error)) from None
+
+
+def write_rows(rows: Iterable[Row], path: Path) -> None:
+    with path.open("wb") as file:
+        for number, row in enumerate(rows, 1):
+            try:
+                file.write(orjson.dumps(row) + b"\n")
+            except orjson.JSONEncodeError as error:
+                raise InvalidDataset(f"Row {number} of the dataset cannot be written as JSON: {error}.") from None

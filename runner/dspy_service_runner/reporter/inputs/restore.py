@@ -1,0 +1,139 @@
+"""Fills `/job/in` before the optimizer may begin: job, rows, the journal and checkpoint of earlier attempts; `ready`.
+
+`ready` is the fence: it appears only once this pod is the recorded attempt, and last of all. Two kinds of failure:
+`UsersFault` ends the job with a reason; anything else (store, disk, a dataset's server) is worth another try.
+"""
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from dspy_service_core.records.record import document, read
+from dspy_service_core.records.run import Usage
+from dspy_service_core.resource import names
+from dspy_service_core.resource.sources import DATASET_MOUNTED, ConfigMapKey, Source, sources_of, with_sources
+from dspy_service_core.rows.json_file import JsonFile
+from dspy_service_core.rows.rows import json_rows, read_rows
+from dspy_service_core.storage import pod_files
+from dspy_service_core.storage.segments import stream
+from dspy_service_core.storage.store import Store
+from dspy_service_runner.reporter.artifact.checkpoint import restore_checkpoint
+from dspy_service_runner.reporter.inputs.arguments import Arguments
+from dspy_service_runner.reporter.inputs.dataset import UsersFault, check_rows, write_rows
+from dspy_service_runner.reporter.inputs.dataset_uri import fetch
+
+_FETCHED = ".dataset"
+_FETCHED_PAYLOAD = ".payload"
+
+JsonObject = dict[str, Any]
+
+
+def is_ready(arguments: Arguments) -> bool:
+    """A reporter that was started again in its pod finds this done."""
+    return (arguments.in_folder / pod_files.READY).exists()
+
+
+def restore(arguments: Arguments, resource: JsonObject, store: Store, earlier: Usage) -> None:
+    """Everything but `ready`."""
+    spec = resource["spec"]
+    payload = _payload(spec, store, arguments.in_folder)
+    job = {
+        "jobId": names.job_id(arguments.resource),
+        "name": arguments.resource,
+        "namespace": arguments.namespace,
+        "attempt": arguments.attempt,
+        "targets": orjson.loads(arguments.targets),
+        "spec": with_sources(
+            {key: value for key, value in spec.items() if key != "dataset"},
+            lambda source: {"code": _code(source, payload, arguments.refs_folder)},
+        ),
+        "earlierUsage": document(earlier),
+    }
+    rows = _rows(spec["dataset"], payload, arguments)
+    write_rows(check_rows(rows, spec["columns"]), arguments.in_folder / pod_files.ROWS)
+    for fetched in (_FETCHED, _FETCHED_PAYLOAD):
+        (arguments.in_folder / fetched).unlink(missing_ok=True)
+    _write_calls(store, arguments.in_folder / pod_files.CALLS)
+    restore_checkpoint(store, arguments.in_folder)
+    (arguments.in_folder / pod_files.JOB).write_bytes(orjson.dumps(job))
+
+
+def say_ready(arguments: Arguments) -> None:
+    (arguments.in_folder / pod_files.READY).touch()
+
+
+def say_refused(arguments: Arguments) -> None:
+    (arguments.in_folder / pod_files.REFUSED).touch()
+
+
+def say_stop(arguments: Arguments, how: str) -> None:
+    """Appears whole: the optimizer may look at any moment."""
+    temporary = arguments.in_folder / f".{pod_files.STOP}"
+    temporary.write_text(how)
+    temporary.rename(arguments.in_folder / pod_files.STOP)
+
+
+def earlier_usage(arguments: Arguments) -> Usage | None:
+    """What this attempt's first reporter noted; the status cannot tell any more once it holds this attempt's own."""
+    try:
+        job = orjson.loads((arguments.in_folder / pod_files.JOB).read_bytes())
+    except (OSError, orjson.JSONDecodeError):
+        return None
+    return read(Usage, job.get("earlierUsage")) or Usage()
+
+
+def _payload(spec: JsonObject, store: Store, folder: Path) -> JsonFile | None:
+    """The document that large rows and code were moved to; None where nothing was."""
+    digests = {source.payload_digest for source in sources_of(spec) if source.payload_digest is not None}
+    if rows := spec["dataset"].get("payload"):
+        digests.add(rows["digest"])
+    if not digests:
+        return None
+    path, found = folder / _FETCHED_PAYLOAD, hashlib.sha256()
+    with path.open("wb") as file:
+        for piece in store.pieces(pod_files.PAYLOAD):
+            found.update(piece)
+            file.write(piece)
+    if digests != {f"sha256:{found.hexdigest()}"}:
+        message = f"The job's payload in the store has the digest sha256:{found.hexdigest()}."
+        raise UsersFault("DigestMismatch", message)
+    return JsonFile(path)
+
+
+def _code(source: Source, payload: JsonFile | None, refs: Path) -> str:
+    if source.code is not None:
+        return source.code
+    if source.config_map_key is not None:
+        path = _referenced(refs / source.mounted, source.config_map_key)
+        return path.read_text(encoding="utf-8", errors="replace")
+    return str((payload and payload.member(source.name)) or "")
+
+
+def _rows(dataset: JsonObject, payload: JsonFile | None, arguments: Arguments) -> Iterable[Any]:
+    if dataset.get("rows") is not None:
+        return list(dataset["rows"])
+    if payload is not None and dataset.get("payload"):
+        return json_rows(arguments.in_folder / _FETCHED_PAYLOAD, "rows")
+    if reference := dataset.get("configMapKeyRef"):
+        key = ConfigMapKey(reference["name"], reference["key"])
+        return read_rows(key.key, _referenced(arguments.refs_folder / DATASET_MOUNTED, key))
+    fetched = arguments.in_folder / _FETCHED
+    uri = dataset["uri"]
+    fetch(uri, dataset.get("digest") or "", fetched, arguments.uri_prefixes, arguments.dataset_limit)
+    return read_rows(uri.rpartition("/")[2].partition("?")[0], fetched)
+
+
+def _referenced(path: Path, key: ConfigMapKey) -> Path:
+    if not path.exists():
+        message = f"The ConfigMap '{key.name}' has no key '{key.key}'."
+        raise UsersFault("ConfigMapKeyNotFound", message)
+    return path
+
+
+def _write_calls(store: Store, path: Path) -> None:
+    with path.open("wb") as file:
+        for _, line in stream(store, pod_files.CALLS.removesuffix(".jsonl")):
+            file.write(line + b"\n")

@@ -1,0 +1,1 @@
+"""What the optimizer writes, on its way into the store: followed, checked, made harmless."""

@@ -1,0 +1,102 @@
+"""The OpenAPI document: whole, with examples that are true, and nothing answered that it does not declare."""
+
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema_rs
+import pytest
+
+from api_service import Harness, api_service
+from dspy_service_api.answers.answer_schemas import components
+from dspy_service_api.http.routes import examples
+from dspy_service_api.settings import Settings
+from dspy_service_api.submit.parse_submit import CoreAcceptance
+
+
+@pytest.fixture
+async def real(tmp_path: Path) -> AsyncIterator[Harness]:
+    async with api_service(tmp_path, CoreAcceptance.from_settings(Settings())) as harness:
+        yield harness
+
+
+@pytest.fixture
+async def document(real: Harness) -> dict[str, Any]:
+    return dict((await real.client.get("/openapi.json")).json())
+
+
+def contents(node: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every media type with a schema, wherever it is."""
+    if isinstance(node, dict):
+        for name, value in node.items():
+            if name == "application/json":
+                yield path, value
+            else:
+                yield from contents(value, f"{path}/{name}")
+
+
+async def test_every_endpoint_is_documented(document: dict[str, Any]) -> None:
+    operations = {(method.upper(), path) for path, item in document["paths"].items() for method in item}
+    assert operations == {
+        ("POST", "/run"),
+        ("GET", "/jobs"),
+        ("GET", "/jobs/{job_id}"),
+        ("DELETE", "/jobs/{job_id}"),
+        ("GET", "/jobs/{job_id}/summary"),
+        ("GET", "/jobs/{job_id}/logs"),
+        ("GET", "/jobs/{job_id}/events"),
+        ("GET", "/jobs/{job_id}/artifact"),
+        ("GET", "/health"),
+    }
+
+
+async def test_every_body_has_an_example_that_is_true(document: dict[str, Any]) -> None:
+    found = list(contents(document["paths"]))
+    assert len(found) > 40
+    for path, content in found:
+        assert content["examples"], path
+        schema = content["schema"] | {"components": document["components"]}
+        validator = jsonschema_rs.validator_for(schema)
+        for name, example in content["examples"].items():
+            validator.validate(example["value"])
+            assert example["value"], (path, name)
+
+
+async def test_every_code_that_a_route_may_answer_has_an_example(document: dict[str, Any]) -> None:
+    for path, content in contents(document["paths"]):
+        for one_of_these in content["schema"].get("allOf", ())[1:]:
+            shown = {example["value"]["code"] for example in content["examples"].values()}
+            assert shown == set(one_of_these["properties"]["code"]["enum"]), path
+
+
+def test_a_schema_of_an_answer_is_none_of_a_requests() -> None:
+    assert not components().keys() & CoreAcceptance.from_settings(Settings()).request_schemas().keys()
+
+
+async def test_the_request_names_the_payloads_fields(document: dict[str, Any]) -> None:
+    schema = document["components"]["schemas"]["RunRequest"]
+    assert {"model_config", "reflection_model_config", "run_options"} <= schema["properties"].keys()
+    assert set(schema["required"]) == {
+        "module_name",
+        "signature_code",
+        "metric_code",
+        "optimizer_name",
+        "dataset",
+        "column_mapping",
+        "model_config",
+    }
+
+
+async def test_the_example_request_is_accepted(real: Harness) -> None:
+    response = await real.client.post("/run", json=examples.REQUEST)
+    assert response.status_code == 200, response.text
+    assert "warning" not in response.headers
+    summary = (await real.client.get(f"/jobs/{response.json()['job_id']}/summary")).json()
+    assert summary["dataset_rows"] == len(examples.REQUEST["dataset"])
+    assert summary["split_fractions"] == examples.REQUEST["split_fractions"]
+
+
+async def test_health_names_the_assets(real: Harness) -> None:
+    assets = (await real.client.get("/health")).json()["registered_assets"]
+    assert {"cot", "predict"} <= set(assets["modules"])
+    assert {"gepa", "miprov2"} <= set(assets["optimizers"])

@@ -1,0 +1,267 @@
+"""GET /jobs/{id} and what is below it, from resources and stores as runs leave them."""
+
+import hashlib
+import json
+from dataclasses import replace
+from typing import Any
+
+import orjson
+import pytest
+
+from api_service import Harness, entries, events, failed, put_artifact, put_result, put_segment, running, succeeded
+from declared_answers import held_to
+from deep_json import DEPTHS, nested
+from dspy_service_api.answers import present
+from dspy_service_api.jobs.cache import JobCache
+from dspy_service_api.jobs.from_resource import record_of
+from dspy_service_core.kube import errors as kube
+from dspy_service_core.kube.resources import OPTIMIZATION_JOBS
+from dspy_service_core.nesting import deeper_than
+from dspy_service_core.resource import names
+from faulty_transport import fails
+
+ID = "4f0c6b6e-8a0e-4a59-9a38-6b4c6f1d2a10"
+
+
+async def answer(api: Harness, path: str, code: int = 200) -> Any:
+    response = await api.client.get(path)
+    assert response.status_code == code, response.text
+    assert response.headers["content-type"] == "application/json"
+    return response.json()
+
+
+async def finished(api: Harness, logs: int = 50, count: int = 20) -> dict[str, Any]:
+    job = await api.job(names.api_job(ID), succeeded(logs, count, job_id=ID))
+    put_segment(api.store, job, "logs", entries(logs))
+    put_segment(api.store, job, "events", events(count))
+    put_result(api.store, job)
+    put_artifact(api.store, job)
+    return job
+
+
+async def test_a_finished_job_is_answered_whole(api: Harness) -> None:
+    await finished(api)
+    detail = await answer(api, f"/jobs/{ID}")
+    held_to("JobDetail", detail)
+    assert detail["job_id"] == ID
+    assert detail["status"] == "success"
+    assert detail["message"] == "Optimization completed successfully."
+    assert [e["message"] for e in detail["logs"]] == [f"line {n}" for n in range(1, 51)]
+    assert [e["metrics"]["tqdm_n"] for e in detail["progress_events"]] == list(range(1, 21))
+    assert detail["estimated_seconds_remaining"] is None
+    result = detail["result"]
+    assert result["run_log"] == detail["logs"] == await answer(api, f"/jobs/{ID}/logs")
+    assert result["split_counts"] == {"train": 10, "val": 6, "test": 4}
+    assert (result["baseline_test_metric"], result["optimized_test_metric"]) == (50.0, 75.0)
+    assert result["details"]["optimizer_stats"] == {"trials": 7}
+    assert result["runtime_seconds"] == 61.5
+    assert result["program_artifact"]["program_state"] == {"predict": {"demos": []}}
+    artifact = await answer(api, f"/jobs/{ID}/artifact")
+    held_to("ArtifactAnswer", artifact)
+    assert artifact["program_artifact"] == result["program_artifact"]
+    digests = artifact["program_artifact"]["digests"]
+    assert set(digests) == {"program.json", "program.pkl", "prompt.md", "metadata.json"}
+    assert digests["prompt.md"] == f"sha256:{hashlib.sha256(b'# predict' + bytes([10])).hexdigest()}"
+    assert artifact["program_artifact_path"].endswith(f"artifacts/{ID}")
+
+
+@pytest.mark.parametrize("value", ["DROP", "", "nan", "inf", "1e999", "9" * 5000])
+async def test_a_status_with_a_figure_that_is_none_is_answered_without_it(value: str) -> None:
+    status = running() | {"startedAt": None}
+    run = status["run"] | {"startedAt": value, "progress": {"etaSeconds": value}}
+    run |= {"result": {"outcome": "Succeeded", **dict.fromkeys(("baselineScore", "runtimeSeconds"), value)}}
+    metadata = {"name": "a", "uid": "u", "resourceVersion": "1", "creationTimestamp": "2026-03-01T09:30:00Z"}
+    spec: dict[str, Any] = {part: {"name": "x"} for part in ("module", "optimizer", "metric")}
+    spec |= {"models": {"default": {"name": "m"}}, "dataset": {}}
+    ended = {"phase": "Succeeded", "completedAt": value}
+    record = record_of({"metadata": metadata, "spec": spec, "status": status | {"run": run} | ended})
+    summary = orjson.loads(present.summary(record, 0))
+    for name in ("started_at", "completed_at", "elapsed_seconds", "estimated_seconds_remaining"):
+        assert summary[name] is None
+    assert record.end is not None
+    figures = (record.end.baseline_score, record.end.runtime_seconds, record.progress.eta_seconds)
+    assert figures == (None, None, None)
+
+
+async def test_a_manifest_other_than_the_status_says_is_served_to_nobody(api: Harness) -> None:
+    for digest, code in ((f"sha256:{'0' * 64}", 503), ("", 200)):
+        job_id = ID.replace("4", "5" if digest else "6")
+        told = {"path": f"artifacts/{job_id}", "bytes": 100, "digest": digest}
+        job = await api.job(names.api_job(job_id), succeeded(1, 1, job_id=job_id, artifact=told))
+        put_artifact(api.store, job)
+        assert (await api.client.get(f"/jobs/{job_id}/artifact")).status_code == code
+
+
+async def test_the_summary_tells_what_was_asked_for(api: Harness) -> None:
+    await finished(api)
+    summary = await answer(api, f"/jobs/{ID}/summary")
+    held_to("JobSummary", summary)
+    assert summary["elapsed_seconds"] == 61.5
+    assert summary["dataset_rows"] == 20
+    assert summary["split_fractions"] == {"train": 0.5, "val": 0.3, "test": 0.2}
+    assert (summary["seed"], summary["shuffle"]) == (7, True)
+    assert summary["optimizer_kwargs"] == {"auto": "light"}
+
+
+async def test_a_running_job_shows_its_last_event_and_what_remains(api: Harness) -> None:
+    await api.job("tickets", running(3, 2))
+    detail = await answer(api, "/jobs/tickets")
+    held_to("JobDetail", detail)
+    assert detail["job_id"] == "tickets"
+    assert (detail["status"], detail["message"]) == ("running", "optimizer_progress")
+    assert detail["estimated_seconds_remaining"] == 42.3
+    assert detail["result"] is None
+    assert detail["latest_metrics"] == {"baseline_test_metric": 50.0}
+    assert len(detail["logs"]) == 3
+    assert (await answer(api, "/jobs/tickets/summary"))["elapsed_seconds"] is None
+
+
+async def test_a_running_job_says_what_is_wrong_with_its_store(api: Harness) -> None:
+    trouble = "No space left on device; trying again"
+    await api.job("tickets", running(3, 2, message=trouble))
+    for path in ("/jobs/tickets", "/jobs/tickets/summary"):
+        assert (await answer(api, path))["message"] == trouble
+
+
+@pytest.mark.parametrize(
+    ("stored", "count", "seen"),
+    [
+        pytest.param(0, 15, 15, id="only the status knows of them yet"),
+        pytest.param(10, 25, 25, id="the tail goes on where the store ends"),
+        pytest.param(10, 40, 10, id="a gap between them waits for the store"),
+        pytest.param(30, 25, 30, id="the store is ahead of the status"),
+    ],
+)
+async def test_segments_and_tail_are_joined_by_number(api: Harness, stored: int, count: int, seen: int) -> None:
+    job = await api.job("tickets", running(count))
+    if stored:
+        put_segment(api.store, job, "logs", entries(stored))
+    lines = await answer(api, "/jobs/tickets/logs")
+    assert [line["message"] for line in lines] == [f"line {n}" for n in range(1, seen + 1)]
+    page = await answer(api, "/jobs/tickets/logs?after=0&limit=5000")
+    assert [line["n"] for line in page] == list(range(1, seen + 1))
+
+
+async def test_pages_go_on_by_number(api: Harness) -> None:
+    job = await api.job("tickets", running(45))
+    put_segment(api.store, job, "logs", entries(40)[:25])
+    put_segment(api.store, job, "logs", entries(40)[25:], first=26)
+    numbers: list[int] = []
+    while page := await answer(api, f"/jobs/tickets/logs?after={numbers[-1] if numbers else 0}&limit=7"):
+        held_to("PagedLogEntry[]", page)
+        assert [line["message"] for line in page] == [f"line {line['n']}" for line in page]
+        numbers += [line["n"] for line in page]
+    assert numbers == list(range(1, 46))
+
+
+async def test_events_page_alike(api: Harness) -> None:
+    await finished(api)
+    page = await answer(api, f"/jobs/{ID}/events?after=18")
+    held_to("PagedProgressEvent[]", page)
+    assert [event["n"] for event in page] == [19, 20]
+    assert len(await answer(api, f"/jobs/{ID}/events")) == 20
+
+
+async def test_a_job_answers_its_newest_5000_entries(api: Harness) -> None:
+    job = await api.job(names.api_job(ID), succeeded(6000, job_id=ID))
+    put_result(api.store, job)
+    put_artifact(api.store, job)
+    for first in range(1, 6001, 1500):
+        put_segment(api.store, job, "logs", entries(6000)[first - 1 : first + 1499], first)
+    lines = await answer(api, f"/jobs/{ID}/logs")
+    assert (len(lines), lines[0]["message"], lines[-1]["message"]) == (5000, "line 1001", "line 6000")
+    assert (await answer(api, f"/jobs/{ID}"))["result"]["run_log"] == lines
+
+
+async def test_a_failure_has_its_message_and_the_same_shape(api: Harness) -> None:
+    job = await api.job("tickets", failed("SyntaxError: invalid syntax", run=running(2)["run"]))
+    put_segment(api.store, job, "logs", entries(2))
+    detail = await answer(api, "/jobs/tickets")
+    held_to("JobDetail", detail)
+    assert (detail["status"], detail["message"]) == ("failed", "SyntaxError: invalid syntax")
+    result = detail["result"]
+    assert result["run_log"] == detail["logs"]
+    assert len(result["run_log"]) == 2
+    assert result["program_artifact"] is result["program_artifact_path"] is None
+    assert result["baseline_test_metric"] is result["optimized_test_metric"] is None
+    assert result["metric_name"] == "metric"
+    assert result["split_counts"] == {"train": 10, "val": 6, "test": 4}
+    assert await answer(api, "/jobs/tickets/artifact", 404) == {
+        "detail": "Job did not produce an artifact.",
+        "code": "no_artifact",
+    }
+
+
+async def test_a_job_that_never_ran_has_an_answer(api: Harness) -> None:
+    await api.job("tickets", {"phase": "Cancelled", "completedAt": "2026-03-01T09:31:06Z"})
+    detail = await answer(api, "/jobs/tickets")
+    held_to("JobDetail", detail)
+    assert (detail["status"], detail["logs"], detail["result"]["run_log"]) == ("cancelled", [], [])
+
+
+async def test_stopped_early_says_so(api: Harness) -> None:
+    job = await api.job("tickets", succeeded(stoppedEarly=True))
+    put_result(api.store, job)
+    put_artifact(api.store, job)
+    detail = await answer(api, "/jobs/tickets")
+    assert "early" in detail["message"]
+    assert detail["result"]["details"]["stopped_early"] is True
+
+
+async def test_waiting_jobs_know_their_place(api: Harness) -> None:
+    for name, priority in (("low", 0), ("high", 5), ("lower", 0)):
+        await api.job(name, run={"priority": priority})
+    messages = [(await answer(api, f"/jobs/{name}/summary"))["message"] for name in ("high", "low", "lower")]
+    assert messages == [f"Waiting to start, at position {n} of the queue." for n in (1, 2, 3)]
+    await api.update("high", {"status": {"phase": "Running"}})
+    assert (await answer(api, "/jobs/low/summary"))["message"] == "Waiting to start, at position 1 of the queue."
+
+
+async def test_unfinished_jobs_have_no_artifact_yet(api: Harness) -> None:
+    await api.job("tickets", running())
+    assert await answer(api, "/jobs/tickets/artifact", 409) == {
+        "detail": "Job has not finished yet.",
+        "code": "not_finished",
+    }
+
+
+async def test_an_artifact_is_there_once_any_replica_has_told_of_the_end(api: Harness) -> None:
+    earlier = await api.job("tickets", running())
+    behind = replace(api.service.jobs, cache=JobCache())
+    behind.cache.upsert(earlier)
+    put_artifact(api.store, await api.update("tickets", {"status": succeeded(1)}))
+    assert orjson.loads((await behind.artifact("tickets")).body) == await answer(api, "/jobs/tickets/artifact")
+
+
+@pytest.mark.parametrize("job_id", [ID, "nobody", "No_Name", "%2e%2e%2fetc", "a" * 300, "ä", "-a"])
+@pytest.mark.parametrize("path", ["", "/summary", "/logs", "/events", "/artifact"])
+async def test_unknown_jobs_are_named(api: Harness, job_id: str, path: str) -> None:
+    if "%2f" in job_id:
+        assert "detail" in await answer(api, f"/jobs/{job_id}{path}", 404)
+    else:
+        assert await answer(api, f"/jobs/{job_id}{path}", 404) == {
+            "detail": f"Unknown job '{job_id}'.",
+            "code": "unknown_job",
+        }
+
+
+async def test_a_job_that_the_watch_has_not_told_of_is_asked_for(api: Harness) -> None:
+    job = await api.job("tickets")
+    api.service.cache.retain(frozenset())
+    assert (await answer(api, "/jobs/tickets"))["job_id"] == job["metadata"]["name"]
+
+
+async def test_a_miss_with_the_cluster_away_is_no_404(api: Harness) -> None:
+    api.cluster.transport.before = fails("get", OPTIMIZATION_JOBS, kube.Unavailable("connection refused"))
+    response = await api.client.get("/jobs/tickets")
+    assert response.status_code == 503
+    assert int(response.headers["retry-after"]) > 0
+
+
+@pytest.mark.parametrize("depth", DEPTHS)
+async def test_an_artifact_of_any_depth_is_answered_in_json_that_everybody_reads(api: Harness, depth: int) -> None:
+    job = await api.job("tickets", succeeded(1))
+    put_artifact(api.store, job, contents={"program.json": nested(depth), "metadata.json": nested(depth)})
+    answer = await api.client.get("/jobs/tickets/artifact")
+    assert answer.status_code == 200
+    assert deeper_than(json.loads(answer.content), 100)

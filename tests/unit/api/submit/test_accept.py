@@ -1,0 +1,60 @@
+"""What is accepted on the event loop, and what beside it."""
+
+import asyncio
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from api_service import api_service
+from dspy_service_api.settings import Settings
+from dspy_service_api.submit.parse_submit import CoreAcceptance
+from dspy_service_core.code.source_text import QUICK_CHARACTERS
+from dspy_service_core.registry.registry import Registry
+from run_requests import METRIC, SIGNATURE, run_request
+
+
+@dataclass
+class Draws:
+    """A seed is drawn once a request has been checked, where it was checked."""
+
+    threads: list[threading.Thread] = field(default_factory=list)
+
+    def __call__(self) -> int:
+        self.threads.append(threading.current_thread())
+        return 7
+
+
+LONG = "#" * QUICK_CHARACTERS + "\n"
+CASES: dict[str, tuple[dict[str, Any], bool]] = {
+    "an ordinary request": ({}, True),
+    "a long signature": ({"signature_code": LONG + SIGNATURE}, False),
+    "a long metric": ({"metric_code": LONG + METRIC}, False),
+}
+
+
+@pytest.mark.parametrize(("changes", "on_the_loop"), CASES.values(), ids=CASES)
+async def test_long_sources_are_read_beside_the_loop(changes: dict[str, Any], on_the_loop: bool) -> None:
+    draws = Draws()
+    acceptance = CoreAcceptance(Registry.load(), Settings(), draws)
+
+    accepted = await acceptance.accept(orjson.dumps(run_request(**changes)))
+
+    assert accepted.spec["split"]["seed"] == 7
+    assert (draws.threads == [threading.main_thread()]) == on_the_loop
+
+
+async def test_costly_sources_are_refused_and_others_are_served_meanwhile(tmp_path: Path) -> None:
+    chain = "".join(f"class A{n}(A{n - 1}):0\n" for n in range(1, 10_500))
+    body = orjson.dumps(run_request(signature_code="class A0(dspy.Signature):0\n" + chain))
+    async with api_service(tmp_path, CoreAcceptance.from_settings(Settings())) as api:
+        refused, *others = await asyncio.gather(
+            api.client.post("/run", content=body), *(api.client.get("/health") for _ in range(3))
+        )
+
+    assert refused.status_code == 400
+    assert refused.json()["detail"].startswith("signature_code has more than 30000 words, numbers and signs")
+    assert {other.status_code for other in others} == {200}

@@ -1,0 +1,114 @@
+import base64
+import json
+import os
+import pickle
+from pathlib import Path
+
+import pytest
+
+from dspy_service import Artifact, DamagedArtifact
+from dspy_service.files.artifact_files import NAMES, artifact_files, digests_of, verify_directory, write_artifact
+
+PROGRAM = pickle.dumps({"a": [1, 2, 3], "b": "text"})
+
+
+def make_artifact(content: bytes = PROGRAM, **changes: object) -> Artifact:
+    given = {"metadata": {"dspy": "3"}, "optimized_prompt": "# Prompt", "program_state": {"p": 1}} | changes
+    return Artifact("artifacts/j", base64.b64encode(content).decode(), **given)
+
+
+def test_the_files_are_what_was_sent(tmp_path: Path) -> None:
+    write_artifact(make_artifact(), tmp_path / "new" / "directory")
+    written = {file.name for file in (tmp_path / "new" / "directory").iterdir()}
+    assert written == {"program.pkl", "program.json", "prompt.md", "metadata.json", "manifest.json"}
+    assert pickle.loads((tmp_path / "new/directory/program.pkl").read_bytes()) == {"a": [1, 2, 3], "b": "text"}
+    assert json.loads((tmp_path / "new/directory/program.json").read_text()) == {"p": 1}
+
+
+def test_writing_again_replaces(tmp_path: Path) -> None:
+    write_artifact(make_artifact(), tmp_path)
+    write_artifact(make_artifact(pickle.dumps(2)), tmp_path)
+    assert pickle.loads((tmp_path / "program.pkl").read_bytes()) == 2
+
+
+@pytest.mark.parametrize("content", [b"", PROGRAM[:-4], b"garbage that is no pickle"])
+def test_a_cut_program_is_refused_and_nothing_is_written(tmp_path: Path, content: bytes) -> None:
+    with pytest.raises(DamagedArtifact):
+        write_artifact(make_artifact(content), tmp_path / "program")
+    assert not (tmp_path / "program").exists()
+
+
+def test_text_that_is_no_base64_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DamagedArtifact):
+        write_artifact(Artifact("p", "not base64!"), tmp_path)
+
+
+def test_verifying_finds_a_changed_file(tmp_path: Path) -> None:
+    write_artifact(make_artifact(), tmp_path)
+    verify_directory(tmp_path)
+    (tmp_path / "program.json").write_text("{}")
+    with pytest.raises(DamagedArtifact, match=r"program\.json"):
+        verify_directory(tmp_path)
+    (tmp_path / "manifest.json").unlink()
+    with pytest.raises(DamagedArtifact):
+        verify_directory(tmp_path)
+
+
+def test_a_pickle_is_not_run_by_the_check(tmp_path: Path) -> None:
+    class Bomb:
+        def __reduce__(self) -> tuple[object, ...]:
+            return (Path.touch, (tmp_path / "ran",))
+
+    write_artifact(make_artifact(pickle.dumps(Bomb())), tmp_path / "program")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_program_that_cannot_be_pickled_has_its_other_files_alone(tmp_path: Path) -> None:
+    write_artifact(make_artifact(), tmp_path)
+    write_artifact(Artifact("p", None, metadata={}, program_state={"p": 2}), tmp_path)
+    assert {file.name for file in tmp_path.iterdir()} == {"program.json", "metadata.json", "manifest.json"}
+
+
+@pytest.mark.parametrize("name", ["program.pkl", "prompt.md"])
+def test_what_arrives_other_than_the_service_recorded_is_refused(tmp_path: Path, name: str) -> None:
+    files = artifact_files(make_artifact())
+    digests = {known: f"sha256:{digest}" for known, digest in digests_of(files).items()}
+    write_artifact(make_artifact(digests=digests), tmp_path / "good")
+    with pytest.raises(DamagedArtifact, match=name):
+        write_artifact(make_artifact(digests=digests | {name: f"sha256:{'0' * 64}"}), tmp_path / "bad")
+    assert not (tmp_path / "bad").exists()
+
+
+def test_links_in_the_target_are_replaced_and_never_followed(tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("mine")
+    target = tmp_path / "target"
+    target.mkdir()
+    for name in (*NAMES, "manifest.json"):
+        (target / name).symlink_to(tmp_path / "mine")
+    write_artifact(make_artifact(), target)
+    assert (tmp_path / "mine").read_text() == "mine"
+    verify_directory(target)
+
+
+@pytest.mark.parametrize("name", ["../outside", "/etc/hostname", "a/../../outside", "outside"])
+def test_a_manifest_names_no_file_but_ours(tmp_path: Path, name: str) -> None:
+    """A pipe: whoever opened it would wait for ever."""
+    target = tmp_path / "target"
+    write_artifact(make_artifact(), target)
+    os.mkfifo(tmp_path / "outside")
+    os.mkfifo(target / "outside")
+    manifest = json.loads((target / "manifest.json").read_text())
+    manifest["files"][name] = {"sha256": "0" * 64, "bytes": 1}
+    (target / "manifest.json").write_text(json.dumps(manifest))
+    verify_directory(target)
+
+
+@pytest.mark.parametrize("name", [*NAMES, "manifest.json"])
+def test_what_is_no_plain_file_is_never_read(tmp_path: Path, name: str) -> None:
+    for make in (os.mkfifo, lambda path: path.symlink_to("/dev/zero"), lambda path: path.mkdir()):
+        target = tmp_path / str(len(list(tmp_path.iterdir())))
+        write_artifact(make_artifact(), target)
+        (target / name).unlink()
+        make(target / name)
+        with pytest.raises(DamagedArtifact):
+            verify_directory(target)

@@ -1,0 +1,390 @@
+"""All that a submit or a resource is refused for, by what it says."""
+
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from checked_jobs import check_request, check_resource
+from dspy_service_core.checks.job_checks import CheckedJob, Contents, Installation
+from dspy_service_core.errors import InvalidRequest, UnusableRequest
+from dspy_service_core.registry import registry
+from dspy_service_core.resource.job import OptimizationJobSpec
+from run_requests import METRIC, SIGNATURE, run_request, ticket_rows
+
+Changes = dict[str, Any]
+GEPA: Changes = {"optimizer_name": "gepa", "reflection_model_config": {"name": "openai/gpt-4o"}}
+
+
+def checked(**changes: Any) -> CheckedJob:
+    return check_request(run_request(**changes))
+
+
+def refusal(**changes: Any) -> str:
+    with pytest.raises(UnusableRequest) as refused:
+        checked(**changes)
+    return str(refused.value)
+
+
+def test_what_is_found_out() -> None:
+    job = checked(rows=40, optimizer_kwargs={"auto": "medium"})
+
+    assert (job.module.path, job.optimizer.path) == ("dspy.ChainOfThought", "dspy.MIPROv2")
+    assert job.optimizer_kwargs == {"auto": "medium"}
+    assert job.split_counts is not None
+    assert (job.split_counts.train, job.split_counts.val, job.split_counts.test) == (28, 6, 6)
+    assert job.signature is not None
+    assert (job.signature.name, job.signature.inputs, job.signature.outputs) == ("Ticket", ("text",), ("label",))
+    assert job.metric is not None
+    assert job.metric.name == "metric"
+    assert job.uses_validation_rows
+
+
+def test_an_optimizer_without_validation_set() -> None:
+    assert not checked(optimizer_name="dspy.COPRO").uses_validation_rows
+
+
+ACCEPTED: dict[str, Changes] = {
+    "gepa": GEPA | {"optimizer_kwargs": {"auto": "light"}},
+    "gepa by its path": GEPA | {"optimizer_name": "dspy.teleprompt.GEPA", "optimizer_kwargs": {"max_metric_calls": 50}},
+    "gepa with a null budget": GEPA | {"optimizer_kwargs": {"auto": None, "max_full_evals": 3}},
+    "miprov2 by hand": {
+        "optimizer_kwargs": {"auto": None, "num_candidates": 4},
+        "compile_kwargs": {"num_trials": 6, "minibatch": False},
+    },
+    "miprov2 with a small batch": {
+        "optimizer_kwargs": {"auto": None, "num_candidates": 4},
+        "compile_kwargs": {"num_trials": 6, "minibatch_size": 6},
+    },
+    "miprov2 without validation rows": {"split_fractions": {"train": 0.8, "val": 0, "test": 0.2}},
+    "simba": {"optimizer_name": "simba", "rows": 60},
+    "simba with a smaller batch": {"optimizer_name": "simba", "optimizer_kwargs": {"bsize": 8}},
+    "copro": {"optimizer_name": "copro", "compile_kwargs": {"eval_kwargs": {"num_threads": 2}}},
+    "copro leaves validation rows unused": {"optimizer_name": "copro", "rows": 3},
+    "random search": {"optimizer_name": "dspy.BootstrapRS", "compile_kwargs": {"restrict": [-3, 0]}},
+    "labeled": {"optimizer_name": "labeledfewshot", "optimizer_kwargs": {"k": 3}},
+    "rules": {"optimizer_name": "dspy.InferRules", "optimizer_kwargs": {"max_bootstrapped_demos": 2}},
+    "a module's own kwargs": {"module_kwargs": {"temperature": 0.7, "n": 3}},
+    "an integer for a float": {"optimizer_kwargs": {"init_temperature": 1}},
+    "a reasoning model": {"model_config": {"name": "openai/o3"}},
+    "a reasoning model as it likes": {"model_config": {"name": "openai/gpt-5", "temperature": 1, "max_tokens": 16000}},
+    "an unreadable signature": {"signature_code": "from acme import B\nclass T(B): pass"},
+    "one column for two fields": {
+        "signature_code": SIGNATURE + "    more: str = dspy.InputField()\n",
+        "column_mapping": {"inputs": {"text": "text", "more": "text"}, "outputs": {"label": "label"}},
+    },
+}
+
+REFUSED: dict[str, tuple[Changes, str]] = {
+    "module": ({"module_name": "cto"}, "Unknown module 'cto'. Allowed: cot, predict, or a dotted path such as"),
+    "a path outside dspy": ({"module_name": "os.system"}, "Unknown module 'os.system'"),
+    "optimizer": ({"optimizer_name": "mipro"}, "Unknown optimizer 'mipro'. Allowed: bootstrapfewshot, "),
+    "a module of modules": (
+        {"module_name": "dspy.Refine"},
+        "Module 'dspy.Refine' cannot be used here: it takes no signature",
+    ),
+    "a module of tools": (
+        {"module_name": "dspy.ReAct"},
+        "needs the keyword argument 'tools': give it in module_kwargs",
+    ),
+    "an ensemble": ({"optimizer_name": "dspy.Ensemble"}, "its compile takes no student"),
+    "nearest neighbours": ({"optimizer_name": "dspy.KNNFewShot"}, "its compile takes no trainset"),
+    "a broken optimizer": ({"optimizer_name": "dspy.AvatarOptimizer"}, "its constructor fails"),
+    "an unsupported kwarg": (
+        {"optimizer_kwargs": {"num_candidate": 3}},
+        "Optimizer 'miprov2' has no keyword argument 'num_candidate' (optimizer_kwargs). Supported: teacher_settings,",
+    ),
+    "an unsupported compile kwarg": (
+        {"compile_kwargs": {"epochs": 3}},
+        "The compile of optimizer 'miprov2' has no keyword argument 'epochs' (compile_kwargs). Supported: num_trials,",
+    ),
+    "an unsupported module kwarg": (
+        {"module_name": "dspy.ProgramOfThought", "module_kwargs": {"iters": 3}},
+        "has no keyword argument 'iters' (module_kwargs). Supported: max_iters.",
+    ),
+    "a swallowed kwarg": ({"optimizer_name": "copro", "optimizer_kwargs": {"num_threads": 3}}, "'num_threads'"),
+    "a Python object": ({"module_kwargs": {"rationale_field": "x"}}, "takes a Python object there"),
+    "a type": (
+        {"optimizer_kwargs": {"num_threads": "4"}},
+        "optimizer_kwargs.num_threads: Optimizer 'miprov2' takes int or null, not \"4\".",
+    ),
+    "a boolean for a number": ({"optimizer_kwargs": {"seed": True}}, "takes int, not true"),
+    "a choice": (
+        {"optimizer_kwargs": {"auto": "lite"}},
+        'optimizer_kwargs.auto: Optimizer \'miprov2\' takes "light", "medium", "heavy" or null, not "lite".',
+    ),
+    "too few threads": ({"optimizer_kwargs": {"num_threads": 0}}, "optimizer_kwargs.num_threads must be at least 1"),
+    "a needed compile kwarg": ({"optimizer_name": "dspy.BootstrapFewShotWithOptuna"}, "give it in compile_kwargs"),
+    "a credential in kwargs": (
+        GEPA | {"optimizer_kwargs": {"auto": "light", "wandb_api_key": "k"}},
+        "optimizer_kwargs.wandb_api_key holds a credential",
+    ),
+    "a credential deep in kwargs": (
+        {"module_kwargs": {"config": {"api_key": "k"}}},
+        "module_kwargs.config.api_key holds",
+    ),
+    "no signature": ({"signature_code": "x = 1"}, "signature_code defines no class derived from dspy.Signature"),
+    "no metric": ({"metric_code": "x = 1"}, "metric_code defines no function"),
+    "an unmapped input": (
+        {"signature_code": SIGNATURE + "    more: str = dspy.InputField()\n"},
+        "column_mapping.inputs lacks the input field 'more' of signature 'Ticket'.",
+    ),
+    "an unmapped output": (
+        {"column_mapping": {"inputs": {"text": "text"}}},
+        "column_mapping.outputs lacks the output field 'label'",
+    ),
+    "an unknown field": (
+        {"column_mapping": {"inputs": {"text": "text", "x": "y"}, "outputs": {"label": "label"}}},
+        "column_mapping.inputs maps 'x', which signature 'Ticket' does not have. Its inputs: text.",
+    ),
+    "the wrong side": (
+        {"column_mapping": {"inputs": {"text": "text", "label": "label"}}},
+        "column_mapping.inputs maps 'label', which is no input of signature 'Ticket'",
+    ),
+    "a row without a column": (
+        {"dataset": [*ticket_rows(30), {"text": "x"}, {"label": "y"}]},
+        "dataset[30] lacks column 'label', to which column_mapping.outputs.label maps.",
+    ),
+    "a reasoning model's temperature": (
+        {"task_model_config": {"name": "openai/o3", "temperature": 0.1}},
+        "task_model_config: model 'openai/o3' takes no temperature but 1.0",
+    ),
+    "a reasoning model's tokens": (
+        {"model_config": {"name": "openai/gpt-5", "max_tokens": 500}},
+        "needs max_tokens of at least 16000",
+    ),
+    "too few rows to validate": (
+        {"rows": 3},
+        "The val split, which optimizer 'miprov2' validates on, is empty: split_fractions.val is 0.15 of 3 rows; "
+        "send at least 7 rows, or raise split_fractions.val.",
+    ),
+    "one row": ({"rows": 1, "optimizer_name": "copro"}, "The train split, which optimizer 'copro' trains on, is empty"),
+    "no test rows": (
+        {"split_fractions": {"train": 0.8, "val": 0.2, "test": 0.0}},
+        "The test split, which the scores are measured on, is empty: split_fractions.test is 0 of 40 rows; "
+        "raise split_fractions.test.",
+    ),
+    "no training rows": ({"split_fractions": {"train": 0, "val": 0.5, "test": 0.5}}, "raise split_fractions.train"),
+    "mipro's two ways": ({"optimizer_kwargs": {"num_candidates": 5}}, "optimizer_kwargs.num_candidates conflicts with"),
+    "mipro's trials with auto": ({"compile_kwargs": {"num_trials": 5}}, "compile_kwargs.num_trials conflicts with"),
+    "mipro without auto": (
+        {"optimizer_kwargs": {"auto": None}},
+        "needs optimizer_kwargs.num_candidates and compile_kwargs.num_trials",
+    ),
+    "mipro's minibatch": (
+        {"optimizer_kwargs": {"auto": None, "num_candidates": 4}, "compile_kwargs": {"num_trials": 6}},
+        "compile_kwargs.minibatch_size 35 exceeds the 6 validation rows",
+    ),
+    "mipro's permission": ({"compile_kwargs": {"requires_permission_to_run": True}}, "must be false"),
+    "mipro's split of its own": (
+        {"rows": 3, "split_fractions": {"train": 0.5, "val": 0, "test": 0.5}},
+        "needs 2 training rows where there are no validation rows",
+    ),
+    "gepa's budget": (GEPA, "exactly one of auto, max_full_evals, max_metric_calls in optimizer_kwargs; it has none"),
+    "gepa's budgets": (
+        GEPA | {"optimizer_kwargs": {"auto": "light", "max_metric_calls": 50}},
+        "it has auto and max_metric_calls",
+    ),
+    "gepa's reflection": (
+        {"optimizer_name": "gepa", "optimizer_kwargs": {"auto": "light"}},
+        "Optimizer 'gepa' needs a reflection model: give reflection_model_config.",
+    ),
+    "gepa's reflection by its path": (
+        {"optimizer_name": "dspy.GEPA", "optimizer_kwargs": {"auto": "light"}},
+        "Optimizer 'dspy.GEPA' needs a reflection model: give reflection_model_config.",
+    ),
+    "gepa's statistics": (GEPA | {"optimizer_kwargs": {"auto": "light", "track_best_outputs": True}}, "track_stats"),
+    "gepa's own arguments": (
+        GEPA | {"optimizer_kwargs": {"auto": "light", "gepa_kwargs": {"run_dir": "/tmp"}}},
+        "optimizer_kwargs.gepa_kwargs.run_dir cannot be set",
+    ),
+    "gepa's costs": (
+        GEPA | {"optimizer_kwargs": {"auto": "light", "gepa_kwargs": {"max_reflection_cost": 1}}},
+        "max_reflection_cost is not supported",
+    ),
+    "simba's batch": (
+        {"optimizer_name": "simba"},
+        "needs at least 32 training rows (its bsize), and gets 28: send at least 46 rows, or",
+    ),
+    "copro's breadth": (
+        {"optimizer_name": "copro", "optimizer_kwargs": {"breadth": 1}},
+        "breadth must be greater than 1, not 1",
+    ),
+    "copro's evaluation": (
+        {"optimizer_name": "copro", "compile_kwargs": {"eval_kwargs": {"devset": []}}},
+        "eval_kwargs.devset",
+    ),
+    "copro takes no valset": (
+        {"optimizer_name": "copro", "compile_kwargs": {"valset": []}},
+        "compile_kwargs.valset cannot be set",
+    ),
+    "random search's demos": (
+        {"optimizer_name": "dspy.BootstrapRS", "optimizer_kwargs": {"max_bootstrapped_demos": 0}},
+        "max_bootstrapped_demos must be at least 1",
+    ),
+    "random search's seeds": ({"optimizer_name": "dspy.BootstrapRS", "compile_kwargs": {"restrict": [99]}}, "-3..15"),
+}
+
+RESERVED = {
+    "metric": "metric_code",
+    "trainset": "dataset",
+    "valset": "split_fractions",
+    "student": "module_name",
+    "teacher": "module_name",
+    "log_dir": "folder",
+    "reflection_lm": "reflection_model_config",
+    "prompt_model": "prompt_model_config",
+    "task_model": "task_model_config",
+}
+
+
+@pytest.mark.parametrize("changes", ACCEPTED.values(), ids=ACCEPTED)
+def test_accepted(changes: Changes) -> None:
+    assert checked(**changes)
+
+
+@pytest.mark.parametrize(("changes", "message"), REFUSED.values(), ids=REFUSED)
+def test_refused(changes: Changes, message: str) -> None:
+    assert message in refusal(**changes)
+
+
+@pytest.mark.parametrize("place", ["module_kwargs", "optimizer_kwargs", "compile_kwargs"])
+@pytest.mark.parametrize(("name", "field"), RESERVED.items())
+def test_reserved_arguments_name_their_field(place: str, name: str, field: str) -> None:
+    said = refusal(**{place: {name: None}})
+
+    assert said.startswith(f"{place}.{name} cannot be set")
+    assert field in said
+
+
+def test_defaults_of_an_alias_are_checked_with_the_rest() -> None:
+    file = registry.RegistryFile.model_validate(
+        {"optimizers": {"quick": {"path": "dspy.MIPROv2", "kwargs": {"auto": "light", "seed": 3}}}}
+    )
+    known = Installation(registry.build(file, registry.bundled()))
+
+    assert check_request(run_request(optimizer_name="quick"), known).optimizer_kwargs == {"auto": "light", "seed": 3}
+
+
+def test_a_class_that_no_catalogue_knows_takes_anything() -> None:
+    known = Installation(registry.build(registry.RegistryFile(allow=("acme",)), registry.bundled()))
+    body = run_request(optimizer_name="acme.Annealer", optimizer_kwargs={"heat": 3})
+
+    assert check_request(body, known).optimizer.asset is None
+
+
+def spec(**changes: Any) -> OptimizationJobSpec:
+    given: dict[str, Any] = {
+        "module": {"name": "cot"},
+        "optimizer": {"name": "miprov2"},
+        "signature": {"code": SIGNATURE},
+        "metric": {"code": METRIC},
+        "dataset": {"rows": ticket_rows(40)},
+        "columns": {"inputs": {"text": "text"}, "outputs": {"label": "label"}},
+        "models": {"default": {"name": "openai/gpt-4o-mini"}},
+    }
+    return OptimizationJobSpec.model_validate(given | changes)
+
+
+def test_a_resource_is_checked_alike() -> None:
+    job = check_resource(spec())
+
+    assert job.split_counts is not None
+    assert job.split_counts.train == 28
+
+
+def test_what_is_not_at_hand_is_left_to_the_pod() -> None:
+    elsewhere = {"configMapKeyRef": {"name": "x", "key": "y"}}
+    job = check_resource(spec(signature=elsewhere, metric=elsewhere, dataset=elsewhere))
+
+    assert (job.signature, job.metric, job.split_counts) == (None, None, None)
+
+
+def test_what_was_fetched_is_checked() -> None:
+    elsewhere = {"configMapKeyRef": {"name": "x", "key": "y"}}
+    fetched = Contents(rows=[{"text": "x"}], code={"signature": "x = 1"})
+
+    with pytest.raises(UnusableRequest, match=r"^spec\.signature defines no class"):
+        check_resource(spec(signature=elsewhere, dataset=elsewhere), fetched)
+
+
+def test_rows_in_the_store_are_counted() -> None:
+    payload = {"payload": {"digest": f"sha256:{'0' * 64}", "rows": 3, "bytes": 9}}
+
+    with pytest.raises(UnusableRequest, match=r"spec\.split\.val is 0\.15 of 3 rows; send at least 7"):
+        check_resource(spec(dataset=payload))
+
+
+RESOURCES: dict[str, tuple[Changes, str]] = {
+    "columns": (
+        {"columns": {"inputs": {"text": "a"}, "outputs": {"label": "a"}}},
+        "spec.columns: Inputs and outputs share",
+    ),
+    "split": ({"split": {"train": "0.5"}}, "spec.split: train, val and test should sum to 1"),
+    "endpoint": (
+        {"models": {"default": {"name": "m", "baseUrl": "ftp://h"}}},
+        "spec.models.default.base_url: Should be",
+    ),
+    "temperature": (
+        {"models": {"default": {"name": "m", "temperature": "3"}}},
+        "spec.models.default.temperature: Input",
+    ),
+    "key in extra": (
+        {"models": {"default": {"name": "m", "extra": {"api_key": "K"}}}},
+        "spec.models.default.extra.api_key holds a credential: put it into a Secret and name that in "
+        "spec.models.default.keyFrom.",
+    ),
+    "key in the endpoint": (
+        {"models": {"default": {"name": "m", "baseUrl": "http://u:p@h"}}},
+        "spec.models.default.baseUrl holds a credential",
+    ),
+    "reflection": (
+        {"optimizer": {"name": "gepa", "kwargs": {"auto": "light"}}},
+        "Optimizer 'gepa' needs a reflection model: give spec.models.reflection.",
+    ),
+    "a kwarg": ({"optimizer": {"name": "miprov2", "compileKwargs": {"x": 1}}}, "(spec.optimizer.compileKwargs)"),
+    "a row": ({"dataset": {"rows": [{"text": "x"}]}}, "spec.dataset[0] lacks column 'label'"),
+}
+
+
+@pytest.mark.parametrize(("changes", "message"), RESOURCES.values(), ids=RESOURCES)
+def test_a_resource_is_told_in_its_own_words(changes: Changes, message: str) -> None:
+    with pytest.raises(UnusableRequest) as refused:
+        check_resource(spec(**changes))
+    assert message in str(refused.value)
+
+
+def test_a_row_from_a_file_that_is_no_object() -> None:
+    with pytest.raises(UnusableRequest, match=r"^spec\.dataset\[1\] is no object\.$"):
+        check_resource(spec(), Contents(rows=[*ticket_rows(1), 3]))  # type: ignore[list-item]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-3, 50) | st.floats(-1, 2) | st.sampled_from(["light", "x", "dspy"]),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(["a", "lm"]), inner, max_size=2),
+    max_leaves=4,
+)
+OPTIONS = [
+    *(
+        "auto",
+        "num_candidates",
+        "num_trials",
+        "minibatch",
+        "minibatch_size",
+        "bsize",
+        "breadth",
+        "restrict",
+        "max_demos",
+    ),
+    *("gepa_kwargs", "eval_kwargs", "max_metric_calls", "track_best_outputs", "max_bootstrapped_demos", "num_threads"),
+]
+KWARGS = st.dictionaries(st.sampled_from(OPTIONS), JSON, max_size=3)
+
+
+@settings(max_examples=400)
+@given(st.sampled_from(registry.default().optimizers.names()), KWARGS, KWARGS, st.integers(1, 60))
+def test_any_arguments_are_taken_or_refused(name: str, kwargs: Changes, compile_kwargs: Changes, rows: int) -> None:
+    body = run_request(optimizer_name=name, optimizer_kwargs=kwargs, compile_kwargs=compile_kwargs, rows=rows)
+    with suppress(InvalidRequest, UnusableRequest):
+        check_request(body)

@@ -1,0 +1,93 @@
+import pytest
+
+from dspy_service_core.resource.job import Models
+from dspy_service_operator.pod.model_keys import key_environment, secret_references, service_key_name
+from dspy_service_operator.settings import OperatorSettings
+
+LOOPBACK = OperatorSettings(key_hosts="127.0.0.1,localhost,::1,*.models.example.org")
+
+
+def environment(settings: OperatorSettings = LOOPBACK, **default: object) -> dict[str, tuple[str, str, bool]]:
+    models = Models.model_validate({"default": {"name": "openai/gpt-4o-mini", **default}})
+    found = {}
+    for entry in key_environment(models, settings):
+        ref = entry["valueFrom"]["secretKeyRef"]
+        found[entry["name"]] = (ref["name"], ref["key"], ref.get("optional", False))
+    return found
+
+
+SERVICE_KEY = {"DSPY_SERVICE_KEY_DEFAULT": ("dspy-service-model-keys", "OPENAI_API_KEY", True)}
+
+
+@pytest.mark.parametrize(
+    "base_url",
+    [
+        "",
+        "http://127.0.0.1:8901/v1",
+        "http://LOCALHOST/v1",
+        "http://[::1]:80/v1",
+        "https://gpu.models.example.org/v1",
+    ],
+)
+def test_the_services_key_goes_to_the_provider_and_to_listed_hosts(base_url):
+    assert environment(baseUrl=base_url) == SERVICE_KEY
+
+
+@pytest.mark.parametrize(
+    "base_url",
+    [
+        "https://evil.example.com/v1",
+        "http://127.0.0.1.evil.example.com/v1",
+        "http://127.0.0.1@evil.example.com/v1",
+        "http://127.0.0.1\\@evil.example.com/v1",
+        "http://evil.example.com/#127.0.0.1",
+        "https://models.example.org.evil.com/",
+        "https://notmodels.example.org.evil.com/",
+        "ftp://127.0.0.1/",
+        "//127.0.0.1/v1",
+        "http://127.0.0.1 .evil.example.com",
+    ],
+)
+def test_nobody_else_gets_it(base_url):
+    assert environment(baseUrl=base_url) == {}
+
+
+@pytest.mark.parametrize("name", ["api_base", "base_url"])
+def test_an_endpoint_in_extra_gets_none_either(name):
+    assert environment(extra={name: "https://evil.example.com"}) == {}
+
+
+def test_a_models_own_secret_comes_first_whatever_its_endpoint():
+    ref = {"name": "openai", "key": "api-key"}
+    assert environment(keyFrom=ref, baseUrl="https://elsewhere.example.com") == {
+        "DSPY_SERVICE_KEY_DEFAULT": ("openai", "api-key", False)
+    }
+
+
+def test_withheld_credentials_come_beside_it():
+    found = environment(credentialsFrom={"name": "job-keys", "key": "default"})
+    assert found == SERVICE_KEY | {"DSPY_SERVICE_CREDENTIALS_DEFAULT": ("job-keys", "default", False)}
+
+
+@pytest.mark.parametrize(
+    ("model", "key"),
+    [
+        ("gpt-4o", "OPENAI_API_KEY"),
+        ("anthropic/claude-sonnet-4-5", "ANTHROPIC_API_KEY"),
+        ("together_ai/meta/llama", "TOGETHERAI_API_KEY"),
+        ("fireworks-ai/x", "FIREWORKS_AI_API_KEY"),
+    ],
+)
+def test_the_entry_is_named_as_the_variable_that_people_know(model, key):
+    assert service_key_name(model) == key
+
+
+def test_every_secret_that_must_be_there_is_named_with_its_place():
+    ref = {"name": "openai", "key": "api-key"}
+    models = Models.model_validate(
+        {"default": {"name": "openai/x", "keyFrom": ref}, "task": {"name": "openai/y", "credentialsFrom": ref}}
+    )
+    assert [(found.path, found.own) for found in secret_references(models)] == [
+        ("spec.models.default.keyFrom", False),
+        ("spec.models.task.credentialsFrom", True),
+    ]
