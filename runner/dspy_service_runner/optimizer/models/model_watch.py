@@ -1,7 +1,8 @@
 """Watches every model call of one stage: optimizers swallow errors, so a dead model could end as a fake success.
 
 One watch a stage, installed with `dspy.context(callbacks=...)`, which reaches the stage's worker threads and no
-others. A model that fails time and again ends the stage through its stop token; so does, at its end, one that never answered.
+others. A model that fails time and again ends the stage through its stop token; so does, at its end, one that never
+answered.
 """
 
 import threading

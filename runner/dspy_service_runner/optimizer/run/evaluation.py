@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import dspy
@@ -9,7 +10,7 @@ from dspy.utils.callback import BaseCallback
 
 from dspy_service_runner.optimizer.failures import JobFailed, first_line
 from dspy_service_runner.optimizer.models.model_watch import ModelWatch
-from dspy_service_runner.optimizer.user_code.metric import Metric
+from dspy_service_runner.optimizer.user_code.metric import Metric, Score
 
 
 @contextmanager
@@ -31,20 +32,76 @@ def watched(watch: ModelWatch, observers: Sequence[BaseCallback] = ()) -> Iterat
         raise verdict
 
 
+@dataclass(frozen=True)
+class RowOutcome:
+    """What one row came to: its score is the metric's own number, and None where program or metric failed."""
+
+    n: int
+    """The row's place in the dataset as it was submitted, from 0."""
+    inputs: dict[str, Any]
+    gold: dict[str, Any]
+    prediction: dict[str, Any] | None
+    score: float | None
+    error: str | None
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    score: float
+    """Mean over all rows, a failed one counting as 0; from 0 to 100 where the metric's numbers lie within 0 and 1."""
+    rows: tuple[RowOutcome, ...]
+
+
+@dataclass
+class _Answer:
+    """Stands for the prediction on its way through `dspy.Evaluate`, which forgets why a row failed."""
+
+    prediction: Any = None
+    score: float | None = None
+    error: str | None = None
+
+
 def evaluate(
     program: dspy.Module,
     rows: list[dspy.Example],
     metric: Metric,
-    bound: Callable[..., Any],
+    scored: Callable[[dspy.Example, Any], Score],
     watch: ModelWatch,
     threads: int,
-) -> float:
+) -> Evaluation:
+    def answer(**inputs: Any) -> _Answer:
+        try:
+            return _Answer(program(**inputs))
+        except Exception as error:
+            return _Answer(error=first_line(error))
+
+    def judge(gold: dspy.Example, answer: _Answer) -> float:
+        if answer.error is not None:
+            scored(gold, None)
+            return 0.0
+        found = scored(gold, answer.prediction)
+        answer.score, answer.error = None if found.error else found.value, found.error
+        return found.value
+
     with watched(watch):
-        result = dspy.Evaluate(devset=rows, metric=bound, num_threads=threads, max_errors=len(rows) + 1)(program)
+        result = dspy.Evaluate(devset=rows, metric=judge, num_threads=threads, max_errors=len(rows) + 1)(answer)
+    outcomes = tuple(_outcome(n, row, answer) for n, (row, answer, _) in enumerate(result.results))
     if metric.never_worked:
         raise metric.failure()
-    if watch.program_error is not None and not any(len(prediction) for _, prediction, _ in result.results):
+    if watch.program_error is not None and all(row.prediction is None for row in outcomes):
         raise JobFailed(
             "ProgramFailed", f"The program failed on every row: {first_line(watch.program_error)}"
         ) from watch.program_error
-    return float(result.score)
+    return Evaluation(float(result.score), outcomes)
+
+
+def _outcome(n: int, row: dspy.Example, answer: _Answer) -> RowOutcome:
+    prediction = None if answer.prediction is None else _fields(answer.prediction)
+    return RowOutcome(n, _fields(row.inputs()), _fields(row.labels()), prediction, answer.score, answer.error)
+
+
+def _fields(found: Any) -> dict[str, Any]:
+    """Of an example or a prediction, whose own fields may hide its methods; an answer of another kind stands alone."""
+    if isinstance(found, dict):
+        return dict(found)
+    return dict(dspy.Example.items(found)) if isinstance(found, dspy.Example) else {"prediction": found}

@@ -21,7 +21,7 @@ from dspy_service_runner.optimizer.output.result import RunRecord
 from dspy_service_runner.optimizer.progress.candidates import BEST_FILE, Candidates
 from dspy_service_runner.optimizer.progress.checkpoint import restore
 from dspy_service_runner.optimizer.progress.progress import Progress
-from dspy_service_runner.optimizer.run.evaluation import evaluate, watched
+from dspy_service_runner.optimizer.run.evaluation import Evaluation, evaluate, watched
 from dspy_service_runner.optimizer.run.preflight import check_metric, check_models
 from dspy_service_runner.optimizer.run.stop_signal import StopSignal
 from dspy_service_runner.optimizer.run.validation import Prepared
@@ -59,8 +59,9 @@ class Run:
         try:
             program = self._optimized_program()
             self._context.progress.stage("Finishing")
-            self._record.optimized = score = self._evaluate(program, StopToken())
-            self._context.outbox.event(events.OPTIMIZED, {"optimized_test_metric": score})
+            optimized = self._evaluate(program, StopToken())
+            self._record.optimized = optimized.score
+            self._context.outbox.event(events.OPTIMIZED, {"optimized_test_metric": optimized.score})
             self._keep(trim(program))
             self._context.progress.write()
         finally:
@@ -107,8 +108,9 @@ class Run:
         self._context.progress.expect_around(2 * counts.test)
         self._context.progress.stage("Running")
         self._context.outbox.event(events.SPLITS_READY, {"train": counts.train, "val": counts.val, "test": counts.test})
-        self._record.baseline = score = self._evaluate(self._prepared.program, stop_token)
-        self._context.outbox.event(events.BASELINE, {"baseline_test_metric": score})
+        baseline = self._evaluate(self._prepared.program, stop_token)
+        self._record.baseline = baseline.score
+        self._context.outbox.event(events.BASELINE, {"baseline_test_metric": baseline.score})
 
     def _optimize(self, optimizer: Any) -> dspy.Module:
         plan, strategy = self._plan, self._strategy
@@ -142,10 +144,10 @@ class Run:
         program.load_state(best.state)
         return program
 
-    def _evaluate(self, program: dspy.Module, stop_token: StopToken) -> float:
-        bound = self._metric.bound(stop_token, self._context.progress.called_around)
+    def _evaluate(self, program: dspy.Module, stop_token: StopToken) -> Evaluation:
+        scoring = self._metric.scoring(stop_token, self._context.progress.called_around)
         return evaluate(
-            program, self._prepared.splits.test, self._metric, bound, self._watch(stop_token), self._plan.threads
+            program, self._prepared.splits.test, self._metric, scoring, self._watch(stop_token), self._plan.threads
         )
 
     def _watch(self, stop_token: StopToken) -> ModelWatch:

@@ -33,6 +33,8 @@ class UnusableScore(Exception):
 class Score:
     value: float
     feedback: str | None = None
+    error: str | None = None
+    """Why there is none: such a row counts as 0."""
 
 
 def as_score(returned: Any) -> Score:
@@ -51,6 +53,8 @@ def _number(returned: Any) -> float:
         raise UnusableScore(f"the metric returned {_show(returned)}; return {ALLOWED}")
     try:
         value = float(returned)
+    except OverflowError:
+        raise UnusableScore(f"the metric returned {_show(returned)} that is too large; return {ALLOWED}") from None
     except (TypeError, ValueError):
         raise UnusableScore(f"the metric returned {_show(returned)}; return {ALLOWED}") from None
     if not math.isfinite(value):
@@ -81,8 +85,8 @@ class Metric:
 
     def failure(self) -> JobFailed:
         error = self.first_error or UnusableScore("the metric failed")
-        said = str(error) if isinstance(error, UnusableScore) else f"the metric raised {first_line(error)}"
-        failure = JobFailed("MetricFailed", f"{said[:1].upper()}{said[1:]}{user_line(error)}.")
+        said = _said(error)
+        failure = JobFailed("MetricFailed", f"{said[:1].upper()}{said[1:]}.")
         failure.__cause__ = error
         return failure
 
@@ -94,9 +98,21 @@ class Metric:
         *,
         feedback: bool = False,
     ) -> Callable[..., Any]:
-        """For one stage. `called` hears of each call of a whole program and whether it was for a demo."""
+        """As optimizers call it: for a float, or for a Prediction with feedback."""
+        scoring = self.scoring(stop_token, called, scored)
 
         def metric(gold: Any, pred: Any, trace: Any = None, pred_name: Any = None, pred_trace: Any = None) -> Any:
+            score = scoring(gold, pred, trace, pred_name, pred_trace)
+            return _with_feedback(score) if feedback else score.value
+
+        return metric
+
+    def scoring(
+        self, stop_token: StopToken, called: Callable[[bool], None], scored: Callable[[float], None] | None = None
+    ) -> Callable[..., Score]:
+        """For one stage. `called` hears of each call of a whole program and whether it was for a demo."""
+
+        def score_of(gold: Any, pred: Any, trace: Any = None, pred_name: Any = None, pred_trace: Any = None) -> Score:
             stop_token.check()
             score = self._tolerant(stop_token, gold, pred, trace, pred_name, pred_trace)
             if pred_name is None:
@@ -104,9 +120,9 @@ class Metric:
                 if scored is not None:
                     scored(score.value)
             stop_token.check()
-            return _with_feedback(score) if feedback else score.value
+            return score
 
-        return metric
+        return score_of
 
     def _tolerant(self, stop_token: StopToken, gold: Any, pred: Any, *rest: Any) -> Score:
         if pred is None or isinstance(pred, FailedPrediction):
@@ -117,7 +133,8 @@ class Metric:
             raise
         except BaseException as error:
             self._count_error(stop_token, error)
-            return Score(0.0, f"The metric failed on this example: {first_line(error)}")
+            said = _said(error)
+            return Score(0.0, f"{said[:1].upper()}{said[1:]}", said)
         with self._lock:
             self._usable += 1
         return score
@@ -135,6 +152,11 @@ class Metric:
     @property
     def never_worked(self) -> bool:
         return self.errors > 0 and self._usable == 0
+
+
+def _said(error: BaseException) -> str:
+    said = str(error) if isinstance(error, UnusableScore) else f"the metric raised {first_line(error)}"
+    return f"{said}{user_line(error)}"
 
 
 def _with_feedback(score: Score) -> dspy.Prediction:
