@@ -1,4 +1,4 @@
-"""What goes on beside the requests, and whether it still does: `/livez` fails once any of it has died."""
+"""Runs the background tasks of the API. `/livez` fails as soon as one of them has died."""
 
 import asyncio
 import logging
@@ -10,10 +10,11 @@ log = logging.getLogger(__name__)
 class Background:
     def __init__(self) -> None:
         self.died = ""
-        """Which part, and of what; the log has the rest, because this is told to whoever asks."""
+        """Which task died of which kind of error. The probe shows this to anybody; the details are only in the log."""
 
     async def run(self, parts: Mapping[str, Coroutine[None, None, None]]) -> None:
-        """Until it is cancelled: no part ends by itself. The first that dies is remembered, and ends the rest."""
+        """Until it is cancelled, since no part ends by itself. The first that dies is remembered and ends the
+        others."""
         try:
             async with asyncio.TaskGroup() as group:
                 for name, part in parts.items():

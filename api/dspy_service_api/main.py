@@ -57,7 +57,7 @@ def main() -> None:
 
 
 class Server(LimitedServer):
-    """Looks after its certificate as well, where it has one."""
+    """Also reloads its certificate when the files change, if it serves HTTPS."""
 
     def __init__(self, config: uvicorn.Config, files: CertificateFiles | None, limits: ConnectionLimits) -> None:
         super().__init__(config, limits)

@@ -1,4 +1,4 @@
-"""What the endpoints work with, made once at start (`app.py`) and kept on the application."""
+"""Everything that the endpoints use. Made once at the start (`http/app.py`) and kept on the application."""
 
 import time
 from dataclasses import dataclass
@@ -29,7 +29,7 @@ class Service:
     background: Background
 
     async def run(self) -> None:
-        """What goes on beside the requests; never returns, unless it dies."""
+        """Runs the background tasks; returns only when one of them has died."""
         ahead = self.settings.answer_cache_bytes > 0 and self.settings.store_url.startswith("file:")
         kept = self.jobs.answers.follow(self.cache.changes, self.jobs.detail_of if ahead else None)
         await self.background.run({"the watch of the jobs": self.reflector.run(), "the cache of answers": kept})
@@ -38,7 +38,7 @@ class Service:
         await self.jobs.cluster.close()
 
     def require_ready(self) -> None:
-        """Raises where answers would be of an unknown age."""
+        """Raises `ClusterUnavailable` while the cache may be out of date."""
         if self.background.died:
             raise ClusterUnavailable(f"The service has to be started again: {self.background.died}.")
         if not self.reflector.synced.is_set():

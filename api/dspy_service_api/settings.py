@@ -247,7 +247,7 @@ class Settings(BaseSettings):
     @model_validator(mode="before")
     @classmethod
     def _split_words(cls, given: object) -> object:
-        """An empty variable is one that is not set, which a choice of words would not take."""
+        """For these settings an empty variable means one that is not set; pydantic would refuse it as a value."""
         if not isinstance(given, dict):
             return given
         kept = {name: value for name, value in given.items() if value != "" or name not in _ABSENT_IF_EMPTY}
@@ -285,7 +285,7 @@ class Settings(BaseSettings):
         return self
 
     def limits(self, connections: int) -> ConnectionLimits:
-        """`connections` is what the descriptors leave of the setting."""
+        """`connections` is the setting, lowered to what the limit of open files allows."""
         return ConnectionLimits(
             connections=connections,
             per_peer=self.connections_per_peer,

@@ -1,4 +1,4 @@
-"""The operator but for kopf: view, queue, reconciler and housekeeping put together, and run as background tasks."""
+"""The operator without kopf: connects view, queue, reconciler and housekeeping, and runs them as background tasks."""
 
 import asyncio
 import logging
@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 EVERY_NAMESPACE = "*"
 _RETRY_SECONDS = 2.0
 _SETTLE_SECONDS = 1.0
-"""kopf lists several kinds one after the other: one resync will do for all."""
+"""kopf lists several kinds one after the other; after this pause, one resync serves all of them."""
 _FIRST_SWEEP_SECONDS = 30.0
 _DRAIN_SECONDS = 3.0
 
@@ -46,7 +46,7 @@ class Children(Protocol):
 
 
 class Controller:
-    """`job_event`, `child_event` and `listed_anew` are what watches call; the rest runs by itself in `running()`."""
+    """The watches call `job_event`, `child_event` and `listed_anew`; everything else happens inside `running()`."""
 
     def __init__(
         self,
@@ -102,7 +102,7 @@ class Controller:
             self.work.add(key)
 
     def listed_anew(self) -> None:
-        """A watch began anew with a list: nobody tells what was deleted before."""
+        """A watch started again with a list, so deletions before that may have been missed: asks for a resync."""
         self._listed_anew.set()
 
     async def resync(self) -> None:
@@ -115,7 +115,7 @@ class Controller:
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """Everything in the background; Events that are still to be sent go out before the end."""
+        """Runs all background tasks; at the end, Events that are still waiting are sent."""
         self.last_resync = time.monotonic()
         async with asyncio.TaskGroup() as group:
             work = [
@@ -135,7 +135,7 @@ class Controller:
                     task.cancel()
 
     async def reconcile(self, key: Key) -> float | None:
-        """Nothing is started before all that runs is known."""
+        """Waits for the first resync: no attempt is started before all running ones are known."""
         await self.synced.wait()
         with self._telemetry.reconciling():
             return await self._reconciler.reconcile(key)
@@ -169,7 +169,7 @@ class Controller:
         except (KubeError, ServiceError) as exc:
             log.warning("%s: %s", what, exc)
             return False
-        except Exception:  # one object's trouble must not end the operator; a resync that never succeeds does
+        except Exception:  # one bad object must not end the operator; if no resync succeeds, the liveness probe fails
             log.exception("%s failed", what)
             return False
         return True

@@ -20,7 +20,7 @@ from dspy_service_operator.watch.resync import SELECTORS
 
 
 async def drive(operator: Controller, cluster: ClusterConfig, stop: asyncio.Event, identity: str) -> None:
-    """Until it is asked to stop, or something of kopf or of ours fails, which is raised."""
+    """Runs until it is asked to stop. If kopf or our own work fails, the error is raised."""
     settings, lifetime = operator.settings, Lifetime(operator.running, stop)
     everywhere = EVERY_NAMESPACE in settings.namespaces
     paths = [resource.path(namespace) for resource in SELECTORS for namespace in operator.namespaces]
@@ -54,7 +54,7 @@ def _live(registry: kopf.OperatorRegistry, operator: Controller, lifetime: Lifet
 
     @kopf.on.probe(registry=registry, id="operator")
     async def alive(**_: Any) -> str:
-        """Any other error than a permanent one would be tried again, and leave the probe without an answer."""
+        """It raises `PermanentError`, because kopf would retry after any other error and leave the probe unanswered."""
         if wrong := trouble(operator.last_resync, watches.heard, time.monotonic(), operator.settings.resync_seconds):
             raise kopf.PermanentError(wrong)
         return "ok"

@@ -32,9 +32,9 @@ from dspy_service_operator.settings import OperatorSettings, load
 log = logging.getLogger("dspy_service_operator")
 
 _COLLECT_AFTER = 10_000
-"""Objects: an event of the watches makes some hundred."""
+"""Garbage is collected after so many new objects; one event of a watch makes some hundred."""
 _SPARE_CONNECTIONS = 8
-"""Beside the workers': Events, resync, sweep."""
+"""Connections for Events, resync and sweep, beside one for each worker."""
 
 
 def main() -> None:
@@ -62,7 +62,7 @@ async def run(settings: OperatorSettings, stop: asyncio.Event) -> None:
 
 
 async def _run_until_asked(settings: OperatorSettings) -> None:
-    """kopf minds the signals while it runs; until then they are ours."""
+    """kopf handles the signals while it runs; before that, we do."""
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
@@ -76,9 +76,9 @@ async def _leading_operator(
     stop: asyncio.Event,
     opened: AsyncExitStack,
 ) -> Controller | None:
-    """Once this replica leads and the cluster knows our kind; None when it is asked to stop before it leads.
+    """Waits until this replica leads and the cluster knows our kind; None if it is asked to stop before it leads.
 
-    `opened` closes what was opened for it, and gives the Lease back last.
+    `opened` closes what was opened here; the Lease is given back last.
     """
     on_request: OnRequest = telemetry.asked
     if settings.lease_name:
@@ -118,7 +118,7 @@ def make_telemetry(settings: OperatorSettings) -> Telemetry:
 
 @asynccontextmanager
 async def _standing_by(settings: OperatorSettings) -> AsyncIterator[None]:
-    """Answers the liveness probe from the first moment on; once kopf runs, it does so itself."""
+    """Answers the liveness probe until kopf runs and answers it itself."""
     if not settings.liveness_address:
         yield
         return
@@ -129,7 +129,7 @@ async def _standing_by(settings: OperatorSettings) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def _leadership(settings: OperatorSettings, cluster: kube_config.ClusterConfig) -> AsyncIterator[Leadership]:
-    """On a connection of its own: a renewal must not wait for one behind the operator's requests."""
+    """With a connection of its own, so that a renewal never waits behind other requests."""
     timing = Timing(settings.lease_seconds)
     client = KubeClient(HttpTransport(cluster, request_timeout=timing.renew_seconds, connections=1))
     lease = LeaseName(settings.lease_namespace or cluster.namespace, settings.lease_name)
@@ -145,13 +145,13 @@ def make_check(registry: Registry, base_url_hosts: Hosts = (), own_ports: frozen
 
 
 def _spare_the_collector() -> None:
-    """What was imported stays; without this a fifth of the time that an event costs goes into looking at it again."""
+    """Excludes everything imported from garbage collection, which would otherwise take a fifth of an event's time."""
     gc.freeze()
     gc.set_threshold(_COLLECT_AFTER, 20, 50)
 
 
 async def _wait_for_cluster(client: KubeClient, namespace: str | None, stop: asyncio.Event) -> None:
-    """kopf looks once what kinds there are: ours must be among them by then."""
+    """kopf reads the list of kinds only once, so ours must be in it before kopf starts."""
     while not stop.is_set():
         try:
             await client.list(OPTIMIZATION_JOBS, namespace, limit=1)

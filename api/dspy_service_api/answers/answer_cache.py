@@ -1,11 +1,11 @@
-"""Encoded answers about finished jobs: they never change, and assembling one reads about ten small files.
+"""Keeps encoded answers about finished jobs, which never change: assembling one means reading about ten small files.
 
-In memory, within a bound that counts bytes; the one that was asked for least recently goes first. They are held
-compressed, as three times as many fit then, or more: 2 to 60 microseconds to read back 25 KB, where assembling them
-takes 300. What may still change is never held.
+They are kept in memory, within a bound in bytes; the one that nobody asked for longest is dropped first. Compressed,
+at least three times as many fit: reading 25 KB back takes 2 to 60 microseconds, assembling them takes 300. An answer
+that may still change is never kept.
 
-An answer is made when somebody asks for it. Only the one about a job that has just ended is made at once, where the
-store is a folder: whoever waited for the end asks next. (Of an object store it is about ten paid requests.)
+An answer is made when somebody asks for it. Only for a job that has just ended it is made at once, because whoever
+waited for the end asks next, and only where the store is a folder: in an object store it costs about ten paid requests.
 """
 
 import asyncio
@@ -26,31 +26,31 @@ log = logging.getLogger(__name__)
 
 About = Literal["job", "artifact"]
 Key = tuple[About, str, str]
-"""What the answer is about, the job's uid, the resource's version."""
+"""Kind of the answer, uid of the job, version of the resource."""
 
 _FASTEST = 1
-"""zlib's level: the next ones make answers hardly smaller, in twice the time."""
+"""zlib's level: higher ones take twice the time and make answers hardly smaller."""
 _BARE = -15
-"""zlib's format without a checksum, which takes half the time of reading one back."""
+"""zlib's raw format: its checksum would take half the time of reading an answer back."""
 _BESIDE = 700
-"""Bytes that an answer takes beside its own: key, tag, and places in the cache's tables."""
+"""Bytes of memory that an answer needs beyond its content: key, tag and entries in the cache's tables."""
 _ENDS = 1000
-"""Jobs that ended at about the same time, whose answers are made one after the other."""
+"""How many ended jobs may wait for their answers to be made, one after the other."""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """Encoded JSON with its entity tag: a digest of it.
+    """Encoded JSON with its entity tag, which is a digest of it.
 
-    A tag could be made of the resource's version as well, but what is answered depends on more: on segments in the
-    store, on other jobs' places in the queue, on settings, on the service's own version. The digest is right whatever
-    it depends on, takes a microsecond for each kilobyte, and is taken once for an answer that is held.
+    The resource's version would not do as a tag, because an answer depends on more: on segments in the store, on other
+    jobs' places in the queue, on settings, on the service's own version. A digest is right whatever the answer depends
+    on. It takes a microsecond for each kilobyte, and is computed once for an answer that is kept.
     """
 
     etag: str
     _content: bytes
     _length: int = 0
-    """Of the content before it was compressed; 0 where it is not."""
+    """Length of the content before compression; 0 where it is not compressed."""
 
     @classmethod
     def of(cls, body: Json) -> Self:
@@ -88,7 +88,7 @@ class AnswerCache:
         return self._answers.get(key)
 
     def put(self, key: Key, answer: Answer) -> None:
-        """Not one that would push many others out."""
+        """An answer that is so large that it would push many others out is not kept."""
         kept = answer.compressed()
         if kept.size <= self._most:
             self._answers[key] = kept
@@ -98,16 +98,16 @@ class AnswerCache:
         self._answers.pop(key_of("artifact", record), None)
 
     async def follow(self, changes: Changes, make: Callable[[JobRecord], Awaitable[object]] | None) -> None:
-        """Lets go of what a change made stale, and has `make` make the answer about a job that ended; never returns."""
+        """Drops answers that a change made stale, and calls `make` for each job that has just ended; never returns."""
         with changes.listen(wants=_concerns_answers, buffer=_ENDS) as listener:
             async for change in listener:
                 if isinstance(change, Missed):
-                    continue  # what is stale is not found under its job's new version, and makes room one day
+                    continue  # a stale answer is harmless: it has an older version in its key, and is dropped in time
                 if change.before:
                     self.forget(change.before)
                 if make and change.after and change.after.settled:
                     await _made(make, change.after)
-                    await asyncio.sleep(0)  # a folder is read without waiting: requests come in between
+                    await asyncio.sleep(0)  # reading a folder never yields to the loop: let requests in between
 
 
 def key_of(about: About, record: JobRecord) -> Key:
@@ -115,7 +115,7 @@ def key_of(about: About, record: JobRecord) -> Key:
 
 
 def _concerns_answers(change: JobChange) -> bool:
-    """Not the jobs that a start finds: there may be thousands, most of which nobody asks for."""
+    """Jobs that are found at the start do not count: there may be thousands, and nobody asks for most of them."""
     before, after = change.before, change.after
     return before is not None and (before.settled or (after is not None and after.settled))
 
@@ -124,6 +124,6 @@ async def _made(make: Callable[[JobRecord], Awaitable[object]], record: JobRecor
     try:
         await make(record)
     except ServiceError:
-        return  # whoever asks is told what is wrong with it
+        return  # whoever asks for the answer is told what is wrong
     except Exception:
-        log.exception("the answer about job %s cannot be made", record.name)  # nor can it for whoever asks
+        log.exception("the answer about job %s cannot be made", record.name)

@@ -19,7 +19,7 @@ from dspy_service_core.resource.job import StatusWord
 
 @dataclass(frozen=True, slots=True)
 class Shows:
-    """What a client sees where the service holds bytes that are JSON already, or a dict of another's making."""
+    """The type that clients see, for a field whose value the service holds as encoded JSON or as an unchecked dict."""
 
     kind: Any
 
@@ -34,7 +34,7 @@ Timestamp = Annotated[str, Field(json_schema_extra={"format": "date-time"})]
 closed = with_config(ConfigDict(extra="forbid"))
 """An answer of this shape has no other fields."""
 open_ended = with_config(ConfigDict(extra="allow"))
-"""An optimizer may tell more."""
+"""Other fields may follow: an optimizer may report more."""
 
 
 @closed
@@ -254,7 +254,7 @@ ANSWERS: tuple[Any, ...] = (
     Error,
     InvalidRequest,
 )
-"""What the routes answer; each is a component of the OpenAPI document under its own name, with all that is in it."""
+"""What the routes answer. Each is a component of the OpenAPI document under its own name, and so are its parts."""
 
 
 def reference(answer: Any) -> dict[str, Any]:

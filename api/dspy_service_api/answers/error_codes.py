@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class ErrorCode:
-    """`again`: trying again later may help, so the answer says when."""
+    """`again`: a later try may succeed, so the answer has a Retry-After header."""
 
     code: str
     status: int

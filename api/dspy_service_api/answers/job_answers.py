@@ -1,4 +1,5 @@
-"""Every read of a job: its record from the cache (or the cluster, on a miss), its transcripts from the store."""
+"""Reads a job for an answer: its record from the cache (from the cluster if the cache lacks it), its logs, events and
+artifact from the store."""
 
 import re
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ from dspy_service_core.resource import names
 from dspy_service_core.storage.store import NotFound, Store, job_folder
 
 _OBJECT_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
-"""What the cluster takes as a name; nothing else is worth a question to it."""
+"""The names that Kubernetes allows; about any other the cluster is not asked."""
 _RESULT = "result.json"
 
 
@@ -66,7 +67,7 @@ class Jobs:
 
     async def artifact(self, job_id: str) -> Answer:
         record = await self.find(job_id)
-        if not record.finished:  # another replica may have told of an end that this one's watch has yet to hear of
+        if not record.finished:  # the client may know of the end from another replica, before this one's watch does
             record = await self.find(job_id, past_cache=True)
         if not record.finished:
             raise JobNotFinished
@@ -102,7 +103,8 @@ class Jobs:
             return None
 
     async def _result_file(self, record: JobRecord) -> ResultDocument | None:
-        """A run that died left none, and what the record holds must do; one that reported a result put it there."""
+        """None for a run that died without a result; then the answer has only what the record holds. A run that
+        reported a result has stored this file before, so a missing one is an error."""
         key = f"{job_folder(record.namespace, record.store_id)}/{_RESULT}"
         if not record.attempted:
             return None

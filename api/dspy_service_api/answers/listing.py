@@ -1,5 +1,5 @@
-"""`GET /jobs`: filters and pages over the cache, newest first. A cursor names the last job of a page by its age, so
-that pages stay right while jobs come and go.
+"""`GET /jobs`: filters and pages over the cache, newest first. A cursor holds the age of a page's last job, so that the
+next page is right even when jobs came or went meanwhile.
 """
 
 import base64
@@ -44,7 +44,7 @@ def list_jobs(cache: JobCache, wanted: Wanted) -> Json:
 
 
 def labels_of(given: list[str]) -> dict[str, str]:
-    """`k=v`, any number of them; all must match."""
+    """From `key=value` strings; a job must have all of these labels."""
     labels = {}
     for item in given:
         key, equals, value = item.partition("=")
@@ -55,7 +55,7 @@ def labels_of(given: list[str]) -> dict[str, str]:
 
 
 def cursor_of(record: JobRecord) -> str:
-    """As JSON, whatever stands in the parts."""
+    """Encoded as JSON, so that the parts may hold any character."""
     return base64.urlsafe_b64encode(orjson.dumps(record.age)).decode().rstrip("=")
 
 

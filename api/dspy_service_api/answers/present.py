@@ -1,6 +1,6 @@
-"""Records, transcripts and artifacts become the contract's answers. Pure: reads nothing, decides every field's word.
+"""Builds the contract's answers from records, transcripts and artifacts. Pure: it reads nothing.
 
-What fields there are is declared in `answer_schemas.py`, to which a type checker holds every dict that is built here.
+The fields are declared in `answer_schemas.py`; the type checker holds every dict that is built here to them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -94,7 +94,7 @@ def artifact(found: Artifact) -> Json:
 
 
 def run_response(record: JobRecord, file: ResultDocument | None, found: Artifact | None, logs: Json) -> Json:
-    """After a failure the same shape: null metrics, no artifact, the run's log."""
+    """It has the same shape after a failure: null metrics, no artifact, and the run's log."""
     end = record.end if record.status == "success" else None
     splits = _splits(record)
     baseline, optimized = (end.baseline_score, end.optimized_score) if end else (None, None)
@@ -159,7 +159,7 @@ def elapsed_seconds(record: JobRecord) -> float | None:
 
 
 def _waiting(record: JobRecord, position: int) -> str:
-    """The operator writes a place down rarely, so that its word of one is stale."""
+    """The position comes from the API's own queue, since the operator writes it into the status only rarely."""
     if position:
         return f"Waiting to start, at position {position} of the queue."
     return record.message or ("Suspended." if record.suspended else "Starting.")
@@ -175,7 +175,7 @@ def _fractions(record: JobRecord) -> JobSplitFractions:
 
 
 def _splits(record: JobRecord) -> SplitCounts:
-    """As counted in the run; before that as the rows and fractions make them."""
+    """As the run counted them; before the run has told, computed from the rows and fractions."""
     if record.end and (counts := record.end.split_counts):
         return {"train": counts.train, "val": counts.val, "test": counts.test}
     if record.dataset_rows is None:
@@ -186,7 +186,7 @@ def _splits(record: JobRecord) -> SplitCounts:
 
 
 def _metadata(record: JobRecord, file: ResultDocument | None) -> dict[str, Any]:
-    """The run's own word first: it is told of what the optimizer really got."""
+    """What the run reported wins over the spec, because it tells what the optimizer really got."""
     known: OptimizationMetadata = {
         "optimizer": record.optimizer_name,
         "optimizer_kwargs": Fragment(record.optimizer_kwargs),

@@ -1,9 +1,9 @@
-"""DELETE: the resource goes, with it (by ownership) the running attempt and the Secret, then the job's folders.
+"""DELETE: removes the resource, with it (by ownership) the running attempt and the Secret, and then the job's folders.
 
-The resource first: once it is gone nobody may write for the job. A running pod may have an upload under way, so its
-folders are removed once more when it has ended; what is left even then (a slow store, this process's own end) is found
-by the operator's sweep, which compares the store with the resources. Where somebody's finalizers keep the resource, the
-operator ends the attempt, and all that was stored goes all the same.
+The resource goes first, because without it nobody may write for the job any more. A running pod may still be uploading,
+so the folders are removed a second time after it has ended. Whatever remains after that (the store was slow, or this
+process ended) is found by the operator's sweep, which compares the store with the resources. If somebody's finalizers
+keep the resource, the operator ends the attempt, and everything stored is removed all the same.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ class Removals:
     _going: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def remove(self, job_id: str) -> tuple[str, ...]:
-        """The finalizers that keep its record: usually none do."""
+        """Returns the finalizers that keep the record; usually there are none."""
         record = await self.jobs.find(job_id)
         try:
             await self.jobs.cluster.delete(OPTIMIZATION_JOBS, record.name, self.jobs.namespace, uid=record.uid)
@@ -45,7 +45,7 @@ class Removals:
         return kept_by
 
     async def _kept_by(self, record: JobRecord) -> tuple[str, ...]:
-        """Looked up, as the cache may not have heard of a finalizer; the operator hears of it by its watch."""
+        """Asks the cluster, since the cache may not know of a finalizer yet."""
         try:
             found = await self.jobs.cluster.get(OPTIMIZATION_JOBS, record.name, self.jobs.namespace)
         except kube.NotFound:

@@ -1,6 +1,6 @@
-"""The application, wired: settings, cluster, store and the acceptance of requests in, an ASGI application out.
+"""Builds the ASGI application from settings, cluster, store and the checks of a submit.
 
-Everything with a side effect is handed in, so that tests run it on fakes and `main.py` on the real ones.
+Everything with a side effect is handed in, so that tests can hand in something else than `main.py` does.
 """
 
 import asyncio
@@ -98,7 +98,8 @@ def _add_middleware(app: FastAPI, settings: Settings, authenticator: Authenticat
 
 
 class Cors(CORSMiddleware):
-    """Outermost, as browsers ask it without a token; its own answers get the header that `RequestLog` adds."""
+    """Outermost, because browsers send preflight requests without a token. Its own answers need the header that
+    `RequestLog` adds to all others."""
 
     def preflight_response(self, request_headers: Headers) -> Response:
         response = super().preflight_response(request_headers)

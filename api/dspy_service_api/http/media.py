@@ -1,8 +1,8 @@
-"""Whether a body is JSON by what its sender says of it. Pure.
+"""Whether a body is JSON by its Content-Type. Pure.
 
-A page of another site can send a body only as one of a form's types, or without any, unless the browser has asked
-first. So another type than JSON is refused; no type at all is taken for JSON where no browser can be behind it, as
-scripts in the field send none.
+Without asking the service first, a browser lets a page of another site send only the content types of HTML forms, or
+none. So every other type than JSON is refused. A missing type is taken for JSON only where no browser can have sent
+the request, because scripts in the field leave it out.
 """
 
 import re
@@ -13,11 +13,11 @@ _FROM_BROWSERS = frozenset({b"origin", b"sec-fetch-site"})
 
 
 class NotJson(Exception):
-    """Of a body that is not read."""
+    """The body is not read, because its Content-Type is not JSON."""
 
 
 def refused_type(headers: Iterable[tuple[bytes, bytes]]) -> str:
-    """Why the body is not read; empty for one that is."""
+    """Why the body is refused; empty if it is read."""
     listed = list(headers)
     given = [value.decode("latin-1").strip() for name, value in listed if name == b"content-type"]
     if any(given):

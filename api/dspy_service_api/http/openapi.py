@@ -1,6 +1,6 @@
-"""The OpenAPI document: FastAPI's own of paths and parameters, with bodies as the service declares them.
+"""The OpenAPI document: paths and parameters come from FastAPI, the schemas of bodies from our own declarations.
 
-FastAPI makes no schema of a body here: requests are parsed for speed, and answers presented, without it.
+FastAPI knows no bodies here: for speed, requests are parsed and answers are built without it.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,8 @@
-"""Whether a request can come from a page of another site, by its Host and Origin. Pure.
+"""Whether a request may come from a web page of another site, by its Host and Origin. Pure.
 
-`Origin` is what a browser adds by itself, so it is looked at in every mode. `Host` counts where no token is asked for:
-there DNS rebinding gives a foreign page this service's address under a name of its own. An address cannot be rebound.
+Browsers add `Origin` by themselves, so it is checked in every mode. `Host` is checked where no token is needed: there a
+foreign page could use DNS rebinding to reach this service under the page's own host name. IP addresses cannot be
+rebound, so they are allowed.
 """
 
 import re
@@ -15,7 +16,7 @@ _PORTS = {"http": "80", "https": "443"}
 
 
 def foreign_host(headers: Mapping[bytes, bytes], hosts: frozenset[str]) -> str:
-    """Why nobody who means this service can have sent it; empty for one that can. Browsers always send a Host."""
+    """Why the Host is refused; empty if it is allowed. A missing one is allowed, since browsers always send it."""
     if b"host" not in headers:
         return ""
     return _refused_host(_text(headers[b"host"]), hosts)
@@ -23,7 +24,7 @@ def foreign_host(headers: Mapping[bytes, bytes], hosts: frozenset[str]) -> str:
 
 @lru_cache(1024)
 def _refused_host(host: str, hosts: frozenset[str]) -> str:
-    """Kept, as nearly all requests name the same one."""
+    """Cached, since nearly all requests name the same host."""
     authority = _AUTHORITY.fullmatch(host)
     name = authority["name"].removesuffix(".") if authority else ""
     if name and (name in hosts or host in hosts or name == "localhost" or _is_address(name)):

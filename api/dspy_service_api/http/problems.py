@@ -1,8 +1,7 @@
-"""Errors become HTTP here and nowhere else: one table from the errors of the domain and the cluster to answers.
+"""The one place that turns errors into HTTP: a table from the errors of the domain and the cluster to answers.
 
-Every error body has `detail` and one of the codes of `error_codes.py`; a 422 names fields besides. What a client cannot
-mend never shows it our insides: an unforeseen error is a 500 with the request's id, under which the log has the
-traceback.
+Every error body has `detail` and one of the codes of `error_codes.py`; a 422 names the fields as well. An unforeseen
+error shows clients nothing of our internals: it is a 500 with the request's id, under which the log has the traceback.
 """
 
 import logging
@@ -40,7 +39,7 @@ class BodyTooLarge(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """`detail` is a sentence, or of a request whose shape is wrong everything that is wrong with it."""
+    """`detail` is a sentence, or, for a malformed request, the list of everything that is wrong with it."""
 
     code: ErrorCode
     detail: str | list[FieldProblem]
@@ -77,14 +76,14 @@ _OF_THE_FRAMEWORK = {code.status: code for code in (error_codes.UNKNOWN_PATH, er
 
 
 def _http(exc: HTTPException) -> Problem:
-    """What the router raises, and a path under which there is nothing."""
+    """Raised by the router, and by our own routes for a path under which there is nothing."""
     code = _OF_THE_FRAMEWORK.get(exc.status_code, error_codes.INTERNAL_ERROR)
     return Problem(code, exc.detail, exc.headers or {})
 
 
 _INVALID_FOR_CLUSTER = _says(error_codes.RESOURCE_REFUSED, "The cluster takes no such job: {}.")
 _REFUSED_BY_CLUSTER = _says(error_codes.CLUSTER_REFUSED, "The cluster refuses this: {}.")
-"""Quotas, policies and missing rights: nothing that the request itself could mend."""
+"""Quotas, policies and missing rights: changing the request would not help."""
 
 RULES: dict[type[Exception], Rule] = {
     errors.InvalidRequest: _invalid,
@@ -110,7 +109,7 @@ RULES: dict[type[Exception], Rule] = {
 
 
 def problem_of(exc: Exception) -> Problem:
-    """The rule of the nearest class; an error without one is our own fault."""
+    """By the rule of the nearest base class; an error without a rule is our own fault."""
     for kind in type(exc).__mro__:
         if issubclass(kind, Exception) and (rule := RULES.get(kind)):
             return rule(exc)

@@ -26,7 +26,7 @@ class Artifact:
 
 
 _ANSWERED = (pod_files.PROGRAM_PICKLE, pod_files.METADATA, pod_files.PROMPT, pod_files.PROGRAM_STATE)
-"""What an answer holds of it. Only the state is always there: a program of odd parts may not be picklable."""
+"""The files that an answer holds. Only the state is always there: some programs cannot be pickled."""
 
 
 async def read_artifact(store: Store, record: JobRecord) -> Artifact:
@@ -80,8 +80,8 @@ def _artifact(path: str, files: Mapping[str, bytes], digests: Mapping[str, str])
 
 
 def _json_or_null(content: bytes | None) -> Json:
-    """The job's own code can write these files: what is no JSON, or is too deep for a reader, must not break the answer
-    around it."""
+    """The job's own code can write these files, so broken or too deeply nested JSON must not break the answer that it
+    is put into: it becomes null."""
     shown = nesting.bounded(content or b"null")
     try:
         orjson.loads(shown)

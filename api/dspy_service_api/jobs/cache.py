@@ -1,7 +1,7 @@
-"""All jobs of the namespace, fed by the reflector's watch: what every read is answered from.
+"""All jobs of the namespace, kept up to date by the reflector's watch; every read is answered from here.
 
-The writers' own answers are put in as well, so that a client sees what it just did: a job that was created at once,
-and none that was deleted, whatever an older list or watch event still says of it.
+What the API itself created or deleted is entered at once, so that a client sees what it has just done: a new job is
+there immediately, and a deleted one does not come back with an older list or watch event.
 """
 
 import logging
@@ -19,11 +19,12 @@ from dspy_service_core.resource.queue_order import Age, Rank
 log = logging.getLogger(__name__)
 
 _TOMBSTONES = 10_000
-"""More than can be deleted within the seconds that a list takes."""
+"""How many deleted jobs are remembered: more than can be deleted within the seconds that a list takes."""
 
 
 class JobCache:
-    """Implements the reflector's view; one event loop, no locks. `changes` tells of every version, and every end."""
+    """Implements the reflector's `ObjectCache`, on one event loop, so without locks. `changes` announces every new
+    version of a job and every removal."""
 
     def __init__(self) -> None:
         self.changes = Changes()
@@ -49,7 +50,7 @@ class JobCache:
         self.forget(obj["metadata"]["name"], obj["metadata"]["uid"])
 
     def forget(self, name: str, uid: str) -> None:
-        """For ever: a uid never comes back, so what is still said of it is late."""
+        """For good: a uid is never used again, so whatever still arrives for it is outdated."""
         self._deleted[uid] = None
         if len(self._deleted) > _TOMBSTONES:
             self._deleted.popitem(last=False)
@@ -73,7 +74,7 @@ class JobCache:
         return bisect_left(self._queue, record.queue_order) + 1 if record.queue_order else 0
 
     def _knows(self, metadata: Object) -> bool:
-        """A create's answer may arrive after the watch has told of the job's next versions; a list names all again."""
+        """The answer to a create may come after the watch has brought later versions, and a list repeats known ones."""
         known = self._records.get(metadata["name"])
         if not known or known.uid != metadata["uid"]:
             return False
@@ -105,7 +106,7 @@ class JobCache:
 
 
 def _record(obj: Object) -> JobRecord:
-    """What nobody foresaw in one resource must not hide the job, nor those that the same list holds."""
+    """An unforeseen error in one resource must hide neither its job nor the others of the same list."""
     try:
         return record_of(obj)
     except Exception as exc:
@@ -115,5 +116,5 @@ def _record(obj: Object) -> JobRecord:
 
 
 def _as_number(version: str) -> int:
-    """Versions are opaque by the letter; every API server in use counts, and Kubernetes 1.35 promises it."""
+    """Versions used to be opaque in theory; every API server in use counts upwards, and Kubernetes 1.35 promises it."""
     return int(version) if version.isdigit() else 0

@@ -1,8 +1,9 @@
-"""Tells whoever listens that a job changed: the cache says it once, and every listener hears it at its own pace.
+"""Announces changes of jobs to any number of listeners: the cache tells each change once, listeners take it at their
+own pace.
 
-Each listener has a buffer of its own, of a bounded size. One that falls so far behind that its buffer is full loses
-what is in it, and is told that it missed something: it then reads anew what it is about, which the cache always knows.
-So a slow listener neither holds up the watch nor takes memory without end. One event loop, no locks.
+Each listener has a bounded buffer of its own. When that is full, its content is dropped and the listener is told that
+it missed changes; it then reads the current state from the cache. So a slow listener neither holds up the watch nor
+takes memory without limit. All of it runs on one event loop, without locks.
 """
 
 import asyncio
@@ -15,12 +16,12 @@ from typing import Self
 from dspy_service_api.jobs.record import JobRecord
 
 _BUFFER = 100
-"""A job has a new version about every two seconds while it runs."""
+"""While a job runs it has a new version about every two seconds, so this is some minutes of one job."""
 
 
 @dataclass(frozen=True, slots=True)
 class JobChange:
-    """One job as it was known and as it is now: `before` is None for a new one, `after` for one that is gone."""
+    """One job before and after a change: `before` is None for a new job, `after` for one that is gone."""
 
     before: JobRecord | None
     after: JobRecord | None
@@ -33,11 +34,11 @@ class JobChange:
 
 @dataclass(frozen=True, slots=True)
 class Missed:
-    """Changes were lost: whatever the listener is about has to be read anew."""
+    """The listener missed changes and has to read the current state anew."""
 
 
 class Listener:
-    """An endless iterator over changes. Its `next` may be cancelled at any time, and loses nothing by it."""
+    """An endless iterator over changes. `next` may be cancelled at any time without losing a change."""
 
     def __init__(self, wants: Callable[[JobChange], bool], buffer: int) -> None:
         self._wants = wants
@@ -47,7 +48,7 @@ class Listener:
         self._news = asyncio.Event()
 
     def tell(self, change: JobChange) -> None:
-        if self._missed or not self._wants(change):  # who reads anew anyway needs nothing of what was before that
+        if self._missed or not self._wants(change):  # one that has to read anew needs no earlier change
             return
         if len(self._changes) == self._buffer:
             self._changes.clear()
@@ -72,7 +73,7 @@ class Listener:
 
 
 class Changes:
-    """Who listens to which job. A change costs a look-up, and a step for each who listens to that job or to all."""
+    """The listeners by job. A change costs one look-up and one step for each listener of that job or of all jobs."""
 
     def __init__(self) -> None:
         self._listeners: dict[str | None, set[Listener]] = {}
@@ -85,7 +86,8 @@ class Changes:
         wants: Callable[[JobChange], bool] = lambda change: True,
         buffer: int = _BUFFER,
     ) -> Iterator[Listener]:
-        """To the job with this uid, or to all; to those changes alone that it `wants`, which must not fail."""
+        """Listens to the job with this uid, or to all jobs. Only changes that it `wants` are put into its buffer;
+        `wants` must not raise."""
         listener = Listener(wants, buffer)
         listeners = self._listeners.setdefault(uid, set())
         listeners.add(listener)

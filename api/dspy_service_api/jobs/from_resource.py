@@ -1,7 +1,7 @@
-"""The Kubernetes edge of reading: a resource, as the API server sends it, becomes a `JobRecord`.
+"""Makes a `JobRecord` of a resource as the API server sends it.
 
-Dataclasses and not models, because one is made for every watch event and the API server has validated the resource
-against the schema that is made from the models.
+Without pydantic, because this runs for every watch event, and the API server has validated the resource already,
+against the schema that is generated from the models.
 """
 
 import re
@@ -26,7 +26,7 @@ _TOP_LEVEL_FUNCTION = re.compile(r"^def (\w+)", re.MULTILINE)
 
 
 class RecordIdentity(TypedDict):
-    """What of a record the metadata alone tells."""
+    """The part of a record that the metadata alone tells."""
 
     name: str
     namespace: str
@@ -107,7 +107,8 @@ def record_of(obj: Object) -> JobRecord:
 def _queue_order(
     phase: str, status: Mapping[str, Any], spec: Mapping[str, Any], age: queue_order.Age
 ) -> queue_order.Rank | None:
-    """Waits for a slot, and for nothing else: not for a missing Secret, a pause between attempts, or its pod."""
+    """None unless the job waits for a slot: one that waits for a Secret, a retry or its pod has no place in the
+    queue."""
     queued = next((c for c in status.get("conditions") or () if c.get("type") == "Queued"), None)
     if phase != "Pending" or (queued and (queued.get("status") != "True" or queued.get("reason") != "Queued")):
         return None
@@ -121,7 +122,7 @@ def _seed(given: int | None, metadata: Mapping[str, Any]) -> int:
 
 
 def _message(phase: str, status: Mapping[str, Any], run: Mapping[str, Any], end: Result | None) -> str:
-    """The operator's own, because the end is its decision; the reporter's where it has none."""
+    """The operator's message, because the operator decides how a job ended; the reporter's where there is none."""
     own = status.get("message") or ""
     if phase in FINAL_PHASES:
         return own or (end.message if end else "") or _condition_message(phase, status)
@@ -133,8 +134,8 @@ def _condition_message(phase: str, status: Mapping[str, Any]) -> str:
 
 
 def _rows(dataset: Mapping[str, Any], run: Mapping[str, Any], end: Result | None) -> int | None:
-    """Rows behind a reference are counted in the pod, and known from the splits that its result reports, or from the
-    figures that the event `dataset_splits_ready` brought."""
+    """Rows behind a reference are counted in the pod. Their number is known from the splits in its result, or, before
+    that, from the figures of the event `dataset_splits_ready`."""
     if rows := dataset.get("rows"):
         return len(rows)
     if payload := dataset.get("payload"):
@@ -152,13 +153,13 @@ def _stream(part: Mapping[str, Any], newest: str, keep_tail: bool) -> StreamTail
 
 
 def _metric_name(code: str) -> str | None:
-    """The contract's rule, read off the text: the function named `metric`, else the only one."""
+    """By the contract's rule, from the source text: the function named `metric`, else the only function."""
     found = _TOP_LEVEL_FUNCTION.findall(code)
     return METRIC_FUNCTION if METRIC_FUNCTION in found else found[0] if len(found) == 1 else None
 
 
 def _time(value: Any) -> str | None:
-    """One that can be reckoned with, as the answers do."""
+    """None for a value that is no time with an offset, since answers subtract times from each other."""
     try:
         return value if datetime.fromisoformat(value).tzinfo else None
     except (TypeError, ValueError):
@@ -166,5 +167,5 @@ def _time(value: Any) -> str | None:
 
 
 def _json(value: Mapping[str, Any] | None) -> Json:
-    """Copied, because what orjson gives keeps its 4 KiB buffer for as long as it lives."""
+    """Copied into bytes of its own, because orjson's result holds on to a buffer of 4 KiB."""
     return bytes(memoryview(orjson.dumps(value))) if value else b"{}"

@@ -1,7 +1,7 @@
-"""What the API knows of a job between the cluster and an answer: small, frozen, one for every job of the namespace.
+"""What the API keeps in memory of each job of the namespace: one small frozen record.
 
-Rows, code, conditions and managed fields are not in it, because the cache keeps thousands; what is DSPy's own JSON
-(kwargs, metrics) stays encoded, as it only ever leaves encoded. `reading.py` makes them of resources.
+It has no rows, code, conditions or managed fields, because the cache keeps thousands of records. DSPy's own JSON
+(kwargs, metrics) stays encoded, because answers need it only encoded. `reading.py` makes them of resources.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ Json = bytes
 
 @dataclass(frozen=True, slots=True)
 class TailEntry:
-    """A log entry or event of the status; `body` is it without its number."""
+    """A log entry or event of the status; `body` is its JSON without the number."""
 
     n: int
     body: Json
@@ -25,7 +25,7 @@ class TailEntry:
 
 @dataclass(frozen=True, slots=True)
 class StreamTail:
-    """What the status says of the logs or the events: how many there are, and the newest."""
+    """What the status says of the logs or of the events: how many there are, and the newest ones."""
 
     count: int = 0
     tail: tuple[TailEntry, ...] = ()
@@ -56,11 +56,12 @@ class JobRecord:
     finished: bool
     suspended: bool
     message: str
-    """The operator's word, or the reporter's: while it runs, the last event's name, or what is wrong with the store."""
+    """The operator's message, else the reporter's: while the job runs, what keeps it waiting, or the last event's
+    name."""
     started_at: str | None
     completed_at: str | None
     attempted: bool
-    """Whether there may be anything of it in the store."""
+    """Whether an attempt was made, so that the store may hold something of it."""
     module_name: str
     module_kwargs: Json
     optimizer_name: str
@@ -78,11 +79,12 @@ class JobRecord:
     logs: StreamTail
     end: Result | None
     metric_name: str | None
-    """Of a job that ended without a word of its run, as far as the spec tells."""
+    """Name of the metric function, read from the spec; only for a job that ended without a result of its run."""
     kept_by: tuple[str, ...] = ()
     """Finalizers that keep the record of a deleted job; what it had in the store may be gone already."""
 
     @property
     def settled(self) -> bool:
-        """Nothing more comes: the run itself told its end. (One that only vanished may have words on their way.)"""
+        """Whether nothing more will come, because the run itself reported its end. (Of a run that merely vanished, logs
+        may still be on their way.)"""
         return self.finished and self.end is not None and not self.kept_by

@@ -1,10 +1,10 @@
-"""A job's logs and events: the store's segments, and what the status already knows beyond them, joined by number.
+"""Joins a job's log entries or events from the store's segments with the newer ones in the status, by their numbers.
 
-Segments are uploaded every few seconds, the status' tail comes sooner: while a job runs, the tail's entries follow
-the last segment's where they are contiguous, so that a client sees every entry once, in order, and none is skipped.
-Entries stay the bytes that the reporter wrote; the whole list is checked to be JSON before it becomes part of an
-answer. A gap or a broken segment is a `StoreError`: half a log would look like a whole one. Only of a deleted job,
-whose record finalizers keep, the status' tail is all that need be there.
+Segments are uploaded every few seconds, and the tail in the status is newer. While a job runs, the tail's entries are
+appended where they directly follow the last segment's, so that a client sees every entry once, in order, and without
+gaps. Entries remain the bytes that the reporter wrote; the whole list is checked to be JSON before it becomes part of
+an answer. A gap or a broken segment is a `StoreError`, because half a log would look like a whole one. Only for a
+deleted job whose record is kept by finalizers, the tail in the status is enough.
 """
 
 from collections.abc import Iterable
@@ -65,7 +65,8 @@ class Transcript:
         return self._numbered(enumerate(lines.entries[:limit], lines.first))
 
     async def _only_segment(self) -> "_Lines | None":
-        """Most settled jobs have one, and then it need not be looked for; None where it does not hold all."""
+        """Most settled jobs have exactly one segment, which can be read without listing the folder. None where it does
+        not hold all entries."""
         if not (self.record.settled and self._stream.count):
             return None
         try:
@@ -94,7 +95,7 @@ class Transcript:
         return _Lines(page.runs[0][0], [line for _, lines in page.runs for line in lines])
 
     def _with_tail(self, stored: "_Lines") -> "_Lines":
-        """A run that reported its end put everything into the store before; any other may be ahead of it."""
+        """A run stores everything before it reports its end; of any other run the status may be ahead of the store."""
         if self.record.end and stored.following <= self._stream.count:
             raise self._lack(stored.following, self._stream.count)
         tail = [entry for entry in self._stream.tail if entry.n >= stored.following]

@@ -1,4 +1,5 @@
-"""A resource that cannot be read is known by its metadata, and by what the operator said of it: it hides no other."""
+"""The record of a resource that cannot be read: made of its metadata and of what the operator says of it, so that the
+job is still listed and can be deleted."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -50,7 +51,7 @@ def unreadable_record(obj: Object) -> JobRecord:
 
 
 def _said(status: Any) -> tuple[Any, str]:
-    """The phase and the message, as far as they are what they should be."""
+    """The phase and the message, or defaults where they have the wrong type."""
     given: Mapping[str, Any] = status if isinstance(status, dict) else {}
     phase, message = given.get("phase"), given.get("message")
     return phase if phase in tuple(STATUS_WORDS) else "Pending", message if isinstance(message, str) else ""

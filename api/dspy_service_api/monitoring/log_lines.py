@@ -1,6 +1,7 @@
 """The API's own log: one JSON object a line on stderr, with the request's id where there is one.
 
-In ASCII alone: a client chooses the path that is told, and nothing of it may steer the terminal of who reads the log.
+It is pure ASCII, because the logged path is chosen by the client and must not send control sequences to the terminal
+of whoever reads the log.
 """
 
 import json

@@ -67,7 +67,7 @@ class Metrics(Telemetry):
 
 
 class _Cache(Collector):
-    """Looked at when somebody asks."""
+    """Gauges of the cache, computed when /metrics is read."""
 
     def __init__(self, service: Service) -> None:
         self._service = service

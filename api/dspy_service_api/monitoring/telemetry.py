@@ -1,4 +1,4 @@
-"""What the API tells of itself while it works. This one keeps nothing: metrics are off (`metrics.py` counts)."""
+"""What the API measures while it works. This class ignores all of it, for when metrics are off; `metrics.py` counts."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

@@ -1,10 +1,12 @@
-"""The listening side, before anything of a request is known: who may hold a connection, how long, and how much of it.
+"""The server below the application: who may hold a connection, for how long, and how many bytes and how much memory.
 
-listener.py     accepts, counts, hands over (TLS included)      crowd.py        who gives way when it is full
-protocol.py     uvicorn's own parser and pauses, with bounds    limits.py       the bounds
-descriptors.py  what the process may have open                  refusals.py     the answers, as bytes
-server.py       uvicorn's server on this listener               beside.py       a few pages on a port of their own
+listener.py     accepts connections, TLS handshakes included   crowd.py        who gives way when all seats are taken
+protocol.py     uvicorn's HTTP protocol with bounds            limits.py       the bounds
+descriptors.py  the limit of open files                        refusals.py     answers before there is a request
+server.py       uvicorn's server on this listener              beside.py       metrics on a port of their own
+memory.py       the memory of all request bodies together      tls.py          reloads the certificate
+allocator.py    has glibc return freed memory
 
-uvicorn with httptools bounds nothing of a head, a trailer or a pause but the keep-alive time, and begins to count a TLS
-connection when its handshake is over; h11 bounds a head's bytes alone, and takes several times as long.
+uvicorn with httptools bounds only the keep-alive time: no head, no trailer, no pause, and it counts a TLS connection
+only after its handshake. h11 bounds the bytes of a head, and takes several times as long.
 """

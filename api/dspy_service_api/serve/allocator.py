@@ -1,7 +1,7 @@
-"""Has glibc give large blocks back when they are freed.
+"""Makes glibc return large blocks to the system as soon as they are freed.
 
-By default it keeps them for the next ones, in an arena for each thread, once it has seen one of up to 32 MB freed:
-after some large requests the process holds several times what any of them took.
+By default, once a block of up to 32 MB has been freed, glibc keeps such blocks for later, in an arena for each thread:
+after some large requests the process then holds several times the memory that any of them needed.
 """
 
 import ctypes
@@ -11,11 +11,11 @@ _MMAP_THRESHOLD = -3
 """`M_MMAP_THRESHOLD` of malloc.h; once set, it is no longer raised by what is freed."""
 _LARGE_BYTES = 1024 * 1024
 _TRIM_THRESHOLD = -1
-"""`M_TRIM_THRESHOLD`, which would follow the other by itself, and stays at 128 KiB where that one is set: every request
-would give its last pages back, and the next one fetch them again.
+"""`M_TRIM_THRESHOLD`. Setting the other threshold by hand pins this one at 128 KiB; then every request would return its
+last pages to the system, and the next request fetch them again.
 """
 _KEPT_BYTES = 1 * 1024 * 1024
-"""At the end of each heap (every thread has one): what a request of usual size takes."""
+"""What a request of usual size takes; this much is kept at the end of each heap (every thread has one)."""
 
 
 def return_large_blocks() -> None:

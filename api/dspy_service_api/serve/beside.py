@@ -1,4 +1,5 @@
-"""A few pages on a port of their own, on a listener with bounds: a flood there must not take this process's files."""
+"""Serves a few pages on a port of their own, also with bounds: too many connections there must not use up the
+process's open files."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -15,7 +16,7 @@ from dspy_service_api.serve.protocol import LimitedProtocol
 from dspy_service_core.side_server import SideAnswer
 
 _LIMITS = ConnectionLimits(connections=64)
-"""They are taken from what is kept in reserve (`descriptors.py`)."""
+"""These connections come out of the reserve of `descriptors.py`."""
 _KEEP_ALIVE_SECONDS = 75
 _NOTHING = SideAnswer(b"not found\n", 404)
 

@@ -1,5 +1,5 @@
-"""Who has a connection, and who gives way. When all seats are taken, the longest of those that keep nobody busy (idle,
-or with a head that is not whole yet) loses its own to whoever comes: half-sent requests cannot shut anybody out.
+"""Who holds a connection (a seat), and who gives way. When all seats are taken, a new connection gets the seat of the
+one that has been waiting longest: idle, or still sending its headers. So half-sent requests cannot shut others out.
 """
 
 from collections.abc import Iterable, Iterator
@@ -13,7 +13,7 @@ from dspy_service_api.serve.refusals import FULL, PEER_FULL, Refusal
 
 class Holder(Protocol):
     def give_way(self) -> None:
-        """Ends the connection; its seat is somebody else's already."""
+        """Ends the connection; its seat already belongs to another one."""
 
     def look(self, now: float) -> None:
         """Ends the connection if it is overdue."""
@@ -32,7 +32,8 @@ class Peer:
 
 
 class Crowd:
-    """One event loop, no locks. Dictionaries keep the order in which seats began to wait."""
+    """Used on one event loop, so without locks. The order of the dictionaries is the order in which seats began to
+    wait."""
 
     def __init__(self, limits: ConnectionLimits) -> None:
         self._limits = limits
@@ -47,7 +48,7 @@ class Crowd:
         return iter(tuple(self._seats))
 
     def take(self, host: str) -> Seat | Refusal:
-        """A seat, waiting; its holder is named by the caller."""
+        """A seat that counts as waiting; the caller sets its holder."""
         address = known_by(host, self._limits.shared)
         peer = self._peers.get(address) if address else None
         if peer and 0 < self._limits.per_peer <= peer.taken and not self._cleared(peer.waiting):
@@ -62,19 +63,19 @@ class Crowd:
         return seat
 
     def waits(self, seat: Seat) -> None:
-        """It keeps nobody busy from now on."""
+        """From now on the seat may be given to another connection."""
         if seat in self._seats:
             self._waiting[seat] = None
             if seat.peer:
                 self._peers[seat.peer].waiting[seat] = None
 
     def works(self, seat: Seat) -> None:
-        """Its request is whole enough to be answered."""
+        """The headers of a request are complete, so the seat is not given away until it waits again."""
         if self._waiting.pop(seat, seat) is None and seat.peer:
             self._peers[seat.peer].waiting.pop(seat, None)
 
     def leave(self, seat: Seat) -> None:
-        """Once or again."""
+        """May be called more than once for a seat."""
         if self._seats.pop(seat, seat) is not None:
             return
         self.works(seat)
@@ -95,7 +96,8 @@ class Crowd:
 
 
 def known_by(host: str, shared: Iterable[Network]) -> str:
-    """The address that a peer is counted under: an IPv6 client has a whole /64. Empty for those that no one counts."""
+    """The address that a peer is counted under: for IPv6 its /64, since a client has all of that. Empty for proxies and
+    for peers without an address, which are not counted."""
     try:
         address = ip_address(host.partition("%")[0])
     except ValueError:

@@ -1,4 +1,4 @@
-"""How many connections the process's limit of open files leaves room for, beside what else it must be able to open."""
+"""How many connections the limit of open files allows, after a reserve for everything else that is opened."""
 
 import logging
 import resource
@@ -10,7 +10,8 @@ RESERVE = 256
 
 
 def room_for(connections: int) -> int:
-    """Raises the process's own limit where it may; what is then still too much is lowered, and the log says so."""
+    """Raises the process's own limit if allowed. If that is not enough, fewer connections are taken and a warning is
+    logged."""
     soft = _raised(connections + RESERVE)
     allowed = within(connections, soft)
     if allowed < connections:
@@ -22,7 +23,7 @@ def room_for(connections: int) -> int:
 
 
 def within(connections: int, soft: int) -> int:
-    """A very low limit is halved: some of both is better than none of one."""
+    """A very low limit is divided in halves, so that neither connections nor the rest get nothing."""
     return max(1, min(connections, max(soft - RESERVE, soft // 2)))
 
 

@@ -1,4 +1,4 @@
-"""The bounds of a listener, as one value."""
+"""All bounds of a listener."""
 
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
@@ -8,7 +8,7 @@ Network = IPv4Network | IPv6Network
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
-    """Seconds and bytes; `per_peer` 0 is no limit, `shared` are the peers that many clients stand behind."""
+    """`per_peer` 0 means no limit. `shared` are networks of proxies, to which `per_peer` does not apply."""
 
     connections: int = 768
     per_peer: int = 0
@@ -22,5 +22,5 @@ class ConnectionLimits:
 
     @property
     def look_seconds(self) -> float:
-        """How often all connections are looked at: a bound is kept to a tenth of itself."""
+        """Pause between two looks at all connections: bounds of time are exceeded by a tenth at most."""
         return min(1.0, self.head_seconds / 10, self.pause_seconds / 10)

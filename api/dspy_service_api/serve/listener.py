@@ -1,4 +1,4 @@
-"""Accepts connections and gives each its seat, before a parser, a handshake or a task costs anything for it."""
+"""Accepts connections and assigns each a seat before it costs a handshake, a parser or a task."""
 
 import asyncio
 import logging
@@ -17,14 +17,15 @@ _AT_ONCE = 64
 _AGAIN_SECONDS = 0.5
 _SHUTDOWN_SECONDS = 1.0
 _LINGER_SECONDS = 1.0
-"""A socket that is closed on unread bytes takes back its last words: it stays open until they can have been read."""
+"""Closing a socket with unread bytes resets the connection, and the client may lose our answer: so it stays open until
+the answer can have been read."""
 _MOST_LINGERING = 64
 
 MakeProtocol = Callable[[Crowd, Seat], asyncio.Protocol]
 
 
 class Listener:
-    """What uvicorn's server wants of its servers: `close` and `wait_closed`. It owns the sockets."""
+    """Has `close` and `wait_closed`, which uvicorn expects of an asyncio server. It owns the sockets."""
 
     def __init__(
         self, sockets: Sequence[socket.socket], tls: ssl.SSLContext | None, limits: ConnectionLimits, make: MakeProtocol
@@ -68,7 +69,7 @@ class Listener:
             self._welcome(accepted, address)
 
     def _rest(self, listening: socket.socket, exc: OSError) -> None:
-        """Whatever the machine lacks, asking it without a pause gives nobody more of it."""
+        """The machine lacks something, such as free descriptors: pause before accepting again."""
         log.warning("cannot accept a connection: %s", exc.strerror)
         self._loop.remove_reader(listening)
         self._loop.call_later(_AGAIN_SECONDS, self._listen_again, listening)
@@ -90,7 +91,7 @@ class Listener:
         task.add_done_callback(self._arriving.discard)
 
     async def _arrive(self, accepted: socket.socket, seat: Seat) -> None:
-        """With TLS: until the handshake is over, which is bounded as a head is."""
+        """With TLS this lasts until the handshake is over, for which the time of a head is allowed."""
         try:
             await self._loop.connect_accepted_socket(
                 lambda: self._make(self.crowd, seat),
@@ -106,7 +107,7 @@ class Listener:
                 raise
 
     def _turn_away(self, accepted: socket.socket, refusal: Refusal) -> None:
-        """Without a handshake nothing can be said over TLS: there the connection just ends."""
+        """Before a handshake no answer can be sent over TLS, so such a connection is just closed."""
         if self._tls is not None or len(self._lingering) >= _MOST_LINGERING:
             accepted.close()
             return
@@ -129,7 +130,7 @@ class Listener:
 
 
 async def bound(host: str, port: int, backlog: int) -> list[socket.socket]:
-    """Every address of the host's name, as asyncio's own servers do; empty: every one of the machine."""
+    """Binds every address of the host name, as asyncio's own servers do; an empty one means all of the machine."""
     found = await asyncio.get_running_loop().getaddrinfo(
         host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )
@@ -138,7 +139,7 @@ async def bound(host: str, port: int, backlog: int) -> list[socket.socket]:
 
 
 class _Arriving:
-    """Holds a seat until the protocol does; a handshake's end is the loop's own to watch."""
+    """Holds a seat until the protocol takes over. asyncio itself bounds the time of the handshake."""
 
     def __init__(self, task: asyncio.Task[None]) -> None:
         self._task = task

@@ -1,7 +1,8 @@
-"""What the requests' bodies may take of memory, all together: bytes that have been received, and work on them.
+"""Bounds the memory that all request bodies take together: the received bytes, and what is made of them.
 
-A body that does not fit is refused while it comes in (503, and when to try again): waiting would hold what has come
-of it. Work waits for its turn, in the order of asking, so that a large request is not passed by small ones for ever.
+A body that does not fit is refused while it arrives (503 with Retry-After), because letting it wait would keep what
+has already arrived in memory. Work on a body waits in the order of asking, so that small requests cannot overtake a
+large one for ever.
 """
 
 import asyncio
@@ -36,7 +37,7 @@ class Room:
 
 @dataclass(slots=True)
 class Work:
-    """`total` bytes for what is made of bodies; what would take more by itself works alone."""
+    """`total` bytes for what is made of bodies; a request that needs more than that is worked on alone."""
 
     total: int
     wait_seconds: float

@@ -1,8 +1,8 @@
 """uvicorn's HTTP/1.1 protocol with bounds: bytes and fields of a head, trailers, framing, pauses, requests sent ahead.
 
-The parser keeps a field that has not ended to itself, so a head is counted by what is fed to it, in pieces no larger
-than the room that is left. Nothing here costs a request more than a few assignments: the time is looked at for all
-connections together, a few times a second (`listener.py`).
+The parser does not show a header field before its end. So the bytes of a head are counted as they are fed to the
+parser, in pieces no larger than what is still allowed. A request costs only a few assignments here: times are checked
+for all connections together, a few times a second (`listener.py`).
 """
 
 import asyncio
@@ -21,10 +21,11 @@ from dspy_service_api.serve.refusals import Refusal
 
 _PIECE = 64 * 1024
 _CHUNK_FRAMING = 16
-"""Bytes around a chunk that are nobody's fault, as Go's server has it; besides, two for each byte of data."""
+"""Bytes of framing that are allowed for each chunk, as in Go's server; besides, two for each byte of data."""
 _LINGER_SECONDS = 1.0
 _LINGER_BYTES = 1024 * 1024
-"""What is still read, and thrown away, of a client that sends on while it is refused: it reads the answer after it."""
+"""How many bytes of a refused client are still read and thrown away, since many clients read the answer only when they
+have sent everything."""
 
 
 class Phase(Enum):
@@ -90,7 +91,8 @@ class LimitedProtocol(HttpToolsProtocol):
         super().resume_writing()
 
     def give_way(self) -> None:
-        """Its seat is taken by another, so nothing lingers: the answer has left when the connection ends."""
+        """Another connection has the seat already, so this one ends at once, after a refusal if it was sending a
+        head."""
         if self._phase is Phase.HEAD and not self.transport.is_closing():
             self._hear_no_more()
             self.transport.write(refusals.SLOW_HEAD.as_bytes())
@@ -130,7 +132,7 @@ class LimitedProtocol(HttpToolsProtocol):
             self._count(len(piece), before, same=heads == self._heads)
 
     def _count(self, size: int, before: Phase, *, same: bool) -> None:
-        """Of a head that began inside a piece the piece itself is not counted, and no piece is large."""
+        """The piece in which a head begins is not counted as part of it; pieces are small."""
         if self._phase is Phase.HEAD:
             self._fed = self._fed + size if same and before is Phase.HEAD else 0
             if self._fed >= self._limits.head_bytes:
@@ -178,14 +180,14 @@ class LimitedProtocol(HttpToolsProtocol):
             self._rest()
 
     def _bound_fields(self, target: int) -> None:
-        """Of a head, with its target's bytes, or of a trailer. What came of either so far is bounded by its pieces."""
+        """Bounds the fields of a head (with the bytes of its target) or of a trailer, once they are complete."""
         if len(self.headers) > self._limits.head_fields:
             self._stop(refusals.too_many(self._limits.head_fields))
         if sum([len(name) + len(value) + 4 for name, value in self.headers]) + target > self._limits.head_bytes:
             self._stop(refusals.too_large(self._limits.head_bytes))
 
     def _host_of_target(self) -> None:
-        """A target with an authority of its own says which host is meant (RFC 9112, 3.2.2), whatever Host says."""
+        """An absolute URL in the request line names the host, whatever the Host header says (RFC 9112, 3.2.2)."""
         target = httptools.parse_url(self.url)
         if target.host is not None:
             port = b":%d" % target.port if target.port else b""
@@ -230,14 +232,14 @@ class LimitedProtocol(HttpToolsProtocol):
                 self.transport.close()
 
     def _watch_body(self, now: float) -> None:
-        if self.flow.read_paused:  # by us: it cannot come faster than it is taken
+        if self.flow.read_paused:  # we are the slow side
             self._since, self._heard, self._body = now, now, 0
         enough = self._limits.pause_seconds + self._body / self._limits.bytes_per_second
         if now - self._heard > self._limits.pause_seconds or now - self._since > enough:
             self._refuse(refusals.SLOW_BODY)
 
     def _watch_writing(self, now: float) -> None:
-        """An answer that nobody takes in holds its memory and its seat."""
+        """A client that does not read its answer is cut off, since the answer holds memory and a seat."""
         unsent = self.transport.get_write_buffer_size()
         if not unsent:
             self._stuck_since = None
@@ -266,7 +268,8 @@ class LimitedProtocol(HttpToolsProtocol):
         raise _Refused
 
     def _refuse(self, why: Refusal) -> None:
-        """An earlier request still gets its answer, which then is the last; nothing is written into it."""
+        """If an earlier request is still being answered, that answer is finished and is the last one: a refusal must
+        not be written into it."""
         own = self._running is self.cycle and self._phase is Phase.BODY
         if self._answering() and not own:
             self._hear_no_more()

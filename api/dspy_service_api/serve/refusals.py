@@ -1,4 +1,4 @@
-"""Answers to what never becomes a request: whole, as bytes, and the connection closes behind them."""
+"""Answers, as bytes, to what never becomes a request; the connection is closed after them."""
 
 from dataclasses import dataclass
 from http import HTTPStatus

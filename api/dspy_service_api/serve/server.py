@@ -1,4 +1,4 @@
-"""uvicorn's server on our own listener: its lifespan, its ticks and its graceful end stay what they are."""
+"""uvicorn's server on our own listener; its lifespan, ticks and graceful end are unchanged."""
 
 import asyncio
 import logging

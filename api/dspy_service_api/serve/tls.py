@@ -1,6 +1,6 @@
-"""The server's certificate, read again when its files change: Secrets that are mounted rotate under a running process.
+"""Reloads the server's certificate when its files change, since mounted Secrets are rotated while the process runs.
 
-A context that is given a new chain uses it from the next handshake on; open connections keep what they agreed on.
+A context with a new chain uses it from the next handshake on; open connections are not affected.
 """
 
 import asyncio
@@ -47,7 +47,7 @@ class CertificateFiles:
                 log.warning("%s; the last good certificate stays in use", exc)
 
     def _stamp(self) -> tuple[tuple[int, int, int], ...]:
-        """Of what the paths lead to: a mounted Secret changes by a symbolic link."""
+        """Follows symbolic links, because a mounted Secret changes by swapping one."""
         try:
             found = [path.stat() for path in (self.certificate, self.key)]
         except OSError:

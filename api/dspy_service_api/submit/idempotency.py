@@ -1,8 +1,8 @@
-"""The digest by which a repeated `Idempotency-Key` is known to bring the same body. Pure.
+"""The digest that tells whether a repeated `Idempotency-Key` came with the same body. Pure.
 
-It stands in the resource, which more people may read than may read the job's Secret. A plain digest of a body that
-holds a weak password could be tried out there, all else of the body being known: so a body with credentials gets a
-deliberately slow one, salted by the job. No key of the service is involved, so that replicas agree.
+It is kept in the resource, which more people may read than may read the job's Secret. From a plain digest they could
+guess a weak password in the body, since they know the rest of it; so a body with credentials gets a deliberately slow
+digest, salted with the job's id. It depends on no key of the service, so that all replicas compute the same one.
 """
 
 import hashlib

@@ -1,7 +1,7 @@
-"""What of an accepted request goes into the resource, what into its Secret, what into the store. Pure.
+"""Divides an accepted request between the resource, its Secret and the store. Pure.
 
-A spec above 16 KiB gives up its rows first, then the sources, to one document in the store: the cluster's database
-rewrites the whole object at every status patch.
+A spec above 16 KiB moves first its rows and then its sources into one document in the store, because the cluster's
+database rewrites the whole object at every status patch.
 """
 
 import base64
@@ -26,7 +26,7 @@ _SUBMITTER_LENGTH = 256
 
 @dataclass(frozen=True, slots=True)
 class AcceptedRequest:
-    """A request that may be run. `spec` is the resource's but for the dataset, which is `rows`, all of them."""
+    """A request that passed all checks. `spec` is the resource's spec without the dataset; the rows are in `rows`."""
 
     spec: Mapping[str, Any]
     rows: list[Any]
@@ -37,7 +37,7 @@ class AcceptedRequest:
 
 
 class Acceptance(Protocol):
-    """The checks of a submit, and what they know."""
+    """The checks of a submit, and what the API shows of their knowledge."""
 
     async def accept(self, body: Body) -> AcceptedRequest:
         """Raises `InvalidRequest` or `UnusableRequest`."""
@@ -60,7 +60,7 @@ class JobIdentity:
     submitter: str = ""
     """The client's name in the cluster, where the API asked for one."""
     digest: str = ""
-    """Of the request's body, where an Idempotency-Key came with it."""
+    """Digest of the request's body, where an Idempotency-Key came with it."""
 
     @property
     def name(self) -> str:
@@ -69,7 +69,7 @@ class JobIdentity:
 
 @dataclass(frozen=True, slots=True)
 class JobObjects:
-    """All that is written for a job, in this order: the payload, the resource, the Secret that belongs to it."""
+    """Everything that is written for one job, in this order: the payload, the resource, the Secret that it owns."""
 
     name: str
     folder: str
@@ -94,7 +94,7 @@ def draft(accepted: AcceptedRequest, identity: JobIdentity) -> JobObjects:
 
 
 def owned(secret: Object, job: Object) -> Object:
-    """The Secret as the job's own: the cluster removes it together with the job."""
+    """The Secret with the job as its owner, so that the cluster removes both together."""
     reference = {
         "apiVersion": names.API_VERSION,
         "kind": names.KIND,
@@ -133,7 +133,7 @@ def _fitted(spec: dict[str, Any], rows: list[Any]) -> tuple[dict[str, Any], byte
 
 
 _REFERENCE_BYTES = 200
-"""What a dataset takes when it is a reference."""
+"""Bytes that a dataset takes in a spec when it is only a reference."""
 
 
 def _code(spec: Mapping[str, Any]) -> dict[str, str]:
@@ -141,7 +141,7 @@ def _code(spec: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _document(rows: Json, moved: Mapping[str, str]) -> bytes:
-    """The rows are encoded once, for their size, the document and its digest."""
+    """The payload document. `rows` are encoded JSON already: they were encoded once to know their size."""
     if not moved:
         return b'{"rows":%b}' % rows
     return b'{"rows":%b,%b' % (rows, orjson.dumps(moved)[1:])
@@ -167,7 +167,7 @@ def _resource(spec: Mapping[str, Any], labels: Mapping[str, str], identity: JobI
 
 
 def _secret(withheld: Mapping[str, Json], identity: JobIdentity) -> Object:
-    """Without the label of model keys: what is of one job is for no `keyFrom`."""
+    """It has no label of model keys, so that no other job can name it by `keyFrom`."""
     labels = names.child_labels(identity.name)
     metadata = {"name": names.credentials_secret(identity.name), "namespace": identity.namespace, "labels": labels}
     data = {role: base64.b64encode(value).decode() for role, value in withheld.items()}

@@ -1,7 +1,7 @@
-"""A request's body becomes what may be run: parsed, made a spec and its credentials, checked by core's rules.
+"""Parses the body of `POST /run`, translates it into a spec and its credentials, and checks the spec by core's rules.
 
-It happens on the event loop where it takes milliseconds, and in a thread where the body or its sources are larger.
-Decides nothing of its own but what the request left open: the drawn seed, and the service's settings for a run.
+Small bodies are handled on the event loop, where they take milliseconds; larger bodies and sources go to a thread. The
+only choices made here are those that the request left open: the seed, and the service's defaults for a run.
 """
 
 import asyncio
@@ -73,7 +73,7 @@ class CoreAcceptance:
         return self.registry.registered_assets()
 
     def request_schemas(self) -> dict[str, Any]:
-        """As clients write it: by alias."""
+        """Fields are named as clients write them, so `model_config` and not `default_model_config`."""
         _, schema = models_json_schema([(RunRequest, "validation")], ref_template="#/components/schemas/{model}")
         definitions: dict[str, Any] = schema["$defs"]
         return definitions

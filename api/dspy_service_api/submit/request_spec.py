@@ -1,7 +1,6 @@
-"""A request of `POST /run` as the resource's spec, and the spec's fields as the request calls them.
+"""Translates a request of `POST /run` into the resource's spec, and the spec's paths into the request's field names.
 
-Credentials never come into the spec. Its dataset stays empty: where the rows will be is known when all of it is weighed
-(`layout`).
+Credentials never get into the spec. Its dataset stays empty here: `job_objects` decides whether the rows fit into it.
 """
 
 from collections.abc import Callable, Mapping
@@ -28,7 +27,7 @@ FIELDS: Mapping[str, str] = {
     **{f"spec.models.{role}": field for role, field in RunRequest.MODEL_FIELDS.items()},
     **{f"spec.models.{role}.baseUrl": f"{field}.base_url" for role, field in RunRequest.MODEL_FIELDS.items()},
 }
-"""Path in the spec to field of the request, as far as checks speak of it."""
+"""Path in the spec to field of the request, for all paths that messages of the checks can name."""
 WORDS = words_of(FIELDS)
 
 
@@ -90,10 +89,10 @@ def _model(model: ModelSettings, public: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _public_extra(extra: Any) -> dict[str, Any] | None:
-    """None, so absent, where nothing is left of it."""
+    """None, and so absent from the spec, where nothing is left of it."""
     return extra if isinstance(extra, dict) and extra else None
 
 
 def _decimal(value: float | None) -> str | None:
-    """Kubernetes' conventions ask for strings."""
+    """A string, as the Kubernetes API conventions ask of decimals."""
     return None if value is None else repr(float(value))

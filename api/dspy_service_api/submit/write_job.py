@@ -1,9 +1,9 @@
-"""An accepted request becomes a job: the payload first, then the resource, which makes it one, then its Secret.
+"""Writes an accepted request as a job: first the payload, then the resource, then the Secret.
 
-The Secret last, because it is created as the resource's own (an owner set later would be one more write for every
-job); the operator waits a moment for it. Nothing that was written stays when a step is refused. When it is not known
-whether the resource was made, all stays: the operator's sweep removes what belongs to no job, and the operator ends a
-job that was left without its Secret.
+The Secret comes last because it names the resource as its owner from the beginning (setting the owner later would cost
+one more write for every job); the operator waits a moment for it. If a step is refused, everything written before is
+removed again. If it is unknown whether the resource was made, everything stays: the operator's sweep removes what
+belongs to no job, and the operator ends a job that was left without its Secret.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 
 
 class _OtherBody(Exception):
-    """What an earlier request with the same key has written does not belong to this one's body."""
+    """An earlier request with the same key has stored another body's payload."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,8 @@ class Submits:
     _by_id: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
 
     async def submit(self, body: Body, key: str | None, submitter: str = "") -> Submitted:
-        """`submitter` is the name that the cluster knows the client by: keys are each one's own. Raises `Busy`."""
+        """`submitter` is the client's name in the cluster; every client has idempotency keys of its own. Raises
+        `Busy`."""
         async with self.work.of(request_size.weight(body)):
             return await self._submit(body, key, submitter)
 
@@ -107,7 +108,7 @@ class Submits:
             try:
                 created = await self._create(job)
             except (kube.AlreadyExists, ClusterUnavailable):
-                undo.pop_all()  # all of it is another's, or may be the job's
+                undo.pop_all()  # what was written belongs to another request's job, or the job may exist after all
                 raise
             if job.secret:
                 undo.push_async_callback(self._delete_job, created)
@@ -124,7 +125,7 @@ class Submits:
             return await self._look_again(job.name, exc)
 
     async def _look_again(self, name: str, cause: kube.Unavailable) -> Object:
-        """The create was sent and no answer came: the cluster may have done it."""
+        """The create was sent and no answer came, so the job may exist."""
         try:
             return await self.cluster.get(OPTIMIZATION_JOBS, name, self.namespace)
         except kube.KubeError:
@@ -135,7 +136,8 @@ class Submits:
             ) from cause
 
     async def _create_secret(self, secret: Object, job: Object) -> None:
-        """One that is there is the job's own, by an earlier try, or what a deleted job of that name has left."""
+        """An existing Secret of that name is either this job's, from an earlier try, or left by a deleted job of the
+        same name; that one is replaced."""
         try:
             await self.cluster.create(SECRETS, owned(secret, job), self.namespace)
         except kube.AlreadyExists:
@@ -146,7 +148,7 @@ class Submits:
                 await self.cluster.create(SECRETS, owned(secret, job), self.namespace)
 
     async def _is_new(self, key: str, payload: bytes, resource: Object) -> bool:
-        """Whether the payload is still to be written: a repeated request may find its own, or another's."""
+        """Whether the payload has to be written. A repeated request may find its own payload there, or another's."""
         if not _request_digest(resource):
             return True
         try:

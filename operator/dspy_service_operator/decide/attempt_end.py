@@ -1,7 +1,7 @@
-"""How an attempt ended that left no result: the user's own fault, the infrastructure's, or a disruption.
+"""Classifies how an attempt without a result ended: by the job's own fault, the infrastructure's, or a disruption.
 
-A fault of the user's code is final: the same code would do the same again, and pay for the same model calls. What the
-cluster did is followed by another attempt; a disruption that the cluster announced does not even use up a retry.
+A fault of the job is final, because the same code would fail again after paying for the same model calls. Faults of the
+infrastructure are followed by another attempt; a disruption that the cluster announced does not even use up a retry.
 """
 
 import re
@@ -16,16 +16,16 @@ from dspy_service_operator.decide.observed import AttemptJob, AttemptPod, Contai
 Verdict = Literal["failed", "retry", "disrupted"]
 
 EVICTED = "Evicted"
-"""The kubelet's reason; what for stands in its message alone."""
+"""The kubelet's reason for every eviction; only its message says why."""
 _NEVER_STARTED = frozenset({"StartError", "ContainerCannotRun"})
-"""The container runtime's reasons for a container whose process could not be started; the exit code is its own."""
+"""The container runtime's reasons if a process could not be started; the exit code is then the runtime's own."""
 _OWN_START = re.compile(
     r"executable file not found|no such file or directory|permission denied|exec format error|memory limit too low",
     re.IGNORECASE,
 )
-"""What the job's own image or limits cause, and would cause again."""
+"""Messages of failures that the job's own image or limits cause, and would cause again."""
 _LAST_LINES = 2
-"""Of a log's end: what went wrong, and that it was given up."""
+"""How many lines of a log's end are quoted: the error, and the line that says that it was given up."""
 _SIGNALS = range(129, 193)
 """Exit codes by which shells and container runtimes report a signal: 128 plus its number."""
 
@@ -39,7 +39,7 @@ class AttemptEnd:
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """What messages name: the job's limits, and what its reporter was waiting for."""
+    """Facts that messages mention: the job's limits, and what its reporter was waiting for."""
 
     deadline_seconds: int
     memory: str
@@ -47,7 +47,7 @@ class Context:
 
 
 def classify(job: AttemptJob | None, pod: AttemptPod | None, context: Context) -> AttemptEnd:
-    """Of an attempt whose pod has ended, is lost, or is gone."""
+    """For an attempt whose pod has ended, is lost, or is gone."""
     if (job and job.failure == "DeadlineExceeded") or (pod and pod.reason == "DeadlineExceeded"):
         return deadline_exceeded(context.deadline_seconds, context.said)
     if job is not None and job.suspended:
@@ -125,7 +125,7 @@ def _cannot_start(state: ContainerState, verdict: Verdict) -> AttemptEnd:
 
 
 def _report_lost(pod: AttemptPod) -> bool:
-    """The optimizer ended well, the reporter did not."""
+    """The optimizer succeeded, and the reporter failed."""
     optimizer, reporter = pod.optimizer, pod.reporter
     return (
         optimizer is not None
@@ -137,7 +137,7 @@ def _report_lost(pod: AttemptPod) -> bool:
 
 
 def _words(pod: AttemptPod, said: str) -> str:
-    """The reporter's own in the status, else the last of its log, which the kubelet kept."""
+    """What the reporter said in the status, else the last lines of its log, which the kubelet keeps."""
     words = said or (pod.reporter.message if pod.reporter else "")
     lines = words.strip().splitlines()[-_LAST_LINES:]
     return f": {'; '.join(lines)}" if lines else ""

@@ -1,6 +1,6 @@
-"""The rule for an attempt whose pod has not ended: recorded, starting or in trouble, validating, running.
+"""The rule for an attempt whose pod has not ended: records it, and follows it through starting, validating and running.
 
-Pure, as all of `decide`.
+Pure, like all of `decide`.
 """
 
 from dataclasses import replace
@@ -13,11 +13,11 @@ from dspy_service_operator.decide.situation import Situation, fail
 from dspy_service_operator.decide.status_changes import StatusDraft
 
 SETTLE_SECONDS = 0.3
-"""A preflight shorter than this is not worth a write of its own: the next one says `Running` at once."""
+"""A preflight that is shorter than this never shows as `Validating`: that saves one write of the status."""
 LOOK_AGAIN_SECONDS = 30.0
 SCHEDULER_SECONDS = 2.0
-"""A pod as young as this (its age is told in whole seconds) is not recorded before the scheduler has said something of
-it, usually within some hundredths: so that one write tells both, with a thousand waiting pods too."""
+"""A pod younger than this (ages are whole seconds) is recorded only when the scheduler has placed or refused it, which
+usually takes some hundredths of a second: one write of the status then tells both."""
 
 
 def attempt_under_way(situation: Situation) -> Decision:
@@ -53,18 +53,18 @@ def _validating(situation: Situation, draft: StatusDraft) -> Decision:
 
 
 def _starting(situation: Situation, draft: StatusDraft) -> Decision:
-    """The pod is not there or not running yet: say why, and give up in the end."""
+    """The pod does not exist or does not run yet: says why, and after the time allowed gives up."""
     child, pod = situation.child, situation.pod
     if child is None:  # recorded, and its Job was deleted: the pod follows it
         return Decision(status=draft.status, requeue_after=LOOK_AGAIN_SECONDS)
-    # Waiting for a node has a patience of its own, which that for starting must not be used up by.
+    # The time spent waiting for a node has a limit of its own, so it does not count as time for starting.
     age = situation.age((pod.scheduled_at or pod.created_at) if pod else child.created_at)
     recorded = situation.recorded is not None or pod is None  # recording it comes before looking for words
     if situation.seen.words is None and recorded and not child.suspended and worth_a_look(pod, age):
         return Decision(wants="words")
     trouble = find_trouble(child, pod, situation.seen.words, situation.settings)
     if trouble is None:
-        if _just_found_a_node(situation):  # what it waited for is withdrawn by the write that says that it runs
+        if _just_found_a_node(situation):  # the write that says that it runs will replace the old reason anyway
             return Decision(requeue_after=LOOK_AGAIN_SECONDS / 2)
         if pod is not None:
             draft.not_started("PodCreated", f"Pod {pod.name} is being started.")

@@ -1,7 +1,7 @@
-"""`decide`: what to do about one job, from what was observed. Pure: no clock, no network, no memory of its own.
+"""`decide`: what to do about one job, given what was observed. Pure: no clock, no network, no memory of its own.
 
-The rules are asked in order and the first that has an answer wins. Each is safe to be asked again at any moment, by
-another operator too: whatever a pass did is visible to the next in the cluster itself.
+The rules are asked in order, and the first that returns a decision wins. Any rule may be asked again at any time, even
+by another operator, because everything that a pass did is visible in the cluster.
 """
 
 from dataclasses import replace
@@ -23,7 +23,8 @@ from dspy_service_operator.settings import OperatorSettings
 REFUSED_SECONDS = 5.0
 SECRET_SECONDS = 0.03
 ABANDONED_SECONDS = 60.0
-"""An API-made job without its Secret by then never gets one: the API died between the two, or somebody deleted it."""
+"""After this, a job of the API without its Secret never gets one: the API died before it wrote it, or somebody deleted
+it."""
 _LONGEST_PAUSE = 300.0
 
 
@@ -44,7 +45,7 @@ def _or_lost(situation: Situation, decision: Decision) -> Decision:
 
 
 def _reported(situation: Situation) -> Decision | None:
-    """A result record decides, whatever became of the pod."""
+    """The result that the reporter wrote decides, whatever happened to the pod."""
     result = situation.job.status.run.result
     if result is None:
         return None
@@ -53,7 +54,7 @@ def _reported(situation: Situation) -> Decision | None:
 
 
 def _deleted(situation: Situation) -> Decision | None:
-    """Somebody's finalizers keep the record (without any it would be gone): nobody wants the work any more."""
+    """The job was deleted and only somebody's finalizers keep its record: nobody wants the work any more."""
     if not situation.job.metadata.deletion_timestamp:
         return None
     decision = finish(situation, "Cancelled", "Cancelled", conditions.DELETED_MESSAGE)
@@ -61,7 +62,8 @@ def _deleted(situation: Situation) -> Decision | None:
 
 
 def _invalid(situation: Situation) -> Decision | None:
-    """What the API refuses at a submit is refused here too, as soon as it is seen: nothing was spent on it yet."""
+    """What the API would refuse at a submit is refused here too, as soon as the job is seen, before it costs
+    anything."""
     if situation.under_way or conditions.holds(situation.job.status.conditions, "Valid"):
         return None
     if situation.seen.prerequisites is None:
@@ -103,7 +105,8 @@ def _suspended(situation: Situation) -> Decision | None:
 
 
 def _waiting(situation: Situation) -> Decision | None:
-    """In the queue. A place in it is written down rarely: the status of 10,000 waiting jobs is nobody's business."""
+    """The job waits in the queue. Its position is written into the status only rarely, since with 10,000 waiting jobs
+    every start moves all of them."""
     if situation.seen.slot or situation.under_way:
         return None
     checked, position = situation.seen.prerequisites, situation.seen.position
@@ -120,7 +123,7 @@ def _waiting(situation: Situation) -> Decision | None:
 
 
 def _next_attempt(situation: Situation) -> Decision | None:
-    """It has a slot and no attempt: one is made when nothing is in its way."""
+    """The job has a slot and no attempt; creates one, unless something has to be waited for."""
     if situation.under_way:
         return None
     left = situation.deadline_seconds - situation.job.status.active_seconds
@@ -167,14 +170,14 @@ def _attempt_over(situation: Situation) -> Decision | None:
 
 
 def _trouble(situation: Situation) -> str:
-    """What this attempt's reporter waited for; what it says otherwise explains no end."""
+    """What this attempt's reporter was waiting for. Its other messages do not explain an end."""
     run = situation.job.status.run
     waits = run.attempt == situation.number and run.message.endswith(pod_files.TRYING_AGAIN)
     return run.message.removesuffix(pod_files.TRYING_AGAIN) if waits else ""
 
 
 def _another(situation: Situation, end: AttemptEnd) -> Decision:
-    """Within the retry policy; the pass after this one makes the next attempt."""
+    """Ends the attempt; if the retry policy allows another one, the next pass makes it."""
     status = situation.job.status
     counted = end.verdict == "retry"
     made = 1 + sum(1 for entry in status.attempts if entry.reason != SUSPENDED)
@@ -201,7 +204,7 @@ def _pause_left(situation: Situation) -> float:
 
 
 def _missing(situation: Situation, reason: str, message: str) -> Decision:
-    """Something it refers to is not there; tools that apply several objects may bring it later."""
+    """An object that the job refers to is missing; tools that apply several objects may create it later."""
     age = situation.age(conditions.parse_time(situation.job.metadata.creation_timestamp))
     again = min(max(age / 10, 0.05), LOOK_AGAIN_SECONDS)
     if situation.api_made and age < 3:  # the API makes a job's Secret right after the job

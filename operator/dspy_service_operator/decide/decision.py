@@ -1,4 +1,4 @@
-"""What a pass over one job may do: at most one act on a child, one status patch, one label, and its Events."""
+"""What one pass over a job may do: create or delete one Job, patch the status once, set one label, and post Events."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -33,10 +33,10 @@ class Note:
 class Decision:
     child: CreateJob | DeleteJob | None = None
     status: OptimizationJobStatus | None = None
-    """The status as it should be; only the operator's own fields that differ are written."""
+    """The status as it should be; of it, only fields of the operator that have changed are written."""
     mark_finished: bool = False
     release_slot: bool = False
     wants: Literal["", "prerequisites", "fresh", "words"] = ""
-    """What must be looked at before anything can be decided; all else is empty then."""
+    """What must be read before anything can be decided; then all other fields are empty."""
     requeue_after: float | None = None
     notes: tuple[Note, ...] = ()

@@ -1,8 +1,8 @@
-"""What a kubelet evicted a pod for, read from its message: it has no field that says so.
+"""Reads from the kubelet's message why a pod was evicted, since no field says it.
 
-The messages are those of Kubernetes' eviction manager (`pkg/kubelet/eviction/helpers.go`) and the embedded node's. A
-pod that outgrew a limit of its own would do it again; of a node that ran short its pods are innocent. Whatever is not
-known is quoted: a guess would send people looking in the wrong place.
+The messages are those of Kubernetes' eviction manager (`pkg/kubelet/eviction/helpers.go`) and of the embedded node. A
+pod that exceeded a limit of its own would exceed it again; that a node ran short is not its pods' fault. An unknown
+message is only quoted, because a guess would send people looking in the wrong place.
 """
 
 import re
@@ -33,7 +33,7 @@ _NO_CONTROL = dict.fromkeys((*range(0x20), *range(0x7F, 0xA0), 0x2028, 0x2029), 
 
 @dataclass(frozen=True, slots=True)
 class Eviction:
-    """`own`: for a limit of the pod's own, which another attempt would exceed again."""
+    """`own`: the pod exceeded a limit of its own, and another attempt would exceed it again."""
 
     own: bool
     reason: str
@@ -53,7 +53,7 @@ def eviction_of(message: str) -> Eviction:
 
 
 def quoted(message: str) -> str:
-    """In one line, as short as a status wants it."""
+    """The message on one line, cut to what a status has room for."""
     line = " ".join(message[: 2 * MOST_QUOTED].translate(_NO_CONTROL).split())
     return line if len(line) <= MOST_QUOTED else f"{line[:MOST_QUOTED]}..."
 

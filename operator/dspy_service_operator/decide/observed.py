@@ -1,6 +1,6 @@
-"""What `decide` sees of the cluster: a job's attempts as they really are, read from Kubernetes' own objects.
+"""What `decide` sees of the cluster: a job's attempts, read from Kubernetes' own Jobs and pods.
 
-Pods and Jobs are read once, when a watch brings them, and only what decisions need is kept of them.
+Each object is read once, when a watch brings it, and only what decisions need is kept.
 """
 
 from collections.abc import Mapping
@@ -29,7 +29,7 @@ class ContainerState:
 
 @dataclass(frozen=True, slots=True)
 class AttemptJob:
-    """`suspended` is Kueue's doing: we never write that field."""
+    """Only Kueue sets `suspended`; we never write that field."""
 
     name: str
     uid: str
@@ -58,7 +58,7 @@ class AttemptPod:
     message: str = ""
     created_at: datetime | None = None
     deleted_at: datetime | None = None
-    """When it should be gone by: Kubernetes' deletionTimestamp, which the grace period is part of."""
+    """The time by which it should be gone: Kubernetes' deletionTimestamp, which includes the grace period."""
     bound: bool = False
     """Whether it has a node."""
     scheduled_at: datetime | None = None
@@ -88,7 +88,7 @@ class Prerequisites:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why the API server did not take the next attempt's Job; `final` when it never will."""
+    """Why the API server refused the next attempt's Job; `final` if it always will."""
 
     reason: str
     message: str
@@ -101,15 +101,15 @@ class Observed:
     """The attempts' Jobs that exist, by number."""
     pods: tuple[AttemptPod, ...] = ()
     refused: Refusal | None = None
-    """What became of the last try to make the next attempt's Job, where it failed."""
+    """Why the last try to create the next attempt's Job failed, if it did."""
     slot: bool = False
     """Whether the queue lets it run."""
     position: int | None = None
-    """Its place in the queue, when it is time to write that down."""
+    """Its position in the queue, if it is time to write that into the status."""
     prerequisites: Prerequisites | None = None
     """None: not looked at yet."""
     fresh: bool = False
-    """Whether resource, Jobs and pods were just read from the API server, not from the watches."""
+    """Whether resource, Jobs and pods were just read from the API server, and do not come from the watches."""
     words: str | None = None
     """The newest warning in the Events of the attempt's Job or pod; None: not looked at."""
     quiet_seconds: float = float("inf")
@@ -207,7 +207,7 @@ def _container(statuses: list[dict[str, Any]] | None, name: str) -> ContainerSta
 
 
 def _words(detail: Mapping[str, Any], last: Mapping[str, Any]) -> str:
-    """The kubelet's about this state; of a container that crashes again and again, its own last ones too."""
+    """The kubelet's message about this state; for a container that keeps crashing, its last log lines too."""
     message = detail.get("message") or ""
     ended = last.get("terminated") or {}
     if detail.get("reason") != "CrashLoopBackOff" or not ended:

@@ -7,10 +7,10 @@ from dspy_service_operator.settings import OperatorSettings
 
 UNSCHEDULABLE = "Unschedulable"
 _SLOW_SECONDS = 15.0
-"""From then on an attempt without a running pod is worth a look at its Events."""
+"""If an attempt has no running pod after this time, its Events are read."""
 _WAITING_NORMALLY = frozenset({"ContainerCreating", "PodInitializing", ""})
 _SAME = {"ErrImagePull": "ImagePullBackOff"}
-"""The kubelet goes to and fro between the two; one reason is one condition and one Event."""
+"""The kubelet alternates between the two; one reason for both gives one condition and one Event."""
 _HOPELESS = frozenset({"InvalidImageName"})
 _QUOTA = "exceeded quota"
 """The API server's words when it refuses an object for a ResourceQuota."""
@@ -18,7 +18,7 @@ _QUOTA = "exceeded quota"
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """`patience` is how long an attempt may be in it; None: as long as the deadline lets it."""
+    """`patience`: for how many seconds an attempt may be in this trouble; None: until the deadline."""
 
     reason: str
     message: str
@@ -49,12 +49,12 @@ def find_trouble(
 
 
 def lacks_quota(words: str) -> bool:
-    """Quota comes back when other pods end: it is waited for, as for room on a node."""
+    """Quota becomes free when other pods end, so it is waited for like room on a node."""
     return _QUOTA in words
 
 
 def worth_a_look(pod: AttemptPod | None, age: float) -> bool:
-    """Whether Events of the Job or the pod may say what its status does not."""
+    """Whether to read the Events of the Job or the pod, which may say more than its status."""
     return age > _SLOW_SECONDS and (pod is None or not pod.unschedulable)
 
 

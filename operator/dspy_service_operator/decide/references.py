@@ -1,8 +1,9 @@
-"""What a job's spec may name: what is its author's or everybody's, never another job's and never the service's.
+"""Which objects, images and URIs a job's spec may name: its author's or everybody's, never another job's or the
+service's own.
 
-Pure. The first half needs the resource alone, the second an object that it names. A pod mounts by name, so a Secret
-that somebody replaces between this look and the pod's start is mounted as it then is; names that the service will give
-one day are therefore refused before they are given, and who may write Secrets may read them anyway.
+Pure. The first half needs only the resource, the second half an object that it names. A pod mounts Secrets by name, so
+a Secret that is replaced between this check and the pod's start is mounted in its new form. Therefore names that the
+service itself may give later are refused already; and whoever may write Secrets may read them anyway.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,11 +15,11 @@ from dspy_service_core.resource.job import KeyRef, Model, OptimizationJobSpec
 from dspy_service_operator.settings import OperatorSettings
 
 _PLAIN_TYPES = ("", "Opaque")
-"""Every other type of Secret is made for something else: accounts' tokens, registries, TLS, Helm's releases."""
+"""Secrets of any other type are not for model keys: tokens of accounts, registries, TLS, releases of Helm."""
 
 
 def problem(metadata: Mapping[str, Any], spec: OptimizationJobSpec, settings: OperatorSettings) -> str:
-    """The first reference that is not the job's to make; empty where there is none."""
+    """What is wrong with the first forbidden reference; empty if there is none."""
     return next(_problems(metadata, spec, settings), "")
 
 
@@ -36,7 +37,7 @@ def _problems(metadata: Mapping[str, Any], spec: OptimizationJobSpec, settings: 
 
 
 def is_api_made(metadata: Mapping[str, Any]) -> bool:
-    """By its label, which admission policies keep for the API, and by a name that it alone gives."""
+    """By its label, which admission policies reserve for the API, and by its name, whose form only the API uses."""
     label = (metadata.get("labels") or {}).get(names.LABEL_SUBMITTED_BY)
     return label == names.SUBMITTED_BY_API and names.is_api_name(metadata["name"])
 
@@ -64,7 +65,7 @@ def _model_problems(role: str, model: Model, job: str, settings: OperatorSetting
 
 
 def foreign_key(secret: Mapping[str, Any], ref: KeyRef) -> str:
-    """Why `keyFrom` may not have it, whatever label it carries: it belongs to a job, or to the service."""
+    """Why `keyFrom` may not name this Secret, whatever its labels are; empty if it may."""
     if _owning_jobs(secret):
         return f"Secret '{ref.name}' belongs to a job; name one of your own."
     if _is_services(secret):
@@ -83,7 +84,7 @@ def foreign_config(config_map: Mapping[str, Any], name: str, uid: str) -> str:
 
 
 def is_own(secret: Mapping[str, Any], uid: str) -> bool:
-    """The job's own Secret is the one that goes with it; a name can be used again, a uid cannot."""
+    """Whether this very job owns the Secret. Compared by uid, because a name can be used again."""
     return _owning_jobs(secret) == {uid}
 
 

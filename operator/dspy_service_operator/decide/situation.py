@@ -1,4 +1,4 @@
-"""What every rule of `decide` looks at, and how a job ends."""
+"""The situation of one job, which every rule of `decide` looks at, and the decisions that end a job."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,12 +13,12 @@ from dspy_service_operator.decide.status_changes import StatusDraft
 from dspy_service_operator.settings import OperatorSettings
 
 _AFTERWARDS_SECONDS = 0.1
-"""A look at the very end of a patience would find it not over yet."""
+"""Added to waits, because a look at the exact end of a time limit could still find it not exceeded."""
 
 
 @dataclass(frozen=True)
 class Situation:
-    """One job with all that its rules look at."""
+    """One job, what was observed of it, the time and the settings."""
 
     job: OptimizationJob
     seen: Observed
@@ -27,14 +27,14 @@ class Situation:
 
     @cached_property
     def recorded(self) -> Attempt | None:
-        """The attempt that is under way and whose pod is known to everybody."""
+        """The current attempt, if its pod is recorded in the status."""
         attempt = self.job.status.attempt
         over = {entry.number for entry in self.job.status.attempts}
         return attempt if attempt and attempt.number not in over else None
 
     @cached_property
     def number(self) -> int:
-        """Of the attempt under way, else of the next."""
+        """Number of the current attempt, else of the next one."""
         if self.recorded:
             return self.recorded.number
         status = self.job.status
@@ -58,7 +58,7 @@ class Situation:
 
     @property
     def usable(self) -> bool:
-        """Just looked at and found to have all that it needs."""
+        """The prerequisites were just checked, and nothing is wrong or missing."""
         checked = self.seen.prerequisites
         return checked is not None and not checked.invalid and not checked.missing
 
@@ -85,18 +85,18 @@ class Situation:
         return (self.now - since).total_seconds() if since else 0.0
 
     def lost(self, pod: AttemptPod) -> bool:
-        """Its node no longer answers: a pod that should be gone for long is not waited for."""
+        """The pod should have been gone for some time, so its node does not answer, and the pod is not waited for."""
         return pod.deleted_at is not None and self.age(pod.deleted_at) > self.settings.lost_pod_seconds
 
     def until_lost(self, pod: AttemptPod, otherwise: float | None) -> float | None:
-        """Seconds to the look that finds it lost, or `otherwise` if sooner: no event tells of what does not happen."""
+        """Seconds until the pod counts as lost, or `otherwise` if that is sooner: no watch event announces a loss."""
         if pod.deleted_at is None:
             return otherwise
         due = self.settings.lost_pod_seconds - self.age(pod.deleted_at) + _AFTERWARDS_SECONDS
         return due if otherwise is None else min(due, otherwise)
 
     def over(self, pod: AttemptPod | None) -> bool:
-        """Whether that pod has ended, its reporter's drain included."""
+        """Whether the attempt's pod has ended, after its reporter has uploaded everything."""
         if pod is not None:
             return pod.ended or self.lost(pod)
         if self.recorded:
@@ -104,7 +104,7 @@ class Situation:
         return self.child is not None and bool(self.child.failure or self.child.complete)
 
     def stop_child(self) -> DeleteJob | None:
-        """A Job whose pod has ended is left to end by itself: its logs stay readable until its TTL."""
+        """Deletes the attempt's Job unless its pod has ended: then the logs stay readable until the Job's TTL."""
         child = self.child
         if child is None or not child.active or (self.pod and self.pod.ended and not child.suspended):
             return None

@@ -1,6 +1,6 @@
-"""Steps of a job's status, each a pure function of the status before it. `decide` chooses, this writes.
+"""Changes of a job's status, each computed from the status before it. `decide` chooses them.
 
-Only fields that are the operator's are touched (`OPERATOR_FIELDS`); `status.run` is the reporter's.
+Only the operator's fields are changed (`OPERATOR_FIELDS`); `status.run` belongs to the reporter.
 """
 
 from datetime import datetime
@@ -35,7 +35,7 @@ OPERATOR_FIELDS = (
     "completed_at",
 )
 SUSPENDED = "Suspended"
-"""Reason of an ended attempt that says nothing against the job: such entries make room for others."""
+"""Reason of an attempt that was ended by a suspension. Such entries are dropped first when the list is full."""
 _MOST_ENDED = 20
 _ENDED_MESSAGE = 200
 
@@ -59,7 +59,7 @@ class StatusDraft:
 
     @property
     def status(self) -> OptimizationJobStatus:
-        """With the phase that the conditions now say."""
+        """The changed status, with the phase that follows from its conditions."""
         return self._status.model_copy(
             update={
                 "phase": derive_phase(self._status.conditions),
@@ -77,7 +77,7 @@ class StatusDraft:
         return self._set(message=message, queue=QueueStatus(position=position))
 
     def recorded(self, job: AttemptJob, pod: AttemptPod) -> "StatusDraft":
-        """From here on that pod may run user code and report, and no other."""
+        """Records the attempt's pod: from now on only that pod may run user code and report."""
         attempt = Attempt(
             number=job.number,
             job_name=job.name,
@@ -130,11 +130,11 @@ class StatusDraft:
         return self._set(message=message, queue=queue, completed_at=self._bounded(ended))
 
     def _started_at(self) -> str:
-        """When the preflight had first passed."""
+        """When the preflight passed for the first time."""
         return self._status.started_at or self._bounded(self._job.status.run.started_at)
 
     def _bounded(self, reported: str | None) -> str:
-        """A time by the runner's clock, which may be off: between the job's creation and now."""
+        """A time by the runner's clock, which may be wrong, moved between the job's creation and now."""
         created = parse_time(self._job.metadata.creation_timestamp) or self._now
         return precise_timestamp(max(created, min(parse_time(reported) or self._now, self._now)))
 
@@ -158,7 +158,7 @@ class StatusDraft:
 
 
 def patch_between(old: OptimizationJobStatus, new: OptimizationJobStatus) -> dict[str, Any]:
-    """A merge patch of the operator's fields that differ; empty when none does. A phase is written from the start."""
+    """A merge patch of the operator's fields that differ; empty if none does. The first patch always has the phase."""
     changed = {name for name in OPERATOR_FIELDS if getattr(old, name) != getattr(new, name)}
     if not changed:
         return {}
@@ -167,7 +167,7 @@ def patch_between(old: OptimizationJobStatus, new: OptimizationJobStatus) -> dic
 
 
 def _with_room(attempts: list[EndedAttempt]) -> list[EndedAttempt]:
-    """Suspensions go first: what the retry policy counts must stay."""
+    """Drops suspensions first, because the retry policy counts all other entries."""
     while len(attempts) > _MOST_ENDED:
         oldest = next((entry for entry in attempts if entry.reason == SUSPENDED), attempts[0])
         attempts.remove(oldest)

@@ -1,6 +1,6 @@
-"""Removes finished records after their TTL: those that end while we look on by timer, all others by the sweep.
+"""Removes records of finished jobs after their TTL. Timers serve those that expire soon; the sweep finds all others.
 
-A record made with kubectl goes only if its spec says so: whatever applied it would apply it again.
+A record made with kubectl is removed only if its spec asks for it, because tools such as GitOps would apply it again.
 """
 
 import asyncio
@@ -24,7 +24,8 @@ _RETRY_SECONDS = 30.0
 
 
 def expires_at(raw: Mapping[str, Any], settings: OperatorSettings) -> datetime | None:
-    """When the record of a finished job is to go; None: never, or not finished. Plain dicts: sweeps see many."""
+    """When the record is to be removed; None if never, or if the job has not finished. It reads plain dicts, since a
+    sweep looks at many."""
     ended = parse_time((raw.get("status") or {}).get("completedAt"))
     if ended is None:
         return None
@@ -44,7 +45,7 @@ class Expiry:
         self._sooner = asyncio.Event()
 
     def watch(self, raw: Mapping[str, Any]) -> None:
-        """A finished record; one that lives beyond the next sweeps is left to those."""
+        """Sets a timer for a finished record, unless it expires so late that a sweep will see it before."""
         metadata = raw["metadata"]
         at = expires_at(raw, self._settings)
         horizon = self._clock() + timedelta(seconds=2 * self._settings.sweep_seconds)

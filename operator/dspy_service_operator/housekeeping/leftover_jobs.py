@@ -1,6 +1,8 @@
-"""Jobs of batch/v1 that go on although their `OptimizationJob` has ended: a result was reported, the pod does not stop.
+"""Deletes Jobs of batch/v1 that still run although their `OptimizationJob` has ended: the pod reported and did not
+stop.
 
-Usually it ends within a second. A thread of user code that never returns would hold its node's resources otherwise.
+Usually a pod ends within a second of its report. A thread of user code that never returns would otherwise keep
+resources of the node.
 """
 
 from collections.abc import Callable
@@ -25,7 +27,7 @@ class Lingering:
         self._since: dict[Key, float] = {}
 
     async def check(self, key: Key, patience: float = PATIENCE_SECONDS) -> float | None:
-        """Of a job that the view does not know: in how many seconds to look again, or None."""
+        """For a job that the view does not hold (any more). Returns in how many seconds to look again, or None."""
         active = [job for job in self._view.jobs.of(key) if job.active]
         if not active:
             self._since.pop(key, None)
@@ -44,7 +46,7 @@ class Lingering:
         return None
 
     async def _ended(self, key: Key) -> bool:
-        """A resource that is gone takes its children along; one that we merely missed is not ended."""
+        """Asks the cluster, since the view may just have missed the resource. If it is gone, its Jobs go with it."""
         try:
             raw = await self._client.get(OPTIMIZATION_JOBS, key[1], key[0])
         except NotFound:

@@ -1,7 +1,7 @@
-"""Finds what is left behind: expired records, folders of the store and Secrets without their job.
+"""Finds leftovers and removes them: expired records, and folders of the store and Secrets without a job.
 
-Instead of finalizers, which would hang a namespace when the operator is uninstalled. Whatever looks orphaned must look
-so for a while: a submit writes its payload before its resource is there.
+It stands in for finalizers, which would make a namespace hang once the operator is uninstalled. Something is removed
+only after it has been without a job for some time, because a submit writes its payload before its resource.
 """
 
 import json
@@ -23,7 +23,7 @@ from dspy_service_operator.watch.resync import OURS, pages
 log = logging.getLogger(__name__)
 
 ORPHANED = "orphaned.json"
-"""Beside an artifact whose record is gone: since when. It survives the operator, unlike its memory."""
+"""File beside an artifact whose record is gone; it says since when, and outlives a restart of the operator."""
 _PAGE = 100
 
 
@@ -50,7 +50,7 @@ class Sweep:
             await self._sweep(namespace)
 
     async def _sweep(self, namespace: str | None) -> None:
-        folders = await self._folders(namespace)  # before the records: one that is made meanwhile is no orphan
+        folders = await self._folders(namespace)  # before the records, so that a job made meanwhile is no orphan
         secrets = await self._secrets(namespace)
         jobs: set[tuple[str, str]] = set()
         kept: set[tuple[str, str]] = set()

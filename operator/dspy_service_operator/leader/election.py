@@ -1,9 +1,8 @@
-"""Which of several replicas acts: the decisions of a Lease election. Pure.
+"""Decides which of several replicas leads, by a Lease. Pure.
 
-No clock but one's own is ever read against: a Lease says for how long it is held, and whoever waits counts that time
-from the moment at which they themselves first saw its last renewal. Its holder counts from before it sent that
-renewal, and stops well before the others may begin: what clocks that run at different speeds could differ by is in
-between.
+Clocks of different machines are never compared. A Lease says for how many seconds it is held. A waiting replica counts
+them from the moment at which it first saw the last renewal; the holder counts from before it sent that renewal, and
+stops acting well before the others may begin. The time in between allows for clocks that run at different speeds.
 """
 
 from dataclasses import dataclass
@@ -14,18 +13,18 @@ Step = Literal["create", "take", "renew", "wait"]
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """All from one number: within `lease_seconds` of a leader's death another leads."""
+    """All times follow from `lease_seconds`: so long after a leader's death, at most, another replica leads."""
 
     lease_seconds: int
 
     @property
     def held_seconds(self) -> int:
-        """What the Lease says; the rest is for noticing that it has run out, and for taking it."""
+        """The duration in the Lease; the rest is for others to notice that it has run out, and to take it."""
         return self.lease_seconds * 4 // 5
 
     @property
     def acting_seconds(self) -> float:
-        """After the sending of the last renewal that succeeded, its holder acts no longer than this."""
+        """How long its holder may act, counted from the sending of the last renewal that succeeded."""
         return self.held_seconds * 0.7
 
     @property
@@ -39,7 +38,8 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """A Lease's spec, as far as it matters. `renewed` is the holder's own clock: only ever compared for a change."""
+    """The fields of a Lease's spec that matter. `renewed` is by the holder's clock, so it is only checked for
+    changes."""
 
     holder: str
     seconds: int
@@ -50,7 +50,7 @@ class Hold:
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """`since` is the watcher's own clock when it first saw the hold as it is."""
+    """`since`: when the watcher first saw exactly this hold, by the watcher's own clock."""
 
     hold: Hold
     since: float
@@ -61,9 +61,9 @@ def seen(before: Sighting | None, hold: Hold, now: float) -> Sighting:
 
 
 def decide(me: str, sighting: Sighting | None, now: float, *, missing: bool = False) -> Step:
-    """`sighting` is None where no Lease was ever seen; `missing` where there is none now.
+    """`sighting` is None if no Lease was ever seen; `missing` if there is none now.
 
-    A Lease that was deleted under its holder leaves that holder acting: it is waited out like any other.
+    If the Lease was deleted, its last holder may still be acting, so its time is waited for as usual.
     """
     if sighting is None:
         return "create"
@@ -87,7 +87,7 @@ def read_hold(raw: dict[str, Any]) -> Hold:
 
 
 def next_spec(me: str, hold: Hold | None, timing: Timing, stamp: str) -> dict[str, Any]:
-    """The spec by which `me` takes or renews; `stamp` is the time of day, for people."""
+    """The spec with which `me` takes or renews the Lease; `stamp` is the time of day, only for people to read."""
     renews = hold is not None and hold.holder == me
     return {
         "holderIdentity": me,
@@ -99,7 +99,7 @@ def next_spec(me: str, hold: Hold | None, timing: Timing, stamp: str) -> dict[st
 
 
 def released_spec(hold: Hold, stamp: str) -> dict[str, Any]:
-    """Held by nobody, so that the next one need not wait."""
+    """Held by nobody, so that the next replica need not wait."""
     return {
         "holderIdentity": "",
         "leaseDurationSeconds": 1,

@@ -1,11 +1,11 @@
-"""Holding the Lease: waits for it, renews it, and ends the process where it can no longer be sure of it.
+"""Holds the Lease: waits for it, renews it, and ends the process when it may no longer act as the leader.
 
-Three things keep a former leader from acting. Every request is asked for by `fence` right before it is sent. A thread,
-which a busy event loop cannot hold up, ends the process when the time for acting is over, and with it whatever is in
-flight. What even so slips out (frozen between the question and the sending) finds the cluster changed: status patches
-name a version, deletions a uid, and an attempt's Job has the one name that its successor's has too.
+Three things keep a former leader from acting. `fence` is called before every request. A thread, which a busy event loop
+cannot delay, ends the process when its time is over, and with it all requests on their way. A request that was
+paused between `fence` and sending is refused by the cluster: status patches name a version, deletions a uid, and the
+new leader's Job of an attempt has the same name.
 
-By hand, on our own client: the official election comes with a client of 40 MB, and cuts nothing that is in flight.
+It uses our own client, because the official election needs a client of 40 MB and does not end requests on their way.
 """
 
 import asyncio
@@ -38,17 +38,17 @@ from dspy_service_operator.leader.election import (
 log = logging.getLogger(__name__)
 
 LOST = 75
-"""Exit code of a process that may act no longer (EX_TEMPFAIL): it is to be started again."""
+"""Exit code of a process that may no longer act (EX_TEMPFAIL); the cluster starts it again."""
 
 
 def elapsed() -> float:
-    """Seconds that also pass while the machine sleeps, where the system can tell."""
+    """A clock that also runs while the machine sleeps, where the system has one."""
     clock = getattr(time, "CLOCK_BOOTTIME", None)
     return time.monotonic() if clock is None else time.clock_gettime(clock)
 
 
 def end_process(why: str) -> None:
-    """At once and without a farewell: what is in flight must not arrive."""
+    """At once, without any cleanup, so that no request on its way arrives."""
     log.critical("this process ends: %s", why)
     os._exit(LOST)
 
@@ -88,7 +88,7 @@ class Leadership:
         self._over = threading.Event()
 
     def fence(self) -> None:
-        """Asked before every request of the operator."""
+        """Called before every request of the operator; ends the process if it no longer leads."""
         if self._clock() >= self._until:
             self._end("its time as the leader is over")
             raise RuntimeError("no longer the leader")
@@ -105,7 +105,7 @@ class Leadership:
 
     @asynccontextmanager
     async def kept(self) -> AsyncIterator[None]:
-        """While it leads; the Lease is given back at the end."""
+        """Keeps renewing the Lease, and gives it back at the end."""
         threading.Thread(target=self._watch, name="lease", daemon=True).start()
         renewing = asyncio.create_task(self._renew(), name="lease")
         try:
@@ -118,7 +118,7 @@ class Leadership:
             self._over.set()
 
     async def _renew(self) -> None:
-        """Again sooner where it failed: the time for acting runs."""
+        """A renewal that failed is tried again sooner, because the time for acting goes on running."""
         while True:
             await asyncio.sleep(self._timing.renew_seconds)
             while not await self._try(("renew",)):
@@ -131,7 +131,7 @@ class Leadership:
         return self._sighting.hold.holder if self._sighting else ""
 
     async def _try(self, allowed: tuple[Step, ...]) -> bool:
-        """One look and what follows from it; whether the Lease is held afterwards."""
+        """Reads the Lease and takes the step that follows from it; returns whether it is held afterwards."""
         try:
             await self._look()
             step = decide(self.identity, self._sighting, self._clock(), missing=self._missing)
@@ -149,7 +149,7 @@ class Leadership:
             self._missing = True
 
     async def _write(self, *, create: bool) -> bool:
-        """Counts from before the sending: nobody can have seen the renewal earlier."""
+        """Time is counted from before the request, since nobody can have seen the renewal earlier."""
         sent = self._clock()
         hold = None if create or self._sighting is None else self._sighting.hold
         raw = await self._put(next_spec(self.identity, hold, self._timing, _stamp()), create=create)

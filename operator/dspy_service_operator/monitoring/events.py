@@ -1,6 +1,6 @@
-"""Kubernetes Events on a job: every step, in the background, at most `MOST` a job.
+"""Posts a Kubernetes Event for every step of a job, in the background, at most `MOST` for each job.
 
-By hand, because kopf posts its own only from within its handlers' context and of the log's lines.
+Not by kopf, which posts Events only from inside its handlers, and makes them of log lines.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ class EventRecorder:
         self._made: dict[str, int] = {}
 
     def record(self, job: ObjectMeta, notes: Iterable[Note], *, final: bool = False) -> None:
-        """The last place is kept for the end."""
+        """The last of the `MOST` Events is reserved for the job's end."""
         for note in notes:
             made = self._made.get(job.uid, 0)
             if made < MOST - (not final):
@@ -53,7 +53,7 @@ class EventRecorder:
                 group.create_task(self._send())
 
     async def drain(self, seconds: float) -> None:
-        """What is still to be sent goes out, if the API server takes it within that time. `run` must be running."""
+        """Waits until all Events are sent, at most so many seconds. `run` must be running."""
         try:
             async with asyncio.timeout(seconds):
                 await self._backlog.join()
@@ -73,7 +73,7 @@ class EventRecorder:
                 await self._client.create(EVENTS, event, event["metadata"]["namespace"])
             except KubeError as exc:
                 log.info("event %s of %s: %s", event["reason"], event["involvedObject"]["name"], exc)
-            except Exception:  # nor may an Event end the operator
+            except Exception:  # an Event must not end the operator
                 log.exception("event %s of %s", event["reason"], event["involvedObject"]["name"])
             finally:
                 self._backlog.task_done()

@@ -1,8 +1,7 @@
-"""What makes the liveness probe fail: this process no longer does what it is there for, and is to be started again.
+"""Decides when the liveness probe fails, so that the process is started again.
 
-A cluster that is out of reach is not mended by a restart, so patience is long; what a restart mends is a watch or a
-loop that is stuck. A watch whose task died needs no probe: kopf ends the process.
-"""
+A restart mends a watch or a loop that is stuck. It does not bring back a cluster that is out of reach, so the limits
+are long. A watch whose task died needs no probe, since kopf ends the process then."""
 
 from collections.abc import Mapping
 from urllib.parse import urlsplit
@@ -14,7 +13,7 @@ _SILENCE_SECONDS = 3 * INACTIVITY_SECONDS
 
 
 def trouble(last_resync: float, heard: Mapping[str, float], now: float, every: float) -> str:
-    """What is wrong, or nothing. `heard` is when the API server last said something to each watch."""
+    """What is wrong; empty if nothing is. `heard` is the time of the API server's last word on each watch."""
     age = now - last_resync
     if age > 3 * every:
         return f"the last resync was {age:.0f} s ago"

@@ -1,4 +1,5 @@
-"""What the operator tells of itself while it works. This one keeps nothing: metrics are off (`metrics.py` counts)."""
+"""What the operator measures while it works. This class ignores all of it, for when metrics are off; `metrics.py`
+counts."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ class Telemetry:
         return {}
 
     def watch(self, queue: Queue) -> None:
-        """Whose length and holders are told when somebody asks."""
+        """The queue whose length and number of running jobs are shown on the metrics page."""
 
     def asked(self, verb: str, resource: str) -> None:
         """A request to the API server is about to be sent."""
@@ -21,7 +22,7 @@ class Telemetry:
     def leads(self, leading: bool) -> None: ...
 
     def started(self, seconds: float) -> None:
-        """A job runs, so long after its creation."""
+        """A job has begun to run, so many seconds after its creation."""
 
     def ended(self, phase: str, reason: str) -> None: ...
 

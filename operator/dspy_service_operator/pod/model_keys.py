@@ -1,7 +1,7 @@
-"""Which model keys the pod of a job gets, as variables of its containers.
+"""Which model keys the pod of a job gets, as environment variables of its containers.
 
-A model's own Secret comes first. The service's own keys serve models without one, but only for the provider's own
-endpoint and for hosts that the operator of the service listed: elsewhere they would be given to a stranger.
+A model's own Secret comes first. A model without one gets the service's key, but only for the provider's own endpoint
+and for hosts that whoever runs the service has listed: any other host would be sent the key of the service.
 """
 
 import re
@@ -15,7 +15,7 @@ from dspy_service_core.resource.job import KeyRef, Model, Models
 from dspy_service_operator.settings import OperatorSettings
 
 _DEFAULT_PROVIDER = "openai"
-"""What LiteLLM takes a model's name without a provider for."""
+"""LiteLLM's provider for a model name without one."""
 _VARIABLES = {
     "azure_ai": "AZURE_AI_API_KEY",
     "gemini": "GEMINI_API_KEY",
@@ -24,15 +24,15 @@ _VARIABLES = {
     "together_ai": "TOGETHERAI_API_KEY",
     "vertex_ai": "GOOGLE_API_KEY",
 }
-"""Where the variable's name is not `<PROVIDER>_API_KEY`."""
+"""Providers whose variable is not called `<PROVIDER>_API_KEY`."""
 _OLLAMA, _OLLAMA_PORT = ("ollama", "ollama_chat"), 11434
-"""Asked on the job's own machine when no base_url says otherwise."""
+"""Providers that LiteLLM calls on the job's own machine if there is no base_url."""
 _ENDPOINTS = frozenset({"api_base", "base_url"})
 """Keyword arguments of dspy.LM by which `extra` would send the call elsewhere."""
 
 
 def key_environment(models: Models, settings: OperatorSettings) -> list[dict[str, Any]]:
-    """For the optimizer, which needs them, and for the reporter, which keeps them out of what it ships."""
+    """Both containers get them: the optimizer to call models, the reporter to redact them in everything it uploads."""
     entries: list[dict[str, Any]] = []
     for role, model in models.roles():
         if model.key_from is not None:
@@ -47,7 +47,8 @@ def key_environment(models: Models, settings: OperatorSettings) -> list[dict[str
 
 
 def model_endpoints(model: Model) -> Iterator[tuple[str, int]]:
-    """Host and port of what its calls go to, where that is not known to be on the internet."""
+    """Hosts and ports that the model's settings name; the providers' own endpoints on the internet are not among
+    them."""
     for _, host, port in named_endpoints(model.base_url, model.extra):
         yield host, port
     if not model.base_url and model.name.partition("/")[0] in _OLLAMA:
@@ -56,7 +57,7 @@ def model_endpoints(model: Model) -> Iterator[tuple[str, int]]:
 
 @dataclass(frozen=True, slots=True)
 class SecretReference:
-    """`own`: of the Secret that the API made for this very job; else of one that is for jobs."""
+    """`own`: the Secret is the one that the API made for this very job; otherwise it is a user's, for model keys."""
 
     path: str
     ref: KeyRef

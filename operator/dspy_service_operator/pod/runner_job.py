@@ -1,6 +1,6 @@
-"""Resource -> the batch/v1 Job of one attempt.
+"""Builds the batch/v1 Job of one attempt from the resource.
 
-Two containers that trust each other with files alone. `reporter`, a native sidecar, holds the Kubernetes token and the
+It has two containers that exchange nothing but files. `reporter`, a native sidecar, holds the Kubernetes token and the
 store; `optimizer` runs the user's code and holds neither. What lies where is in `runner_volumes`.
 """
 
@@ -48,7 +48,8 @@ def build_job(
 
 
 def _annotations(job: OptimizationJob) -> Json:
-    """Where its models are asked: on the embedded default a job reaches these, and else the internet alone."""
+    """Tells the node which endpoints the job's models have: in the embedded cluster, a job reaches only these and the
+    internet."""
     models = (getattr(job.spec.models, role) for role in names.MODEL_ROLES)
     endpoints = (endpoint for model in models if model for endpoint in model_endpoints(model))
     found = {f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in endpoints}
@@ -56,7 +57,8 @@ def _annotations(job: OptimizationJob) -> Json:
 
 
 def owner_reference(job: OptimizationJob) -> Json:
-    """Deleting the resource takes the child along; not blocking needs no right to set finalizers."""
+    """The cluster deletes the Job together with the resource. Without blockOwnerDeletion, since that would need the
+    right to set finalizers."""
     return {
         "apiVersion": names.API_VERSION,
         "kind": names.KIND,
@@ -90,7 +92,7 @@ def _pod(job: OptimizationJob, number: int, targets: Targets, settings: Operator
 
 
 def _reporter(job: OptimizationJob, number: int, targets: Targets, settings: OperatorSettings) -> Json:
-    """The service's own image always: what holds the token is never a job's choice."""
+    """Always the service's own image, because this container holds the Kubernetes token."""
     meta = job.metadata
     store_id = volumes.store_id(job)
     base = f"file://{volumes.STORE}" if volumes.has_claim(settings) else settings.store_url.rstrip("/")
@@ -162,7 +164,7 @@ def _container(name: str, image: str, settings: OperatorSettings, command: str, 
 
 
 def _resources(asked: Resources, settings: OperatorSettings) -> Json:
-    """What the job asks for, over the defaults; a default that would contradict it gives way."""
+    """What the job asks for, laid over the defaults; a default that contradicts it is dropped."""
     requests, limits = _quantities(asked.requests), _quantities(asked.limits)
     default_requests = {name: value for name, value in settings.runner_requests.items() if name not in limits}
     default_limits = {name: requests.get(name, value) for name, value in settings.runner_limits.items()}
@@ -174,7 +176,7 @@ def _quantities(asked: Quantities | None) -> dict[str, str]:
 
 
 def _placement(settings: OperatorSettings) -> Json:
-    """What an operator of the service adds; absent fields keep the pod as small as it can be read."""
+    """What whoever runs the service adds to every pod; empty settings leave no field."""
     wanted: Json = {
         "nodeSelector": settings.runner_node_selector,
         "tolerations": settings.runner_tolerations,

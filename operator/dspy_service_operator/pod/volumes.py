@@ -1,7 +1,7 @@
-"""What lies where in a runner's pod: its volumes, who of the two containers mounts what, and the paths they are told.
+"""The volumes of a runner's pod, which of its two containers mounts which, and the paths that they are told.
 
-Every path that a container needs is an argument or variable that equals or begins with a mountPath, so that a node
-without a sandbox can rewrite it to a real folder.
+Every path that a container needs is an argument or a variable that equals or begins with a mountPath, so that a node
+without a sandbox can replace it by a real folder.
 """
 
 from typing import Any
@@ -20,7 +20,7 @@ _TOKEN_SECONDS = 3607
 """As the kubelet's own projected tokens: an hour, and recognisable as one that may be rotated."""
 _CA = "/etc/dspy-service/ca"
 _CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
-"""What OpenSSL and rustls read (httpx, LiteLLM, dspy's own client, obstore), and what requests reads."""
+"""The first is read by OpenSSL and rustls (httpx, LiteLLM, dspy's own client, obstore), the second by requests."""
 
 
 def reporter_mounts(job: OptimizationJob, settings: OperatorSettings) -> list[Json]:
@@ -88,7 +88,7 @@ def _config_map(volume: str, name: str) -> Json:
 
 
 def _store_mounts(job: OptimizationJob) -> list[Json]:
-    """The job's own folders alone, each under the very path that the reporter is told."""
+    """Only the job's own folders, each at the path that the reporter is told."""
     folders = (folder(job.metadata.namespace, store_id(job)) for folder in (job_folder, artifact_folder))
     return [{"name": "store", "mountPath": f"{STORE}/{path}", "subPath": path} for path in folders]
 

@@ -1,8 +1,8 @@
-"""Who may run: a limit overall and one a namespace, by priority, then age (`core/job_order.py`). Pure: it knows
-nothing of Kubernetes.
+"""Which jobs may run: by priority, then by age (`core/resource/queue_order.py`), within a limit overall and one for
+each namespace. Pure: it knows nothing of Kubernetes.
 
-A heap for each namespace, so that a full namespace never hides another's jobs and an event of a waiting job costs a
-dictionary look-up, however many wait. Entries that were withdrawn stay in the heap until they come to its top.
+Each namespace has a heap of its own, so that a full namespace does not block the others, and an event of a waiting job
+costs one dictionary look-up, however many wait. Withdrawn entries stay in the heap until they reach its top.
 """
 
 import heapq
@@ -48,28 +48,28 @@ class Queue:
         return key in self._holding
 
     def offer(self, key: Key, place: Rank) -> None:
-        """It waits from now on, unless it waits or holds a slot already."""
+        """Puts the job into the queue, unless it is in it or holds a slot already."""
         if key in self._holding or self._waiting.get(key) == place:
             return
         self._waiting[key] = place
         heapq.heappush(self._namespace(key).heap, (place, key))
 
     def hold(self, key: Key) -> None:
-        """It runs already (an attempt exists): it takes a slot, also beyond the limit."""
+        """Gives a slot to a job that runs already, even beyond the limit."""
         if key not in self._holding:
             self._waiting.pop(key, None)
             self._holding.add(key)
             self._namespace(key).running += 1
 
     def withdraw(self, key: Key) -> None:
-        """It neither waits nor runs."""
+        """Takes the job out of the queue, and its slot away."""
         self._waiting.pop(key, None)
         if key in self._holding:
             self._holding.discard(key)
             self._namespace(key).running -= 1
 
     def admit(self) -> list[Key]:
-        """Gives every free slot to the job that is next; those that got one."""
+        """Gives the free slots to the jobs that are next, and returns those jobs."""
         admitted = []
         while len(self._holding) < self._limit and (key := self._next()) is not None:
             self.hold(key)
@@ -77,7 +77,7 @@ class Queue:
         return admitted
 
     def in_order(self) -> Iterator[Key]:
-        """All that wait, the next first: a key's position is its place here, from 1."""
+        """All waiting jobs, the next one first. A job's position is its place here, counted from 1."""
         return (key for _, key in sorted((place, key) for key, place in self._waiting.items()))
 
     def _next(self) -> Key | None:

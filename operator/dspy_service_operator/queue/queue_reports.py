@@ -1,6 +1,6 @@
-"""Writes down waiting jobs' places in the queue: seldom and few at a time, those that start next first.
+"""Decides when waiting jobs' positions are written into their status: rarely, few at a time, and the next jobs first.
 
-The API computes the position that it answers; this is for people who look with kubectl.
+This is for people who use kubectl; the API computes the positions in its answers itself.
 """
 
 from collections.abc import Callable
@@ -10,11 +10,11 @@ from dspy_service_operator.settings import OperatorSettings
 
 TICK_SECONDS = 2.0
 FIRST_REPORT_SECONDS = 1.0
-"""A job that starts before this never has its place written down."""
+"""The position of a job that starts sooner than this is never written."""
 
 
 class QueueReports:
-    """`report(key, position)` asks for a pass that writes it."""
+    """`report(key, position)` asks for a pass that writes the position."""
 
     def __init__(self, queue: Queue, report: Callable[[Key, int], None], settings: OperatorSettings) -> None:
         self._queue = queue

@@ -1,8 +1,8 @@
-"""Carries out a decision: the act on the child first, then the status, then the label.
+"""Carries out a decision: first it creates or deletes the attempt's Job, then it writes the status, then the label.
 
-In that order a crash in between is repaired by the next pass: an attempt's Job is found again by its name, and a
-status never tells of something that was not done. Every status patch names the version that it was decided on, so
-that nothing is decided over the head of a report that arrived meanwhile.
+In this order the next pass repairs whatever a crash interrupts: an attempt's Job is found again by its name, and a
+status never claims something that was not done. Every status patch names the version that the decision was based on, so
+that a report that arrived meanwhile is never overruled unread.
 """
 
 import asyncio
@@ -47,7 +47,7 @@ class Applier:
         self._telemetry = telemetry
 
     async def apply(self, key: Key, entry: JobEntry, decision: Decision) -> float | None:
-        """In how many seconds the job is due again, or None. At once also where it is to be decided anew."""
+        """Returns in how many seconds the job is due again, or None; 0 where it has to be decided anew."""
         match decision.child:
             case CreateJob() as wanted if entry.job is not None:
                 entry.refused = await self._create(entry.job, wanted)
@@ -85,7 +85,7 @@ class Applier:
         return None
 
     async def _adopt(self, job: OptimizationJob, name: str) -> Refusal | None:
-        """It exists already: made by a pass that could not finish, or by somebody else."""
+        """The Job exists already: an earlier pass made it and could not finish, or somebody else did."""
         try:
             raw = await self._client.get(JOBS, name, job.metadata.namespace)
         except errors.NotFound:
@@ -118,7 +118,7 @@ class Applier:
             self._expiry.watch(raw)
 
     def _tell(self, entry: JobEntry, new: OptimizationJobStatus) -> None:
-        """A start is told once, whatever follows it; an end is final by itself."""
+        """Counts a start only once, whatever attempts follow; an end happens only once anyway."""
         created, started = parse_time(entry.metadata.creation_timestamp), parse_time(new.started_at)
         if created and started and not entry.status.started_at:
             self._telemetry.started((started - created).total_seconds())

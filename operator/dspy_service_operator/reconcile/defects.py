@@ -1,7 +1,7 @@
-"""Errors that nobody foresaw, by job. A few in a row and the job is given up, because it holds what others wait for.
+"""Counts unforeseen errors by job. After a few in a row the job is given up, because it holds a slot that others need.
 
-Errors of the cluster and of the store say nothing of the job, and pass: those are tried again for ever, and not
-counted. What is given up stays so until its resource goes: it takes no slot again, whether or not its end can be
+Errors of the cluster and of the store say nothing about the job and pass, so they are not counted: the job is tried
+again for ever. A job that was given up takes no slot again as long as its resource exists, even if its end cannot be
 written.
 """
 
@@ -22,10 +22,10 @@ class Defects:
         self._most = most
         self._counts: dict[Key, int] = {}
         self._given_up: dict[Key, tuple[str, str]] = {}
-        """The uid, because a name can be used again, and the last error's kind."""
+        """The resource's uid (a name can be used again) and the type of the last error."""
 
     def count(self, key: Key, uid: str, exc: Exception) -> bool:
-        """Whether this one was one too many."""
+        """Returns whether the job is given up because of this error."""
         if isinstance(exc, FOREIGN):
             return False
         self._counts[key] = self._counts.get(key, 0) + 1
@@ -39,7 +39,7 @@ class Defects:
         return key in self._given_up and self._given_up[key][0] == uid
 
     def message(self, key: Key) -> str:
-        """The kind alone: an error's words may hold what is not everybody's to read."""
+        """Names only the type of the error, since its text may hold something that not everybody may read."""
         kind = self._given_up[key][1]
         return f"The service failed on this job {self._most} times in a row ({kind}). The operator's log says where."
 

@@ -1,4 +1,4 @@
-"""Gathers what `decide` looks at: mostly from the view, from the API server only where a decision hangs on it."""
+"""Gathers what `decide` looks at: mostly from the view, and from the API server only if a decision depends on it."""
 
 import asyncio
 from collections.abc import Iterable
@@ -21,7 +21,7 @@ class Observer:
         self._view = view
 
     def glance(self, key: Key, entry: JobEntry) -> Observed:
-        """What the watches told. Children of an earlier resource of that name are none of this one's."""
+        """What the watches told. Jobs of an earlier resource with the same name are left out."""
         uid = entry.metadata.uid
         return Observed(
             jobs={job.number: job for job in self._view.jobs.of(key) if job.owner_uid == uid},
@@ -41,7 +41,7 @@ class Observer:
                 children.upsert(raw)
             children.retain_own(key, _uids(found.items), found.resource_version)
         try:
-            # The resource last: a result that is reported when its pod has ended is in it.
+            # The resource last, so that it holds any result that was reported before the pod ended.
             self._view.upsert(await self._client.get(OPTIMIZATION_JOBS, name, namespace))
         except KubeNotFound:
             self._view.forget(key)
@@ -56,9 +56,9 @@ class Observer:
             return None
 
     async def words(self, namespace: str, job: AttemptJob | None, pod: AttemptPod | None) -> str:
-        """The newest Event of the pod, else of the Job, if it is a warning: nothing else tells of quota and mounts.
+        """The newest Event of the pod (else of the Job) if it is a warning: only Events tell of quota and mounts.
 
-        A warning that something else has followed is over: the volume was mounted and the image is being pulled, say.
+        A warning that is not the newest Event is outdated: for example, the volume was mounted after all.
         """
         uid = pod.uid if pod else job.uid if job else ""
         try:
@@ -72,7 +72,7 @@ class Observer:
 
 
 def _seen_at(event: Object) -> tuple[datetime, bool]:
-    """To the second, which is all that most Events tell; of two within one second the warning counts."""
+    """Sorts by whole seconds, since most Events have no finer times; within one second a warning counts as newer."""
     series = (event.get("series") or {}).get("lastObservedTime")
     said = series or event.get("lastTimestamp") or event.get("eventTime") or event["metadata"].get("creationTimestamp")
     moment = parse_time(said) or datetime.min.replace(tzinfo=UTC)

@@ -1,7 +1,7 @@
-"""What a job needs before its first attempt: a usable spec, and the Secrets and ConfigMaps that it names.
+"""Checks what a job needs before its first attempt: a valid spec, and the Secrets and ConfigMaps that it names.
 
-The checks are the submit's own (core), so that a job made with kubectl is refused for what the API would refuse. What
-lies in the store was put there by the API, which had checked it; the pod checks all of it once more.
+The spec's checks are those of a submit (in core), so that a job made with kubectl is refused for the same reasons. Rows
+and code in the store were checked by the API before it put them there; the pod checks all of it once more.
 """
 
 import asyncio
@@ -132,7 +132,8 @@ def name_problem(metadata: Mapping[str, Any]) -> str:
 
 
 def _secret_problem(secret: Mapping[str, Any], wanted: SecretReference, uid: str) -> str:
-    """What may pass: somebody labels it, and the API replaces what an earlier job of the name has left."""
+    """Problems that may go away: somebody may add the label or key, and the API replaces what an earlier job has
+    left."""
     name, key = wanted.ref.name, wanted.ref.key
     if wanted.own and not references.is_own(secret, uid):
         return f"Secret '{name}' belongs to another job than this one."

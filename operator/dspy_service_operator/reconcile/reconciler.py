@@ -1,5 +1,5 @@
-"""One pass over one job, to which every event and the resync lead: observe -> decide -> apply, and its place in the
-queue."""
+"""One pass over one job: observe -> decide -> apply, and its place in the queue. Every event and every resync leads to
+such passes."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -23,13 +23,13 @@ from dspy_service_operator.settings import OperatorSettings
 from dspy_service_operator.watch.view import ClusterView, JobEntry
 
 REFUSALS = (BadRequest, Forbidden, Invalid, TooLarge)
-"""The API server's words about this one object: a job that has not begun waits for another word without a slot."""
+"""The API server refuses something about this one job: if it does not run yet, it gives its slot back meanwhile."""
 _LOOKS = 4
-"""How often one pass may look closer before it decides; each kind of look is asked for once."""
+"""How many times one pass may read more before it decides; each of the three kinds is asked for once."""
 
 
 class Reconciler:
-    """`enqueue` is told of other jobs that a pass gave a slot to."""
+    """`enqueue` is called with other jobs to which a pass gave a slot."""
 
     def __init__(
         self,
@@ -71,7 +71,7 @@ class Reconciler:
                 self._leave(key)
 
     async def _guarded(self, key: Key, entry: JobEntry) -> float | None:
-        """A pass that no job may fail for ever: what it holds meanwhile is what others wait for."""
+        """One pass; a job that fails it again and again is given up, since it holds a slot that others wait for."""
         uid = entry.metadata.uid
         if self._defects.given_up(key, uid):
             return await self._give_up(key, entry)
@@ -89,7 +89,7 @@ class Reconciler:
         return again
 
     async def _give_up(self, key: Key, entry: JobEntry) -> float | None:
-        """The slot is free even where the end cannot be written, which is tried again like every pass that fails."""
+        """The slot becomes free even if the end cannot be written; the write is tried again like any failed pass."""
         try:
             return await self._applier.apply(key, entry, self._internal_error(key, entry))
         finally:
@@ -121,14 +121,14 @@ class Reconciler:
         entry, decision = decided
         entry.refused = None
         again = await self._applier.apply(key, entry, decision)
-        if decision.release_slot and again != 0.0:  # else the job changed meanwhile, and may still want its slot
+        if decision.release_slot and again != 0.0:  # 0.0: the job changed meanwhile, and may still need its slot
             self._leave(key)
         if decision.mark_finished and self._view.get(key) is None:
             return await self._lingering.check(key)
         return again
 
     async def _decided(self, key: Key, entry: JobEntry) -> tuple[JobEntry, Decision] | None:
-        """Looks closer as long as the decision wants to; None when the job is gone meanwhile."""
+        """Decides, after reading more as often as the decision wants to; None if the job is gone meanwhile."""
         seen = self._observe(key, entry)
         for _ in range(_LOOKS):
             if entry.job is None:
@@ -144,7 +144,7 @@ class Reconciler:
         raise RuntimeError(f"no decision after {_LOOKS} looks: it wants {decision.wants}")
 
     async def _refuse_unreadable(self, key: Key, entry: JobEntry) -> float | None:
-        """Written by another version than ours: what cannot be read cannot be run."""
+        """Fails a job whose spec cannot be read, for example because a newer version of the service wrote it."""
         if entry.status.phase in FINAL_PHASES:
             return await self._applier.apply(key, entry, Decision(mark_finished=True))
         draft = (
@@ -159,7 +159,7 @@ class Reconciler:
         return replace(self._observer.glance(key, entry), slot=self._queue.holds(key), position=position)
 
     async def _look(self, key: Key, entry: JobEntry, seen: Observed, decision: Decision) -> Observed | None:
-        """The same with what the decision wants to know; None when the job is gone."""
+        """`seen` with what the decision wants to know added; None if the job is gone."""
         if decision.wants == "prerequisites":
             raw = await self._observer.full(key, entry)
             return None if raw is None else replace(seen, prerequisites=await self._prerequisites.look(raw))
@@ -178,14 +178,14 @@ class Reconciler:
         )
 
     def take_places(self) -> None:
-        """Of all jobs at once, before any slot is given away: after a restart the queue knows of nobody."""
+        """Enters all jobs into the queue before any slot is given away, because after a restart the queue is empty."""
         for key in self._view.known():
             entry = self._view.get(key)
             if entry is not None and entry.job is not None:
                 self._take_place(key, entry.job)
 
     def _take_place(self, key: Key, job: OptimizationJob) -> None:
-        """In the queue, or among those that run: an attempt that exists holds its slot whatever the limit says."""
+        """Enters the job into the queue, or gives it a slot if an attempt exists, whatever the limit says."""
         if job.finished or self._defects.given_up(key, job.metadata.uid):
             return
         if self._runs(key, job):
@@ -209,7 +209,8 @@ class Reconciler:
 
 
 def _ended_and_gone(before: Observed, now: Observed) -> Iterator[AttemptPod]:
-    """An evicted pod is removed as soon as it has ended: how it ended is what was seen of it last."""
+    """Pods that have ended and are gone now. An evicted pod is removed at once, and only this memory tells how it
+    ended."""
     there = {pod.uid for pod in now.pods}
     return (pod for pod in before.pods if pod.ended and pod.uid not in there)
 

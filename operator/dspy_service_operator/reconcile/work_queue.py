@@ -1,7 +1,8 @@
-"""Keys to reconcile: each at most once at a time, again when something came meanwhile, later when it failed.
+"""The keys to reconcile: each is handled at most once at a time, again if an event came meanwhile, and later if it
+failed.
 
-The queue of client-go in asyncio. A full one (kopf's own per-object workers) would hold a task for each object and
-retry nothing; this holds a key.
+It is client-go's work queue in asyncio. kopf's own workers would hold a task for each object and retry nothing; here
+each object costs a key.
 """
 
 import asyncio
@@ -37,7 +38,7 @@ class WorkQueue(Generic[K]):
             self._ready.put_nowait(key)
 
     def add_after(self, key: K, seconds: float) -> None:
-        """The earliest of several wishes counts."""
+        """If this is called several times for a key, the earliest time counts."""
         loop = asyncio.get_running_loop()
         timer = self._timers.get(key)
         if timer is not None and timer.when() <= loop.time() + seconds:
@@ -68,7 +69,7 @@ class WorkQueue(Generic[K]):
         try:
             again = await self._handle(key)
             self._failures.pop(key, None)
-        except Exception as exc:  # one job's trouble must not end the operator; it is tried again
+        except Exception as exc:  # one job's error must not end the operator; the job is tried again
             again = self._backoff(key)
             log.warning("%s: %s: %s; again in %.2f s", key, type(exc).__name__, exc, again, exc_info=_unexpected(exc))
         finally:
@@ -92,5 +93,5 @@ class WorkQueue(Generic[K]):
 
 
 def _unexpected(exc: Exception) -> bool:
-    """The API server's refusals say it all in one line."""
+    """Whether to log a traceback: refusals of the API server need none."""
     return not type(exc).__module__.startswith("dspy_service_core")

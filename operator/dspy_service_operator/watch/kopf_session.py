@@ -1,10 +1,11 @@
-"""kopf's connection to the API server: our rotating token, answers that its parser can read, an ear for its watches.
+"""kopf's connection to the API server. It adds our rotating token, keeps unreadable answers from kopf, and notes what
+each watch has heard.
 
-kopf reads JSON with the standard parser, which gives up at a depth of about 1,000, and an error of its parser ends the
-operator. So what is nested too deeply is cut before kopf sees it (the job is then known, and refused for its depth),
-and a line of a watch that is no JSON even then is dropped: its object comes with the next resync, if it can be read.
+kopf reads JSON with the standard parser, which fails at a depth of about 1,000, and that failure ends the operator. So
+JSON that is nested too deeply is cut before kopf sees it (the job is still known, and refused for its depth), and a
+line of a watch that is no JSON even then is dropped: the next resync reads its object, if that is possible.
 
-kopf tells nobody when it lists anew or how long a watch has been silent. Both are seen here, in its requests.
+kopf does not say when it lists again or how long a watch has been silent, so both are derived from its requests here.
 """
 
 import json
@@ -24,10 +25,10 @@ log = logging.getLogger(__name__)
 
 
 class Watches:
-    """Of each path that kopf lists and watches: `heard` is when the API server last said something (monotonic seconds).
+    """For each path that kopf lists and watches, `heard` is the time of the API server's last word (monotonic seconds).
 
-    `listed` is called when kopf is through with a list, at the start or because its watch had missed something: what
-    was deleted before is told to nobody.
+    `listed` is called when kopf has finished a list, at the start or after its watch had missed something: deletions
+    before that list are announced to nobody.
     """
 
     def __init__(self, paths: Iterable[str], listed: Callable[[], None]) -> None:
@@ -36,7 +37,7 @@ class Watches:
         self._listing: set[str] = set()
 
     def asked(self, path: str, *, watch: bool) -> None:
-        """A watch that follows a list says that the list is whole."""
+        """When kopf starts a watch after a list, the list is complete."""
         if not watch:
             self._listing.add(path)
         elif path in self._listing:
@@ -47,7 +48,7 @@ class Watches:
         self.heard[path] = time.monotonic()
 
     def known(self, path: str) -> str:
-        """As it was given at the start: a server's address may have a path of its own; empty for other requests."""
+        """The path without a prefix that the server's address may have; empty for requests of other paths."""
         return next((known for known in self.heard if path.endswith(known)), "")
 
 
@@ -72,14 +73,14 @@ def open_session(cluster: ClusterConfig, watches: Watches) -> aiohttp.ClientSess
 
 
 class _Response(aiohttp.ClientResponse):
-    """kopf takes lists by `json()`, and watches by the chunks of `content`."""
+    """kopf reads lists with `json()`, and watches from the chunks of `content`."""
 
     async def json(self, **given: Any) -> Any:
         return await super().json(**{**given, "loads": _loads})
 
 
 class _Lines:
-    """A stream that is read line by line where it is read in chunks; all else is the stream's own."""
+    """The same stream, except that every chunk is one whole line, checked to be JSON."""
 
     def __init__(self, stream: aiohttp.StreamReader, heard: Callable[[], None]) -> None:
         self._stream = stream
@@ -100,7 +101,8 @@ def _loads(text: str) -> Any:
 
 
 def _is_json(line: bytes) -> bool:
-    """For kopf's parser, which is asked only about what the faster one refuses (integers of more than 64 bits)."""
+    """Whether kopf's parser can read the line. orjson is faster and is tried first; it refuses integers above 64
+    bits."""
     try:
         orjson.loads(line)
         return True

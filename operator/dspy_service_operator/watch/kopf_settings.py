@@ -1,4 +1,4 @@
-"""What kopf does for the operator, and what of it is switched off. The one place that says so, with the reasons.
+"""What kopf does for the operator, and which of its features are switched off and why.
 
 kopf drives: it starts our work and ends it (`on.startup`, `on.cleanup`, SIGTERM and SIGINT), logs in (`on.login`),
 answers the liveness probe (`on.probe`), and lists and watches each kind once (`on.event`), in pages and narrowed by

@@ -1,15 +1,16 @@
-"""From kopf's startup to its cleanup: the span in which our own work runs beside it."""
+"""Runs our own work beside kopf, from kopf's startup to its cleanup."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 _FAREWELL_SECONDS = 8.0
-"""After our work has ended; kopf itself waits 5 s for what it has left running."""
+"""How long kopf may take after our work has ended; kopf itself waits 5 s for its remaining tasks."""
 
 
 class Lifetime:
-    """`working` is our work, in a task of its own. When it ends for whatever cause, kopf is asked to end by `stop`."""
+    """`working` is our work; it gets a task of its own. When that ends, for whatever reason, `stop` asks kopf to
+    end."""
 
     def __init__(
         self,
@@ -29,7 +30,8 @@ class Lifetime:
         self._task.add_done_callback(lambda _: self._stop.set())
 
     async def end(self) -> None:
-        """Also sets the flag that kopf was given: a signal reaches kopf alone, which waits 5 s for who waits for it."""
+        """Also sets kopf's stop flag: after a signal only kopf knows of the end, and would wait 5 s for the tasks that
+        wait for this flag."""
         self._asked.set()
         self._stop.set()
         if self._task is not None:
@@ -38,7 +40,7 @@ class Lifetime:
 
     @asynccontextmanager
     async def patience(self) -> AsyncIterator[None]:
-        """Around kopf, which waits for ever for its other watches where one has failed and they cannot end."""
+        """Bounds the end of kopf, which would wait for ever if one watch has failed and the others cannot end."""
         try:
             async with self._patience:
                 yield
@@ -48,7 +50,7 @@ class Lifetime:
             raise RuntimeError("kopf failed and does not end; its log says what failed") from exc
 
     def raise_failure(self) -> None:
-        """Of our work, if it did not end as it was asked to."""
+        """Raises the error of our work, if it failed."""
         if self._task is not None:
             self._task.result()
 

@@ -1,7 +1,7 @@
-"""Lists everything and compares it with the view: from this alone the operator's state can be rebuilt.
+"""Lists everything and compares it with the view; the operator's whole state can be rebuilt from this.
 
-kopf's lists tell nobody what was deleted while its watches were down, and its watches swallow errors; a resync after
-each of those lists, and every few minutes, repairs that, and the first one makes the operator ready.
+kopf does not report what was deleted while its watches were down, and its watches hide errors. A resync after each of
+its lists and every few minutes repairs both. The operator is ready after the first one.
 """
 
 import logging
@@ -25,14 +25,14 @@ _PAGE = 250
 
 
 class _Known(Protocol):
-    """What of the view holds one kind."""
+    """The part of the view that holds one kind."""
 
     def upsert(self, raw: Object) -> Key | None: ...
     def retain(self, listed: Set[str], until: int, namespace: str | None) -> set[Key]: ...
 
 
 async def resync(client: KubeClient, view: ClusterView, namespaces: tuple[str | None, ...]) -> set[Key]:
-    """The keys that something is to be done about: all unfinished jobs, and those whose children changed."""
+    """The keys to reconcile: all unfinished jobs, and those whose Jobs or pods changed."""
     dirty: set[Key] = set()
     for namespace in namespaces:
         # Children first: a job whose attempt exists must not look as if it had none.
@@ -54,7 +54,7 @@ async def _compare(client: KubeClient, view: _Known, resource: Resource, namespa
 
 
 def _taken_in(view: _Known, raw: Object) -> Key | None:
-    """What nobody foresaw in one object must not hide the others of the list."""
+    """An unforeseen error in one object must not hide the others of the list."""
     try:
         return view.upsert(raw)
     except Exception:

@@ -1,7 +1,7 @@
-"""What the watches told: unfinished jobs and their attempts' Jobs and pods, in memory.
+"""Unfinished jobs and their attempts' Jobs and pods, in memory.
 
-Fed by kopf's events, by every list of the resync and by the answers to our own writes, in any order: an object that is
-older than what is known is ignored. Of a job only what decisions need is kept (rows and code may be most of it).
+kopf's events, every list of the resync and the answers to our own writes are entered here, in any order: an object that
+is older than the known one is ignored. Only what decisions need is kept; rows and code may be most of a job.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Set
@@ -29,14 +29,14 @@ C = TypeVar("C", bound=_Child)
 
 @dataclass(slots=True)
 class JobEntry:
-    """`job` is None when the spec cannot be read. `raw` is let go once it was looked at."""
+    """`job` is None if the spec cannot be read. `raw` is dropped after the next pass."""
 
     metadata: ObjectMeta
     status: OptimizationJobStatus
     job: OptimizationJob | None
     unreadable: str = ""
     too_deep: str = ""
-    """What to say of a spec that is nested too deeply."""
+    """The message about a spec that is nested too deeply; empty for any other."""
     raw: Object | None = None
     refused: Refusal | None = None
     wrote_at: float = float("-inf")
@@ -45,7 +45,7 @@ class JobEntry:
 
 @dataclass(slots=True)
 class _Children(Generic[C]):
-    """One kind of child, by the job it belongs to and its own name."""
+    """All Jobs, or all pods, by the job that they belong to and by their own name."""
 
     read: Callable[[Mapping[str, Any]], C | None]
     known: dict[Key, dict[str, tuple[int, C]]] = field(default_factory=dict)
@@ -71,13 +71,13 @@ class _Children(Generic[C]):
         return key
 
     def retain_own(self, key: Key, listed: Set[str], version: str) -> None:
-        """The same for a list of one job's children."""
+        """Forgets children of one job that a list of that version did not hold."""
         own = self.known.get(key, {})
         for name in [n for n, (known, child) in own.items() if child.uid not in listed and known <= int(version or 0)]:
             del own[name]
 
     def retain(self, listed: Set[str], until: int, namespace: str | None) -> set[Key]:
-        """Forgets what a list of that version did not hold; whose they were."""
+        """Forgets children that a list of that version did not hold; returns the keys of their jobs."""
         gone = [
             (key, name)
             for key, own in self.known.items()
@@ -100,7 +100,7 @@ class ClusterView:
         self.pods: _Children[AttemptPod] = _Children(read_pod)
         self._entries: dict[Key, JobEntry] = {}
         self._closed: dict[Key, int] = {}
-        """Jobs that ended, at the version that we marked them with: late events must not bring them back."""
+        """Ended jobs and the version at which we marked them finished, so that late events do not bring them back."""
 
     def get(self, key: Key) -> JobEntry | None:
         return self._entries.get(key)
@@ -112,7 +112,7 @@ class ClusterView:
         return len(self._entries)
 
     def upsert(self, raw: Object, *, keep_raw: bool = False) -> Key | None:
-        """The key, when it is news."""
+        """Returns the key if the object is newer than what was known, else None."""
         key, version = key_of(raw), _version(raw)
         if version <= self._closed.get(key, -1):
             return None
@@ -140,7 +140,7 @@ class ClusterView:
         self._entries.pop(key, None)
 
     def close(self, raw: Object) -> None:
-        """It ended and carries the label that the watch leaves out."""
+        """The job has ended and is marked finished, so the watch will not send it any more."""
         key = key_of(raw)
         self._entries.pop(key, None)
         self._closed[key] = _version(raw)
@@ -169,7 +169,7 @@ def key_of(raw: Mapping[str, Any]) -> Key:
 
 
 def _version(raw: Mapping[str, Any]) -> int:
-    """Resource versions are decimal and comparable (KEP-5504); every API server's always were."""
+    """Resource versions are comparable decimal numbers (KEP-5504); in every API server they always were."""
     return int(raw["metadata"].get("resourceVersion") or 0)
 
 
@@ -190,7 +190,7 @@ def _metadata(raw: Object) -> ObjectMeta:
 
 
 def _too_deep(raw: Object, old: JobEntry | None) -> str:
-    """A generation is a spec: of the same one it is known already, and every report of a job comes by here."""
+    """The answer for the same generation of the spec is reused, because every report of a running job comes by here."""
     if old is not None and old.metadata.generation == raw["metadata"].get("generation"):
         return old.too_deep
     path = nesting.deep_path(raw.get("spec") or {}, nesting.SPEC_DEPTH, "spec")
@@ -210,7 +210,7 @@ def first_problem(exc: ValidationError) -> str:
 
 
 def _light(raw: Object) -> Object:
-    """Without what only the runner and people read."""
+    """The resource without the parts that only the runner and people read."""
     spec, status = raw.get("spec") or {}, raw.get("status") or {}
     run = status.get("run") or {}
     light_spec = with_sources(spec, Source.reference)

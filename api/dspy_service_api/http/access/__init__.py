@@ -1,7 +1,7 @@
-"""Who may come in: one authenticator a mode (`DSPY_SERVICE_AUTH_MODE`), asked by `middleware/access_control.py`
-before anything else of a request.
+"""Who may call: one authenticator for each mode (`DSPY_SERVICE_AUTH_MODE`). `middleware/access_control.py` asks it
+before anything else of a request is read.
 
-OpenDoor        none         whoever reaches the address
-TokenDoor       token        whoever has the service's one token
-KubernetesAuthenticator  kubernetes   whom the cluster knows (TokenReview) and RBAC lets (SubjectAccessReview)
+NoAuthentication         none        whoever reaches the address
+TokenAuthenticator       token       whoever has the service's one token
+KubernetesAuthenticator  kubernetes  whom the cluster knows (TokenReview) and RBAC allows it (SubjectAccessReview)
 """

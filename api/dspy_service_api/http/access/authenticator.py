@@ -14,7 +14,7 @@ Headers = Mapping[bytes, bytes]
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """Who was let in, by the name that the cluster knows; empty where nobody was asked."""
+    """The caller that was let in, by the name that the cluster knows; empty in the modes that know no names."""
 
     name: str = ""
 
@@ -24,7 +24,8 @@ ANYBODY = Visitor()
 
 class Authenticator(Protocol):
     async def ask(self, permission: Permission | None, headers: Headers) -> Visitor | Problem:
-        """Without a demand: only who it is. Raises the errors of `kube.errors` where the cluster cannot say."""
+        """Without a permission it only finds out who calls. Raises the errors of `kube.errors` if the cluster cannot
+        say."""
         ...
 
 
@@ -44,7 +45,7 @@ class TokenAuthenticator:
 
 
 def bearer(headers: Headers) -> bytes:
-    """Empty where there is none."""
+    """The token of the Authorization header; empty where there is none."""
     scheme, _, given = headers.get(b"authorization", b"").partition(b" ")
     return given.strip() if scheme.lower() == b"bearer" else b""
 

@@ -14,7 +14,7 @@ from dspy_service_core.kube.resources import OPTIMIZATION_JOBS
 from dspy_service_core.resource import names
 
 _TOKEN = re.compile(rb"[\x21-\x7e]{1,16384}")
-"""What no token can be is not worth a question."""
+"""Anything else cannot be a token, so the cluster is not asked about it."""
 _SERVICE_ACCOUNT = "system:serviceaccount:"
 _RESOURCE = f"{OPTIMIZATION_JOBS.plural}.{OPTIMIZATION_JOBS.group}"
 
@@ -68,7 +68,8 @@ class KubernetesAuthenticator:
 
 
 def _grant(username: str, permission: Permission, namespace: str) -> str:
-    """Two commands; the role is for all jobs, as a job's name is of no use before there is the job."""
+    """Two commands that create the missing role. It covers all jobs, since a role for one name cannot be given before
+    that job exists."""
     role = f"{names.MANAGED_BY}-{permission.verb}"
     if username.startswith(_SERVICE_ACCOUNT):
         subject = f"--serviceaccount={shlex.quote(username.removeprefix(_SERVICE_ACCOUNT))}"

@@ -1,12 +1,12 @@
-"""What a route may be called for, declared where the route is: a verb of Kubernetes' RBAC on `optimizationjobs`.
+"""The permission that a route needs, declared at the route: a verb of Kubernetes' RBAC on `optimizationjobs`.
 
 @router.get("/jobs/{job_id}")
 @needs("get")
 async def job(...): ...
 
 `middleware/access_control.py` finds the declaration by the paths and methods of the application's own routes, before
-anything of them runs. A path that is no route's goes no further than that, and a route that declares nothing is closed
-to everybody: forgetting a declaration opens nothing.
+any of them runs. It refuses paths without a route itself, and a route that declares nothing is closed to everybody:
+forgetting a declaration opens nothing.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -24,7 +24,7 @@ _DECLARED = "declared_access"
 
 @dataclass(frozen=True, slots=True)
 class Permission:
-    """`name` is the resource's; empty for the verbs on all of them."""
+    """`name` is the resource's; empty for `create` and `list`, which concern no single one."""
 
     verb: Verb
     name: str = ""
@@ -32,7 +32,7 @@ class Permission:
 
 @dataclass(frozen=True, slots=True)
 class RouteAccess:
-    """`verb` is None where any caller who is known will do; `open_to_all` asks nobody."""
+    """`verb` is None where any authenticated caller may call the route; `open_to_all` routes need no token at all."""
 
     verb: Verb | None = None
     open_to_all: bool = False
@@ -40,7 +40,7 @@ class RouteAccess:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """Where a request leads: to a route and what that demands, or nowhere."""
+    """The route that a request leads to, and the permission that it needs."""
 
     access: RouteAccess
     permission: Permission | None = None
@@ -48,7 +48,8 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Nowhere:
-    """`allowed`: the path's methods, where only the method is wrong. `undeclared`: nothing says who may call it."""
+    """There is no route to call. `allowed`: the methods of the path, where only the method is wrong. `undeclared`: the
+    route exists and does not say who may call it."""
 
     allowed: tuple[str, ...] = ()
     undeclared: bool = False
@@ -63,7 +64,8 @@ def needs(verb: Verb) -> Callable[[Endpoint], Endpoint]:
 
 
 def open_to_all(endpoint: Endpoint) -> Endpoint:
-    """Probes, which have no token, and files that are the same in every installation: nothing of any job."""
+    """For probes, which have no token, and for files that are the same in every installation. Never for a job's
+    data."""
     return _declare(OPEN)(endpoint)
 
 
@@ -84,7 +86,7 @@ def declared(route: Any) -> RouteAccess | None:
 
 
 def leaves(routes: Iterable[Any]) -> Iterator[Any]:
-    """Routes in the order of their matching; FastAPI keeps what it includes as routers."""
+    """All routes in the order in which they are matched; FastAPI keeps an included router as one nested entry."""
     for route in routes:
         if (included := getattr(route, "original_router", None)) is not None:
             yield from leaves(included.routes)
@@ -100,7 +102,7 @@ class RouteMap:
     _read: list[tuple[Pattern[str], frozenset[str], RouteAccess | None]] = field(default_factory=list)
 
     def find(self, method: str, path: str) -> Found | Nowhere:
-        """With or without a slash at the end: the router sends the one to the other."""
+        """A path with a slash at the end counts as the one without, because the router redirects between the two."""
         found = self._find(method, path)
         if isinstance(found, Nowhere) and not found.allowed and not found.undeclared and path != "/":
             return self._find(method, path[:-1] if path.endswith("/") else path + "/")
@@ -120,7 +122,7 @@ class RouteMap:
         return Nowhere(tuple(sorted(allowed)))
 
     def _read_all(self) -> list[tuple[Pattern[str], frozenset[str], RouteAccess | None]]:
-        """A mount has no methods of its own: it is reached by all."""
+        """A mounted application has no list of methods: every method reaches it."""
         self._read = [
             (route.path_regex, frozenset(getattr(route, "methods", None) or ()), declared(route))
             for route in leaves(self.routes())

@@ -1,7 +1,7 @@
-"""The two questions to the cluster: whose token is this, and may they? Its answers are kept for a short while.
+"""Asks the cluster whose token this is (TokenReview) and whether they may do it (SubjectAccessReview).
 
-A kept answer is found by a digest of the token, keyed by a secret of this process: the token itself is kept nowhere,
-and the digest is of no use to anybody who reads it.
+Answers are kept for a short while, under a digest of the token that is keyed by a secret of this process: the token
+itself is not kept, and the digest is useless to anybody who reads it.
 """
 
 import secrets
@@ -25,7 +25,7 @@ _REFUSAL_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """As the TokenReview names them, word for word what the SubjectAccessReview takes."""
+    """The user as the TokenReview describes them; the SubjectAccessReview takes the same fields unchanged."""
 
     username: str
     uid: str
@@ -35,7 +35,7 @@ class Caller:
 
 @dataclass(frozen=True, slots=True)
 class Unknown:
-    """The cluster does not accept the token; `reason` is its word."""
+    """The cluster does not accept the token; `reason` is what it says."""
 
     reason: str
 
@@ -47,7 +47,7 @@ class ReviewResult:
 
 
 class Reviews:
-    """`keep_seconds` 0 asks anew for every request."""
+    """With `keep_seconds` 0, every request is asked about anew."""
 
     def __init__(
         self,
@@ -102,7 +102,7 @@ def _body(api_version: str, kind: str, spec: Object) -> Object:
 
 
 def _caller(status: Mapping[str, Any], audiences: frozenset[str]) -> Caller | Unknown:
-    """A server that says nothing of audiences has not looked at them (the API's own reference)."""
+    """By the reference of TokenReview, a server that answers without audiences has not checked them."""
     if not status.get("authenticated"):
         return Unknown(str(status.get("error") or "it is unknown or has expired"))
     if audiences and audiences.isdisjoint(status.get("audiences") or ()):

@@ -86,7 +86,8 @@ def _nowhere(place: Nowhere) -> Problem:
 
 
 def _single(scope: Scope) -> Headers:
-    """ASGI's header names are lower case; of a repeated one the last counts; a Host or Origin sent twice is none."""
+    """Headers by their lower-case names. The last of a repeated one counts; a repeated Host or Origin counts as
+    none."""
     headers: Headers = {}
     for name, value in scope["headers"]:
         headers[name] = b"" if name in headers and name in (b"host", b"origin") else value

@@ -1,5 +1,5 @@
-"""How much a request may carry, and how much all of them at once; innermost, so that what its reading raises is
-answered here."""
+"""Limits the size of each body and of all bodies together. It is the innermost middleware, so that the errors that it
+raises while a body is read are answered here."""
 
 import asyncio
 from dataclasses import replace
@@ -16,7 +16,7 @@ _DRAIN_SECONDS = 10.0
 
 class BodyLimit:
     def __init__(self, app: ASGIApp, limit: int, memory: int, retry_after: int) -> None:
-        """Bytes: of one body, and of all that are held at a time."""
+        """`limit` bytes for one body, `memory` bytes for all that are held at a time."""
         self._app = app
         self._limit = limit
         self._room = Room(max(memory, limit))
@@ -53,7 +53,8 @@ class BodyLimit:
             meter.forget()
 
     async def _too_large(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Most clients read an answer only when they have sent everything: a body somewhat too large is let run out."""
+        """Reads the rest of a body that is not far too large, since most clients read an answer only after sending
+        all."""
         await _drain(receive, self._limit)
         await self._refuse(problem_of(BodyTooLarge(self._limit)), scope, receive, send)
 
@@ -63,8 +64,8 @@ class BodyLimit:
 
 
 class _Meter:
-    """Counts a body while it comes in; one that announced no length is stopped as well. It keeps its room until the
-    request has been answered, since whoever answers it holds it."""
+    """Counts a body while it arrives, so that one without a Content-Length is limited too. The bytes stay reserved
+    until the request has been answered, since the body is in memory until then."""
 
     def __init__(self, receive: Receive, limit: int, room: Room) -> None:
         self._receive = receive

@@ -1,7 +1,7 @@
-"""Outermost: every request gets an id, one line in the log and one count, every answer the id and what browsers and
-caches must keep to.
+"""The outermost middleware: gives every request an id, logs and counts it, and adds to every answer the id and the
+headers that browsers and caches must obey.
 
-What fails is told here too, under the request's id, whoever answers it.
+Failures are logged here too, under the request's id, whichever middleware answers them.
 """
 
 import logging
@@ -40,7 +40,7 @@ class RequestLog:
 
 
 class Visit:
-    """One request: adds its id to the answer, remembers the status for the log."""
+    """One request: adds its id to the answer and remembers the status for the log."""
 
     def __init__(self, scope: Scope, send: Send, request_id: str) -> None:
         self._scope = scope
@@ -65,7 +65,7 @@ class Visit:
         await self._send(message)
 
     def failure(self, exc: Exception) -> Problem:
-        """What went wrong, told to the log, as an answer."""
+        """Logs the error and returns the answer to it."""
         problem = problem_of(exc)
         told = {"request_id": self.request_id}
         if problem.code is error_codes.INTERNAL_ERROR:
@@ -84,12 +84,12 @@ class Visit:
 
 
 def _template(scope: Scope) -> str:
-    """Of the route that the router has found; empty for what was refused before."""
+    """Template of the route that the router found, such as /jobs/{job_id}; empty if the request was refused before."""
     return str(getattr(scope.get("route"), "path", ""))
 
 
 def _request_id(scope: Scope) -> str:
-    """The last one given, if it is short and plain; else one of ours."""
+    """The client's own id (the last, if it sent several) if it is short and plain; else a new one."""
     given = next((value for name, value in reversed(scope["headers"]) if name == b"x-request-id"), b"")
     found = given.decode("latin-1")
     return found if _REQUEST_ID.fullmatch(found) else f"{getrandbits(128):032x}"

@@ -1,1 +1,2 @@
-"""The endpoints: parse, call, return. Answers are bytes that are ready, so none has a model at run time."""
+"""The endpoints: each parses its parameters, calls the service and returns the encoded answer. FastAPI validates no
+answer, since answers are bytes already."""

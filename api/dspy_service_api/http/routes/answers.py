@@ -1,4 +1,4 @@
-"""A ready answer as a response, and how a route declares its answers and errors for the OpenAPI document."""
+"""Responses made of encoded answers, and how a route declares its answers and errors for the OpenAPI document."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -48,7 +48,7 @@ def errors(*codes: ErrorCode, open_to_all: bool = False) -> Declared:
 
 
 def _error(codes: Sequence[ErrorCode]) -> dict[str, Any]:
-    """All of one status."""
+    """The declaration of one status; `codes` are all that have it."""
     shown = {name: problem.body for name, problem in examples.PROBLEMS.items() if problem.code in codes}
     error: dict[str, Any] = {
         "description": " ".join(code.meaning for code in codes),

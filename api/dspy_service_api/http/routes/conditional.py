@@ -1,6 +1,6 @@
-"""Conditional requests: who names the entity tag of the answer that it has is told in a few bytes that it still holds.
+"""Conditional requests: a client that sends the entity tag of its last answer gets 304 while that answer still holds.
 
-RFC 9110, sections 8.8.3 and 13.1.2. `Cache-Control: private, no-cache` lets a client keep an answer, but has it ask.
+RFC 9110, sections 8.8.3 and 13.1.2. `Cache-Control: private, no-cache` lets clients keep answers if they ask each time.
 """
 
 import re
@@ -13,7 +13,7 @@ from dspy_service_api.answers.answer_cache import Answer
 from dspy_service_api.http.routes.answers import Declared, ready
 
 _TAGS = re.compile(rb'(?:W/)?("[\x21\x23-\x7e\x80-\xff]*")')
-"""A tag may hold commas: what is between its quotes counts."""
+"""A list of tags cannot be split at commas, because a tag may hold some between its quotes."""
 
 _ETAG = {"ETag": {"description": "Of this very answer; changes with it.", "schema": {"type": "string"}}}
 _NOT_MODIFIED: Declared = {304: {"description": "The answer is the one that If-None-Match names.", "headers": _ETAG}}
@@ -29,7 +29,7 @@ PARAMETERS: dict[str, Any] = {"parameters": [_IF_NONE_MATCH]}
 
 
 def conditional(responses: Declared) -> Declared:
-    """The same, where an answer has its tag."""
+    """The same declarations for a route whose answers have entity tags."""
     return {code: _tagged(code, response) for code, response in responses.items()} | _NOT_MODIFIED
 
 
@@ -45,6 +45,6 @@ def _tagged(code: int | str, response: dict[str, Any]) -> dict[str, Any]:
 
 
 def _named(headers: list[tuple[bytes, bytes]], etag: bytes) -> bool:
-    """Compared weakly, as is asked for here: a `W/` before a tag makes no difference."""
+    """Weak comparison, as RFC 9110 prescribes for If-None-Match: a `W/` before a tag makes no difference."""
     given = [value.strip() for name, value in headers if name == b"if-none-match"]
     return any(value == b"*" or etag in _TAGS.findall(value) for value in given)

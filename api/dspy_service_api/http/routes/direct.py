@@ -1,7 +1,7 @@
-"""Routes that FastAPI describes and does not stand in front of.
+"""Routes that are in FastAPI's OpenAPI document and are called without FastAPI's own processing.
 
-What an endpoint takes is in the OpenAPI document either way. Where that is the request and names out of the path alone,
-there is nothing to convert or to check, and FastAPI's way to an endpoint takes longer than the whole answer.
+An endpoint that takes only the request and names from the path has nothing to convert or to validate; there FastAPI's
+processing of a request would take longer than making the whole answer.
 """
 
 from collections.abc import Callable, Coroutine

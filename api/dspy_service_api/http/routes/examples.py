@@ -1,4 +1,5 @@
-"""Examples of every answer and every error, for the OpenAPI document: one job, presented as all jobs are."""
+"""Examples of every answer and every error for the OpenAPI document. They are built by the same code as real answers,
+from one made-up job."""
 
 from typing import Any
 
@@ -183,4 +184,4 @@ PROBLEMS: dict[str, Problem] = {
     "quota": problem_of(kube.Forbidden("exceeded quota: jobs, limited: count/optimizationjobs.dspy-service.io=100")),
     "store out of reach": problem_of(errors.StoreError("cannot read 'default/jobs/x/result.json' in the store")),
 }
-"""Each is shown where its code is declared."""
+"""Each is shown at every route that declares its code."""

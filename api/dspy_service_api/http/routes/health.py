@@ -29,7 +29,8 @@ async def health(request: Request) -> Response:
 @router.get("/livez", include_in_schema=False)
 @open_to_all
 async def livez(request: Request) -> Response:
-    """What a restart mends: a loop that is stuck, a watch that died. A cluster that is out of reach is not of these."""
+    """Fails only for what a restart would mend, such as a background task that died. A cluster that is out of reach
+    does not count."""
     died = service_of(request).background.died
     return Response(died.encode() or b"ok", 500 if died else 200, media_type="text/plain")
 

@@ -132,7 +132,7 @@ async def artifact(request: Request, job_id: JobId) -> Response:
 
 
 async def _entries(service: Service, job_id: str, kind: Kind, after: int | None, limit: int | None) -> Response:
-    """Without `after` and `limit` the whole list, as the job's own answer embeds it."""
+    """Without `after` and `limit` it is the same list that the answer about the job embeds."""
     if after is None and limit is None:
         return ready(await service.jobs.transcript(job_id, kind))
     return ready(await service.jobs.page(job_id, kind, after or 0, limit or service.settings.page_entries))

@@ -69,7 +69,7 @@ async def run(request: Request) -> Response:
 
 
 async def _body(request: Request) -> bytearray:
-    """Grown in place: a list of parts would be held beside what they are joined to."""
+    """One growing buffer, because a list of parts would be in memory beside the body that they are joined to."""
     body = bytearray()
     async for part in request.stream():
         body += part
