@@ -20,7 +20,7 @@ from pydantic import (
     model_validator,
 )
 
-from dspy_service_core.contract import request_json, request_rules as rules
+from dspy_service_core.contract import request_json, request_rules as rules, unbuilt
 from dspy_service_core.contract.request_size import Body
 from dspy_service_core.errors import FieldProblem, InvalidRequest
 from dspy_service_core.resource import sources
@@ -147,11 +147,14 @@ _MESSAGES = {
 def parse_run_request(body: Body, limits: request_json.RequestLimits = request_json.DEFAULTS) -> RunRequest:
     """Raises `InvalidRequest` with every problem of the shape."""
     document = request_json.parse_object(body, limits)
-    problems = request_json.dataset_problems(document["dataset"], limits) if "dataset" in document else []
+    problems = unbuilt.problems(document)
+    if "dataset" in document and not any(problem.field.startswith("dataset.") for problem in problems):
+        problems += request_json.dataset_problems(document["dataset"], limits)
     try:
         request = RunRequest.model_validate(document)
     except ValidationError as exc:
-        raise InvalidRequest(problems + _problems(exc)) from None
+        named = {problem.field for problem in problems}
+        raise InvalidRequest(problems + [p for p in _problems(exc) if p.field not in named]) from None
     if problems:
         raise InvalidRequest(problems)
     return request

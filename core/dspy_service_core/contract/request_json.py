@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from dspy_service_core import nesting
+from dspy_service_core import json_text, nesting
 from dspy_service_core.contract.request_size import Body, large_integers, refuse_many_values
 from dspy_service_core.errors import FieldProblem, InvalidRequest
 from dspy_service_core.nesting import MAX_DEPTH
@@ -66,6 +66,8 @@ def dataset_problems(rows: object, limits: RequestLimits = DEFAULTS) -> list[Fie
 def _unreadable(body: Body, exc: orjson.JSONDecodeError) -> FieldProblem:
     """What orjson finds too deep is read again without its depths, to name the field: a small body only, as that takes
     time."""
+    if found := json_text.not_a_number(exc):
+        return FieldProblem(found.path or BODY, f"{found.written} is not JSON: {found.cure}", "not_a_number")
     malformed = FieldProblem(BODY, f"Malformed JSON: {exc}", "json_invalid")
     if len(body) > _LOOKED_INTO:
         return malformed

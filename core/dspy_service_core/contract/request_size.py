@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 
 from dspy_service_core.errors import FieldProblem, InvalidRequest
+from dspy_service_core.json_text import outside_strings
 
 Body = bytes | bytearray
 
@@ -19,8 +20,6 @@ BYTES_OF_A_BYTE_AT_MOST = 40
 """Of the densest body: for one of usual size it is not worth while to count."""
 _SMALL_BYTES = 500_000
 
-_PLAIN = re.compile(rb'[^"\\]*+(?:\\.[^"\\]*+){0,1000}+', re.DOTALL)
-"""So much of a string at a time, since the pattern's own memory grows with its repetitions."""
 _INTEGER = re.compile(rb"(?<![\d.eE+-])-?\d{19,}(?![\d.eE])")
 
 
@@ -52,32 +51,15 @@ def refuse_many_values(body: Body, most: int) -> None:
 
 def large_integers(body: Body) -> Iterator[str]:
     """The digits of all integers in a JSON text that are longer than eighteen."""
-    for start, end in _outside_strings(body):
+    for start, end in outside_strings(body):
         for found in _INTEGER.finditer(body, start, end):
             yield found.group().decode()
 
 
 def _more_values(body: Body, most: int) -> bool:
     count = 1
-    for start, end in _outside_strings(body):
+    for start, end in outside_strings(body):
         count += body.count(b",", start, end) + body.count(b"{", start, end) + body.count(b"[", start, end)
         if count > most:
             return True
     return False
-
-
-def _outside_strings(body: Body) -> Iterator[tuple[int, int]]:
-    start = 0
-    while (quote := body.find(b'"', start)) >= 0:
-        yield start, quote
-        start = _end_of_string(body, quote + 1)
-    yield start, len(body)
-
-
-def _end_of_string(body: Body, start: int) -> int:
-    while start < len(body) and body[start : start + 1] != b'"':
-        found = _PLAIN.match(body, start)
-        if found is None or found.end() == start:
-            return len(body)  # a backslash at the end: no JSON, as the parser will say
-        start = found.end()
-    return start + 1

@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from dspy_service_core import nesting
+from dspy_service_core import json_text, nesting
 
 LARGE = 4 * 1024 * 1024
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
@@ -57,7 +57,8 @@ def loads(content: bytes) -> Any:
     except orjson.JSONDecodeError as error:
         if nesting.may_be_deep(content) and nesting.cut(content) != content:
             raise TooDeep("it is nested too deeply") from None
-        raise NotJson(str(error)) from None
+        found = json_text.not_a_number(error)
+        raise NotJson(f"{found.written} at '{found.path}': {found.cure}" if found else str(error)) from None
 
 
 def _scan(path: Path, prefix: str) -> Iterator[Any]:

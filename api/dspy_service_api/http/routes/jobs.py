@@ -12,6 +12,7 @@ from dspy_service_api.http.routes import examples
 from dspy_service_api.http.routes.answers import Declared, declared, errors, ready
 from dspy_service_api.http.routes.conditional import PARAMETERS, conditional, respond
 from dspy_service_api.http.routes.direct import DirectRoute
+from dspy_service_api.http.routes.unbuilt_query import refuse_unbuilt
 from dspy_service_api.jobs.transcript import Kind
 from dspy_service_api.service import Service, service_of
 from dspy_service_core.resource.job import StatusWord
@@ -49,6 +50,7 @@ async def jobs(
     limit: Annotated[int | None, Query(ge=1, le=500, description="At most so many jobs.")] = None,
     cursor: Annotated[str | None, Query(description="The `next_cursor` of the page before.")] = None,
 ) -> Response:
+    refuse_unbuilt(request, "name", "verdict")
     service = service_of(request)
     service.require_ready()
     wanted = Wanted(limit or service.settings.list_limit, status, optimizer, labels_of(label or []), cursor)
@@ -123,11 +125,18 @@ async def events(request: Request, job_id: JobId, after: After = None, limit: Li
     summary="The optimized program",
     response_model=None,
     responses=conditional(declared(answer_schemas.ArtifactAnswer, examples.ARTIFACT, "The program."))
-    | errors(error_codes.UNKNOWN_JOB, error_codes.NO_ARTIFACT, error_codes.NOT_FINISHED, error_codes.STORE_UNAVAILABLE),
+    | errors(
+        error_codes.UNKNOWN_JOB,
+        error_codes.NO_ARTIFACT,
+        error_codes.NOT_FINISHED,
+        error_codes.INVALID_REQUEST,
+        error_codes.STORE_UNAVAILABLE,
+    ),
     openapi_extra=PARAMETERS,
 )
 @needs("get")
 async def artifact(request: Request, job_id: JobId) -> Response:
+    refuse_unbuilt(request, "best")
     return respond(request, await service_of(request).jobs.artifact(job_id))
 
 

@@ -9,6 +9,7 @@ from dspy_service_api.http.media import NotJson, refused_type
 from dspy_service_api.http.routes import examples
 from dspy_service_api.http.routes.answers import declared, errors, ready
 from dspy_service_api.http.routes.direct import DirectRoute
+from dspy_service_api.http.routes.unbuilt_query import refuse_unbuilt
 from dspy_service_api.service import service_of
 from dspy_service_api.submit import idempotency
 
@@ -60,6 +61,7 @@ _ERRORS = errors(
 )
 @needs("create")
 async def run(request: Request) -> Response:
+    refuse_unbuilt(request, "dry_run")
     if refused := refused_type(request.headers.raw):
         raise NotJson(refused)
     key = idempotency.checked_key(request.headers.get(idempotency.HEADER))

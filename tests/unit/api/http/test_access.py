@@ -60,7 +60,7 @@ def reviewer(cluster: FaultyCluster) -> Reviewer:
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "demand"),
+    ("method", "path", "permission"),
     [
         ("POST", "/run", Permission("create")),
         ("POST", "/run/", Permission("create")),

@@ -1,0 +1,52 @@
+"""Keys that the contract has and this version has not: refused, because somebody may have set a budget.
+
+A key leaves this list in the commit that builds it. Keys that the contract does not know either are another matter:
+clients in the field send some, and they are reported (`RunRequest.unknown_fields`).
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from dspy_service_core.errors import FieldProblem
+
+FIELDS = frozenset(
+    {"program_code", "program_files", "secrets", "adapter", "initial", "split_column", "budget"},
+)
+RUN_OPTIONS = frozenset({"name", "note", "threads", "hedge", "image", "resources", "queue", "webhooks"})
+MODEL_SETTINGS = frozenset({"prices"})
+DATASET = frozenset({"id", "uri"})
+OPTIMIZERS = frozenset({"evaluate"})
+
+_MESSAGE = "This version of the service does not have it yet: leave it out"
+_KIND = "not_built"
+
+
+def problems(document: Mapping[str, Any]) -> list[FieldProblem]:
+    found = [FieldProblem(path, _MESSAGE, _KIND) for path in _paths(document)]
+    optimizer = document.get("optimizer_name")
+    if isinstance(optimizer, str) and optimizer in OPTIMIZERS:
+        message = f"This version of the service does not have '{optimizer}' yet: name an optimizer"
+        found.append(FieldProblem("optimizer_name", message, _KIND))
+    return found
+
+
+def query_problem(name: str) -> FieldProblem:
+    return FieldProblem(name, _MESSAGE, _KIND)
+
+
+def _paths(document: Mapping[str, Any]) -> Iterator[str]:
+    yield from sorted(FIELDS & document.keys())
+    yield from _below(document, "run_options", RUN_OPTIONS)
+    yield from _below(document, "dataset", DATASET)
+    for name in document:
+        if name.endswith("model_config"):
+            yield from _below(document, name, MODEL_SETTINGS)
+    if isinstance(further := document.get("model_configs"), dict):
+        for name in further:
+            yield from (f"model_configs.{path}" for path in _below(further, name, MODEL_SETTINGS))
+
+
+def _below(document: Mapping[str, Any], name: str, unbuilt: frozenset[str]) -> Iterator[str]:
+    value = document.get(name)
+    if isinstance(value, dict):
+        yield from (f"{name}.{key}" for key in sorted(unbuilt & value.keys()))

@@ -1,0 +1,73 @@
+"""Whoever sets a budget and is not heard pays for it: what the contract has and this version has not is refused."""
+
+from typing import Any
+
+import orjson
+import pytest
+
+from dspy_service_core.contract.request import parse_run_request
+from dspy_service_core.errors import InvalidRequest
+from run_requests import run_request
+
+
+def refused(changes: dict[str, Any]) -> list[tuple[str, str, str]]:
+    with pytest.raises(InvalidRequest) as caught:
+        parse_run_request(orjson.dumps(run_request() | changes))
+    return [(p.field, p.message, p.type) for p in caught.value.problems]
+
+
+CASES: list[tuple[dict[str, Any], str]] = [
+    ({"program_code": "class P(dspy.Module): ..."}, "program_code"),
+    ({"program_files": {"a.py": "x = 1"}}, "program_files"),
+    ({"secrets": {"TOKEN": "t"}}, "secrets"),
+    ({"adapter": "json"}, "adapter"),
+    ({"initial": {"job_id": "j"}}, "initial"),
+    ({"split_column": "part"}, "split_column"),
+    ({"budget": {"cost_usd": 3}}, "budget"),
+    ({"budget": None}, "budget"),
+    ({"optimizer_name": "evaluate"}, "optimizer_name"),
+    ({"dataset": {"id": "d1"}}, "dataset.id"),
+    ({"dataset": {"uri": "s3://b/rows.jsonl", "digest": "sha256:0"}}, "dataset.uri"),
+    *(
+        ({"run_options": {key: value}}, f"run_options.{key}")
+        for key, value in {
+            "name": "n",
+            "note": "",
+            "threads": 4,
+            "hedge": False,
+            "image": "i",
+            "resources": {"cpu": "1"},
+            "queue": "q",
+            "webhooks": [],
+        }.items()
+    ),
+    ({"model_config": {"name": "m/n", "prices": {"input": 1}}}, "model_config.prices"),
+    ({"task_model_config": {"name": "m/n", "prices": None}}, "task_model_config.prices"),
+]
+
+
+@pytest.mark.parametrize(("changes", "field"), CASES, ids=[field for _, field in CASES])
+def test_what_is_not_built_is_refused_by_name(changes: dict[str, Any], field: str) -> None:
+    ((named, message, kind),) = refused(changes)
+    assert (named, kind) == (field, "not_built")
+    assert message.startswith("This version of the service does not have ")
+
+
+def test_a_further_models_prices_are_too() -> None:
+    found = refused({"model_configs": {"judge": {"name": "m/n", "prices": {"input": 1}}}})
+    assert ("model_configs.judge.prices", "not_built") in [(field, kind) for field, _, kind in found]
+
+
+def test_all_of_it_is_said_at_once_beside_other_problems() -> None:
+    found = refused({"budget": {"seconds": 1}, "run_options": {"threads": 2, "no_such": 1}, "seed": "x"})
+    assert [(field, kind) for field, _, kind in found] == [
+        ("budget", "not_built"),
+        ("run_options.threads", "not_built"),
+        ("seed", "number_type"),
+        ("run_options.no_such", "extra_forbidden"),
+    ]
+
+
+@pytest.mark.parametrize("name", ["client_version", "budgets", "Budget", "threads", "prices"])
+def test_keys_that_the_contract_does_not_know_are_still_taken_and_reported(name: str) -> None:
+    assert parse_run_request(orjson.dumps(run_request() | {name: 1})).unknown_fields == (name,)
