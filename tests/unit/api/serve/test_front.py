@@ -422,14 +422,14 @@ SERVER = """
 import asyncio, socket, sys
 import uvicorn
 from dspy_service_api.serve.descriptors import room_for
-from dspy_service_api.serve.limits import Limits
+from dspy_service_api.serve.limits import ConnectionLimits
 from dspy_service_api.serve.server import LimitedServer
 from limited_server import Application
 
 async def main():
     listener = socket.create_server(("127.0.0.1", 0), backlog=512)
     config = uvicorn.Config(Application(), ws="none", log_config=None, lifespan="off")
-    server = LimitedServer(config, Limits(connections=room_for(768)))
+    server = LimitedServer(config, ConnectionLimits(connections=room_for(768)))
     print(listener.getsockname()[1], flush=True)
     await server.serve([listener])
 
