@@ -9,7 +9,7 @@ CLUSTER ?= .cluster/kubeconfig
 ARGS ?=
 
 .PHONY: install demo up test e2e cluster-chart cluster-faults cluster-security policies check generate lock images install-chart \
-	base-image bench bench-cluster clean
+	base-image bench bench-cluster verdicts clean
 
 install: $(READY)
 
@@ -133,6 +133,10 @@ load-images:
 # installed (NAMESPACE_UNDER_TEST), beside bare Jobs of the same pod; BENCH_JOBS=20 where a hundred take too long.
 bench-cluster: $(READY)
 	KUBECONFIG_UNDER_TEST=$(CLUSTER) PYTHONPATH=tests/support $(BIN)/python bench/run.py $(or $(ARGS),requests pods)
+
+# How often the verdicts' intervals are true, by shape of the scores and number of rows: five minutes.
+verdicts: $(READY)
+	PYTHONPATH=tests/support $(BIN)/python bench/verdicts.py $(ARGS)
 
 bench: $(READY)
 	PYTHONPATH=tests/support $(BIN)/python bench/run.py $(ARGS)

@@ -13,6 +13,8 @@ from dspy_service_core.records.record import Decimal, JsonObject, Name, Optional
 
 Outcome = Literal["Succeeded", "Failed", "Cancelled"]
 OptimizerStage = Literal["Validating", "Running", "Finishing"]
+Verdict = Literal["improved", "no_evidence", "worse", "unknown"]
+"""Whether the optimized program is better than the one that was given; unknown where too few rows tell."""
 Stage = Literal["Restoring", "Validating", "Running", "Finishing", "Ended"]
 
 MAX_MESSAGE = 2048
@@ -78,6 +80,30 @@ class ArtifactRef(Record):
 
 
 @record
+class Comparison(Record):
+    """Of the optimized program with the one that was given, over the same test rows."""
+
+    difference: Decimal = field(metadata=says("Optimized score minus baseline score, in points of 0 to 100."))
+    interval: list[Decimal] | None = field(
+        default=None,
+        metadata=says(
+            "Lower and upper end of the interval that the true difference lies in, in points of 0 to 100; absent where "
+            "the scores have no bounds or the rows are too few.",
+            max_length=2,
+        ),
+    )
+    confidence: Decimal | None = field(
+        default=None, metadata=says("Share of such intervals that hold the true difference, such as 0.95.")
+    )
+    method: Name = field(default="", metadata=says("How the interval or the verdict was found."))
+    rows: int = field(default=0, metadata=says("Number of test rows compared."))
+    won: int = field(default=0, metadata=says("Rows that the optimized program scored higher on."))
+    lost: int = field(default=0, metadata=says("Rows that the optimized program scored lower on."))
+    tied: int = field(default=0, metadata=says("Rows that both programs scored alike on."))
+    failed_rows: int = field(default=0, metadata=says("Rows that one of the programs failed on; each counts 0."))
+
+
+@record
 class RunResult(Record):
     """What the optimizer tells of its end, and the status repeats."""
 
@@ -98,6 +124,16 @@ class RunResult(Record):
     )
     optimized_score: Decimal | None = field(
         default=None, metadata=says("Score of the optimized program, on the test rows, 0 to 100.")
+    )
+    verdict: Verdict | None = field(
+        default=None,
+        metadata=says(
+            "Whether the optimized program is better than the one that was given: improved, no_evidence, worse, or "
+            "unknown where fewer than two test rows were scored."
+        ),
+    )
+    comparison: Comparison | None = field(
+        default=None, metadata=says("The evidence for the verdict: both programs' scores on the same test rows.")
     )
     runtime_seconds: Decimal | None = field(default=None, metadata=says("How many seconds the run took."))
 
