@@ -1,13 +1,12 @@
-"""Rows to examples, and examples to train, validation and test: the contract's rule, to the letter."""
+"""Examples to train, validation and test: the contract's rule, to the letter."""
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import dspy
 
-from dspy_service_core.resource.job import Columns, Split
+from dspy_service_core.resource.job import Split
 from dspy_service_core.resource.splits import Counts, counts
 from dspy_service_runner.optimizer.failures import JobFailed
 
@@ -23,8 +22,8 @@ class Splits:
         return Counts(len(self.train), len(self.val), len(self.test))
 
 
-def split_rows(rows: Sequence[Mapping[str, Any]], columns: Columns, split: Split, seed: int) -> Splits:
-    examples = [_example(row, columns, number) for number, row in enumerate(rows)]
+def split_examples(given: Sequence[dspy.Example], split: Split, seed: int) -> Splits:
+    examples = list(given)
     if split.shuffle:
         random.Random(seed).shuffle(examples)
     wanted = counts(len(examples), split.fractions)
@@ -33,12 +32,3 @@ def split_rows(rows: Sequence[Mapping[str, Any]], columns: Columns, split: Split
     if not splits.test:
         raise JobFailed("InvalidSplit", f"The test split of {len(examples)} rows is empty: give it a larger share.")
     return splits
-
-
-def _example(row: Mapping[str, Any], columns: Columns, number: int) -> dspy.Example:
-    mapped = {**columns.inputs, **columns.outputs}
-    for field, column in mapped.items():
-        if column not in row:
-            raise JobFailed("InvalidDataset", f"dataset[{number}] lacks the column '{column}' of field '{field}'.")
-    fields = {field: row[column] for field, column in mapped.items()}
-    return dspy.Example(**fields).with_inputs(*columns.inputs)

@@ -11,6 +11,7 @@ from dspy.utils.callback import BaseCallback
 from dspy_service_runner.optimizer.failures import JobFailed, first_line
 from dspy_service_runner.optimizer.models.model_watch import ModelWatch
 from dspy_service_runner.optimizer.user_code.metric import Metric, Score
+from dspy_service_runner.optimizer.values.rows import row_number
 
 
 @contextmanager
@@ -97,7 +98,15 @@ def evaluate(
 
 def _outcome(n: int, row: dspy.Example, answer: _Answer) -> RowOutcome:
     prediction = None if answer.prediction is None else _fields(answer.prediction)
-    return RowOutcome(n, _fields(row.inputs()), _fields(row.labels()), prediction, answer.score, answer.error)
+    number = row_number(row)
+    return RowOutcome(
+        n if number is None else number,
+        _fields(row.inputs()),
+        _fields(row.labels()),
+        prediction,
+        answer.score,
+        answer.error,
+    )
 
 
 def _fields(found: Any) -> dict[str, Any]:

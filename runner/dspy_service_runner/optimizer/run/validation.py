@@ -14,13 +14,14 @@ from dspy_service_runner.optimizer.inputs import Job
 from dspy_service_runner.optimizer.models.models import ModelSet
 from dspy_service_runner.optimizer.output.artifact import pickled
 from dspy_service_runner.optimizer.settings import Settings
-from dspy_service_runner.optimizer.splits import Splits, split_rows
+from dspy_service_runner.optimizer.splits import Splits, split_examples
 from dspy_service_runner.optimizer.strategies.registry import strategy_for
 from dspy_service_runner.optimizer.strategies.strategy import Plan, Strategy
 from dspy_service_runner.optimizer.user_code import source
 from dspy_service_runner.optimizer.user_code.metric import Metric
 from dspy_service_runner.optimizer.user_code.program import build_program, check_columns
 from dspy_service_runner.optimizer.user_code.resolve import find_class
+from dspy_service_runner.optimizer.values.typed import typed_examples
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def prepare(
         kwargs=kwargs,
         compile_kwargs=optimizer.compile_kwargs | dict(spec.optimizer.compile_kwargs),
         program=program,
-        splits=split_rows(rows, spec.columns, spec.split, job.seed),
+        splits=split_examples(typed_examples(rows, spec.columns, signature), spec.split, job.seed),
         fractions=spec.split.fractions,
         models=models,
         threads=_threads(kwargs, settings),

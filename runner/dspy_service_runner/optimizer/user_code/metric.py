@@ -19,6 +19,7 @@ from dspy.teleprompt.bootstrap_trace import FailedPrediction
 from dspy_service_runner.optimizer.failures import Interrupt, JobFailed, StopToken, first_line
 from dspy_service_runner.optimizer.settings import Settings
 from dspy_service_runner.optimizer.user_code.source import positional_arguments, user_line
+from dspy_service_runner.optimizer.values.gold import gold_of, values_first
 
 logger = logging.getLogger("dspy_service.metric")
 
@@ -76,12 +77,16 @@ class Metric:
         self._settings = settings
         self._lock = threading.Lock()
         self._usable = 0
+        self.gold_as_sent = False
+        """Whether gold outputs are the dataset's own cells: see `preflight`."""
         self.errors = 0
         self.first_error: BaseException | None = None
 
     def score(self, *arguments: Any) -> Score:
         """Raises what the metric raises."""
-        return as_score(self._function(*arguments[: self._arguments]))
+        gold, pred, *rest = arguments
+        given = (gold_of(gold, as_sent=self.gold_as_sent), values_first(pred), *rest)
+        return as_score(self._function(*given[: self._arguments]))
 
     def failure(self) -> JobFailed:
         error = self.first_error or UnusableScore("the metric failed")

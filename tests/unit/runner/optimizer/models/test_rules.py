@@ -17,14 +17,17 @@ from dspy_service_runner.optimizer.models.usage import UsageCounter
 from dspy_service_runner.optimizer.outbox import Outbox
 from dspy_service_runner.optimizer.progress.progress import Progress
 from dspy_service_runner.optimizer.settings import Settings, load as load_settings
-from dspy_service_runner.optimizer.splits import split_rows
+from dspy_service_runner.optimizer.splits import split_examples
 from dspy_service_runner.optimizer.user_code.metric import Metric, Score, UnusableScore, as_score
+from dspy_service_runner.optimizer.values.rows import RowExample
+from dspy_service_runner.optimizer.values.typed import typed_examples
 
 COLUMNS = Columns(inputs={"text": "body"}, outputs={"label": "class"})
 
 
-def rows(count: int) -> list[dict[str, Any]]:
-    return [{"body": str(i), "class": "x", "more": i} for i in range(count)]
+def examples(count: int) -> list[RowExample]:
+    rows = [{"body": str(i), "class": "x", "more": i} for i in range(count)]
+    return typed_examples(rows, COLUMNS, dspy.Signature("text -> label"))
 
 
 @pytest.mark.parametrize(
@@ -39,7 +42,7 @@ def rows(count: int) -> list[dict[str, Any]]:
 )
 def test_splits_take_whole_rows(count: int, fractions: tuple[str, str, str], expected: tuple[int, int, int]) -> None:
     train, val, test = fractions
-    splits = split_rows(rows(count), COLUMNS, Split(train=train, val=val, test=test, shuffle=False), 0)
+    splits = split_examples(examples(count), Split(train=train, val=val, test=test, shuffle=False), 0)
     assert (len(splits.train), len(splits.val), len(splits.test)) == expected
     together = splits.train + splits.val + splits.test
     assert [example.text for example in together] == [str(i) for i in range(count)]
@@ -48,7 +51,7 @@ def test_splits_take_whole_rows(count: int, fractions: tuple[str, str, str], exp
 def test_rows_are_shuffled_by_the_seed_and_nothing_else() -> None:
     expected = [str(i) for i in range(20)]
     random.Random(0).shuffle(expected)
-    splits = split_rows(rows(20), COLUMNS, Split(train="0.5", val="0.25", test="0.25"), 0)
+    splits = split_examples(examples(20), Split(train="0.5", val="0.25", test="0.25"), 0)
     assert [example.text for example in splits.train + splits.val + splits.test] == expected
     assert set(splits.train[0].inputs().keys()) == {"text"}
     assert "more" not in splits.train[0]

@@ -1,0 +1,67 @@
+"""What a metric is given: `gold` with every column of its row, and attributes that are values.
+
+DSPy's examples have methods of common names (`items`, `keys`, `labels`, `copy`, ...), which hide a field or column of
+that name. Inside DSPy the methods must win; a metric means the value. So it gets a view, made only where a name needs
+one.
+"""
+
+from typing import Any
+
+import dspy
+
+from dspy_service_runner.optimizer.values.rows import row_of
+
+_METHODS = frozenset(name for name in dir(dspy.Prediction) if not name.startswith("_"))
+
+
+def gold_of(example: Any, *, as_sent: bool = False) -> Any:
+    """The fields win over columns that happen to have their names. `as_sent`: gold outputs before they had a type."""
+    row = row_of(example)
+    if row is None:
+        return values_first(example)
+    store = dict(row.others) | example._store
+    gold = dspy.Example(store | row.gold if as_sent else store)
+    gold._input_keys = example._input_keys
+    return values_first(gold)
+
+
+def values_first(example: Any) -> Any:
+    if not isinstance(example, dspy.Example) or _METHODS.isdisjoint(example._store):
+        return example
+    view = object.__new__(_ViewOfPrediction if isinstance(example, dspy.Prediction) else _ViewOfExample)
+    view.__dict__ = example.__dict__
+    return view
+
+
+class _ValuesFirst:
+    """A view of another example, whose content it shares."""
+
+    def __getattribute__(self, name: str) -> Any:
+        if not name.startswith("_"):
+            store = object.__getattribute__(self, "__dict__").get("_store", ())
+            if name in store:
+                return store[name]
+        return super().__getattribute__(name)
+
+    def labels(self) -> Any:
+        return values_first(self._plain().labels())
+
+    def without(self, *keys: str) -> Any:
+        return values_first(self._plain().without(*keys))
+
+    def with_inputs(self, *keys: str) -> Any:
+        return values_first(self._plain().with_inputs(*keys))
+
+    def _plain(self) -> Any:
+        """DSPy's own methods call each other, and must not meet a value instead."""
+        plain = object.__new__(dspy.Prediction if isinstance(self, dspy.Prediction) else dspy.Example)
+        plain.__dict__ = self.__dict__
+        return plain
+
+
+class _ViewOfExample(_ValuesFirst, dspy.Example):  # type: ignore[misc]  # dspy is untyped
+    pass
+
+
+class _ViewOfPrediction(_ValuesFirst, dspy.Prediction):  # type: ignore[misc]
+    pass
