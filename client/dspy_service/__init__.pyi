@@ -33,6 +33,7 @@ from .errors import (
     UnknownJob as UnknownJob,
     UnusablePayload as UnusablePayload,
     UnusableSource as UnusableSource,
+    UnusableValue as UnusableValue,
 )
 from .payload.build import build_payload as build_payload
 from .payload.rows import UnusableDataset as UnusableDataset, read_rows as read_rows

@@ -9,6 +9,7 @@ from urllib.parse import quote
 
 from dspy_service.errors import UnexpectedAnswer
 from dspy_service.files.local_services import found_token
+from dspy_service.payload.json_values import json_value
 
 from . import answers
 
@@ -64,7 +65,7 @@ def submit(payload: Mapping[str, Any], idempotency_key: str | None = None) -> Ca
         return replace(accepted, warning=headers.get("warning"))
 
     key = idempotency_key or str(uuid.uuid4())
-    return Call("POST", "/run", read_accepted, json=payload, headers={"Idempotency-Key": key})
+    return Call("POST", "/run", read_accepted, json=json_value(payload), headers={"Idempotency-Key": key})
 
 
 def job(job_id: str) -> Call[answers.Job]:

@@ -13,10 +13,12 @@ DEFAULTS: Mapping[str, Any] = {"module_name": "predict", "optimizer_name": "mipr
 
 
 def read_payload(path: Path) -> Payload:
-    text = path.read_text(encoding="utf-8")
     try:
+        text = path.read_text(encoding="utf-8")
         payload = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
-    except (json.JSONDecodeError, yaml.YAMLError) as error:
+    except RecursionError:
+        raise click.UsageError(f"{path} is nested too deeply.") from None
+    except (ValueError, yaml.YAMLError) as error:  # no UTF-8, no JSON, no YAML
         raise click.UsageError(f"{path} cannot be read: {error}") from error
     if not isinstance(payload, dict):
         raise click.UsageError(f"{path} must hold one object: the payload of POST /run.")

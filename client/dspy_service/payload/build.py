@@ -4,9 +4,10 @@ build_payload(signature=Route, metric=metric, rows=rows, inputs=["text"], output
               optimizer="miprov2", model="openai/gpt-4o-mini")
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from dspy_service.payload.json_values import json_rows, json_value
 from dspy_service.payload.source import source_of
 
 Columns = Mapping[str, str] | Sequence[str]
@@ -19,7 +20,7 @@ def build_payload(
     *,
     signature: Any,
     metric: Any,
-    rows: Iterable[Mapping[str, Any]],
+    rows: Any,
     inputs: Columns,
     outputs: Columns = (),
     model: Model,
@@ -36,7 +37,10 @@ def build_payload(
     seed: int | None = None,
     run_options: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """`signature` and `metric`: a class and a function, their source text, or a `Path` to it. None: the default."""
+    """`signature` and `metric`: a class and a function, their source text, or a `Path` to it. None: the default.
+
+    `rows`: mappings, dataclasses, models or a data frame, of anything that has a form in JSON.
+    """
     payload: dict[str, Any] = {
         "module_name": module,
         "module_kwargs": dict(module_kwargs or {}),
@@ -45,7 +49,7 @@ def build_payload(
         "optimizer_name": optimizer,
         "optimizer_kwargs": dict(optimizer_kwargs or {}),
         "compile_kwargs": dict(compile_kwargs or {}),
-        "dataset": [dict(row) for row in rows],
+        "dataset": json_rows(rows),
         "column_mapping": {"inputs": columns(inputs), "outputs": columns(outputs)},
         "model_config": model_config(model),
     }
@@ -53,7 +57,8 @@ def build_payload(
     configs = {f"{role}_model_config": model_config(given) for role, given in roles.items() if given is not None}
     fractions = dict(zip(("train", "val", "test"), split, strict=True)) if split is not None else None
     chosen = {"split_fractions": fractions, "shuffle": shuffle, "seed": seed, "run_options": run_options}
-    return payload | configs | {name: value for name, value in chosen.items() if value is not None}
+    given = payload | configs | {name: value for name, value in chosen.items() if value is not None}
+    return {name: value if name == "dataset" else json_value(value, name) for name, value in given.items()}
 
 
 def columns(given: Columns) -> dict[str, str]:

@@ -9,9 +9,10 @@ import json
 from collections.abc import Iterable
 from itertools import islice
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from dspy_service.errors import DspyServiceError
+from dspy_service.errors import DspyServiceError, UnusableValue
+from dspy_service.payload.json_values import json_value
 
 Row = dict[str, Any]
 csv.field_size_limit(2**24)
@@ -30,15 +31,11 @@ def read_rows(file: str | Path, limit: int | None = None) -> list[Row]:
     read = {".csv": _csv, ".tsv": _tsv, ".json": _json}.get(ending, _json_lines)
     try:
         rows = list(islice(read(path), limit))
-    except (UnicodeDecodeError, csv.Error, _NotJson) as exc:
+    except (UnicodeDecodeError, csv.Error) as exc:
         raise UnusableDataset(f"{path}: {exc}") from exc
     if not rows:
         raise UnusableDataset(f"{path} holds no rows.")
     return rows
-
-
-class _NotJson(ValueError):
-    pass
 
 
 def _csv(path: Path, delimiter: str = ",") -> Iterable[Row]:
@@ -55,35 +52,35 @@ def _tsv(path: Path) -> Iterable[Row]:
 
 
 def _json(path: Path) -> Iterable[Row]:
-    content = _value(path.read_text(encoding="utf-8-sig"))
+    content = _parsed(path.read_text(encoding="utf-8-sig"), str(path))
     if not isinstance(content, list):
         raise UnusableDataset(f"{path} must hold a list of objects.")
     for number, row in enumerate(content):
-        yield _object(row, f"{path}: item {number}")
+        yield _row(row, f"{path}: item {number}")
 
 
 def _json_lines(path: Path) -> Iterable[Row]:
     with path.open(encoding="utf-8-sig", newline="\n") as file:
         for number, line in enumerate(file, 1):
             if line.strip():
-                yield _object(_value(line), f"{path}: line {number}")
+                where = f"{path}: line {number}"
+                yield _row(_parsed(line, where), where)
 
 
-def _value(text: str) -> Any:
+def _parsed(text: str, where: str) -> Any:
     try:
-        return json.loads(text, parse_constant=_no_number)
+        return json.loads(text)
     except RecursionError:
-        raise _NotJson("a value is nested too deeply") from None
+        raise UnusableDataset(f"{where}: a value is nested too deeply") from None
     except json.JSONDecodeError as exc:
-        raise _NotJson(str(exc)) from None
+        raise UnusableDataset(f"{where}: {exc}") from None
 
 
-def _no_number(name: str) -> NoReturn:
-    """NaN and Infinity, which Python's own reader would take."""
-    raise _NotJson(f"{name} is no JSON: write null, or text")
-
-
-def _object(row: Any, where: str) -> Row:
+def _row(row: Any, where: str) -> Row:
     if not isinstance(row, dict):
         raise UnusableDataset(f"{where} is no object.")
+    try:
+        json_value(row)
+    except UnusableValue as exc:  # NaN and Infinity, which Python's own reader takes
+        raise UnusableDataset(f"{where}: {exc}") from None
     return row

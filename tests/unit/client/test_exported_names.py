@@ -38,6 +38,7 @@ EXPORTED = [
     "UnusableDataset",
     "UnusablePayload",
     "UnusableSource",
+    "UnusableValue",
     "Update",
     "build_payload",
     "read_rows",

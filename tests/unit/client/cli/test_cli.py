@@ -38,6 +38,9 @@ def files(tmp_path: Path) -> Path:
     (tmp_path / "job.yaml").write_text("kind: OptimizationJob\n")
     (tmp_path / "list.yaml").write_text("[1, 2]\n")
     (tmp_path / "broken.json").write_text("{")
+    (tmp_path / "latin.json").write_bytes(b'{"signature_code": "\xe9"}')
+    (tmp_path / "latin.yaml").write_bytes(b"signature_code: \xe9")
+    (tmp_path / "deep.json").write_text('{"dataset": ' + "[" * 100_000)
     (tmp_path / "signature.py").write_text("class S(dspy.Signature): ...\n")
     (tmp_path / "metric.py").write_text("def metric(gold, pred): return 1\n")
     (tmp_path / "rows.csv").write_text("text,team\na,b\n")
@@ -91,12 +94,46 @@ def test_a_payload_from_options_alone(service: FakeService, files: Path) -> None
     }
 
 
-@pytest.mark.parametrize("name", ["job.yaml", "list.yaml", "broken.json", "absent.json"])
+@pytest.mark.parametrize(
+    "name", ["job.yaml", "list.yaml", "broken.json", "latin.json", "latin.yaml", "deep.json", "absent.json"]
+)
 def test_a_file_that_is_no_payload_is_wrong_usage(service: FakeService, files: Path, name: str) -> None:
     result = invoke(service, "submit", str(files / name))
     assert result.exit_code == 2
     assert name in result.stderr
     assert not service.requests
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "options", "told"),
+    [
+        ("p.json", '{"dataset": [{"a": 1}, {"a": NaN}]}', [], "dataset[1].a is NaN"),
+        ("p.json", '{"dataset": [{"a": [1e999]}]}', [], "dataset[0].a[0] is Infinity"),
+        ("p.yaml", "dataset: [{a: .nan}]", [], "dataset[0].a is NaN"),
+        ("p.yaml", "dataset: []", ["--set", "optimizer_kwargs.x=-.inf"], "optimizer_kwargs.x is -Infinity"),
+        ("rows.jsonl", '{"a": 1}\n{"a": -Infinity}\n', [], "line 2: a is -Infinity"),
+        ("rows.json", '[{"a": 1}, {"a": {"b": NaN}}]', [], "item 1: a.b is NaN"),
+    ],
+)
+def test_what_json_does_not_have_is_told_in_one_line(
+    service: FakeService, tmp_path: Path, name: str, content: str, options: list[str], told: str
+) -> None:
+    path = tmp_path / name
+    path.write_text(content)
+    given = [str(path)] if name.startswith("p.") else ["--dataset", str(path)]
+    result = invoke(service, "submit", *given, *options)
+    assert result.exit_code == 2
+    assert told in result.stderr
+    assert "null" in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert not service.requests
+
+
+def test_what_yaml_has_and_json_has_not_is_sent(service: FakeService, tmp_path: Path) -> None:
+    path = tmp_path / "p.yaml"
+    path.write_text("dataset: [{day: 2025-01-02, tags: !!set {b, a}, 3: x}]\n")
+    assert invoke(service, "submit", str(path)).exit_code == 0
+    assert service.body()["dataset"] == [{"day": "2025-01-02", "tags": ["a", "b"], "3": "x"}]
 
 
 def test_a_setting_without_a_value_is_wrong_usage(service: FakeService, files: Path) -> None:
