@@ -14,7 +14,7 @@ import json
 import sys
 import threading
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -23,6 +23,20 @@ import httptools
 import orjson
 
 from scripted_model import TICKETS, ScriptedModel
+
+Refusal = Callable[[Sequence[Mapping[str, str]]], tuple[int, dict[str, Any]] | None]
+"""From a request's messages to what it is refused with: a status, and parts of the error in its body."""
+
+
+def too_long(limit: int) -> Refusal:
+    """As OpenAI refuses what has more than so many characters."""
+
+    def refusal(messages: Sequence[Mapping[str, str]]) -> tuple[int, dict[str, Any]] | None:
+        length = sum(len(message["content"]) for message in messages)
+        said = f"This model's maximum context length is exceeded: your messages have {length} characters."
+        return (400, {"message": said, "code": "context_length_exceeded"}) if length > limit else None
+
+    return refusal
 
 
 @dataclass
@@ -111,6 +125,7 @@ class ScriptedServer:
         self.fault = ""
         self.requests: list[dict[str, Any]] = []
         self.keep_requests = False
+        self.refusal: Refusal | None = None
         self.connections: set[asyncio.Transport] = set()
         self._faults_from: tuple[int, str] | None = None
         self._faults_every: tuple[int, str] | None = None
@@ -209,6 +224,10 @@ class ScriptedServer:
             self.stats.failed += 1
             return self._fail(connection, fault)
         request = orjson.loads(body)
+        refused = self.refusal(request["messages"]) if self.refusal else None
+        if refused is not None:
+            self.stats.failed += 1
+            return connection.send(refused[0], {"error": {"type": "x", "code": None} | refused[1]})
         self.stats.in_flight += 1
         self.stats.max_in_flight = max(self.stats.max_in_flight, self.stats.in_flight)
         if self.stats.calls + self.stats.in_flight >= self._held_from:

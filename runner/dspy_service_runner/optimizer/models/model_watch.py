@@ -2,7 +2,7 @@
 
 One watch a stage, installed with `dspy.context(callbacks=...)`, which reaches the stage's worker threads and no
 others. A model that fails time and again ends the stage through its stop token; so does, at its end, one that never
-answered.
+answered. What a model refuses of one request alone (`OF_ONE_REQUEST`) fails that row and is counted, and ends nothing.
 """
 
 import threading
@@ -14,7 +14,8 @@ from dspy.utils.callback import BaseCallback
 
 from dspy_service_runner.optimizer.failures import Interrupt, JobFailed, StopToken
 from dspy_service_runner.optimizer.models.journal import JournalCache
-from dspy_service_runner.optimizer.models.models import ModelSet, explain, is_dead
+from dspy_service_runner.optimizer.models.model_errors import OF_ONE_REQUEST, is_lasting, kind_of, shows_life
+from dspy_service_runner.optimizer.models.models import ModelSet, explain
 from dspy_service_runner.optimizer.models.usage import UsageCounter
 from dspy_service_runner.optimizer.settings import Settings
 
@@ -30,15 +31,14 @@ class ModelWatch(BaseCallback):  # type: ignore[misc]  # dspy is untyped
         self._lock = threading.Lock()
         self._open: dict[str, dspy.BaseLM] = {}
         self._answered: Counter[ModelKey] = Counter()
-        self._failed: Counter[ModelKey] = Counter()
         self._in_a_row: Counter[ModelKey] = Counter()
-        self._dead_in_a_row: Counter[ModelKey] = Counter()
-        self._last: dict[ModelKey, JobFailed] = {}
+        self._lasting_in_a_row: Counter[ModelKey] = Counter()
+        self._failed: dict[ModelKey, JobFailed] = {}
+        self._refused: dict[ModelKey, JobFailed] = {}
+        self.failures: Counter[str] = Counter()
+        """Errors of the job's models by their kind, judges' calls left out."""
         self.program_error: BaseException | None = None
-
-    @property
-    def failures(self) -> int:
-        return self._failed.total()
+        self.in_metric = JudgeWatch(self)
 
     def check(self) -> None:
         """A model that died with the stage's last calls ends it too."""
@@ -46,9 +46,16 @@ class ModelWatch(BaseCallback):  # type: ignore[misc]  # dspy is untyped
 
     def verdict(self) -> JobFailed | None:
         """The cause, when one of the job's models was asked anew in this stage and never answered."""
+        return self._first_silent(self._failed)
+
+    def refusal(self) -> JobFailed | None:
+        """The last of a model that refused all that it was asked in this stage."""
+        return self._first_silent(self._refused)
+
+    def _first_silent(self, errors: dict[ModelKey, JobFailed]) -> JobFailed | None:
         with self._lock:
-            silent = [key for key in self._roles if self._failed[key] and not self._answered[key]]
-            return self._last[silent[0]] if silent else None
+            silent = [key for key in self._roles if key in errors and not self._answered[key]]
+            return errors[silent[0]] if silent else None
 
     def on_lm_start(self, call_id: str, instance: Any, inputs: dict[str, Any]) -> None:
         self._stop_token.check()
@@ -56,11 +63,14 @@ class ModelWatch(BaseCallback):  # type: ignore[misc]  # dspy is untyped
         self._open[call_id] = instance
 
     def on_lm_end(self, call_id: str, outputs: Any, exception: BaseException | None = None) -> None:
+        self.ended(call_id, exception, judging=False)
+
+    def ended(self, call_id: str, exception: BaseException | None, *, judging: bool) -> None:
         lm = self._open.pop(call_id, None)
         if lm is None or isinstance(exception, Interrupt):
             return
         if exception is not None:
-            self._note_failure(lm, exception)
+            self._note_failure(lm, exception, judging)
         elif self._journal.was_hit():
             self._usage.add_cached()
         else:
@@ -73,25 +83,53 @@ class ModelWatch(BaseCallback):  # type: ignore[misc]  # dspy is untyped
     def _note_answer(self, key: ModelKey) -> None:
         with self._lock:
             self._answered[key] += 1
-            self._in_a_row[key] = self._dead_in_a_row[key] = 0
+            self._in_a_row[key] = self._lasting_in_a_row[key] = 0
 
-    def _note_failure(self, lm: dspy.BaseLM, error: BaseException) -> None:
+    def _note_failure(self, lm: dspy.BaseLM, error: BaseException, judging: bool) -> None:
         key = _key(lm)
         if key not in self._roles:
             return  # a model of the user's own code, which may well cope with its errors
         role, known = self._roles[key]
-        failure = explain(role, known, error)
+        kind, failure = kind_of(error), explain(role, known, error)
         with self._lock:
-            self._failed[key] += 1
-            self._in_a_row[key] += 1
-            self._dead_in_a_row[key] = self._dead_in_a_row[key] + 1 if is_dead(error) else 0
-            self._last[key] = failure
-            hopeless = (
-                self._dead_in_a_row[key] >= self._settings.dead_model_failures
-                or self._in_a_row[key] >= self._settings.failing_model_failures
-            )
+            if not judging:
+                self.failures[kind] += 1
+            if kind in OF_ONE_REQUEST:
+                self._note_refusal(key, error, failure, judging)
+                return
+            hopeless = self._count(key, failure, kind)
         if hopeless:
             self._stop_token.fail(failure)
+
+    def _note_refusal(self, key: ModelKey, error: BaseException, failure: JobFailed, judging: bool) -> None:
+        if not judging:
+            self._refused[key] = failure
+        if shows_life(error):
+            self._in_a_row[key] = self._lasting_in_a_row[key] = 0
+
+    def _count(self, key: ModelKey, failure: JobFailed, kind: str) -> bool:
+        """Whether it is to be asked no more."""
+        self._failed[key] = failure
+        self._in_a_row[key] += 1
+        self._lasting_in_a_row[key] = self._lasting_in_a_row[key] + 1 if is_lasting(kind) else 0
+        return (
+            self._lasting_in_a_row[key] >= self._settings.dead_model_failures
+            or self._in_a_row[key] >= self._settings.failing_model_failures
+        )
+
+
+class JudgeWatch(BaseCallback):  # type: ignore[misc]  # dspy is untyped
+    """Of the same models where the metric asks them. An error there is the metric's, which may well cope with it: it
+    says of the model no more than whether the model is dead, and nothing of the program."""
+
+    def __init__(self, watch: ModelWatch) -> None:
+        self._watch = watch
+
+    def on_lm_start(self, call_id: str, instance: Any, inputs: dict[str, Any]) -> None:
+        self._watch.on_lm_start(call_id, instance, inputs)
+
+    def on_lm_end(self, call_id: str, outputs: Any, exception: BaseException | None = None) -> None:
+        self._watch.ended(call_id, exception, judging=True)
 
 
 def _key(lm: dspy.BaseLM) -> ModelKey:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import dspy
-from dspy.utils import exceptions as lm_errors
 
 from dspy_service_core.checks.credentials import merge, public_url, user_part, without_user_part
 from dspy_service_core.checks.model_rules import temperature
@@ -20,32 +19,13 @@ from dspy_service_core.contract.request_rules import OWN_FIELDS
 from dspy_service_core.resource import names
 from dspy_service_core.resource.job import Model, Models
 from dspy_service_runner.optimizer.failures import JobFailed, first_line
+from dspy_service_runner.optimizer.models.model_errors import REASONS, kind_of
 from dspy_service_runner.optimizer.models.usage import UsageCounter
 
 logger = logging.getLogger(__name__)
 
 NO_KEY = "no-key"
 """Sent to a base URL for which no key came: servers on loopback ask for none; others fail, and `explain` says why."""
-
-_NOT_FOUND = 404
-_DEAD = (
-    lm_errors.LMAuthError,
-    lm_errors.LMBillingError,
-    lm_errors.LMTransportError,
-    lm_errors.LMUnsupportedModelError,
-    lm_errors.LMConfigurationError,
-)
-_REASONS: tuple[tuple[type[Exception], str], ...] = (
-    (lm_errors.LMAuthError, "ModelAuthFailed"),
-    (lm_errors.LMNotConfiguredError, "ModelAuthFailed"),
-    (lm_errors.LMBillingError, "ModelBillingFailed"),
-    (lm_errors.LMTransportError, "ModelUnreachable"),
-    (lm_errors.LMTimeoutError, "ModelUnreachable"),
-    (lm_errors.LMUnsupportedModelError, "ModelUnknown"),
-    (lm_errors.LMRateLimitError, "ModelRateLimited"),
-    (lm_errors.LMConfigurationError, "InvalidModel"),
-    (lm_errors.LMInvalidRequestError, "ModelRejectedRequest"),
-)
 
 
 class CountedLM(dspy.LM):  # type: ignore[misc]  # dspy is untyped
@@ -157,15 +137,9 @@ def _temperature(model: Model) -> float:
     return temperature(model.name, float(given) if isinstance(given, str | int | float) else None)
 
 
-def is_dead(error: BaseException) -> bool:
-    """Whether the next call will meet the same error."""
-    return isinstance(error, _DEAD) or getattr(error, "status", None) == _NOT_FOUND
-
-
 def explain(role: str, lm: dspy.LM, error: BaseException) -> JobFailed:
     """A model's error as the job's end; the first line is the cause."""
-    reason = next((reason for kind, reason in _REASONS if isinstance(error, kind)), "ModelFailed")
-    reason = "ModelUnknown" if getattr(error, "status", None) == _NOT_FOUND else reason
+    reason = REASONS[kind_of(error)]
     base = public_url(lm.kwargs.get("api_base") or "")
     message = f"The {role} model {lm.model}{f' at {base}' if base else ''} failed: {first_line(error)}"
     if reason == "ModelAuthFailed" and lm.kwargs.get("api_key", NO_KEY) == NO_KEY:

@@ -1,5 +1,6 @@
 """`result.json`: how the run ended, for the reporter and in the shape of the HTTP contract's answer."""
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,7 +24,7 @@ class RunRecord:
     optimized: float | None = None
     unused_rows: int = 0
     metric_errors: int = 0
-    model_errors: int = 0
+    model_errors_by_kind: Counter[str] = field(default_factory=Counter)
     candidate_scores: list[tuple[int, float]] = field(default_factory=list)
     best_so_far: list[tuple[int, float]] = field(default_factory=list)
     best_score: float | None = None
@@ -63,7 +64,8 @@ class RunRecord:
             "unused_rows": self.unused_rows,
             "seed": self.job.seed,
             "metric_errors": self.metric_errors,
-            "model_errors": self.model_errors,
+            "model_errors": self.model_errors_by_kind.total(),
+            "model_errors_by_kind": dict(self.model_errors_by_kind),
             "stopped_early": self.stopped_early,
             "candidate_scores": self.candidate_scores,
             "best_so_far": self.best_so_far,

@@ -23,6 +23,7 @@ logger = logging.getLogger("dspy_service.candidates")
 
 BEST_FILE = "best.json"
 State = dict[str, Any]
+Shape = tuple[tuple[str, ...], ...]
 Scored = tuple[int, float]
 """Metric calls until then, and a score."""
 
@@ -45,13 +46,23 @@ def state_of(program: dspy.Module) -> State:
     return state
 
 
+def shape_of(program: dspy.Module) -> Shape:
+    """What no optimizer changes: its predictors and their fields."""
+    return tuple((name, *predictor.signature.fields) for name, predictor in program.named_predictors())
+
+
 class Candidates:
     def __init__(self, outbox: Outbox, calls: Callable[[], int], improved: Callable[[float], None]) -> None:
         self._outbox, self._calls, self._improved = outbox, calls, improved
         self._lock = threading.Lock()
         self._start: State = {}
+        self._shape: Shape = ()
         self._tried = self._closed = False
         self._best: Candidate | None = None
+        self.tried_another = False
+        """Whether anything else than the program as given was scored, be it on a few rows."""
+        self.obstacle = ""
+        """What kept an optimizer from trying anything, where it tells."""
         self.scores: list[Scored] = []
         """Of every candidate, in order."""
         self.best_so_far: list[Scored] = []
@@ -72,11 +83,22 @@ class Candidates:
 
     def begin(self, program: dspy.Module, earlier: Path) -> None:
         """`earlier`: the file that an earlier attempt left."""
-        self._start = state_of(program)
+        self._start, self._shape = state_of(program), shape_of(program)
         with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
             kept = Candidate(**orjson.loads(earlier.read_bytes()))
-            self._best, self._tried = kept, True
+            self._best, self._tried, self.tried_another = kept, True, True
             self._improved(kept.score)
+
+    def is_one(self, program: Any) -> bool:
+        """Optimizers, programs and metrics evaluate other programs too."""
+        return isinstance(program, dspy.Module) and shape_of(program) == self._shape
+
+    def is_as_given(self, program: dspy.Module) -> bool:
+        return state_of(program) == self._start
+
+    def seen(self, state: State) -> None:
+        """Scored on whatever number of rows."""
+        self.tried_another = self.tried_another or state != self._start
 
     def scored(self, state: State, score: float, rows: int) -> None:
         """A candidate's full score. More rows outweigh a higher score on few."""
@@ -84,6 +106,7 @@ class Candidates:
             if self._closed:
                 return
             self._tried = self._tried or state != self._start
+            self.seen(state)
             calls = self._calls()
             self.scores.append((calls, score))
             best = self._better(Candidate(score, rows, calls, state))
@@ -111,19 +134,26 @@ class Candidates:
 
 
 class EvaluationObserver(BaseCallback):  # type: ignore[misc]  # dspy is untyped
-    """Candidates scored through `dspy.Evaluate` on at least `full` rows."""
+    """Candidates are what the optimizer itself scores through `dspy.Evaluate`, fully on at least `full` rows: neither
+    what a program evaluates as it runs nor what a metric does."""
+
+    in_metric = None
 
     def __init__(self, candidates: Candidates, full: int) -> None:
         self._candidates, self._full = candidates, full
         self._open: dict[str, tuple[dspy.Module, int]] = {}
 
     def on_evaluate_start(self, call_id: str, instance: Any, inputs: dict[str, Any]) -> None:
-        rows = len(inputs.get("devset") or instance.devset)
-        if rows >= self._full:
-            self._open[call_id] = (inputs["program"], rows)
+        if not dspy.settings.caller_modules and self._candidates.is_one(inputs["program"]):
+            self._open[call_id] = (inputs["program"], len(inputs.get("devset") or instance.devset))
 
     def on_evaluate_end(self, call_id: str, outputs: Any, exception: BaseException | None = None) -> None:
         opened = self._open.pop(call_id, None)
-        if opened is not None and outputs is not None:
-            program, rows = opened
-            self._candidates.scored(state_of(program), float(outputs.score), rows)
+        if opened is None or outputs is None:
+            return
+        program, rows = opened
+        state = state_of(program)
+        if rows >= self._full:
+            self._candidates.scored(state, float(outputs.score), rows)
+        else:
+            self._candidates.seen(state)

@@ -90,9 +90,8 @@ def evaluate(
     if metric.never_worked:
         raise metric.failure()
     if watch.program_error is not None and all(row.prediction is None for row in outcomes):
-        raise JobFailed(
-            "ProgramFailed", f"The program failed on every row: {first_line(watch.program_error)}"
-        ) from watch.program_error
+        said = f"The program failed on every row: {first_line(watch.program_error)}"
+        raise watch.refusal() or JobFailed("ProgramFailed", said) from watch.program_error
     return Evaluation(float(result.score), outcomes)
 
 

@@ -95,11 +95,9 @@ class Run:
             check_metric(self._metric, plan.program, plan.splits.train[0])
 
     def _optimizer_metric(self) -> Any:
-        listeners = [observer.on_score for observer in self._observers if hasattr(observer, "on_score")]
         return self._metric.bound(
             self._stop_token,
             self._context.progress.called if self._strategy.counts_calls else _uncounted,
-            listeners[0] if listeners else None,
             feedback=self._strategy.feedback,
         )
 
@@ -174,7 +172,8 @@ class Run:
     def _note(self) -> None:
         record, candidates = self._record, self._context.candidates
         record.metric_errors = self._metric.errors
-        record.model_errors = sum(watch.failures for watch in self._watches)
+        for watch in self._watches:
+            record.model_errors_by_kind.update(watch.failures)
         record.candidate_scores, record.best_so_far = candidates.scores, candidates.best_so_far
         record.best_score = candidates.best.score if candidates.best else None
 

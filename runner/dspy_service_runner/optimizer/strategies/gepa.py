@@ -2,11 +2,13 @@
 
 import functools
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import dspy
 from dspy.utils.callback import BaseCallback
+from dspy.utils.exceptions import AdapterParseError
 
 from dspy_service_core.optimizers.calls import Calls
 from dspy_service_runner.optimizer.progress.candidates import Candidates, state_of
@@ -23,8 +25,13 @@ class Gepa(Strategy):
         """Its budget: how far the last step goes beyond it, nobody knows."""
         return calls.scores.least
 
+    def init_kwargs(self, plan: Plan, metric: Callable[..., Any]) -> dict[str, Any]:
+        """An answer that does not parse is the plainest thing to learn from: it is shown unless the job says no."""
+        shown = plan.kwargs.get("add_format_failure_as_feedback")
+        return super().init_kwargs(plan, metric) | {"add_format_failure_as_feedback": True if shown is None else shown}
+
     def observers(self, plan: Plan, candidates: Candidates) -> list[BaseCallback]:
-        return []  # its own callbacks tell more: see `GepaObserver`
+        return [PartlyParsed()]  # of candidates its own callbacks tell more: see `GepaObserver`
 
     def build(self, plan: Plan, metric: Callable[..., Any], progress: Progress, candidates: Candidates) -> Any:
         optimizer = super().build(plan, _tidying(metric, plan.checkpoint), progress, candidates)
@@ -36,7 +43,38 @@ class Gepa(Strategy):
 
     def compile(self, optimizer: Any, plan: Plan) -> dspy.Module:
         drop_special_files(plan.checkpoint)
-        return super().compile(optimizer, plan)
+        program = super().compile(optimizer, replace(plan, program=with_own_signatures(plan.program)))
+        return with_signatures_of(plan.program, program)
+
+
+def with_own_signatures(program: dspy.Module) -> dspy.Module:
+    """GEPA finds a predictor's traces by its signature: those of two equal ones would be mixed. A mark that no prompt
+    shows tells them apart."""
+    marked = program.deepcopy()
+    if len(program.predictors()) < 2:
+        return marked
+    for name, predictor in marked.named_predictors():
+        first = next(iter(predictor.signature.fields))
+        predictor.signature = predictor.signature.with_updated_fields(first, predictor=name)
+    return marked
+
+
+def with_signatures_of(given: dspy.Module, program: dspy.Module) -> dspy.Module:
+    """The optimized instructions without the marks."""
+    signatures = {name: predictor.signature for name, predictor in given.named_predictors()}
+    for name, predictor in program.named_predictors():
+        if name in signatures:
+            predictor.signature = signatures[name].with_instructions(predictor.signature.instructions)
+    return program
+
+
+class PartlyParsed(BaseCallback):  # type: ignore[misc]  # dspy is untyped
+    """dspy 3.4.1 divides a list by a list where an answer holds some of the fields, and drops the row. Without the part
+    that was found, the row is one whose answer did not parse, and GEPA can learn from it."""
+
+    def on_adapter_parse_end(self, call_id: str, outputs: Any, exception: BaseException | None = None) -> None:
+        if isinstance(exception, AdapterParseError):
+            exception.parsed_result = None
 
 
 class GepaObserver:
@@ -44,9 +82,16 @@ class GepaObserver:
 
     def __init__(self, program: dspy.Module, progress: Progress, candidates: Candidates) -> None:
         self._program, self._progress, self._candidates = program, progress, candidates
+        self._batches = self._perfect = 0
 
     def on_budget_updated(self, event: dict[str, Any]) -> None:
         self._progress.set_calls(event["metric_calls_used"])
+
+    def on_minibatch_sampled(self, event: dict[str, Any]) -> None:
+        self._batches += 1
+
+    def on_evaluation_skipped(self, event: dict[str, Any]) -> None:
+        self._perfect += event["reason"] == "all_scores_perfect"
 
     def on_valset_evaluated(self, event: dict[str, Any]) -> None:
         if event["num_examples_evaluated"] < event["total_valset_size"]:
@@ -57,6 +102,19 @@ class GepaObserver:
                 predictor.signature = predictor.signature.with_instructions(event["candidate"][name])
         score = round(100 * event["average_score"], 2)
         self._candidates.scored(state_of(program), score, event["num_examples_evaluated"])
+
+    def on_optimization_end(self, event: dict[str, Any]) -> None:
+        """gepa's own record goes back to the first attempt, and tells of proposals that a few rows sufficed to drop."""
+        scored = any("new_subsample_scores" in step for step in event["final_state"].full_program_trace)
+        self._candidates.tried_another = self._candidates.tried_another or scored
+        self._candidates.obstacle = self._obstacle()
+
+    def _obstacle(self) -> str:
+        if not self._batches:
+            return "the validation rows took its whole budget, before a first proposal"
+        if self._perfect == self._batches:
+            return f"all {self._batches} batches of training rows that it looked at scored perfectly"
+        return f"it looked at {self._batches} batches of training rows, and none led to a proposal"
 
 
 def _tidying(metric: Callable[..., Any], checkpoint: Path) -> Callable[..., Any]:

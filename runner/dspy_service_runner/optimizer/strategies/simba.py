@@ -1,24 +1,37 @@
 """SIMBA: mini-batches of sampled trajectories, from which it appends demos or rules.
 
-It scores through `dspy.Parallel`, so no evaluation callback shows its candidates. What shows them: the program that a
-thread ran last is the one that the metric scores next in that thread.
+It scores through `dspy.Parallel`, so no evaluation callback shows its candidates. `wrap_program` does, which it calls
+with each program and the metric that is to score it: here the metric learns whose score it gives.
 """
 
+import functools
 import threading
 import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import dspy
+from dspy.teleprompt import simba as dspy_simba
 from dspy.utils.callback import BaseCallback
 
 from dspy_service_runner.optimizer.progress.candidates import Candidates, state_of
+from dspy_service_runner.optimizer.progress.progress import Progress
 from dspy_service_runner.optimizer.strategies.strategy import Plan, Strategy
 
 
 class Simba(Strategy):
     def observers(self, plan: Plan, candidates: Candidates) -> list[BaseCallback]:
-        return [ProgramScores(candidates, {plan.options.number("bsize"), self.full_rows(plan)})]
+        return []  # its metric tells more: see `ProgramScores`
+
+    def build(self, plan: Plan, metric: Callable[..., Any], progress: Progress, candidates: Candidates) -> Any:
+        sizes = {plan.options.number("bsize"), self.full_rows(plan)}
+        return super().build(plan, ProgramScores(metric, candidates, sizes), progress, candidates)
+
+    def compile(self, optimizer: Any, plan: Plan) -> dspy.Module:
+        with _programs_told():
+            return super().compile(optimizer, plan)
 
 
 @dataclass
@@ -27,29 +40,27 @@ class Tally:
     total: float = 0.0
 
 
-class ProgramScores(BaseCallback):  # type: ignore[misc]  # dspy is untyped
-    """A program scored on as many rows as a batch, or as the training split, is a scored candidate."""
+class ProgramScores:
+    """The metric. A program scored on as many rows as a batch, or as the training split, is a scored candidate."""
 
-    def __init__(self, candidates: Candidates, sizes: set[int]) -> None:
-        self._candidates, self._sizes = candidates, sizes
-        self._thread = threading.local()
+    def __init__(self, metric: Callable[..., Any], candidates: Candidates, sizes: set[int]) -> None:
+        self._metric, self._candidates, self._sizes = metric, candidates, sizes
         self._lock = threading.Lock()
         self._tallies: weakref.WeakKeyDictionary[dspy.Module, Tally] = weakref.WeakKeyDictionary()
 
-    def on_module_start(self, call_id: str, instance: Any, inputs: dict[str, Any]) -> None:
-        running = self._thread.__dict__.setdefault("running", [])
-        running.append(instance)
+    def __call__(self, *arguments: Any) -> Any:
+        return self._metric(*arguments)
 
-    def on_module_end(self, call_id: str, outputs: Any, exception: BaseException | None = None) -> None:
-        running = self._thread.__dict__.setdefault("running", [])
-        if running:
-            self._thread.last = weakref.ref(running.pop())
+    def of(self, program: dspy.Module) -> Callable[..., Any]:
+        @functools.wraps(self._metric)
+        def metric(*arguments: Any) -> Any:
+            score = self._metric(*arguments)
+            self._add(program, float(score))
+            return score
 
-    def on_score(self, score: float) -> None:
-        reference = getattr(self._thread, "last", None)
-        program = reference() if reference is not None else None
-        if program is None:
-            return
+        return metric
+
+    def _add(self, program: dspy.Module, score: float) -> None:
         with self._lock:
             tally = self._tallies.setdefault(program, Tally())
             tally.rows += 1
@@ -57,3 +68,17 @@ class ProgramScores(BaseCallback):  # type: ignore[misc]  # dspy is untyped
             rows, total = tally.rows, tally.total
         if rows in self._sizes:
             self._candidates.scored(state_of(program), round(100 * total / rows, 2), rows)
+
+
+@contextmanager
+def _programs_told() -> Iterator[None]:
+    wrap = dspy_simba.wrap_program
+
+    def told(program: dspy.Module, metric: Any) -> Any:
+        return wrap(program, metric.of(program) if isinstance(metric, ProgramScores) else metric)
+
+    dspy_simba.wrap_program = told
+    try:
+        yield
+    finally:
+        dspy_simba.wrap_program = wrap

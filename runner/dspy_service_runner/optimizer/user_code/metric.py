@@ -18,6 +18,7 @@ from dspy.teleprompt.bootstrap_trace import FailedPrediction
 
 from dspy_service_runner.optimizer.failures import Interrupt, JobFailed, StopToken, first_line
 from dspy_service_runner.optimizer.settings import Settings
+from dspy_service_runner.optimizer.user_code.judging import judging
 from dspy_service_runner.optimizer.user_code.source import positional_arguments, user_line
 from dspy_service_runner.optimizer.values.gold import gold_of, values_first
 
@@ -86,7 +87,8 @@ class Metric:
         """Raises what the metric raises."""
         gold, pred, *rest = arguments
         given = (gold_of(gold, as_sent=self.gold_as_sent), values_first(pred), *rest)
-        return as_score(self._function(*given[: self._arguments]))
+        with judging():
+            return as_score(self._function(*given[: self._arguments]))
 
     def failure(self) -> JobFailed:
         error = self.first_error or UnusableScore("the metric failed")
@@ -99,12 +101,11 @@ class Metric:
         self,
         stop_token: StopToken,
         called: Callable[[bool], None],
-        scored: Callable[[float], None] | None = None,
         *,
         feedback: bool = False,
     ) -> Callable[..., Any]:
         """As optimizers call it: for a float, or for a Prediction with feedback."""
-        scoring = self.scoring(stop_token, called, scored)
+        scoring = self.scoring(stop_token, called)
 
         def metric(gold: Any, pred: Any, trace: Any = None, pred_name: Any = None, pred_trace: Any = None) -> Any:
             score = scoring(gold, pred, trace, pred_name, pred_trace)
@@ -112,9 +113,7 @@ class Metric:
 
         return metric
 
-    def scoring(
-        self, stop_token: StopToken, called: Callable[[bool], None], scored: Callable[[float], None] | None = None
-    ) -> Callable[..., Score]:
+    def scoring(self, stop_token: StopToken, called: Callable[[bool], None]) -> Callable[..., Score]:
         """For one stage. `called` hears of each call of a whole program and whether it was for a demo."""
 
         def score_of(gold: Any, pred: Any, trace: Any = None, pred_name: Any = None, pred_trace: Any = None) -> Score:
@@ -122,8 +121,6 @@ class Metric:
             score = self._tolerant(stop_token, gold, pred, trace, pred_name, pred_trace)
             if pred_name is None:
                 called(trace is not None)
-                if scored is not None:
-                    scored(score.value)
             stop_token.check()
             return score
 

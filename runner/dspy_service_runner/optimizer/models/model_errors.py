@@ -1,0 +1,126 @@
+"""What a model's error tells: of this one request alone, or of the model, so that the next call fails too.
+
+dspy's own classes go first. They do not tell everything: providers send an empty account, a wrong key or an unknown
+model as a bare 400 as well, and refuse a text as 403 or a too long one as 429 or 413. What they say decides then.
+"""
+
+import re
+from collections.abc import Mapping
+
+from dspy.utils import exceptions as lm_errors
+
+_NOT_FOUND, _TOO_LARGE = 404, 413
+
+CONTEXT_TOO_LONG, CONTENT_REFUSED = "context_too_long", "content_refused"
+NOT_ENCODABLE, REJECTED_REQUEST = "not_encodable", "rejected_request"
+UNSUPPORTED_FEATURE, OTHER = "unsupported_feature", "other"
+AUTHENTICATION, BILLING, UNKNOWN_MODEL = "authentication", "billing", "unknown_model"
+CONFIGURATION, UNREACHABLE, TIMEOUT = "configuration", "unreachable", "timeout"
+RATE_LIMITED, SERVER_ERROR = "rate_limited", "server_error"
+
+OF_ONE_REQUEST = frozenset({CONTEXT_TOO_LONG, CONTENT_REFUSED, NOT_ENCODABLE, REJECTED_REQUEST, UNSUPPORTED_FEATURE})
+"""Another request may well be answered: however many come in a row, they say nothing of the model."""
+_LASTING = frozenset({AUTHENTICATION, BILLING, UNKNOWN_MODEL, CONFIGURATION, UNREACHABLE})
+
+REASONS: Mapping[str, str] = {
+    **dict.fromkeys(OF_ONE_REQUEST, "ModelRejectedRequest"),
+    AUTHENTICATION: "ModelAuthFailed",
+    BILLING: "ModelBillingFailed",
+    UNKNOWN_MODEL: "ModelUnknown",
+    CONFIGURATION: "InvalidModel",
+    UNREACHABLE: "ModelUnreachable",
+    TIMEOUT: "ModelUnreachable",
+    RATE_LIMITED: "ModelRateLimited",
+    SERVER_ERROR: "ModelFailed",
+    OTHER: "ModelFailed",
+}
+"""Of the end of a job, by the kind of error that ended it."""
+
+_Table = tuple[tuple[type[Exception], str], ...]
+_BY_TYPE: _Table = (
+    (lm_errors.ContextWindowExceededError, CONTEXT_TOO_LONG),
+    (lm_errors.LMBillingError, BILLING),
+    (lm_errors.LMUnsupportedModelError, UNKNOWN_MODEL),
+    (lm_errors.LMUnsupportedFeatureError, UNSUPPORTED_FEATURE),
+    (lm_errors.LMAuthError, AUTHENTICATION),
+    (lm_errors.LMNotConfiguredError, AUTHENTICATION),
+    (lm_errors.LMConfigurationError, CONFIGURATION),
+    (lm_errors.LMRateLimitError, RATE_LIMITED),
+    (lm_errors.LMInvalidRequestError, REJECTED_REQUEST),
+    (lm_errors.LMTimeoutError, TIMEOUT),
+    (lm_errors.LMServerError, SERVER_ERROR),
+    (lm_errors.LMTransportError, UNREACHABLE),
+    (lm_errors.LMError, OTHER),
+    (UnicodeError, NOT_ENCODABLE),
+    (ValueError, REJECTED_REQUEST),  # dspy's own refusals, before anything is sent
+    (TypeError, REJECTED_REQUEST),
+)
+
+
+def _words(*alternatives: str) -> re.Pattern[str]:
+    return re.compile("|".join(alternatives), re.IGNORECASE)
+
+
+_TOO_LONG = _words(
+    r"context[ _-]?(length|window|size)",
+    r"maximum context",
+    r"too many (input |prompt )?tokens",
+    r"(prompt|input|request|message|text|string)\w*( \S+){0,3} too (long|large)",
+    r"exceeds? (the )?(maximum|max|limit)\b.{0,40}\b(tokens?|length|characters)",
+)
+_REFUSED = _words(
+    r"content[ _-]?(policy|filter|management|moderation)",
+    r"moderation",
+    r"\bflagged\b",
+    r"safety (system|polic|filter|setting)",
+    r"responsible ?ai",
+    r"usage polic",
+    r"prohibited content",
+)
+_INPUT_REFUSED = _words(
+    r"(input|prompt|content|message)\S*( \S+){0,4} (flagged|blocked)", r"content[ _-]?(policy|filter|moderation)"
+)
+"""A 403 may as well speak of an account that was flagged, for good."""
+_TOO_LARGE_FOR_THE_LIMIT = _words(r"request too large")
+"""A 429 that no patience cures: the request alone is more than a minute's tokens."""
+_NO_MONEY = _words(r"credit balance", r"insufficient[ _](funds|balance|quota|credits?)", r"exceeded your current quota")
+_WRONG_KEY = _words(r"api[ _-]?key[ _](is )?(not valid|invalid|expired)", r"invalid api[ _-]?key", r"incorrect api key")
+_NO_MODEL = _words(r"not a valid model", r"model\S*( \S+){1,3} (does not exist|not found)", r"(unknown|no such) model")
+_NOT_UNICODE = _words(r"not valid unicode", r"surrogate", r"codec can't encode")
+
+_BY_WORDS: Mapping[str, tuple[tuple[re.Pattern[str], str], ...]] = {
+    REJECTED_REQUEST: (
+        (_NOT_UNICODE, NOT_ENCODABLE),
+        (_NO_MONEY, BILLING),
+        (_WRONG_KEY, AUTHENTICATION),
+        (_TOO_LONG, CONTEXT_TOO_LONG),
+        (_REFUSED, CONTENT_REFUSED),
+        (_NO_MODEL, UNKNOWN_MODEL),
+    ),
+    AUTHENTICATION: ((_INPUT_REFUSED, CONTENT_REFUSED),),
+    RATE_LIMITED: ((_TOO_LARGE_FOR_THE_LIMIT, CONTEXT_TOO_LONG),),
+    SERVER_ERROR: ((_TOO_LONG, CONTEXT_TOO_LONG),),
+    OTHER: ((_TOO_LONG, CONTEXT_TOO_LONG), (_REFUSED, CONTENT_REFUSED)),
+}
+"""What the provider's words make of a kind that is only roughly known."""
+
+
+def kind_of(error: BaseException) -> str:
+    status = getattr(error, "status", None)
+    if status == _NOT_FOUND:
+        return UNKNOWN_MODEL
+    if status == _TOO_LARGE:
+        return CONTEXT_TOO_LONG
+    kind = next((kind for cls, kind in _BY_TYPE if isinstance(error, cls)), OTHER)
+    said = f"{getattr(error, 'provider_code', None) or ''} {error}"
+    return next((better for words, better in _BY_WORDS.get(kind, ()) if words.search(said)), kind)
+
+
+def is_lasting(kind: str) -> bool:
+    """Whether the next call will meet the same error."""
+    return kind in _LASTING
+
+
+def shows_life(error: BaseException) -> bool:
+    """A refusal of one request that came from the provider: it is there, and it knows the key."""
+    return getattr(error, "status", None) is not None and kind_of(error) in OF_ONE_REQUEST
