@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dspy_service.payload.json_values import json_rows, json_value
-from dspy_service.payload.source import source_of
+from dspy_service.payload.source import sources_of
 
 Columns = Mapping[str, str] | Sequence[str]
 """Field to column, or the names that fields and columns have in common."""
@@ -41,11 +41,12 @@ def build_payload(
 
     `rows`: mappings, dataclasses, models or a data frame, of anything that has a form in JSON.
     """
+    signature_code, metric_code = sources_of(signature, metric)
     payload: dict[str, Any] = {
         "module_name": module,
         "module_kwargs": dict(module_kwargs or {}),
-        "signature_code": source_of(signature),
-        "metric_code": source_of(metric),
+        "signature_code": signature_code,
+        "metric_code": metric_code,
         "optimizer_name": optimizer,
         "optimizer_kwargs": dict(optimizer_kwargs or {}),
         "compile_kwargs": dict(compile_kwargs or {}),

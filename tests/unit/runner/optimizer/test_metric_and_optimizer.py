@@ -54,6 +54,16 @@ def test_a_metric_that_needs_a_real_prediction_passes_the_preflight(
     assert forge.run(folders)["outcome"] == "Succeeded"
 
 
+def test_a_metric_imports_what_the_signature_defines(
+    forge: OptimizerForge, server: ScriptedServer, tmp_path: Path
+) -> None:
+    """The Python client relies on the name: a class that both define is two classes."""
+    judged = "def judged(gold, pred):\n    return 'label' in Ticket.output_fields\n"
+    metric = f"from user_signature import Ticket\n{judged}\nmetric = judged"
+    result = forge.run(make_folders(tmp_path / "job", make_spec(server.url, metric={"code": metric})))
+    assert (result["outcome"], result["baselineScore"]) == ("Succeeded", 100)
+
+
 def test_a_score_is_on_dspy_s_scale(forge: OptimizerForge, server: ScriptedServer, tmp_path: Path) -> None:
     metric = "def metric(gold, pred):\n    return int(gold.text.split()[1].rstrip(':')) % 4 != 0"
     split = {"train": "0.5", "val": "0.4", "test": "0.1", "shuffle": False}
