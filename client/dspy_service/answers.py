@@ -80,6 +80,8 @@ class Summary:
     optimizer_kwargs: dict[str, Any] = field(default_factory=dict)
     compile_kwargs: dict[str, Any] = field(default_factory=dict)
     latest_metrics: dict[str, Any] = field(default_factory=dict)
+    notice: str | None = None
+    """What the run waits for, such as a model's rate limit."""
 
     @property
     def finished(self) -> bool:
@@ -145,6 +147,8 @@ class Job:
     logs: tuple[LogEntry, ...] = ()
     estimated_seconds_remaining: float | None = None
     result: Result | None = None
+    notice: str | None = None
+    """What the run waits for, such as a model's rate limit."""
 
     @property
     def finished(self) -> bool:

@@ -75,6 +75,7 @@ class FakeJob:
             "optimizer_kwargs": {},
             "compile_kwargs": {},
             "latest_metrics": self.metrics,
+            "notice": None,
             "a_field_of_a_newer_service": 1,
         }
 
@@ -172,6 +173,6 @@ class FakeService:
 
     def _detail(self, job: FakeJob) -> dict[str, Any]:
         summary = job.summary()
-        names = ("job_id", "status", "message", "created_at", "started_at", "completed_at", "latest_metrics")
+        names = ("job_id", "status", "message", "created_at", "started_at", "completed_at", "latest_metrics", "notice")
         kept = {name: summary[name] for name in names}
         return kept | {"progress_events": [], "logs": [], "estimated_seconds_remaining": None, "result": None}

@@ -1,7 +1,8 @@
 """A scripted, OpenAI-compatible model server: every test and bench that needs a model uses this one.
 
 Faults (401, 429, 500, hang, refuse, garbage) are chosen by the path (`/err401/v1`), for everybody (`server.fault`),
-from a certain call on (`server.fail_from(20, "refuse")`), or for every nth (`server.fail_every(3, "429")`).
+from a certain call on (`server.fail_from(20, "refuse")`), or for every nth (`server.fail_every(3, "429")`). What
+comes while `places` calls are being answered is refused with 429.
 
     with ScriptedServer(rows) as server: ... server.url ... server.stats.calls ...
     python tests/support/scripted_lm.py --port 8911 --dataset rows.jsonl [--latency-ms 20] [--log requests.jsonl]
@@ -123,6 +124,8 @@ class ScriptedServer:
         self.stats = Stats()
         self.latency = latency
         self.fault = ""
+        self.retry_after = "0.01"
+        self.places = sys.maxsize
         self.requests: list[dict[str, Any]] = []
         self.keep_requests = False
         self.refusal: Refusal | None = None
@@ -175,6 +178,7 @@ class ScriptedServer:
 
     def reset(self) -> None:
         self.stats, self.fault, self._faults_from, self._faults_every = Stats(), "", None, None
+        self.places = sys.maxsize
         self.requests.clear()
         self.release()
 
@@ -219,7 +223,8 @@ class ScriptedServer:
         if path == "/control":
             self.control(**orjson.loads(body))
             return connection.send(200, {})
-        fault = self._fault_of(path.split("/")[1])
+        busy = "429" if self.stats.in_flight >= self.places else ""
+        fault = self._fault_of(path.split("/")[1]) or busy
         if fault:
             self.stats.failed += 1
             return self._fail(connection, fault)
@@ -261,7 +266,7 @@ class ScriptedServer:
         elif fault == "garbage":
             connection.send(200, ["not", "a", "completion"])
         else:
-            wait = "retry-after: 0.01\r\n" if fault in ("429", "500", "503") else ""
+            wait = f"retry-after: {self.retry_after}\r\n" if fault in ("429", "500", "503") else ""
             connection.send(int(fault), {"error": {"message": f"injected {fault}", "type": "x", "code": "c"}}, wait)
 
     def _complete(self, connection: _Connection, request: dict[str, Any], auth: str) -> None:

@@ -168,6 +168,11 @@ class JobHead(TypedDict):
     completed_at: Timestamp | None
 
 
+Notice = Annotated[
+    str | None, Field(description="What the run waits for, such as a model's rate limit; null while it goes on.")
+]
+
+
 @closed
 class JobDetail(JobHead):
     latest_metrics: JsonObject
@@ -175,6 +180,7 @@ class JobDetail(JobHead):
     logs: Annotated[Fragment, Shows(list[LogEntry])]
     estimated_seconds_remaining: float | None
     result: Annotated[Fragment | None, Shows(RunResponse | None), Field(description="Null until the job has ended.")]
+    notice: Notice
 
 
 @closed
@@ -192,6 +198,7 @@ class JobSummary(JobHead):
     optimizer_kwargs: JsonObject
     compile_kwargs: JsonObject
     latest_metrics: JsonObject
+    notice: Notice
 
 
 @closed

@@ -68,6 +68,7 @@ def summary_fields(record: JobRecord, position: int) -> JobSummary:
         "optimizer_kwargs": Fragment(record.optimizer_kwargs),
         "compile_kwargs": Fragment(record.compile_kwargs),
         "latest_metrics": Fragment(record.metrics),
+        "notice": record.notice or None,
     }
 
 
@@ -84,6 +85,7 @@ def detail(record: JobRecord, position: int, events: Json, logs: Json, result: J
         "logs": Fragment(logs),
         "estimated_seconds_remaining": _remaining(record),
         "result": None if result is None else Fragment(result),
+        "notice": record.notice or None,
     }
     return orjson.dumps(answer)
 

@@ -78,6 +78,7 @@ def record_of(obj: Object) -> JobRecord:
         finished=finished,
         suspended=suspended,
         message=DELETED_MESSAGE if cut_off else _message(phase, status, run, end),
+        notice="" if finished else run.get("notice") or "",
         started_at=_time(status.get("startedAt") or (run.get("startedAt") if phase != "Pending" else None)),
         completed_at=metadata["deletionTimestamp"]
         if cut_off

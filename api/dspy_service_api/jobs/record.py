@@ -58,6 +58,8 @@ class JobRecord:
     message: str
     """The operator's message, else the reporter's: while the job runs, what keeps it waiting, or the last event's
     name."""
+    notice: str
+    """What the run waits for, such as a rate limit; empty where it waits for nothing."""
     started_at: str | None
     completed_at: str | None
     attempted: bool

@@ -28,6 +28,7 @@ def unreadable_record(obj: Object) -> JobRecord:
         finished=cut_off or phase in FINAL_PHASES,
         suspended=False,
         message=DELETED_MESSAGE if cut_off else message or UNREADABLE,
+        notice="",
         started_at=None,
         completed_at=metadata["deletionTimestamp"] if cut_off else None,
         attempted=False,

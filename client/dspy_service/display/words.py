@@ -50,6 +50,9 @@ def scores(trail: ScoreTrail) -> list[str]:
 
 
 def stage(summary: Summary) -> str:
-    """While it runs, `message` is the name of the last event, which the figures beside it say better."""
+    """While it runs, `message` is the name of the last event, which the figures beside it say better; what it waits
+    for goes before either."""
+    if summary.notice:
+        return summary.notice
     said = "" if summary.status == "running" else summary.message.partition("\n")[0]
     return said.removesuffix(".")

@@ -18,6 +18,7 @@ Verdict = Literal["improved", "no_evidence", "worse", "unknown"]
 Stage = Literal["Restoring", "Validating", "Running", "Finishing", "Ended"]
 
 MAX_MESSAGE = 2048
+MAX_NOTICE = 1024
 MAX_RESULT_BYTES = 4 * 1024 * 1024
 """Of `result.json`, where a message is kept whole."""
 _MAX_REASON = 64
@@ -63,6 +64,7 @@ class ProgressDocument(Progress):
     stage: OptimizerStage = field(kw_only=True)
     started_at: OptionalTime = None
     usage: Usage = field(default_factory=Usage)
+    notice: Annotated[str, text(MAX_NOTICE, values.visible_line)] = ""
 
 
 @record
@@ -209,6 +211,13 @@ class RunStatus(Record):
     )
     usage: Usage = field(
         default_factory=Usage, metadata=says("Model calls, tokens and cost so far, all attempts together.")
+    )
+    notice: Annotated[str, text(MAX_NOTICE, values.visible_line)] = field(
+        default="",
+        metadata=says(
+            "What the run waits for, such as a model's rate limit, in a sentence; empty while it waits for nothing.",
+            max_length=MAX_NOTICE,
+        ),
     )
     result: Result | None = field(
         default=None, metadata=says("How the run ended and what it brought; absent while it runs.")

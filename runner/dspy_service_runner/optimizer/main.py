@@ -22,6 +22,7 @@ from dspy_service_runner.optimizer.failures import Interrupt
 from dspy_service_runner.optimizer.inputs import read_job, read_rows, wait_until_ready
 from dspy_service_runner.optimizer.models.journal import JournalCache
 from dspy_service_runner.optimizer.models.models import build, take_credentials
+from dspy_service_runner.optimizer.models.patience import Patience
 from dspy_service_runner.optimizer.models.usage import UsageCounter
 from dspy_service_runner.optimizer.outbox import AppendFile, Outbox
 from dspy_service_runner.optimizer.output.result import RunRecord
@@ -127,6 +128,7 @@ def _context(
         journal=JournalCache(arguments.inputs / pod_files.CALLS, AppendFile(arguments.out / pod_files.CALLS)),
         usage=usage,
         progress=progress,
+        patience=Patience(settings, progress.waits_for),
         candidates=Candidates(outbox, lambda: progress.calls, improved),
     )
 
@@ -139,6 +141,8 @@ def _execute(record: RunRecord, context: RunContext) -> None:
     record.signature_name, record.metric_name = prepared.signature.__name__, prepared.metric.name
     record.splits = asdict(prepared.splits.counts)
     record.unused_rows = 0 if prepared.plan.options.uses_validation_rows else len(prepared.splits.val)
+    context.patience.know(models)
+    context.patience.install()
     dspy.cache = context.journal
     dspy.configure(
         lm=models.default,

@@ -30,6 +30,23 @@ class Settings(BaseModel):
     failing_model_failures: int = Field(
         default=40, ge=1, description="Model errors of any kind in a row, of one model, that end the run."
     )
+    longest_wait: float = Field(
+        default=30,
+        gt=0,
+        description="Seconds that a model's Retry-After and the back-off after its refusals (429) are cut to.",
+    )
+    preflight_patience: float = Field(
+        default=45,
+        gt=0,
+        description="Seconds that a rate-limited model may refuse every call before the run; then the job fails with "
+        "the reason ModelRateLimited.",
+    )
+    rate_limit_patience: float = Field(
+        default=900,
+        gt=0,
+        description="Seconds that a rate-limited model may refuse every call during the run; then the job fails with "
+        "the reason ModelRateLimited.",
+    )
     failing_metric_failures: int = Field(
         default=20, ge=1, description="Metric errors in a row, with no usable result before them, that end the run."
     )

@@ -15,11 +15,9 @@ from dspy.utils.callback import BaseCallback
 from dspy_service_runner.optimizer.failures import Interrupt, JobFailed, StopToken
 from dspy_service_runner.optimizer.models.journal import JournalCache
 from dspy_service_runner.optimizer.models.model_errors import OF_ONE_REQUEST, is_lasting, kind_of, shows_life
-from dspy_service_runner.optimizer.models.models import ModelSet, explain
+from dspy_service_runner.optimizer.models.models import ModelKey, ModelSet, explain, model_key
 from dspy_service_runner.optimizer.models.usage import UsageCounter
 from dspy_service_runner.optimizer.settings import Settings
-
-ModelKey = tuple[str, str]
 
 
 class ModelWatch(BaseCallback):  # type: ignore[misc]  # dspy is untyped
@@ -27,7 +25,7 @@ class ModelWatch(BaseCallback):  # type: ignore[misc]  # dspy is untyped
         self, stop_token: StopToken, models: ModelSet, journal: JournalCache, usage: UsageCounter, settings: Settings
     ) -> None:
         self._stop_token, self._journal, self._usage, self._settings = stop_token, journal, usage, settings
-        self._roles = {_key(lm): (role, lm) for role, lm in reversed(list(models.by_role()))}
+        self._roles = {model_key(lm): (role, lm) for role, lm in reversed(list(models.by_role()))}
         self._lock = threading.Lock()
         self._open: dict[str, dspy.BaseLM] = {}
         self._answered: Counter[ModelKey] = Counter()
@@ -74,7 +72,7 @@ class ModelWatch(BaseCallback):  # type: ignore[misc]  # dspy is untyped
         elif self._journal.was_hit():
             self._usage.add_cached()
         else:
-            self._note_answer(_key(lm))
+            self._note_answer(model_key(lm))
 
     def on_module_end(self, call_id: str, outputs: Any, exception: BaseException | None = None) -> None:
         if isinstance(exception, Exception) and self.program_error is None:
@@ -86,7 +84,7 @@ class ModelWatch(BaseCallback):  # type: ignore[misc]  # dspy is untyped
             self._in_a_row[key] = self._lasting_in_a_row[key] = 0
 
     def _note_failure(self, lm: dspy.BaseLM, error: BaseException, judging: bool) -> None:
-        key = _key(lm)
+        key = model_key(lm)
         if key not in self._roles:
             return  # a model of the user's own code, which may well cope with its errors
         role, known = self._roles[key]
@@ -130,8 +128,3 @@ class JudgeWatch(BaseCallback):  # type: ignore[misc]  # dspy is untyped
 
     def on_lm_end(self, call_id: str, outputs: Any, exception: BaseException | None = None) -> None:
         self._watch.ended(call_id, exception, judging=True)
-
-
-def _key(lm: dspy.BaseLM) -> ModelKey:
-    """The same for a model and its copies (other temperature, other rollout)."""
-    return lm.model, str(lm.kwargs.get("api_base") or "")

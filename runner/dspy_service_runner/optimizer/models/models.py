@@ -27,6 +27,11 @@ logger = logging.getLogger(__name__)
 NO_KEY = "no-key"
 """Sent to a base URL for which no key came: servers on loopback ask for none; others fail, and `explain` says why."""
 
+OWN_ROLE = "job's own"
+"""Of a model that the job's code makes itself."""
+
+ModelKey = tuple[str, str]
+
 
 class CountedLM(dspy.LM):  # type: ignore[misc]  # dspy is untyped
     """Counts prices, and keeps no history: at 4 KB a call it would fill the pod's memory."""
@@ -137,7 +142,12 @@ def _temperature(model: Model) -> float:
     return temperature(model.name, float(given) if isinstance(given, str | int | float) else None)
 
 
-def explain(role: str, lm: dspy.LM, error: BaseException) -> JobFailed:
+def model_key(lm: dspy.BaseLM) -> ModelKey:
+    """The same for a model and its copies (other temperature, other rollout)."""
+    return lm.model, str(lm.kwargs.get("api_base") or "")
+
+
+def explain(role: str, lm: dspy.BaseLM, error: BaseException) -> JobFailed:
     """A model's error as the job's end; the first line is the cause."""
     reason = REASONS[kind_of(error)]
     base = public_url(lm.kwargs.get("api_base") or "")

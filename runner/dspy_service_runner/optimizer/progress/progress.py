@@ -54,6 +54,7 @@ class Progress:
         self._last_emitted = float("-inf")
         self._samples: deque[tuple[float, int]] = deque(maxlen=_WINDOW)
         self.best_score: float | None = None
+        self._notice = ""
 
     @property
     def calls(self) -> int:
@@ -65,6 +66,11 @@ class Progress:
             self._stage = name
             if name == "Running" and self._started_at is None:
                 self._started_at = timestamp(datetime.now(UTC))
+        self.write()
+
+    def waits_for(self, notice: str) -> None:
+        """Empty: it goes on."""
+        self._notice = notice
         self.write()
 
     def expect_around(self, total: int) -> None:
@@ -168,6 +174,7 @@ class Progress:
             best_score=self.best_score,
             eta_seconds=round(left / rate, 1) if left is not None and rate else None,
             usage=self._usage.total(),
+            notice=self._notice,
         )
 
 

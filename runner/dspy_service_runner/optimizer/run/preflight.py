@@ -4,7 +4,7 @@ import logging
 from typing import Any
 
 import dspy
-from dspy.utils.exceptions import LMRateLimitError, LMServerError, LMTimeoutError
+from dspy.utils.exceptions import LMServerError, LMTimeoutError
 
 from dspy_service_runner.optimizer.models.models import ModelSet, explain
 from dspy_service_runner.optimizer.user_code.metric import Metric, UnusableScore
@@ -12,7 +12,7 @@ from dspy_service_runner.optimizer.user_code.metric import Metric, UnusableScore
 logger = logging.getLogger("dspy_service.preflight")
 
 QUESTION = "Answer with the single word OK."
-_PASSING = (LMRateLimitError, LMServerError, LMTimeoutError)
+_PASSING = (LMServerError, LMTimeoutError)
 """Errors of a model that is there: they get dspy's full retries, a refused connection only one."""
 
 

@@ -14,6 +14,7 @@ from dspy_service_core.storage import pod_files
 from dspy_service_runner.optimizer.failures import Interrupt, JobFailed, StopToken, first_line
 from dspy_service_runner.optimizer.models.journal import JournalCache
 from dspy_service_runner.optimizer.models.model_watch import ModelWatch
+from dspy_service_runner.optimizer.models.patience import Patience
 from dspy_service_runner.optimizer.models.usage import UsageCounter
 from dspy_service_runner.optimizer.outbox import Outbox
 from dspy_service_runner.optimizer.output.artifact import trim, write_artifact
@@ -42,6 +43,7 @@ class RunContext:
     journal: JournalCache
     usage: UsageCounter
     progress: Progress
+    patience: Patience
     candidates: Candidates
 
 
@@ -90,7 +92,7 @@ class Run:
 
     def _preflight(self) -> None:
         plan = self._plan
-        with watched(self._watch(self._stop_token)):
+        with watched(self._watch(self._stop_token, self._context.settings.preflight_patience)):
             check_models(plan.models)
             check_metric(self._metric, plan.program, plan.splits.train[0])
 
@@ -148,8 +150,9 @@ class Run:
             program, self._prepared.splits.test, self._metric, scoring, self._watch(stop_token), self._plan.threads
         )
 
-    def _watch(self, stop_token: StopToken) -> ModelWatch:
+    def _watch(self, stop_token: StopToken, patience: float | None = None) -> ModelWatch:
         context = self._context
+        context.patience.begin(stop_token, patience or context.settings.rate_limit_patience)
         watch = ModelWatch(stop_token, self._plan.models, context.journal, context.usage, context.settings)
         self._watches.append(watch)
         return watch

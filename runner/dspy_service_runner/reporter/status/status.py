@@ -78,6 +78,7 @@ class Report:
             events=RecentEvents(self.event_count, [_small_event(event) for event in self.events]),
             logs=LogTail(self.log_count, _small_tail(list(self.logs))),
             usage=self.usage,
+            notice="" if self.result else self.progress.notice,
             result=self.result,
             message=self._message(),
         )

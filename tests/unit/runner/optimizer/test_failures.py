@@ -107,7 +107,7 @@ def test_a_dead_model_fails_the_preflight(
 ) -> None:
     folders = make_folders(tmp_path / "job", make_spec(server.url_of(fault)))
 
-    result = forge.run(folders)
+    result = forge.run(folders, DSPY_SERVICE_OPTIMIZER_PREFLIGHT_PATIENCE="0.5")
 
     assert (result["outcome"], result["reason"]) == ("Failed", reason)
     assert said in result["message"].splitlines()[0]

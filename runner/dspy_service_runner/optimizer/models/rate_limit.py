@@ -1,0 +1,67 @@
+"""One model's rate limit as its refusals show it: how many calls may be out at once, and until when all of them wait.
+
+Places halve at a refusal and grow by one a round while all are taken. Only a call sent after the last cut tells news:
+the others met the limit that the cut already answers. A model that answers nobody is left alone by everybody until it
+wants to be asked again; one that still answers some makes only the refused call wait. Pure: time is passed in.
+"""
+
+import math
+from dataclasses import dataclass
+
+_FIRST_WAIT = 1.0
+"""Seconds, where a refusal does not say how long to wait."""
+_MOST_DOUBLINGS = 16
+
+
+@dataclass
+class RateLimit:
+    longest_wait: float
+    places: float = math.inf
+    """No limit before the first refusal."""
+    out: int = 0
+    open_at: float = 0.0
+    refused_since: float | None = None
+    """The first refusal since the last answer."""
+    _cut_at: float = -math.inf
+    _cuts: int = 0
+
+    def opens_in(self, now: float) -> float | None:
+        """Seconds until one more call may go out; None while all places are taken."""
+        if now < self.open_at:
+            return self.open_at - now
+        return 0.0 if self.out < int(min(self.places, 1e9)) else None
+
+    def sent(self) -> None:
+        self.out += 1
+
+    def answered(self) -> None:
+        if self.out >= int(min(self.places, 1e9)):
+            self.places += 1 / self.places
+        self.out -= 1
+        self.refused_since, self._cuts = None, 0
+
+    def broke(self) -> None:
+        """Any other error: it says nothing of the limit."""
+        self.out -= 1
+
+    def refused(self, sent_at: float, now: float, asked: float | None, patience: float) -> tuple[float, float]:
+        """Seconds that the refused call waits, and seconds of patience that are left with the model; `asked` is what
+        its Retry-After says."""
+        answers_nobody = self.refused_since is not None
+        since = now if self.refused_since is None else self.refused_since
+        left = since + patience - now
+        self.refused_since = since
+        if sent_at > self._cut_at:
+            self.places = max(1.0, min(self.places, self.out) / 2)
+            self._cut_at = now
+            self._cuts += 1
+        self.out -= 1
+        wait = min(self._wait(asked), max(left, 0.0))
+        if answers_nobody or not self.out:
+            self.open_at = max(self.open_at, now + wait)
+        return wait, left
+
+    def _wait(self, asked: float | None) -> float:
+        first = _FIRST_WAIT if asked is None else asked
+        doubled = first * 2 ** min(max(self._cuts - 1, 0), _MOST_DOUBLINGS)
+        return float(min(max(doubled, 0.0), self.longest_wait))
