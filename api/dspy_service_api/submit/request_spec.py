@@ -9,7 +9,7 @@ from typing import Any
 
 from dspy_service_core.checks import credentials
 from dspy_service_core.checks.job_checks import Contents
-from dspy_service_core.contract.request import ModelSettings, RunRequest
+from dspy_service_core.contract.request import ColumnMapping, ModelSettings, RunRequest
 from dspy_service_core.resource.job import OptimizationJobSpec
 from dspy_service_core.resource.words import words_of
 
@@ -23,6 +23,7 @@ FIELDS: Mapping[str, str] = {
     "spec.metric": "metric_code",
     "spec.dataset": "dataset",
     "spec.columns": "column_mapping",
+    "spec.columns.withoutGold": "column_mapping.outputs",
     "spec.split": "split_fractions",
     **{f"spec.models.{role}": field for role, field in RunRequest.MODEL_FIELDS.items()},
     **{f"spec.models.{role}.baseUrl": f"{field}.base_url" for role, field in RunRequest.MODEL_FIELDS.items()},
@@ -50,7 +51,7 @@ def translated(request: RunRequest, run: Mapping[str, int], draw: Callable[[], i
             "compileKwargs": request.compile_kwargs,
         },
         **{name: {"code": text} for name, text in request.code.items()},
-        "columns": {"inputs": request.column_mapping.inputs, "outputs": request.column_mapping.outputs},
+        "columns": _columns(request.column_mapping),
         "split": _split(request, draw),
         "models": {role: _model(request.models[role], split.public) for role, split in parts.items()},
         "run": run,
@@ -58,6 +59,11 @@ def translated(request: RunRequest, run: Mapping[str, int], draw: Callable[[], i
     withheld = {role: split.withheld for role, split in parts.items() if split.withheld}
     contents = Contents(rows=request.dataset, code=request.code, withheld=withheld)
     return Translated(json, OptimizationJobSpec.without_content(json), contents)
+
+
+def _columns(mapping: ColumnMapping) -> dict[str, Any]:
+    given = {"inputs": mapping.inputs, "outputs": mapping.gold}
+    return given | ({"withoutGold": mapping.without_gold} if mapping.without_gold else {})
 
 
 def _split(request: RunRequest, draw: Callable[[], int]) -> dict[str, Any]:

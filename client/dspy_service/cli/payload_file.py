@@ -57,7 +57,7 @@ def _with(payload: Payload, path: list[str], value: Any) -> Payload:
     return {**payload, name: _with(below if isinstance(below, dict) else {}, rest, value)}
 
 
-def split_columns(text: str) -> dict[str, str]:
-    """`a,b` or `field=column,...`."""
+def split_columns(text: str) -> dict[str, str | None]:
+    """`a,b` or `field=column,...`; `field=` is one that no column holds the gold of."""
     pairs = [part.strip().partition("=") for part in text.split(",") if part.strip()]
-    return {field: column or field for field, _, column in pairs}
+    return {field: (column or None) if equals else field for field, equals, column in pairs}

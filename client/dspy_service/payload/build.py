@@ -10,8 +10,8 @@ from typing import Any
 from dspy_service.payload.json_values import json_rows, json_value
 from dspy_service.payload.source import sources_of
 
-Columns = Mapping[str, str] | Sequence[str]
-"""Field to column, or the names that fields and columns have in common."""
+Columns = Mapping[str, str | None] | Sequence[str]
+"""Field to column, or the names that fields and columns have in common. An output without gold: its field to None."""
 Model = str | Mapping[str, Any]
 """A name as DSPy writes it, or all of a model config."""
 
@@ -62,7 +62,7 @@ def build_payload(
     return {name: value if name == "dataset" else json_value(value, name) for name, value in given.items()}
 
 
-def columns(given: Columns) -> dict[str, str]:
+def columns(given: Columns) -> dict[str, str | None]:
     return dict(given) if isinstance(given, Mapping) else {name: name for name in given}
 
 

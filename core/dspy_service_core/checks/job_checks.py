@@ -129,6 +129,8 @@ def _problems(
 ) -> Iterator[str]:
     yield from _roles(checked)
     yield from _kwargs(checked, words)
+    module = checked.module.asset
+    yield from row_checks.names(checked.signature, module.path if module else "", words)
     yield from row_checks.mapping(spec.columns, checked.signature, words)
     yield from row_checks.rows(_rows(spec, contents) or (), spec.columns, words)
     models = model_checks.settings(spec.models, contents.withheld)

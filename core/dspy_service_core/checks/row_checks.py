@@ -3,21 +3,33 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from dspy_service_core.code.reserved_names import reserved
 from dspy_service_core.code.signature_source import SignatureSource
 from dspy_service_core.resource.job import Columns
 from dspy_service_core.resource.splits import Counts, Fractions, fewest_rows
 from dspy_service_core.resource.words import Words
 
 _INPUTS, _OUTPUTS = "spec.columns.inputs", "spec.columns.outputs"
+_WITHOUT_GOLD = "spec.columns.withoutGold"
+
+
+def names(signature: SignatureSource | None, module: str, words: Words) -> Iterator[str]:
+    if signature is not None:
+        for problem in reserved(signature.inputs, signature.outputs, module):
+            yield f"{words('spec.signature')}: {problem}, here and in {words('spec.columns')}."
 
 
 def mapping(columns: Columns, signature: SignatureSource | None, words: Words) -> Iterator[str]:
     if signature is None or signature.name is None:
         return
+    ungraded = columns.without_gold or ()
     sides = (
         ("input", words(_INPUTS), columns.inputs, signature.inputs, signature.outputs),
-        ("output", words(_OUTPUTS), columns.outputs, signature.outputs, signature.inputs),
+        ("output", words(_OUTPUTS), [*columns.outputs, *ungraded], signature.outputs, signature.inputs),
     )
+    for name in ungraded:
+        if name in columns.outputs:
+            yield f"{words(_OUTPUTS)} maps '{name}', which {words(_WITHOUT_GOLD)} names too: keep one of them."
     for word, path, mapped, own, others in sides:
         for name in mapped:
             if name in others:
@@ -27,7 +39,14 @@ def mapping(columns: Columns, signature: SignatureSource | None, words: Words) -
                 yield f"{path} maps '{name}', which signature '{signature.name}' does not have. Its {word}s: {known}."
         for name in own:
             if name not in mapped:
-                yield f"{path} lacks the {word} field '{name}' of signature '{signature.name}'."
+                yield f"{path} lacks the {word} field '{name}' of signature '{signature.name}'.{_cure(word, words)}"
+
+
+def _cure(word: str, words: Words) -> str:
+    if word != "output":
+        return ""
+    as_resource = words(_WITHOUT_GOLD) == _WITHOUT_GOLD
+    return f" If no column holds its gold, {f'name it in {_WITHOUT_GOLD}' if as_resource else 'map it to null'}."
 
 
 def rows(given: Sequence[Mapping[str, Any]], columns: Columns, words: Words) -> Iterator[str]:

@@ -31,6 +31,7 @@ Number = Annotated[float, BeforeValidator(rules.number)]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=256), AfterValidator(rules.no_control_characters)]
 MappedName = Annotated[str, StringConstraints(max_length=256), AfterValidator(rules.no_control_characters)]
 Mapping128 = Annotated[dict[MappedName, MappedName], Field(max_length=128)]
+GoldMapping = Annotated[dict[MappedName, MappedName | None], Field(max_length=128)]
 Source = Annotated[str, StringConstraints(min_length=1)]
 Kwargs = dict[str, JsonValue]
 
@@ -40,15 +41,23 @@ class Nested(BaseModel):
 
 
 class ColumnMapping(Nested):
-    """Field of the signature to column of the dataset."""
+    """Field of the signature to column of the dataset. An output for which no column holds the gold: null."""
 
     inputs: Mapping128 = Field(min_length=1, examples=[{"question": "question"}])
-    outputs: Mapping128 = Field(default_factory=dict, examples=[{"answer": "answer"}])
+    outputs: GoldMapping = Field(default_factory=dict, examples=[{"answer": "answer"}])
 
     @model_validator(mode="after")
     def _disjoint(self) -> Self:
-        rules.disjoint(self.inputs.values(), self.outputs.values())
+        rules.disjoint(self.inputs.values(), self.gold.values())
         return self
+
+    @property
+    def gold(self) -> dict[str, str]:
+        return {field: column for field, column in self.outputs.items() if column is not None}
+
+    @property
+    def without_gold(self) -> list[str]:
+        return [field for field, column in self.outputs.items() if column is None]
 
 
 class SplitFractions(Nested):

@@ -148,6 +148,11 @@ class Columns(Wire):
         max_length=128,
         description="For each output field of the signature, the dataset's column with the expected answer.",
     )
+    without_gold: Annotated[list[FieldName], Field(max_length=128)] | None = Field(
+        default=None,
+        description="Output fields of the signature for which no column holds an expected answer. The metric judges "
+        "them by the row's other columns.",
+    )
 
 
 class Split(Wire):

@@ -19,7 +19,7 @@ from dspy_service_runner.optimizer.strategies.registry import strategy_for
 from dspy_service_runner.optimizer.strategies.strategy import Plan, Strategy
 from dspy_service_runner.optimizer.user_code import source
 from dspy_service_runner.optimizer.user_code.metric import Metric
-from dspy_service_runner.optimizer.user_code.program import build_program, check_columns
+from dspy_service_runner.optimizer.user_code.program import build_program, check_columns, check_names
 from dspy_service_runner.optimizer.user_code.resolve import find_class
 from dspy_service_runner.optimizer.values.typed import typed_examples
 
@@ -56,6 +56,7 @@ def prepare(
     signature = source.pick_signature(code)
     metric_code = source.run_source(METRIC, job.code[METRIC], "InvalidMetric")
     metric = Metric(source.pick_metric(metric_code), settings)
+    check_names(signature, module_class)
     check_columns(signature, spec.columns)
     program = build_program(module_class, signature, module.kwargs | dict(spec.module.kwargs))
     pickled(program, code)

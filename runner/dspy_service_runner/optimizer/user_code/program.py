@@ -5,6 +5,7 @@ from typing import Any
 
 import dspy
 
+from dspy_service_core.code.reserved_names import reserved
 from dspy_service_core.resource.job import Columns
 from dspy_service_runner.optimizer.failures import JobFailed, first_line
 
@@ -12,18 +13,25 @@ from dspy_service_runner.optimizer.failures import JobFailed, first_line
 def check_columns(signature: type[dspy.Signature], columns: Columns) -> None:
     """What the static reader could not see: the mapping must cover every field, and name no other."""
     for kind, fields, mapping in (
-        ("input", signature.input_fields, columns.inputs),
-        ("output", signature.output_fields, columns.outputs),
+        ("input", signature.input_fields, list(columns.inputs)),
+        ("output", signature.output_fields, [*columns.outputs, *(columns.without_gold or ())]),
     ):
         missing = [name for name in fields if name not in mapping]
         if missing:
-            raise JobFailed("InvalidMapping", f"column_mapping.{kind}s names no column for {_list(missing)}.")
+            cure = " Map what no column holds the gold of to null." if kind == "output" else ""
+            raise JobFailed("InvalidMapping", f"column_mapping.{kind}s names no column for {_list(missing)}.{cure}")
         unknown = [name for name in mapping if name not in fields]
         if unknown:
             raise JobFailed(
                 "InvalidMapping",
                 f"column_mapping.{kind}s names {_list(unknown)}; the signature's {kind} fields are {_list(fields)}.",
             )
+
+
+def check_names(signature: type[dspy.Signature], module: type) -> None:
+    named = f"dspy.{module.__name__}" if module.__module__.startswith("dspy.") else ""
+    for problem in reserved(signature.input_fields, signature.output_fields, named):
+        raise JobFailed("InvalidSignature", f"The signature cannot be used: {problem}, there and in column_mapping.")
 
 
 def build_program(module: type, signature: type[dspy.Signature], kwargs: dict[str, Any]) -> dspy.Module:

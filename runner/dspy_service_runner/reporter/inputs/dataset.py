@@ -26,9 +26,10 @@ class InvalidDataset(UsersFault):
         super().__init__("InvalidDataset", message)
 
 
-def check_rows(rows: Iterable[Any], columns: Mapping[str, Mapping[str, str]]) -> Iterator[Row]:
+def check_rows(rows: Iterable[Any], columns: Mapping[str, Any]) -> Iterator[Row]:
     """The rows, as long as they are usable and each has every mapped column."""
-    mapped = {column: f"columns.{side}.{name}" for side in columns for name, column in (columns[side] or {}).items()}
+    sides = ("inputs", "outputs")
+    mapped = {column: f"columns.{side}.{name}" for side in sides for name, column in (columns.get(side) or {}).items()}
     try:
         for number, row in enumerate(checked(rows), 1):
             if missing := next((column for column in mapped if column not in row), None):

@@ -70,6 +70,20 @@ ACCEPTED: dict[str, Changes] = {
     "a reasoning model": {"model_config": {"name": "openai/o3"}},
     "a reasoning model as it likes": {"model_config": {"name": "openai/gpt-5", "temperature": 1, "max_tokens": 16000}},
     "an unreadable signature": {"signature_code": "from acme import B\nclass T(B): pass"},
+    "an output without gold": {"column_mapping": {"inputs": {"text": "text"}, "outputs": {"label": None}}},
+    "names of methods": {
+        "signature_code": SIGNATURE + "    items: str = dspy.OutputField()\n    keys: str = dspy.InputField()\n",
+        "column_mapping": {"inputs": {"text": "text", "keys": "text"}, "outputs": {"label": "label", "items": None}},
+    },
+    "an output of the name of an argument": {
+        "signature_code": SIGNATURE + "    demos: str = dspy.OutputField()\n",
+        "column_mapping": {"inputs": {"text": "text"}, "outputs": {"label": "label", "demos": None}},
+    },
+    "a name that only another module takes": {
+        "module_name": "predict",
+        "signature_code": SIGNATURE + "    reasoning: str = dspy.InputField()\n",
+        "column_mapping": {"inputs": {"text": "text", "reasoning": "text"}, "outputs": {"label": "label"}},
+    },
     "one column for two fields": {
         "signature_code": SIGNATURE + "    more: str = dspy.InputField()\n",
         "column_mapping": {"inputs": {"text": "text", "more": "text"}, "outputs": {"label": "label"}},
@@ -132,7 +146,29 @@ REFUSED: dict[str, tuple[Changes, str]] = {
     ),
     "an unmapped output": (
         {"column_mapping": {"inputs": {"text": "text"}}},
-        "column_mapping.outputs lacks the output field 'label'",
+        "column_mapping.outputs lacks the output field 'label' of signature 'Ticket'. "
+        "If no column holds its gold, map it to null.",
+    ),
+    "an unknown output without gold": (
+        {"column_mapping": {"inputs": {"text": "text"}, "outputs": {"label": "label", "x": None}}},
+        "column_mapping.outputs maps 'x', which signature 'Ticket' does not have.",
+    ),
+    "an input's name that is DSPy's": (
+        {"signature_code": SIGNATURE + "    demos: str = dspy.InputField()\n"},
+        "signature_code: the input field 'demos' has a name that DSPy keeps for itself: rename it, here and in "
+        "column_mapping.",
+    ),
+    "an output's name that is DSPy's": (
+        {"signature_code": SIGNATURE + "    instructions: str = dspy.OutputField()\n"},
+        "the output field 'instructions' has a name that DSPy keeps for itself",
+    ),
+    "an inherited name that is DSPy's": (
+        {"signature_code": SIGNATURE + "    lm: str = dspy.InputField()\nclass More(Ticket):\n    pass\n"},
+        "the input field 'lm' has",
+    ),
+    "an input's name that is the module's": (
+        {"signature_code": SIGNATURE + "    reasoning: str = dspy.InputField()\n", "module_name": "cot"},
+        "the input field 'reasoning' has a name that dspy.ChainOfThought gives to a field of its own",
     ),
     "an unknown field": (
         {"column_mapping": {"inputs": {"text": "text", "x": "y"}, "outputs": {"label": "label"}}},
@@ -317,6 +353,15 @@ def test_rows_in_the_store_are_counted() -> None:
 
 
 RESOURCES: dict[str, tuple[Changes, str]] = {
+    "an output without column": (
+        {"columns": {"inputs": {"text": "text"}}},
+        "spec.columns.outputs lacks the output field 'label' of signature 'Ticket'. If no column holds its gold, name "
+        "it in spec.columns.withoutGold.",
+    ),
+    "an output with and without gold": (
+        {"columns": {"inputs": {"text": "text"}, "outputs": {"label": "label"}, "withoutGold": ["label"]}},
+        "spec.columns.outputs maps 'label', which spec.columns.withoutGold names too",
+    ),
     "columns": (
         {"columns": {"inputs": {"text": "a"}, "outputs": {"label": "a"}}},
         "spec.columns: Inputs and outputs share",
