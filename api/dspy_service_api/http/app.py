@@ -34,7 +34,8 @@ from dspy_service_api.service import Service
 from dspy_service_api.settings import Settings
 from dspy_service_api.submit import idempotency
 from dspy_service_api.submit.job_objects import Acceptance
-from dspy_service_api.submit.write_job import Submits
+from dspy_service_api.submit.submits import Submits
+from dspy_service_api.submit.write_job import JobWriter
 from dspy_service_core.kube.client import KubeClient
 from dspy_service_core.kube.reflector import Reflector
 from dspy_service_core.kube.resources import OPTIMIZATION_JOBS
@@ -117,7 +118,7 @@ def _service(settings: Settings, cluster: KubeClient, store: Store, acceptance: 
         cache=cache,
         reflector=Reflector(cluster, OPTIMIZATION_JOBS, cache, namespace=settings.namespace),
         jobs=found,
-        submits=Submits(cluster, cache, store, settings.namespace, acceptance.accept, work),
+        submits=Submits(JobWriter(cluster, cache, store, settings.namespace), acceptance.accept, work),
         removals=Removals(found, settings.delete_wait_seconds, settings.last_upload_seconds),
         health=present.health(acceptance.assets()),
         background=Background(),
