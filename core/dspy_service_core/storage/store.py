@@ -36,6 +36,8 @@ from dspy_service_core.errors import StoreError
 P = ParamSpec("P")
 T = TypeVar("T")
 
+REMOTE_SCHEMES = ("s3", "gs", "az")
+"""Kinds of object stores, by the scheme of their URLs."""
 REQUEST_TIMEOUT = timedelta(seconds=30)
 CONNECT_TIMEOUT = timedelta(seconds=5)
 RETRIES = 2
@@ -184,8 +186,9 @@ class Store:
 def open_store(url: str, options: Mapping[str, str] | None = None, timeout: timedelta = REQUEST_TIMEOUT) -> Store:
     """`options` are obstore's for that kind of store; what they leave open comes from the environment."""
     parts = urlsplit(url)
-    if parts.scheme not in ("file", "memory", "s3", "gs", "az"):
-        raise StoreError(f"a store's URL begins with file:///, s3://, gs:// or az://, not with '{parts.scheme}'")
+    if parts.scheme not in ("file", "memory", *REMOTE_SCHEMES):
+        known = " or ".join((", ".join(f"{scheme}://" for scheme in REMOTE_SCHEMES[:-1]), f"{REMOTE_SCHEMES[-1]}://"))
+        raise StoreError(f"a store's URL begins with file:///, {known}, not with '{parts.scheme}'")
     if parts.username or parts.password or parts.query:
         raise StoreError("a store's URL holds no credentials and no query: give them in the environment")
     with _failures("open", f"{parts.scheme}://{parts.netloc}{parts.path}"):
