@@ -139,6 +139,19 @@ class Details(TypedDict):
             Field(description="Beside the same metric calls the best score until then, which never falls."),
         ]
     ]
+    dropped_demos: NotRequired[
+        Annotated[
+            dict[str, int],
+            Field(
+                description="By predictor, how many demos were dropped before the final score: JSON cannot hold them."
+            ),
+        ]
+    ]
+    not_written: NotRequired[
+        Annotated[
+            dict[str, str], Field(description="Why, by file, for what the artifact lacks: it could not be written.")
+        ]
+    ]
 
 
 @closed

@@ -82,14 +82,15 @@ def parse(argv: Sequence[str] | None) -> Arguments:
 def run(arguments: Arguments) -> int:
     settings = optimizer_settings.load(os.environ)
     control = StopSignal(arguments.inputs / pod_files.STOP, settings.stop_interval)
-    capture = _capture(arguments, settings)
+    redactor = Redactor(secrets_of(os.environ))
+    capture = _capture(arguments, settings, redactor)
     if not wait_until_ready(arguments.inputs, settings.ready_timeout):
         return pod_files.EXIT_NOT_READY
     started = time.monotonic()
     outbox, usage = Outbox(arguments.out), UsageCounter()
     record = RunRecord(read_job(arguments.inputs))
     try:
-        _execute(record, _context(arguments, settings, control, outbox, usage))
+        _execute(record, _context(arguments, settings, control, outbox, usage, redactor))
     except BaseException as error:
         _end(record, error)
     finally:
@@ -98,19 +99,24 @@ def run(arguments: Arguments) -> int:
     return 0
 
 
-def _capture(arguments: Arguments, settings: Settings) -> Capture:
+def _capture(arguments: Arguments, settings: Settings, redactor: Redactor) -> Capture:
     """First of all: from here on, nothing that is said is lost."""
     stdout, stderr = os.dup(1), os.dup(2)
     arguments.out.mkdir(parents=True, exist_ok=True)
     file = AppendFile(arguments.out / pod_files.LOGS)
-    relay = Relay(stdout, Redactor(secrets_of(os.environ)).text)
+    relay = Relay(stdout, redactor.text)
     capture = Capture(LogEntries(file, relay, arguments.log_quota, settings.max_line), settings.max_line)
     capture.start(stderr)
     return capture
 
 
 def _context(
-    arguments: Arguments, settings: Settings, control: StopSignal, outbox: Outbox, usage: UsageCounter
+    arguments: Arguments,
+    settings: Settings,
+    control: StopSignal,
+    outbox: Outbox,
+    usage: UsageCounter,
+    redactor: Redactor,
 ) -> RunContext:
     os.environ.setdefault("DSPY_CACHEDIR", str(arguments.scratch / "dspy"))
     with contextlib.suppress(OSError):
@@ -130,6 +136,7 @@ def _context(
         progress=progress,
         patience=Patience(settings, progress.waits_for),
         candidates=Candidates(outbox, lambda: progress.calls, improved),
+        redactor=redactor,
     )
 
 

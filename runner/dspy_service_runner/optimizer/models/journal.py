@@ -16,6 +16,7 @@ from dspy.clients.cache import Cache
 from dspy.clients.call_result import attributes
 from dspy.clients.legacy_outputs import plain
 
+from dspy_service_runner.optimizer.json_form import valid_unicode
 from dspy_service_runner.optimizer.outbox import AppendFile
 
 logger = logging.getLogger(__name__)
@@ -76,7 +77,7 @@ class JournalCache(Cache):  # type: ignore[misc]  # dspy is untyped
     ) -> None:
         try:
             key = self.cache_key(request, ignored_args_for_cache_key)
-            line = orjson.dumps({"key": key, **_written(value)}) + b"\n"
+            line = _line_of({"key": key, **_written(value)})
         except Exception:
             super().put(request, value, ignored_args_for_cache_key, enable_memory_cache)
             return
@@ -119,6 +120,13 @@ class JournalCache(Cache):  # type: ignore[misc]  # dspy is untyped
             self._index[bytes.fromhex(line[_KEY].decode())] = (True, offset, len(line))
         except ValueError:
             logger.warning("a line of the earlier attempts' journal is not readable and was skipped")
+
+
+def _line_of(entry: dict[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(entry) + b"\n"
+    except orjson.JSONEncodeError:  # half a character, which its reader gets as U+FFFD anyway
+        return orjson.dumps(valid_unicode(entry)) + b"\n"
 
 
 def _written(value: Any) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import dspy
+from dspy.utils.callback import BaseCallback
 
 from dspy_service_core.checks.credentials import merge, public_url, user_part, without_user_part
 from dspy_service_core.checks.model_rules import temperature
@@ -19,6 +20,7 @@ from dspy_service_core.contract.request_rules import OWN_FIELDS
 from dspy_service_core.resource import names
 from dspy_service_core.resource.job import Model, Models
 from dspy_service_runner.optimizer.failures import JobFailed, first_line
+from dspy_service_runner.optimizer.json_form import valid_unicode
 from dspy_service_runner.optimizer.models.model_errors import REASONS, kind_of
 from dspy_service_runner.optimizer.models.usage import UsageCounter
 
@@ -34,14 +36,33 @@ ModelKey = tuple[str, str]
 
 
 class CountedLM(dspy.LM):  # type: ignore[misc]  # dspy is untyped
-    """Counts prices, and keeps no history: at 4 KB a call it would fill the pod's memory."""
+    """Counts prices, and keeps no history: at 4 KB a call it would fill the pod's memory.
+
+    Half a character (a lone surrogate) leaves and arrives as U+FFFD: dspy refuses to send it, nothing can store it.
+    """
 
     usage: UsageCounter | None = None
+
+    def __call__(self, prompt: Any = None, *, messages: Any = None, **kwargs: Any) -> Any:
+        return valid_unicode(super().__call__(valid_unicode(prompt), messages=valid_unicode(messages), **kwargs))
+
+    async def acall(self, prompt: Any = None, *, messages: Any = None, **kwargs: Any) -> Any:
+        return valid_unicode(await super().acall(valid_unicode(prompt), messages=valid_unicode(messages), **kwargs))
 
     def update_history(self, entry: dict[str, Any]) -> None:
         if self.usage is not None and entry["usage"]:
             responses = entry["response"]
             self.usage.add_priced(entry["cost"], len(responses) - 1 if isinstance(responses, tuple) else 0)
+
+
+class ValidAnswers(BaseCallback):  # type: ignore[misc]  # dspy is untyped
+    """The same for the values of an answer: JSON in it may spell half a character as an escape."""
+
+    def on_adapter_parse_end(
+        self, call_id: str, outputs: dict[str, Any] | None, exception: BaseException | None = None
+    ) -> None:
+        if outputs is not None:
+            outputs.update(valid_unicode(outputs))
 
 
 @dataclass(frozen=True)

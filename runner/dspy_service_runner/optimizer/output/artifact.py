@@ -1,20 +1,32 @@
-"""The better program, in the forms that people need: a pickle, its state, its source, its prompts, its record."""
+"""The better program, in the forms that people need: its state, a pickle, its source, its prompts, its record.
 
+Each is written for itself: what one of them cannot hold must not cost the others. Only the state is indispensable, and
+a mended program always has one.
+"""
+
+import contextlib
+import json
+import logging
 import types
-from datetime import UTC, datetime
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import cloudpickle
 import dspy
-import orjson
 from dspy.utils.saving import get_dependency_versions
 
 from dspy_service_core.storage import pod_files
-from dspy_service_runner.optimizer.failures import JobFailed, first_line
+from dspy_service_runner.optimizer.failures import first_line
+from dspy_service_runner.optimizer.json_form import plain
 from dspy_service_runner.optimizer.outbox import timestamp, write_new
 from dspy_service_runner.optimizer.output.prompt import readable_prompts
-from dspy_service_runner.optimizer.user_code.program import strip_models
+from dspy_service_runner.optimizer.program_state import dump, strip_models
+from dspy_service_runner.redaction import Redactor
+
+logger = logging.getLogger("dspy_service.artifact")
+
+Writers = Mapping[str, Callable[[], bytes]]
 
 _TRIALS = (
     "candidate_programs",
@@ -25,6 +37,10 @@ _TRIALS = (
     "results_latest",
 )
 """What optimizers hang on the program that they return: other programs, hundreds of times its size."""
+
+
+class NotWritten(Exception):
+    """Why a file of the artifact is left out."""
 
 
 def trim(program: dspy.Module) -> dspy.Module:
@@ -39,29 +55,63 @@ def pickled(program: dspy.Module, module: types.ModuleType) -> bytes:
     cloudpickle.register_pickle_by_value(module)
     try:
         return bytes(cloudpickle.dumps(program))
-    except Exception as error:
-        raise JobFailed("InvalidModule", f"The program cannot be pickled: {first_line(error)}") from error
     finally:
         cloudpickle.unregister_pickle_by_value(module)
 
 
 def write_artifact(
-    folder: Path, program: dspy.Module, module: types.ModuleType, source: str, metadata: dict[str, Any]
-) -> None:
+    folder: Path,
+    program: dspy.Module,
+    module: types.ModuleType,
+    source: str,
+    metadata: Mapping[str, Any],
+    redactor: Redactor,
+) -> dict[str, str]:
+    """Why each file that is missing could not be written. Raises the state's own `OSError`."""
     versions = get_dependency_versions()
-    created = {"dependency_versions": versions, "created_at": timestamp(datetime.now(UTC))}
-    state = program.dump_state() | {"metadata": {"dependency_versions": versions}}
-    files = {
-        pod_files.PROGRAM_PICKLE: pickled(program, module),
-        pod_files.PROGRAM_STATE: _json(state),
-        pod_files.SIGNATURE_SOURCE: source.encode(),
-        pod_files.PROMPT: readable_prompts(program).encode(errors="replace"),
-        pod_files.METADATA: _json(created | metadata),
-    }
     folder.mkdir(exist_ok=True)
-    for name, data in files.items():
-        write_new(folder / name, data)
+    write_new(folder / pod_files.PROGRAM_STATE, _json(dump(program) | {"metadata": {"dependency_versions": versions}}))
+    missing = _write_each(
+        folder,
+        {
+            pod_files.PROGRAM_PICKLE: lambda: _without_keys(pickled(program, module), redactor),
+            pod_files.SIGNATURE_SOURCE: source.encode,
+            pod_files.PROMPT: lambda: readable_prompts(program).encode(errors="replace"),
+        },
+    )
+    record = {"dependency_versions": versions, "created_at": timestamp(), **metadata, "not_written": missing}
+    return missing | _write_each(folder, {pod_files.METADATA: lambda: _json(record)})
 
 
-def _json(document: dict[str, Any]) -> bytes:
-    return orjson.dumps(document, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE, default=str)
+def _write_each(folder: Path, writers: Writers) -> dict[str, str]:
+    missing = {}
+    for name, content in writers.items():
+        try:
+            write_new(folder / name, _within_limit(name, content()))
+        except (Exception, SystemExit) as error:  # user code runs as it is pickled or printed
+            missing[name] = first_line(error)
+            logger.warning("the program's %s could not be written: %s", name, missing[name])
+            with contextlib.suppress(OSError):
+                (folder / name).unlink(missing_ok=True)
+    return missing
+
+
+def _within_limit(name: str, content: bytes) -> bytes:
+    limit = pod_files.MAX_PICKLE_BYTES if name == pod_files.PROGRAM_PICKLE else pod_files.MAX_TEXT_BYTES
+    if len(content) > limit:
+        raise NotWritten(f"it has {len(content):,} bytes, and {limit:,} are taken")
+    return content
+
+
+def _without_keys(content: bytes, redactor: Redactor) -> bytes:
+    """Keys in a pickle cannot be blanked out: its strings carry their lengths."""
+    if redactor.finds(content):
+        raise NotWritten(
+            "it would hold one of the job's model keys (a model set on the program with set_lm carries its key)"
+        )
+    return content
+
+
+def _json(document: Any) -> bytes:
+    """Not orjson: it refuses what Python's own writer takes, and nothing here may be refused."""
+    return json.dumps(plain(document), indent=2, ensure_ascii=False, allow_nan=False).encode() + b"\n"

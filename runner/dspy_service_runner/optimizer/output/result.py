@@ -29,6 +29,10 @@ class RunRecord:
     best_so_far: list[tuple[int, float]] = field(default_factory=list)
     best_score: float | None = None
     stopped_early: bool = False
+    dropped_demos: dict[str, int] = field(default_factory=dict)
+    """How many each predictor lost, because JSON cannot hold them."""
+    not_written: dict[str, str] = field(default_factory=dict)
+    """Why, by the artifact's file that is left out."""
     outcome: Outcome = "Failed"
     reason: str = ""
     message: str = ""
@@ -69,6 +73,8 @@ class RunRecord:
             "stopped_early": self.stopped_early,
             "candidate_scores": self.candidate_scores,
             "best_so_far": self.best_so_far,
+            **({"dropped_demos": self.dropped_demos} if self.dropped_demos else {}),
+            **({"not_written": self.not_written} if self.not_written else {}),
         }
 
     def artifact_metadata(self) -> dict[str, Any]:

@@ -18,11 +18,11 @@ from dspy.utils.callback import BaseCallback
 
 from dspy_service_core.storage import pod_files
 from dspy_service_runner.optimizer.outbox import Outbox
+from dspy_service_runner.optimizer.program_state import State, state_of
 
 logger = logging.getLogger("dspy_service.candidates")
 
 BEST_FILE = "best.json"
-State = dict[str, Any]
 Shape = tuple[tuple[str, ...], ...]
 Scored = tuple[int, float]
 """Metric calls until then, and a score."""
@@ -35,15 +35,6 @@ class Candidate:
     calls: int
     """Metric calls made when it was scored."""
     state: State
-
-
-def state_of(program: dspy.Module) -> State:
-    """What an optimizer changes in a program; models stay out, they hold endpoints."""
-    state: State = program.dump_state()
-    for part in (state, *state.values()):  # a bare Predict's state is its own
-        if isinstance(part, dict) and "lm" in part:
-            part["lm"] = None
-    return state
 
 
 def shape_of(program: dspy.Module) -> Shape:
@@ -128,7 +119,7 @@ class Candidates:
         if self.best is None:
             return
         try:
-            self._outbox.replace(f"{pod_files.CHECKPOINT}/{BEST_FILE}", orjson.dumps(vars(self.best), default=str))
+            self._outbox.replace(f"{pod_files.CHECKPOINT}/{BEST_FILE}", orjson.dumps(vars(self.best)))
         except OSError as error:
             logger.warning("the best program so far could not be kept: %s", error)
 

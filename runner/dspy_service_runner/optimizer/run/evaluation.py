@@ -10,6 +10,7 @@ from dspy.utils.callback import BaseCallback
 
 from dspy_service_runner.optimizer.failures import JobFailed, first_line
 from dspy_service_runner.optimizer.models.model_watch import ModelWatch
+from dspy_service_runner.optimizer.models.models import ValidAnswers
 from dspy_service_runner.optimizer.user_code.metric import Metric, Score
 from dspy_service_runner.optimizer.values.rows import row_number
 
@@ -17,7 +18,7 @@ from dspy_service_runner.optimizer.values.rows import row_number
 @contextmanager
 def watched(watch: ModelWatch, observers: Sequence[BaseCallback] = ()) -> Iterator[None]:
     """A stage whose model calls are watched; a model that never answered ends it with its own error."""
-    with dspy.context(callbacks=[watch, *observers]):
+    with dspy.context(callbacks=[watch, ValidAnswers(), *observers]):
         try:
             yield
         except JobFailed:

@@ -19,6 +19,7 @@ from dspy_service_runner.optimizer.models.usage import UsageCounter
 from dspy_service_runner.optimizer.outbox import Outbox
 from dspy_service_runner.optimizer.output.artifact import trim, write_artifact
 from dspy_service_runner.optimizer.output.result import RunRecord
+from dspy_service_runner.optimizer.program_state import mend
 from dspy_service_runner.optimizer.progress.candidates import BEST_FILE, Candidates
 from dspy_service_runner.optimizer.progress.checkpoint import restore
 from dspy_service_runner.optimizer.progress.progress import Progress
@@ -28,6 +29,7 @@ from dspy_service_runner.optimizer.run.stop_signal import StopSignal
 from dspy_service_runner.optimizer.run.validation import Prepared
 from dspy_service_runner.optimizer.settings import Settings
 from dspy_service_runner.optimizer.user_code.source import user_line
+from dspy_service_runner.redaction import Redactor
 
 logger = logging.getLogger("dspy_service")
 
@@ -45,6 +47,7 @@ class RunContext:
     progress: Progress
     patience: Patience
     candidates: Candidates
+    redactor: Redactor
 
 
 class Run:
@@ -59,7 +62,7 @@ class Run:
     def execute(self) -> None:
         """Raises `JobFailed`, or `Interrupt` when it was stopped with nothing to keep."""
         try:
-            program = self._optimized_program()
+            program = self._mended(self._optimized_program())
             self._context.progress.stage("Finishing")
             optimized = self._evaluate(program, StopToken())
             self._record.optimized = optimized.score
@@ -144,6 +147,13 @@ class Run:
         program.load_state(best.state)
         return program
 
+    def _mended(self, program: dspy.Module) -> dspy.Module:
+        """Before the final score: what is scored is what any form of the artifact gives back."""
+        for name, reasons in mend(program).items():
+            self._record.dropped_demos[name] = len(reasons)
+            logger.warning("%d demos of predictor %s are dropped: %s", len(reasons), name, reasons[0])
+        return program
+
     def _evaluate(self, program: dspy.Module, stop_token: StopToken) -> Evaluation:
         scoring = self._metric.scoring(stop_token, self._context.progress.called_around)
         return evaluate(
@@ -160,12 +170,13 @@ class Run:
     def _keep(self, program: dspy.Module) -> None:
         prepared = self._prepared
         try:
-            write_artifact(
+            self._record.not_written = write_artifact(
                 self._context.outbox.artifact,
                 program,
                 prepared.signature_module,
                 prepared.job.code[SIGNATURE],
                 self._record.artifact_metadata(),
+                self._context.redactor,
             )
         except OSError as error:
             full = error.errno in (errno.ENOSPC, errno.EDQUOT)

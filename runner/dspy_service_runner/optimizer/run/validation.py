@@ -12,7 +12,6 @@ from dspy_service_core.resource.sources import METRIC, SIGNATURE
 from dspy_service_runner.optimizer.failures import JobFailed
 from dspy_service_runner.optimizer.inputs import Job
 from dspy_service_runner.optimizer.models.models import ModelSet
-from dspy_service_runner.optimizer.output.artifact import pickled
 from dspy_service_runner.optimizer.settings import Settings
 from dspy_service_runner.optimizer.splits import Splits, split_examples
 from dspy_service_runner.optimizer.strategies.registry import strategy_for
@@ -59,7 +58,6 @@ def prepare(
     check_names(signature, module_class)
     check_columns(signature, spec.columns)
     program = build_program(module_class, signature, module.kwargs | dict(spec.module.kwargs))
-    pickled(program, code)
     kwargs = optimizer.kwargs | dict(spec.optimizer.kwargs)
     plan = Plan(
         name=spec.optimizer.name,

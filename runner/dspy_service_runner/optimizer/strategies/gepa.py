@@ -11,7 +11,8 @@ from dspy.utils.callback import BaseCallback
 from dspy.utils.exceptions import AdapterParseError
 
 from dspy_service_core.optimizers.calls import Calls
-from dspy_service_runner.optimizer.progress.candidates import Candidates, state_of
+from dspy_service_runner.optimizer.program_state import state_of
+from dspy_service_runner.optimizer.progress.candidates import Candidates
 from dspy_service_runner.optimizer.progress.checkpoint import drop_special_files
 from dspy_service_runner.optimizer.progress.progress import Progress
 from dspy_service_runner.optimizer.strategies.strategy import Plan, Strategy

@@ -16,7 +16,8 @@ import dspy
 from dspy.teleprompt import simba as dspy_simba
 from dspy.utils.callback import BaseCallback
 
-from dspy_service_runner.optimizer.progress.candidates import Candidates, state_of
+from dspy_service_runner.optimizer.program_state import state_of
+from dspy_service_runner.optimizer.progress.candidates import Candidates
 from dspy_service_runner.optimizer.progress.progress import Progress
 from dspy_service_runner.optimizer.strategies.strategy import Plan, Strategy
 

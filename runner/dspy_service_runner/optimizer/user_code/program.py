@@ -48,11 +48,5 @@ def build_program(module: type, signature: type[dspy.Signature], kwargs: dict[st
     return program
 
 
-def strip_models(program: dspy.Module) -> None:
-    """No model in what is kept: it would hold the key and the endpoint."""
-    for _, predictor in program.named_predictors():
-        predictor.lm = None
-
-
 def _list(names: Any) -> str:
     return ", ".join(f"'{name}'" for name in names)

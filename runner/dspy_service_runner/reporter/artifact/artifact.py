@@ -19,8 +19,6 @@ from dspy_service_runner.redaction import Redactor
 from dspy_service_runner.reporter.artifact.checked_file import CheckedFile, HoldsKey
 from dspy_service_runner.reporter.streams.out_folder import OutFolder, TooLarge
 
-MAX_TEXT_BYTES = 16 * 1024 * 1024
-MAX_PICKLE_BYTES = 256 * 1024 * 1024
 _HOLDS_KEY = (
     "The optimized program is withheld: its pickle holds one of the job's model keys. Keep keys out of the program "
     "(a model set on it with set_lm carries its key)."
@@ -79,7 +77,7 @@ def _upload(folder: OutFolder, name: str, store: Store, redactor: Redactor) -> F
 
 
 def _upload_text(folder: OutFolder, name: str, store: Store, redactor: Redactor) -> FileRecord:
-    content = folder.read(name, MAX_TEXT_BYTES)
+    content = folder.read(name, pod_files.MAX_TEXT_BYTES)
     if content is None:
         raise ArtifactUnusable("ArtifactUnusable", f"The program's {name} is no regular file.")
     content = _safe_json(name, content, redactor) if name.endswith(".json") else _safe_text(content, redactor)
@@ -109,7 +107,7 @@ def _upload_pickle(folder: OutFolder, name: str, store: Store, redactor: Redacto
         if file is None:
             raise ArtifactUnusable("ArtifactUnusable", f"The program's {name} is no regular file.")
         descriptor, seen = file
-        if seen.size > MAX_PICKLE_BYTES:
+        if seen.size > pod_files.MAX_PICKLE_BYTES:
             raise TooLarge(name)
         checked = CheckedFile(descriptor, seen.size, redactor)
         try:

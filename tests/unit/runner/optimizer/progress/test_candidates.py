@@ -1,7 +1,10 @@
 """What is told of the candidates that an optimizer scores: each score, and the best so far, which never falls."""
 
+import datetime
+import enum
 from itertools import accumulate, pairwise
 from pathlib import Path
+from typing import Any
 
 import dspy
 import orjson
@@ -10,6 +13,7 @@ from hypothesis import given, strategies as st
 
 from dspy_service_core.storage import pod_files
 from dspy_service_runner.optimizer.outbox import Outbox
+from dspy_service_runner.optimizer.program_state import mend, state_of
 from dspy_service_runner.optimizer.progress.candidates import BEST_FILE, Candidates
 
 Scores = list[tuple[int, float]]
@@ -59,3 +63,29 @@ def test_nothing_changes_the_best_once_it_is_final(tmp_path: Path) -> None:
 def test_scores_on_more_rows_begin_the_curve_anew(outbox: Outbox) -> None:
     candidates = scored(outbox, [(5, 80.0), (20, 60.0), (5, 90.0), (20, 70.0)])
     assert candidates.best_so_far == [(2, 60.0), (3, 60.0), (4, 70.0)]
+
+
+class Color(enum.Enum):
+    RED = "red"
+
+
+@pytest.mark.parametrize(
+    "label", [{1: "a"}, {Color.RED: 1}, {"b", "a", "c"}, 10**30, "\ud83d", datetime.timedelta(1), b"\xff"]
+)
+def test_an_earlier_best_prompts_as_it_did(label: Any, tmp_path: Path) -> None:
+    program = dspy.Predict("text -> label: typing.Any")
+    first = Candidates(Outbox(tmp_path), lambda: 1, lambda score: None)
+    first.begin(program, Path("nothing-earlier"))
+    program.demos = [dspy.Example(text="a", label=label)]
+    first.scored(state_of(program), 50.0, 10)
+
+    second = Candidates(Outbox(tmp_path), lambda: 1, lambda score: None)
+    second.begin(dspy.Predict("text -> label: typing.Any"), tmp_path / pod_files.CHECKPOINT / BEST_FILE)
+
+    mend(program)
+    assert second.best is not None
+    restored = dspy.Predict("text -> label: typing.Any")
+    restored.load_state(second.best.state)
+    for adapter in (dspy.ChatAdapter(), dspy.JSONAdapter(), dspy.XMLAdapter()):
+        sent = [adapter.format(each.signature, each.demos, {"text": "b"}) for each in (program, restored)]
+        assert sent[0] == sent[1]
