@@ -2,6 +2,7 @@ from .answers import (
     Accepted as Accepted,
     Artifact as Artifact,
     Assets as Assets,
+    Comparison as Comparison,
     Event as Event,
     Health as Health,
     Job as Job,

@@ -82,6 +82,8 @@ class Summary:
     latest_metrics: dict[str, Any] = field(default_factory=dict)
     notice: str | None = None
     """What the run waits for, such as a model's rate limit."""
+    verdict: str | None = None
+    """`improved`, `no_evidence`, `worse` or `unknown`; None until both programs were scored."""
 
     @property
     def finished(self) -> bool:
@@ -119,6 +121,22 @@ class Artifact:
 
 
 @dataclass(frozen=True, slots=True)
+class Comparison:
+    """Of the optimized program with the one that was given, on the same test rows; in points of 0 to 100."""
+
+    difference: float
+    method: str
+    rows: int
+    won: int
+    lost: int
+    tied: int
+    failed_rows: int
+    interval: tuple[float, ...] | None = None
+    """Low and high: where the true difference lies. None where the scores have no bounds."""
+    confidence: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     module_name: str
     optimizer_name: str
@@ -132,6 +150,17 @@ class Result:
     program_artifact: Artifact | None = None
     runtime_seconds: float | None = None
     run_log: tuple[LogEntry, ...] = ()
+
+    @property
+    def verdict(self) -> str | None:
+        """`improved`, `no_evidence`, `worse` or `unknown`; None where nothing was compared."""
+        return foreign.text_of(self.details.get("verdict"))
+
+    @property
+    def comparison(self) -> Comparison | None:
+        """The evidence for the verdict."""
+        found = self.details.get("comparison")
+        return entry(Comparison, found) if isinstance(found, Mapping) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +268,7 @@ def _reader(hint: Any) -> Reader:
     if origin is types.UnionType:
         return _reader(arguments[0])
     if origin is tuple:
-        return _entries(arguments[0]) if is_dataclass(arguments[0]) else _texts
+        return _entries(arguments[0]) if is_dataclass(arguments[0]) else _VALUES[arguments[0]]
     if is_dataclass(hint):
         return lambda data: entry(typing.cast(type[Any], hint), data) if isinstance(data, Mapping) else None
     if origin is dict and arguments[1] is str:
@@ -253,6 +282,15 @@ def _entries(kind: Any) -> Reader:
 
 def _texts(data: Any) -> tuple[str, ...]:
     return tuple(item for item in data if isinstance(item, str)) if isinstance(data, list) else ()
+
+
+def _numbers(data: Any) -> tuple[float, ...] | None:
+    """All or none: the ends of an interval belong together."""
+    found = [foreign.number_of(item) for item in data] if isinstance(data, list) else [None]
+    return tuple(number for number in found if number is not None) if None not in found else None
+
+
+_VALUES: Mapping[Any, Reader] = {str: _texts, float: _numbers}
 
 
 def _empty(hint: Any) -> Any:

@@ -73,7 +73,7 @@ class Client:
         return self._send(calls.artifact(job_id))
 
     def download(self, job_id: str, directory: str | Path) -> Path:
-        """Writes the better program's files into the directory and checks that they are whole."""
+        """Writes the optimized program's files into the directory and checks that they are whole."""
         return save(self.artifact(job_id), Path(directory), Origin(self.url, job_id))
 
     def delete(self, job_id: str) -> answers.RecordKept | None:

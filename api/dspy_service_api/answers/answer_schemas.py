@@ -14,6 +14,7 @@ from pydantic import ConfigDict, Field, GetCoreSchemaHandler, TypeAdapter, with_
 from pydantic_core import CoreSchema
 from typing_extensions import TypeAliasType, TypedDict
 
+from dspy_service_core.records.run import Verdict
 from dspy_service_core.resource.job import StatusWord
 
 
@@ -119,6 +120,24 @@ class OptimizationMetadata(TypedDict):
     model_identifier: str
 
 
+@closed
+class Comparison(TypedDict):
+    """Of the optimized program with the one that was given, row by row; differences in points of 0 to 100."""
+
+    difference: Annotated[float, Field(description="Optimized score minus baseline score.")]
+    interval: Annotated[
+        list[float] | None,
+        Field(description="Low and high: where the true difference lies. Null for scores without bounds."),
+    ]
+    confidence: Annotated[float | None, Field(description="Share of such intervals that hold the true difference.")]
+    method: Annotated[str, Field(description="`student_t_two_pseudo_rows`, `sign_test`, or `none`.")]
+    rows: Annotated[int, Field(description="Test rows compared.")]
+    won: Annotated[int, Field(description="Rows with a higher score than before.")]
+    lost: Annotated[int, Field(description="Rows with a lower score than before.")]
+    tied: Annotated[int, Field(description="Rows with the same score as before.")]
+    failed_rows: Annotated[int, Field(description="Rows that one of the programs failed on; each counts 0.")]
+
+
 @open_ended
 class Details(TypedDict):
     train: int | None
@@ -126,6 +145,8 @@ class Details(TypedDict):
     test: int | None
     baseline_test_metric: float | None
     optimized_test_metric: float | None
+    verdict: Verdict | None
+    comparison: Comparison | None
     stopped_early: bool
     candidate_scores: NotRequired[
         Annotated[
@@ -212,6 +233,10 @@ class JobSummary(JobHead):
     compile_kwargs: JsonObject
     latest_metrics: JsonObject
     notice: Notice
+    verdict: Annotated[
+        Verdict | None,
+        Field(description="Whether the optimized program is the better one. Null until both were scored."),
+    ]
 
 
 @closed

@@ -27,6 +27,7 @@ from dspy_service_api.answers.answer_schemas import (
 )
 from dspy_service_api.jobs.artifact import Artifact
 from dspy_service_api.jobs.record import JobRecord, Json
+from dspy_service_core.records import verdicts
 from dspy_service_core.records.run import ResultDocument
 from dspy_service_core.resource.conditions import STOPPED_EARLY_MESSAGE, SUCCEEDED_MESSAGE
 
@@ -69,6 +70,7 @@ def summary_fields(record: JobRecord, position: int) -> JobSummary:
         "compile_kwargs": Fragment(record.compile_kwargs),
         "latest_metrics": Fragment(record.metrics),
         "notice": record.notice or None,
+        "verdict": record.end.verdict if record.end else None,
     }
 
 
@@ -100,10 +102,13 @@ def run_response(record: JobRecord, file: ResultDocument | None, found: Artifact
     end = record.end if record.status == "success" else None
     splits = _splits(record)
     baseline, optimized = (end.baseline_score, end.optimized_score) if end else (None, None)
-    told = {
+    comparison = end.comparison if end else None
+    told: dict[str, Any] = {
         **splits,
         "baseline_test_metric": baseline,
         "optimized_test_metric": optimized,
+        "verdict": end.verdict if end else None,
+        "comparison": verdicts.told(comparison) if comparison else None,
         "stopped_early": bool(record.end and record.end.stopped_early),
     }
     answer: RunResponse = {

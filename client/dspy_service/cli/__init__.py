@@ -23,7 +23,8 @@ EPILOG = (
 @click.version_option(package_name="dspy-service")
 @click.pass_context
 def cli(ctx: click.Context, url: str | None, token: str | None) -> None:
-    """DSPy optimization as a service: submit a program, a metric and a dataset, get a better program back."""
+    """DSPy optimization as a service: submit a program, a metric and a dataset, get it back optimized,
+    with a verdict on whether it is better."""
     ctx.obj = (ctx.obj or Connection()).to(url, token)
 
 

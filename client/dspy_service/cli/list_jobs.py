@@ -12,10 +12,11 @@ from dspy_service.cli.connection import connect
 from dspy_service.cli.printed_json import print_json
 from dspy_service.cli.said import say_row
 from dspy_service.display.texts import text
+from dspy_service.display.verdicts import word
 from dspy_service.display.words import duration, moment
 from dspy_service.foreign import figure
 
-_COLUMNS = ("job", "status", "optimizer", "rows", "baseline", "optimized", "created", "took")
+_COLUMNS = ("job", "status", "optimizer", "rows", "verdict", "baseline", "optimized", "created", "took")
 
 
 @click.command("list", short_help="List jobs, newest first.")
@@ -57,7 +58,16 @@ def _cells(job: Summary) -> tuple[str, ...]:
     took = "" if job.elapsed_seconds is None else duration(job.elapsed_seconds)
     scores = [_score(figure(metrics, f"{which}_test_metric")) for which in ("baseline", "optimized")]
     created = moment(job.created_at, "%Y-%m-%d %H:%M")
-    return (job.job_id, job.status, job.optimizer_name, str(job.dataset_rows or ""), *scores, created, took)
+    return (
+        job.job_id,
+        job.status,
+        job.optimizer_name,
+        str(job.dataset_rows or ""),
+        word(job.verdict),
+        *scores,
+        created,
+        took,
+    )
 
 
 def _score(value: float | None) -> str:

@@ -1,16 +1,20 @@
 """`dspy-service watch ID`."""
 
+from collections.abc import Iterator
+
 import click
 from rich.console import Console
 
-from dspy_service.answers import Summary
+from dspy_service.answers import Result, Summary
 from dspy_service.cli import exits
 from dspy_service.cli.connection import PATIENT, connect
 from dspy_service.cli.said import say, say_lines
 from dspy_service.client import Client
 from dspy_service.display import watch_job
 from dspy_service.display.shown import shown
+from dspy_service.display.verdicts import line, program
 from dspy_service.display.words import duration
+from dspy_service.errors import DspyServiceError
 from dspy_service.foreign import figure
 
 
@@ -29,16 +33,29 @@ def watch_to_the_end(ctx: click.Context, client: Client, job_id: str) -> None:
     except KeyboardInterrupt:
         say(f"The job goes on. To see it again: dspy-service watch {job_id}", err=True)
         ctx.exit(exits.INTERRUPTED)
-    for lines in ending(summary):
+    for lines in ending(summary, _result(client, summary)):
         say_lines(lines)
     ctx.exit(exits.SUCCESS if summary.status == "success" else exits.JOB_FAILED)
 
 
-def ending(summary: Summary) -> tuple[str, str]:
-    """How it ended, and what to do next."""
+def _result(client: Client, summary: Summary) -> Result | None:
+    """None where there is none to be had: the job's end is told all the same."""
+    try:
+        return client.job(summary.job_id).result if summary.verdict else None
+    except DspyServiceError:
+        return None
+
+
+def ending(summary: Summary, result: Result | None) -> Iterator[str]:
+    """The verdict, how the job ended, and what to do next."""
+    if verdict := line(result):
+        yield verdict
     took = f" after {duration(summary.elapsed_seconds)}" if summary.elapsed_seconds is not None else ""
     if summary.status != "success":
-        return f"{shown(summary.status)}{took}: {summary.message}", f"Its log: dspy-service logs {summary.job_id}"
+        yield f"{shown(summary.status)}{took}: {summary.message}"
+        yield f"Its log: dspy-service logs {summary.job_id}"
+        return
     before, after = (figure(summary.latest_metrics, f"{which}_test_metric") for which in ("baseline", "optimized"))
     scores = f": test score {before:.1f} -> {after:.1f}" if before is not None and after is not None else ""
-    return f"success{took}{scores}", f"The better program: dspy-service artifact {summary.job_id} -o DIR"
+    yield f"success{took}{scores}"
+    yield f"The {program(result)}: dspy-service artifact {summary.job_id} -o DIR"

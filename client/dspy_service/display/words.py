@@ -4,6 +4,7 @@ from datetime import datetime
 
 from dspy_service.answers import Summary
 from dspy_service.display.score_trail import ScoreTrail
+from dspy_service.display.verdicts import word
 from dspy_service.foreign import NO_TIME, figure
 
 
@@ -51,8 +52,9 @@ def scores(trail: ScoreTrail) -> list[str]:
 
 def stage(summary: Summary) -> str:
     """While it runs, `message` is the name of the last event, which the figures beside it say better; what it waits
-    for goes before either."""
+    for goes before either. An end has its verdict first."""
     if summary.notice:
         return summary.notice
-    said = "" if summary.status == "running" else summary.message.partition("\n")[0]
-    return said.removesuffix(".")
+    said = "" if summary.status == "running" else summary.message.partition("\n")[0].removesuffix(".")
+    verdict = word(summary.verdict)
+    return f"{verdict}: {said}" if verdict else said

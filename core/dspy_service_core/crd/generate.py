@@ -39,6 +39,10 @@ COLUMNS = [
     _column("MODULE", ".spec.module.name"),
     _column("PROGRESS", ".status.run.progress.percent", description="Share of the metric calls made, 0 to 100."),
     _column("BEST", ".status.run.progress.bestScore", description="Best score of a full evaluation so far, 0 to 100."),
+    _column("VERDICT", ".status.run.result.verdict", description="Whether the optimized program is the better one."),
+    _column(
+        "DIFFERENCE", ".status.run.result.evidence", description="Optimized minus baseline score, and its interval."
+    ),
     _column("SCORE", ".status.run.result.optimizedScore", description="Score of the optimized program, 0 to 100."),
     _column("ETA", ".status.run.progress.etaSeconds", description="Estimated seconds until the end."),
     _column("AGE", ".metadata.creationTimestamp", "date"),

@@ -260,7 +260,9 @@ def _list_of(kind: Kind) -> Kind:
             if isinstance(value, list)
             else None
         ),
-        None if write is None else lambda items, decimals: [write(item, decimals) for item in items],
+        None
+        if write is None
+        else lambda items, decimals: None if items is None else [write(item, decimals) for item in items],
     )
 
 

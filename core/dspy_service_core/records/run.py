@@ -22,6 +22,7 @@ MAX_NOTICE = 1024
 MAX_RESULT_BYTES = 4 * 1024 * 1024
 """Of `result.json`, where a message is kept whole."""
 _MAX_REASON = 64
+_MAX_EVIDENCE = 64
 
 
 @record
@@ -136,6 +137,12 @@ class RunResult(Record):
     )
     comparison: Comparison | None = field(
         default=None, metadata=says("The evidence for the verdict: both programs' scores on the same test rows.")
+    )
+    evidence: Annotated[str, text(_MAX_EVIDENCE, values.visible_line)] = field(
+        default="",
+        metadata=says(
+            "Difference of the two scores and its interval in one text, for tables.", max_length=_MAX_EVIDENCE
+        ),
     )
     runtime_seconds: Decimal | None = field(default=None, metadata=says("How many seconds the run took."))
 

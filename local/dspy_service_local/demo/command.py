@@ -1,7 +1,7 @@
 """`dspy-service demo`: brings up the whole service, submits an optimization over HTTP, shows it, keeps the program.
 
 Everything goes the way a user's own job goes: `dspy-service up` as a child, the Python client, the live display. The
-command ends with the service stopped and the better program in a directory, with exit code 0 if the job succeeded.
+command ends with the service stopped and the optimized program in a directory, with exit code 0 if the job succeeded.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from rich.console import Console
 from dspy_service import Client, DspyServiceError, Job
 from dspy_service.cli import exits
 from dspy_service.cli.said import say_lines
-from dspy_service.display import watch_job
+from dspy_service.display import verdicts, watch_job
 from dspy_service.display.shown import shown
 from dspy_service_local.demo.model.server import MODEL, ModelServer
 from dspy_service_local.demo.models import KeyMissing, unused_key, user_model
@@ -35,7 +35,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     type=click.Path(file_okay=False, path_type=Path),
     default=Path("dspy-service-demo"),
     show_default=True,
-    help="Where the service keeps its data and the demo the better program.",
+    help="Where the service keeps its data and the demo the optimized program.",
 )
 @click.option("--port", default=0, show_default="a free one", help="The service's port.")
 @click.option("--token", is_flag=True, help="Close the service's API by a token of its own, as `up --token` does.")
@@ -61,7 +61,7 @@ def command(
     base_url: str | None,
     **chosen: Any,
 ) -> None:
-    """Bring up the whole service, optimize a program with it, and keep the better one.
+    """Bring up the whole service, optimize a program with it, and say whether it is better.
 
     Without --model it runs on a small model of our own that answers by the nearest of the examples in its prompt:
     no key, no network, nothing to pay.
@@ -136,9 +136,13 @@ def _tell_success(job: Job, program: Path, console: Console) -> None:
     result = job.result
     before = result.baseline_test_metric if result else None
     after = result.optimized_test_metric if result else None
-    console.print(f"\nbaseline   {_score(before)}  on the test split", highlight=False)
-    console.print(f"optimized  {_score(after)}", highlight=False, style="bold green")
-    console.print(f"The better program: {program}", highlight=False, soft_wrap=True)
+    if verdict := verdicts.line(result):
+        console.print(
+            f"\n{verdict}", highlight=False, soft_wrap=True, style=verdicts.style(result.verdict if result else None)
+        )
+    console.print(f"baseline   {_score(before)}  on the test split", highlight=False)
+    console.print(f"optimized  {_score(after)}", highlight=False)
+    console.print(f"The {verdicts.program(result)}: {program}", highlight=False, soft_wrap=True)
     console.print(f"Look into it: dspy-service inspect {program}", highlight=False, soft_wrap=True)
 
 

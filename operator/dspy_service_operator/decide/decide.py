@@ -7,6 +7,7 @@ by another operator, because everything that a pass did is visible in the cluste
 from dataclasses import replace
 from datetime import datetime
 
+from dspy_service_core.records import verdicts
 from dspy_service_core.records.run import Result
 from dspy_service_core.resource import conditions, names
 from dspy_service_core.resource.job import OptimizationJob
@@ -227,7 +228,8 @@ def _blocked(situation: Situation, reason: str, message: str, again: float) -> D
 def _result_message(result: Result) -> str:
     if result.outcome != "Succeeded":
         return result.message or result.reason or result.outcome
-    return conditions.STOPPED_EARLY_MESSAGE if result.stopped_early else conditions.SUCCEEDED_MESSAGE
+    message = conditions.STOPPED_EARLY_MESSAGE if result.stopped_early else conditions.SUCCEEDED_MESSAGE
+    return f"{verdicts.sentence(result.verdict, result.comparison)} {message}".lstrip()
 
 
 def _queued_for(situation: Situation, reason: str) -> bool:

@@ -28,6 +28,7 @@ TYPES: Mapping[str, type] = {
     "RecordKept": answers.RecordKept,
     "ProgramArtifact": answers.Artifact,
     "RunResponse": answers.Result,
+    "Comparison": answers.Comparison,
     "JobDetail": answers.Job,
     "RegisteredAssets": answers.Assets,
     "Health": answers.Health,

@@ -9,6 +9,7 @@ EXPORTED = [
     "Assets",
     "AsyncClient",
     "Client",
+    "Comparison",
     "DamagedArtifact",
     "DspyServiceError",
     "Event",

@@ -102,6 +102,18 @@ _RESULT: dict[str, Any] = {
     "splitCounts": {"train": 10, "val": 6, "test": 4},
     "baselineScore": "50.0",
     "optimizedScore": "75.0",
+    "verdict": "no_evidence",
+    "comparison": {
+        "difference": "25.0",
+        "interval": ["-81.018", "100"],
+        "confidence": "0.95",
+        "method": "student_t_two_pseudo_rows",
+        "rows": 4,
+        "won": 1,
+        "lost": 0,
+        "tied": 3,
+        "failedRows": 0,
+    },
     "runtimeSeconds": "61.5",
     "artifact": {"path": f"artifacts/{JOB_ID}"},
 }

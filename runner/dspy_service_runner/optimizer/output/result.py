@@ -4,7 +4,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from dspy_service_core.records.run import Outcome, ResultDocument, SplitCounts, Usage
+from dspy_service_core.records import verdicts
+from dspy_service_core.records.run import Comparison, Outcome, ResultDocument, SplitCounts, Usage, Verdict
 from dspy_service_core.resource.conditions import SUCCEEDED_MESSAGE
 from dspy_service_runner.optimizer.failures import JobFailed
 from dspy_service_runner.optimizer.inputs import Job
@@ -28,6 +29,8 @@ class RunRecord:
     candidate_scores: list[tuple[int, float]] = field(default_factory=list)
     best_so_far: list[tuple[int, float]] = field(default_factory=list)
     best_score: float | None = None
+    verdict: Verdict | None = None
+    comparison: Comparison | None = None
     stopped_early: bool = False
     dropped_demos: dict[str, int] = field(default_factory=dict)
     """How many each predictor lost, because JSON cannot hold them."""
@@ -90,6 +93,8 @@ class RunRecord:
             "seed": self.job.seed,
             "baseline_test_metric": self.baseline,
             "optimized_test_metric": self.optimized,
+            "verdict": self.verdict,
+            "comparison": verdicts.told(self.comparison) if self.comparison else None,
             "stopped_early": self.stopped_early,
         }
 
@@ -102,6 +107,9 @@ class RunRecord:
             split_counts=SplitCounts(**self.splits) if self.splits else None,
             baseline_score=self.baseline,
             optimized_score=self.optimized,
+            verdict=self.verdict,
+            comparison=self.comparison,
+            evidence=verdicts.shown(self.comparison) if self.comparison else "",
             runtime_seconds=round(runtime, 3),
             model_identifier=self.job.spec.models.default.name,
             metric_name=self.metric_name,

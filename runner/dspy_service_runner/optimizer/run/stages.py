@@ -8,7 +8,7 @@ from typing import Any
 
 import dspy
 
-from dspy_service_core.records import events
+from dspy_service_core.records import events, verdicts
 from dspy_service_core.resource.sources import SIGNATURE
 from dspy_service_core.storage import pod_files
 from dspy_service_runner.optimizer.failures import Interrupt, JobFailed, StopToken, first_line
@@ -23,7 +23,8 @@ from dspy_service_runner.optimizer.program_state import mend
 from dspy_service_runner.optimizer.progress.candidates import BEST_FILE, Candidates
 from dspy_service_runner.optimizer.progress.checkpoint import restore
 from dspy_service_runner.optimizer.progress.progress import Progress
-from dspy_service_runner.optimizer.run.evaluation import Evaluation, evaluate, watched
+from dspy_service_runner.optimizer.run.comparison import compare
+from dspy_service_runner.optimizer.run.evaluation import Evaluation, RowOutcome, evaluate, watched
 from dspy_service_runner.optimizer.run.preflight import check_metric, check_models
 from dspy_service_runner.optimizer.run.stop_signal import StopSignal
 from dspy_service_runner.optimizer.run.validation import Prepared
@@ -58,6 +59,7 @@ class Run:
         self._plan, self._strategy, self._metric = prepared.plan, prepared.strategy, prepared.metric
         self._stop_token = StopToken()
         self._watches: list[ModelWatch] = []
+        self._baseline_rows: tuple[RowOutcome, ...] = ()
 
     def execute(self) -> None:
         """Raises `JobFailed`, or `Interrupt` when it was stopped with nothing to keep."""
@@ -67,6 +69,7 @@ class Run:
             optimized = self._evaluate(program, StopToken())
             self._record.optimized = optimized.score
             self._context.outbox.event(events.OPTIMIZED, {"optimized_test_metric": optimized.score})
+            self._compare(optimized)
             self._keep(trim(program))
             self._context.progress.write()
         finally:
@@ -112,7 +115,7 @@ class Run:
         self._context.progress.stage("Running")
         self._context.outbox.event(events.SPLITS_READY, {"train": counts.train, "val": counts.val, "test": counts.test})
         baseline = self._evaluate(self._prepared.program, stop_token)
-        self._record.baseline = baseline.score
+        self._record.baseline, self._baseline_rows = baseline.score, baseline.rows
         self._context.outbox.event(events.BASELINE, {"baseline_test_metric": baseline.score})
 
     def _optimize(self, optimizer: Any) -> dspy.Module:
@@ -159,6 +162,11 @@ class Run:
         return evaluate(
             program, self._prepared.splits.test, self._metric, scoring, self._watch(stop_token), self._plan.threads
         )
+
+    def _compare(self, optimized: Evaluation) -> None:
+        scores = ([row.score for row in rows] for rows in (self._baseline_rows, optimized.rows))
+        self._record.verdict, self._record.comparison = compare(*scores)
+        logger.info("%s", verdicts.sentence(self._record.verdict, self._record.comparison))
 
     def _watch(self, stop_token: StopToken, patience: float | None = None) -> ModelWatch:
         context = self._context

@@ -28,6 +28,7 @@ from dspy_service.cli.connection import Connection
 from dspy_service.cli.list_jobs import table_of
 from dspy_service.display import show
 from dspy_service.display.shown import GUTTER, shown, shown_lines
+from dspy_service.display.verdicts import line
 from dspy_service.watching import Update
 
 TIME = "2026-03-01T09:30:00Z"
@@ -62,6 +63,17 @@ GOOD: Mapping[type, dict[str, Any]] = {
     answers.JobPage: {"jobs": [], "next_cursor": None},
     answers.RecordKept: {"detail": "The job is stopped.", "finalizers": ["example.org/hold"]},
     answers.Artifact: {"path": "p", "program_pickle_base64": "gASVEAAAAAAAAAB9lC4=", "metadata": {}},
+    answers.Comparison: {
+        "difference": 25.0,
+        "interval": [3.5, 46.5],
+        "confidence": 0.95,
+        "method": "student_t_two_pseudo_rows",
+        "rows": 3,
+        "won": 2,
+        "lost": 0,
+        "tied": 1,
+        "failed_rows": 0,
+    },
     answers.Result: {
         "module_name": "predict",
         "optimizer_name": "gepa",
@@ -170,7 +182,7 @@ def test_a_hostile_summary_is_one_line_of_the_list_and_the_others_are_there() ->
         check(listed)
         lines = [line.split("\t") for line in listed.stdout.splitlines()]
         assert (len(lines), lines[0][0], lines[2][0]) == (3, "before", "after"), listed.stdout
-        assert {len(cells) for cells in lines} == {8}
+        assert {len(cells) for cells in lines} == {9}
         told = run(served, "list", "--output", "json")
         check(told)
         assert [job["job_id"] for job in json.loads(told.stdout, parse_constant=pytest.fail)][::2] == [
@@ -189,6 +201,17 @@ def test_a_hostile_summary_ends_no_watch() -> None:
 def is_whole(summary: dict[str, Any]) -> bool:
     required = {"message", "created_at", "module_name", "optimizer_name", "split_fractions", "seed"}
     return summary.keys() >= required
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+@pytest.mark.parametrize("name", ["verdict", "comparison", *GOOD[answers.Comparison]])
+def test_a_hostile_verdict_is_a_line_and_no_more(name: str, hostile: Any) -> None:
+    comparison = GOOD[answers.Comparison] | {name: hostile}
+    details = {"verdict": "improved", "comparison": comparison}
+    details |= {name: hostile} if name in details else {}
+    found = answers.read(answers.Result, {**GOOD[answers.Result], "details": details})
+    assert found.comparison is None or well_typed(found.comparison)
+    assert "\n" not in shown(line(found))
 
 
 def test_a_hostile_event_ends_no_watch() -> None:

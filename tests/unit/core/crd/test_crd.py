@@ -97,7 +97,7 @@ def test_columns_show_fields_that_exist() -> None:
         if not column["jsonPath"].startswith(".metadata"):
             assert ALL[column["jsonPath"]]["type"] == column["type"]
     assert [c["name"] for c in generate.COLUMNS if "priority" not in c] == [
-        *("PHASE", "OPTIMIZER", "MODULE", "PROGRESS", "BEST", "SCORE", "ETA", "AGE")
+        *("PHASE", "OPTIMIZER", "MODULE", "PROGRESS", "BEST", "VERDICT", "DIFFERENCE", "SCORE", "ETA", "AGE")
     ]
 
 

@@ -158,6 +158,12 @@ def test_a_runners_clock_that_is_off_stays_within_the_jobs_life(skew):
     assert decision.status.started_at == precise_timestamp(ago(60) if skew > 0 else NOW)
 
 
+def compared(verdict, difference, interval):
+    rows = {"rows": 20, "won": 6, "lost": 2, "tied": 12, "failedRows": 0}
+    evidence = {"difference": difference, "interval": interval, "confidence": "0.95", "method": "m"}
+    return result(verdict=verdict, comparison=evidence | rows)
+
+
 # --- ends ------------------------------------------------------------------------------------------------------------
 
 
@@ -166,6 +172,14 @@ def test_a_runners_clock_that_is_off_stays_within_the_jobs_life(skew):
     [
         (result(), "Succeeded", "Optimization completed successfully."),
         (result(stoppedEarly=True), "Succeeded", "Stopped early"),
+        (
+            compared("improved", "20", ["3.1", "36.94"]),
+            "Succeeded",
+            "Improved: +20.0 points (95 % interval 3.1 to 36.9;",
+        ),
+        (compared("worse", "-20", ["-36", "-3"]), "Succeeded", "Worse: -20.0 points (95 % interval -36.0 to -3.0; "),
+        (compared("no_evidence", "2", None), "Succeeded", "No evidence of a difference: +2.0 points (no interval; "),
+        (compared("unknown", "0", None), "Succeeded", "Unknown whether it is better"),
         (result("Failed", reason="MetricFailed", message="KeyError: 'x'"), "Failed", "KeyError: 'x'"),
         (result("Cancelled", message="stopped"), "Cancelled", "stopped"),
     ],

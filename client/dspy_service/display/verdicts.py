@@ -1,0 +1,43 @@
+"""A job's verdict in words, with its evidence: what a reader is told before any score.
+
+A score alone says little: on few rows, chance moves it by many points.
+"""
+
+from dspy_service.answers import Result
+
+_WORDS = {"improved": "improved", "no_evidence": "no evidence", "worse": "worse"}
+_STYLES = {"improved": "bold green", "worse": "bold red"}
+
+
+def word(verdict: str | None) -> str:
+    """Empty where there is none yet."""
+    return _WORDS.get(verdict or "", verdict or "")
+
+
+def style(verdict: str | None) -> str:
+    return _STYLES.get(verdict or "", "bold yellow")
+
+
+def line(result: Result | None) -> str:
+    """Empty for a job in which nothing was compared, and for an older service's."""
+    comparison = result.comparison if result else None
+    if result is None or comparison is None or not result.verdict:
+        return ""
+    if result.verdict == "unknown":
+        return "unknown: too few test rows were scored to compare the programs"
+    rows = f"of {comparison.rows} test rows {comparison.won} won, {comparison.lost} lost, {comparison.tied} tied"
+    return f"{word(result.verdict)}: {comparison.difference:+.1f} points ({_interval(result)}); {rows}"
+
+
+def program(result: Result | None) -> str:
+    """What the job's program may be called."""
+    return "better program" if result and result.verdict == "improved" else "optimized program"
+
+
+def _interval(result: Result) -> str:
+    comparison = result.comparison
+    if comparison is None or comparison.interval is None or len(comparison.interval) != 2:
+        return "no interval: the scores have no bounds"
+    low, high = comparison.interval
+    confidence = f"{100 * comparison.confidence:.0f} % " if comparison.confidence else ""
+    return f"{confidence}interval {low:.1f} to {high:.1f}"

@@ -1,0 +1,69 @@
+"""What a reader is told of a verdict."""
+
+from typing import Any
+
+import pytest
+
+from dspy_service.answers import Result, read
+from dspy_service.display.verdicts import line, program, word
+
+COMPARISON: dict[str, Any] = {
+    "difference": 30.303,
+    "interval": [14.2, 46.44],
+    "confidence": 0.95,
+    "method": "student_t_two_pseudo_rows",
+    "rows": 33,
+    "won": 13,
+    "lost": 3,
+    "tied": 17,
+    "failed_rows": 0,
+}
+
+
+def result(verdict: Any, **comparison: Any) -> Result:
+    details = {"verdict": verdict, "comparison": COMPARISON | comparison}
+    splits = {"train": 1, "val": 1, "test": 33}
+    return read(
+        Result, {"module_name": "predict", "optimizer_name": "gepa", "split_counts": splits, "details": details}
+    )
+
+
+@pytest.mark.parametrize(
+    ("found", "expected"),
+    [
+        (
+            result("improved"),
+            "improved: +30.3 points (95 % interval 14.2 to 46.4); of 33 test rows 13 won, 3 lost, 17 tied",
+        ),
+        (
+            result("no_evidence", difference=3.0, interval=[-9.0, 14.9]),
+            "no evidence: +3.0 points (95 % interval -9.0 to 14.9); of 33 test rows 13 won, 3 lost, 17 tied",
+        ),
+        (
+            result("worse", difference=-30.0, interval=[-40.0, -2.0], won=0, lost=10, tied=23),
+            "worse: -30.0 points (95 % interval -40.0 to -2.0); of 33 test rows 0 won, 10 lost, 23 tied",
+        ),
+        (
+            result("improved", interval=None),
+            "improved: +30.3 points (no interval: the scores have no bounds); of 33 test rows 13 won, 3 lost, 17 tied",
+        ),
+        (result("unknown", rows=1), "unknown: too few test rows were scored to compare the programs"),
+        (result(None), ""),
+        (None, ""),
+    ],
+)
+def test_the_line(found: Result | None, expected: str) -> None:
+    assert line(found) == expected
+
+
+@pytest.mark.parametrize("verdict", ["no_evidence", "worse", "unknown", None, "a_newer_word"])
+def test_only_an_improved_program_is_called_the_better_one(verdict: str | None) -> None:
+    assert program(result(verdict)) == "optimized program"
+    assert program(result("improved")) == "better program"
+
+
+def test_an_older_services_answer_has_no_verdict() -> None:
+    details = {"train": 1}
+    splits = {"train": 1, "val": 1, "test": 33}
+    found = read(Result, {"module_name": "m", "optimizer_name": "o", "split_counts": splits, "details": details})
+    assert (line(found), found.verdict, found.comparison, word(found.verdict)) == ("", None, None, "")
