@@ -12,7 +12,7 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from dspy_service_core.checks import kwargs_rules, model_checks, row_checks, spec_shape
+from dspy_service_core.checks import kwargs_rules, model_checks, model_names, row_checks, spec_shape
 from dspy_service_core.checks.endpoints import Hosts
 from dspy_service_core.code.metric_source import MetricSource, read_metric
 from dspy_service_core.code.signature_source import SignatureSource, read_signature
@@ -128,13 +128,14 @@ def _problems(
     spec: OptimizationJobSpec, checked: CheckedJob, installation: Installation, contents: Contents, words: Words
 ) -> Iterator[str]:
     yield from _roles(checked)
-    yield from _kwargs(checked, words)
+    yield from _kwargs(checked, [name for name, _ in spec.models.roles()], words)
     module = checked.module.asset
     yield from row_checks.names(checked.signature, module.path if module else "", words)
     yield from row_checks.mapping(spec.columns, checked.signature, words)
     yield from row_checks.rows(_rows(spec, contents) or (), spec.columns, words)
     models = model_checks.settings(spec.models, contents.withheld)
     yield from model_checks.refused_settings(models, words)
+    yield from model_checks.refused_module_temperature(spec.models, checked.module_kwargs, words)
     yield from model_checks.refused_endpoints(models, installation.base_url_hosts, words)
     yield from model_checks.own_ports(models, installation.own_ports, words)
     yield from row_checks.splits(checked.split_counts, spec.split.fractions, _needed_splits(spec, checked), words)
@@ -151,11 +152,13 @@ def _roles(checked: CheckedJob) -> Iterator[str]:
             yield f"Optimizer '{checked.optimizer.name}' cannot be used here: its compile takes no {needed}."
 
 
-def _kwargs(checked: CheckedJob, words: Words) -> Iterator[str]:
+def _kwargs(checked: CheckedJob, models: Sequence[str], words: Words) -> Iterator[str]:
     module, optimizer, kept = checked.module, checked.optimizer, kwargs_rules.reserved(words)
 
     def problems(callee: Callee | None, what: str, path: str, given: Mapping[str, JsonValue]) -> Iterator[str]:
-        return kwargs_rules.problems(callee, what, words(path), given, kept)
+        yield from kwargs_rules.problems(callee, what, words(path), given, kept)
+        nameable = () if path == "spec.module.kwargs" else models  # a module would be pickled with its model's key
+        yield from model_names.problems(given, words(path), nameable)
 
     init = module.asset.init if module.asset else None
     yield from problems(init, f"Module '{module.name}'", "spec.module.kwargs", checked.module_kwargs)
@@ -184,7 +187,7 @@ def _optimizer(spec: OptimizationJobSpec, checked: CheckedJob, words: Words) -> 
             options=options,
             counts=checked.split_counts,
             fractions=spec.split.fractions,
-            roles=frozenset(role for role, _ in spec.models.roles()),
+            models={name: model.name for name, model in spec.models.roles()},
             words=words,
         )
     )

@@ -4,8 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dspy_service_core.checks import credentials, model_rules
+from dspy_service_core.checks import credentials
 from dspy_service_core.checks.endpoints import Hosts, is_this_machine, named_endpoints, refused_urls
+from dspy_service_core.resource import model_rules
 from dspy_service_core.resource.job import Model, Models
 from dspy_service_core.resource.words import Words
 
@@ -35,6 +36,17 @@ def refused_settings(models: Sequence[GivenModel], words: Words) -> Iterator[str
         temperature = None if model.temperature is None else float(model.temperature)
         if problem := model_rules.objection(model.name, temperature, model.max_tokens):
             yield f"{words(given.path)}: {problem}."
+
+
+def refused_module_temperature(models: Models, kwargs: Mapping[str, Any], words: Words) -> Iterator[str]:
+    """A module hands its `temperature` to each call, over the model's own."""
+    given = kwargs.get("temperature")
+    for role, model in (("default", models.default), ("task", models.task)):
+        if given is not None and model and model_rules.objection(model.name, given, None):
+            takes = (
+                f"model '{model.name}' ({words(f'spec.models.{role}')}) takes {model_rules.REASONING_TEMPERATURE} alone"
+            )
+            yield f"{words('spec.module.kwargs')}.temperature cannot be {given}: {takes}."
 
 
 def refused_endpoints(models: Sequence[GivenModel], hosts: Hosts, words: Words) -> Iterator[str]:

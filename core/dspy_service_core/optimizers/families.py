@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping
 
-from dspy_service_core.optimizers.avatar import Avatar
 from dspy_service_core.optimizers.family import Family
 from dspy_service_core.optimizers.few_shot import BootstrapFewShot, LabeledFewShot, OptunaSearch, RandomSearch
 from dspy_service_core.optimizers.gepa import Gepa
 from dspy_service_core.optimizers.instructions import Copro, InferRules
 from dspy_service_core.optimizers.mipro import Mipro
 from dspy_service_core.optimizers.simba import Simba
+from dspy_service_core.optimizers.unusable import BROKEN, TOGETHER, WEIGHTS
 
 FAMILIES: Mapping[str, Family] = {
     "dspy.LabeledFewShot": LabeledFewShot(),
@@ -20,7 +20,9 @@ FAMILIES: Mapping[str, Family] = {
     "dspy.SIMBA": Simba(),
     "dspy.COPRO": Copro(),
     "dspy.InferRules": InferRules(),
-    "dspy.AvatarOptimizer": Avatar(),
+    "dspy.AvatarOptimizer": BROKEN,
+    "dspy.BetterTogether": TOGETHER,
+    "dspy.BootstrapFinetune": WEIGHTS,
 }
 UNKNOWN = Family()
 

@@ -1,11 +1,12 @@
 """What every family can be asked. `Family` itself is for optimizers of which nothing is known: an operator's own."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from dspy_service_core.optimizers.calls import Calls
 from dspy_service_core.optimizers.options import Options, UnknownOption
+from dspy_service_core.resource.model_rules import REASONING_TEMPERATURE, is_reasoning
 from dspy_service_core.resource.splits import Counts, Fractions, fewest_rows
 from dspy_service_core.resource.words import Words
 
@@ -20,7 +21,8 @@ class Setup:
     options: Options
     counts: Counts | None
     fractions: Fractions
-    roles: frozenset[str]
+    models: Mapping[str, str]
+    """By what the job calls them: what they are at their provider."""
     words: Words
 
     @property
@@ -74,6 +76,17 @@ class Family:
 
     def cel_of_spec(self, names: str) -> list[Json]:
         return []
+
+
+def proposal_temperature(setup: Setup) -> Iterator[str]:
+    """Of optimizers that ask the prompt model at a temperature of their own."""
+    role = "prompt" if "prompt" in setup.models else "default"
+    model, given = setup.models.get(role, ""), setup.options.init.get("init_temperature")
+    if is_reasoning(model) and given != REASONING_TEMPERATURE:
+        yield (
+            f"{setup.kwargs}.init_temperature must be {REASONING_TEMPERATURE}, and is {given}: the {role} model "
+            f"'{model}' ({setup.words(f'spec.models.{role}')}), which proposes prompts, takes no other temperature."
+        )
 
 
 def two_training_rows(setup: Setup) -> Iterator[str]:

@@ -34,7 +34,7 @@ def _budget(setup: Setup) -> Iterator[str]:
 
 
 def _reflection(setup: Setup) -> Iterator[str]:
-    if "reflection" not in setup.roles and setup.options.init.get("instruction_proposer") is None:
+    if "reflection" not in setup.models and setup.options.init.get("instruction_proposer") is None:
         yield f"{setup.name} needs a reflection model: give {setup.words('spec.models.reflection')}."
 
 

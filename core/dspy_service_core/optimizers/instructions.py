@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from dspy_service_core.optimizers.calls import Calls, Range, exactly
-from dspy_service_core.optimizers.family import Family, Setup, two_training_rows
+from dspy_service_core.optimizers.family import Family, Setup, proposal_temperature, two_training_rows
 from dspy_service_core.optimizers.few_shot import bootstrapped
 from dspy_service_core.optimizers.options import Options, whole
 from dspy_service_core.resource.splits import Counts
@@ -27,7 +27,7 @@ def _evaluation(setup: Setup) -> Iterator[str]:
 class Copro(Family):
     """Scores every candidate on the training rows."""
 
-    rules = (_breadth, _evaluation)
+    rules = (_breadth, _evaluation, proposal_temperature)
 
     def full_rows(self, options: Options, counts: Counts) -> int:
         return counts.train

@@ -5,14 +5,16 @@ from collections.abc import Iterator
 
 from dspy_service_core.optimizers import cel
 from dspy_service_core.optimizers.calls import Calls, Range, exactly
-from dspy_service_core.optimizers.family import Family, Json, Setup, two_training_rows
+from dspy_service_core.optimizers.family import Family, Json, Setup, proposal_temperature, two_training_rows
 from dspy_service_core.optimizers.few_shot import bootstrapped
-from dspy_service_core.optimizers.options import Options, whole
+from dspy_service_core.optimizers.options import Options, UnknownOption, whole
 from dspy_service_core.registry.catalogue import AutoRun, tables
 from dspy_service_core.resource.splits import Counts
 
 _MOST_VALIDATION_ROWS, _VALIDATION_SHARE = 1000, 0.8
 """Of the training rows, where there are no validation rows."""
+_FIXED_SETS = 3
+"""Of demos: none, labelled ones, and bootstrapped ones in the rows' order."""
 _MOST_OBSERVATIONS, _FEWEST_OBSERVATIONS = 9, 5
 """Further calls for a summary of the rows: it gives up after so many answers that add nothing."""
 
@@ -49,6 +51,21 @@ def _minibatch(setup: Setup) -> Iterator[str]:
         )
 
 
+def _shuffled_demos(setup: Setup) -> Iterator[str]:
+    """All sets of demos beyond the first few draw their size from 1 up to that number."""
+    try:
+        options = setup.options
+        bootstrapped, labelled = _demos(options, "max_bootstrapped_demos"), _demos(options, "max_labeled_demos")
+        drawn = _candidates(options) > _FIXED_SETS
+    except UnknownOption:
+        return
+    if labelled and not bootstrapped and drawn:
+        yield (
+            f"{setup.kwargs}.max_bootstrapped_demos must be at least 1 for {setup.name}: dspy draws numbers from 1 to "
+            "it. For no demos at all, set max_labeled_demos to 0 as well."
+        )
+
+
 def _auto_run(options: Options) -> AutoRun | None:
     auto = options.init.get("auto")
     return tables().mipro_auto.get(auto) if isinstance(auto, str) else None
@@ -79,7 +96,7 @@ def _is_zero_shot(options: Options) -> bool:
 
 
 class Mipro(Family):
-    rules = (_budget, _permission, two_training_rows, _minibatch)
+    rules = (_budget, _permission, two_training_rows, _minibatch, _shuffled_demos, proposal_temperature)
 
     def full_rows(self, options: Options, counts: Counts) -> int:
         return _validation_rows(options, counts)

@@ -28,6 +28,11 @@ from dspy_service_core.registry.registry_file import RegisteredAlias, RegistryFi
 from dspy_service_core.resource.targets import Target, Targets
 
 Kind = Literal["module", "optimizer"]
+_UNFIT: Mapping[str, str] = {
+    "GRPO": "it trains a model's weights by reinforcement, and a job optimizes prompts and leaves models as they are",
+    "FinetuneTeleprompter": "it is the base of optimizers that tune weights, and a job leaves models as they are",
+}
+"""What people who know dspy ask for, and its package does not offer as an optimizer of prompts."""
 _PUBLIC_PATH = re.compile(r"[A-Za-z]\w*(?:\.[A-Za-z]\w*)+")
 
 DEFAULT_MODULES: Mapping[str, RegisteredAlias] = {
@@ -93,6 +98,8 @@ class Kindred(Generic[AnyAsset]):
             return Resolved(name, asset.path, asset)
         if _PUBLIC_PATH.fullmatch(name) and dotted_is_below(name, self.allow):
             return Resolved(name, name, None)
+        if why := _UNFIT.get(name.rpartition(".")[2]):
+            raise UnknownName(f"{self.kind.capitalize()} '{name}' cannot be used: {why}.")
         raise UnknownName(
             f"Unknown {self.kind} '{name}'. Allowed: {', '.join(self.names())}, or a dotted path {self._dotted()}."
         )

@@ -15,10 +15,10 @@ import dspy
 from dspy.utils.callback import BaseCallback
 
 from dspy_service_core.checks.credentials import merge, public_url, user_part, without_user_part
-from dspy_service_core.checks.model_rules import temperature
 from dspy_service_core.contract.request_rules import OWN_FIELDS
 from dspy_service_core.resource import names
 from dspy_service_core.resource.job import Model, Models
+from dspy_service_core.resource.model_rules import temperature
 from dspy_service_runner.optimizer.failures import JobFailed, first_line
 from dspy_service_runner.optimizer.json_form import valid_unicode
 from dspy_service_runner.optimizer.models.model_errors import REASONS, kind_of

@@ -8,6 +8,7 @@ from typing import Any
 
 import dspy
 
+from dspy_service_core.checks import model_names
 from dspy_service_core.resource.sources import METRIC, SIGNATURE
 from dspy_service_runner.optimizer.failures import JobFailed
 from dspy_service_runner.optimizer.inputs import Job
@@ -58,12 +59,13 @@ def prepare(
     check_names(signature, module_class)
     check_columns(signature, spec.columns)
     program = build_program(module_class, signature, module.kwargs | dict(spec.module.kwargs))
-    kwargs = optimizer.kwargs | dict(spec.optimizer.kwargs)
+    named = dict(models.by_role())
+    kwargs = model_names.resolved(optimizer.kwargs | dict(spec.optimizer.kwargs), named)
     plan = Plan(
         name=spec.optimizer.name,
         optimizer=optimizer_class,
         kwargs=kwargs,
-        compile_kwargs=optimizer.compile_kwargs | dict(spec.optimizer.compile_kwargs),
+        compile_kwargs=model_names.resolved(optimizer.compile_kwargs | dict(spec.optimizer.compile_kwargs), named),
         program=program,
         splits=split_examples(typed_examples(rows, spec.columns, signature), spec.split, job.seed),
         fractions=spec.split.fractions,

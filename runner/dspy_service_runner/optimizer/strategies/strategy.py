@@ -57,7 +57,7 @@ class Plan:
             options=self.options,
             counts=self.splits.counts,
             fractions=self.fractions,
-            roles=frozenset(role for role, _ in self.models.by_role()),
+            models={role: lm.model for role, lm in self.models.by_role()},
             words=resource_words,
         )
 

@@ -69,6 +69,24 @@ ACCEPTED: dict[str, Changes] = {
     "an integer for a float": {"optimizer_kwargs": {"init_temperature": 1}},
     "a reasoning model": {"model_config": {"name": "openai/o3"}},
     "a reasoning model as it likes": {"model_config": {"name": "openai/gpt-5", "temperature": 1, "max_tokens": 16000}},
+    "miprov2 without any demos": {"optimizer_kwargs": {"max_bootstrapped_demos": 0, "max_labeled_demos": 0}},
+    "miprov2 with few sets of demos": {
+        "optimizer_kwargs": {"auto": None, "num_candidates": 3, "max_bootstrapped_demos": 0},
+        "compile_kwargs": {"num_trials": 3, "minibatch": False},
+    },
+    "a reasoning model that proposes": {
+        "prompt_model_config": {"name": "openai/gpt-5-mini"},
+        "optimizer_kwargs": {"init_temperature": 1.0},
+    },
+    "a reasoning model that runs what another proposes": {
+        "model_config": {"name": "openai/gpt-5"},
+        "prompt_model_config": {"name": "openai/gpt-4o"},
+        "optimizer_kwargs": {"init_temperature": 0.5},
+    },
+    "a teacher that is one of the job's models": {
+        "prompt_model_config": {"name": "openai/gpt-4o"},
+        "optimizer_kwargs": {"teacher_settings": {"lm": "prompt"}},
+    },
     "an unreadable signature": {"signature_code": "from acme import B\nclass T(B): pass"},
     "an output without gold": {"column_mapping": {"inputs": {"text": "text"}, "outputs": {"label": None}}},
     "names of methods": {
@@ -90,6 +108,8 @@ ACCEPTED: dict[str, Changes] = {
     },
 }
 
+REASONING_PROPOSER: Changes = {"prompt_model_config": {"name": "openai/gpt-5-mini"}}
+
 REFUSED: dict[str, tuple[Changes, str]] = {
     "module": ({"module_name": "cto"}, "Unknown module 'cto'. Allowed: cot, predict, or a dotted path such as"),
     "a path outside dspy": ({"module_name": "os.system"}, "Unknown module 'os.system'"),
@@ -105,6 +125,81 @@ REFUSED: dict[str, tuple[Changes, str]] = {
     "an ensemble": ({"optimizer_name": "dspy.Ensemble"}, "its compile takes no student"),
     "nearest neighbours": ({"optimizer_name": "dspy.KNNFewShot"}, "its compile takes no trainset"),
     "a broken optimizer": ({"optimizer_name": "dspy.AvatarOptimizer"}, "its constructor fails"),
+    "weight tuning": (
+        {"optimizer_name": "dspy.BootstrapFinetune"},
+        "Optimizer 'dspy.BootstrapFinetune' cannot be used: it tunes a model's weights",
+    ),
+    "weight tuning by another path": (
+        {"optimizer_name": "dspy.teleprompt.BootstrapFinetune"},
+        "Optimizer 'dspy.teleprompt.BootstrapFinetune' cannot be used: it tunes a model's weights",
+    ),
+    "reinforcement": (
+        {"optimizer_name": "dspy.GRPO"},
+        "Optimizer 'dspy.GRPO' cannot be used: it trains a model's weig",
+    ),
+    "reinforcement by its path": ({"optimizer_name": "dspy.teleprompt.grpo.GRPO"}, "cannot be used: it trains"),
+    "optimizers together": (
+        {"optimizer_name": "dspy.BetterTogether"},
+        "Optimizer 'dspy.BetterTogether' cannot be used: it chains optimizers, which are Python objects",
+    ),
+    "optimizers together by another strategy": (
+        {"optimizer_name": "dspy.teleprompt.BetterTogether", "compile_kwargs": {"strategy": "p"}},
+        "cannot be used: it chains optimizers",
+    ),
+    "a proposal temperature that the prompt model refuses": (
+        REASONING_PROPOSER | {"optimizer_kwargs": {"init_temperature": 0.5}},
+        "optimizer_kwargs.init_temperature must be 1.0, and is 0.5: the prompt model 'openai/gpt-5-mini' "
+        "(prompt_model_config), which proposes prompts, takes no other temperature.",
+    ),
+    "a proposal temperature that the default model refuses": (
+        {"model_config": {"name": "openai/o3"}, "optimizer_kwargs": {"init_temperature": 0.2}},
+        "optimizer_kwargs.init_temperature must be 1.0, and is 0.2: the default model 'openai/o3' (model_config)",
+    ),
+    "a default temperature that the prompt model refuses": (
+        REASONING_PROPOSER | {"optimizer_name": "copro", "optimizer_kwargs": {}},
+        "optimizer_kwargs.init_temperature must be 1.0, and is 1.4",
+    ),
+    "a module's temperature that its model refuses": (
+        {"model_config": {"name": "openai/gpt-5"}, "module_kwargs": {"temperature": 0.7}},
+        "module_kwargs.temperature cannot be 0.7: model 'openai/gpt-5' (model_config) takes 1.0 alone.",
+    ),
+    "a teacher of another name": (
+        {"optimizer_name": "bootstrapfewshot", "optimizer_kwargs": {"teacher_settings": {"lm": "openai/gpt-4o"}}},
+        "optimizer_kwargs.teacher_settings.lm takes a model, and is 'openai/gpt-4o': name one of the job's models "
+        "(default",
+    ),
+    "a teacher of a role that the job does not fill": (
+        {"optimizer_name": "simba", "rows": 60, "optimizer_kwargs": {"teacher_settings": {"lm": "task"}}},
+        "optimizer_kwargs.teacher_settings.lm takes a model, and is 'task'",
+    ),
+    "a teacher written out": (
+        {"optimizer_kwargs": {"teacher_settings": {"lm": {"model": "openai/gpt-4o"}}}},
+        "optimizer_kwargs.teacher_settings.lm takes a model, and is no name",
+    ),
+    "no teacher": (
+        {"optimizer_kwargs": {"teacher_settings": {"lm": None}}},
+        "settings.lm takes a model, and is no name",
+    ),
+    "a teacher's adapter": (
+        {"optimizer_kwargs": {"teacher_settings": {"adapter": "json"}}},
+        "optimizer_kwargs.teacher_settings.adapter takes a Python object, which a job cannot hold",
+    ),
+    "a model deep in compile kwargs": (
+        {"optimizer_name": "copro", "compile_kwargs": {"eval_kwargs": {"more": [{"lm": "x"}]}}},
+        "compile_kwargs.eval_kwargs.more[0].lm takes a model, and is 'x'",
+    ),
+    "a model in module kwargs": (
+        {"module_kwargs": {"lm": "default"}},
+        "module_kwargs.lm takes a model, and is 'default'",
+    ),
+    "miprov2 that draws demos from none": (
+        {"optimizer_kwargs": {"auto": "light", "max_bootstrapped_demos": 0}},
+        "optimizer_kwargs.max_bootstrapped_demos must be at least 1 for Optimizer 'miprov2'",
+    ),
+    "miprov2 that draws demos from none by its compile": (
+        {"compile_kwargs": {"max_bootstrapped_demos": 0}},
+        "optimizer_kwargs.max_bootstrapped_demos must be at least 1",
+    ),
     "an unsupported kwarg": (
         {"optimizer_kwargs": {"num_candidate": 3}},
         "Optimizer 'miprov2' has no keyword argument 'num_candidate' (optimizer_kwargs). Supported: teacher_settings,",
