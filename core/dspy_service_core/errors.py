@@ -1,4 +1,4 @@
-"""Errors of the domain. They know nothing of HTTP: the API's table (`problems.py`) says which is which code.
+"""Errors of the domain. They know nothing of HTTP: the API's table (`http/problems.py`) maps them to answers.
 
 ServiceError
 ├── InvalidRequest       the payload's shape: a list of (field, message, type)

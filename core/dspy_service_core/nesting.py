@@ -1,9 +1,9 @@
-"""How deeply JSON may be nested, and readers that no depth ends.
+"""How deeply JSON may be nested, and how to read JSON of any depth.
 
-A Kubernetes API server stores what is 10,000 levels deep. Python's own parser gives up at about 1,000, orjson at
-1,024, and orjson writes no more than 254: one such resource must not end a list or a watch that others are in. What
-is too deep is cut, in one pass over the bytes, to a depth that everything here can read, write and copy, and that is
-still deeper than is allowed: who looks at the value itself sees that it is refused, and needs no further mark.
+A Kubernetes API server stores objects that are 10,000 levels deep. Python's own parser fails at about 1,000 levels,
+orjson at 1,024, and orjson writes no more than 254. One such resource must not break a list or a watch that others are
+in. So what is too deep is cut, in one pass over the bytes, to a depth that everything here can read, write and copy.
+That depth is still more than is allowed, so the checks of a job refuse the value, and no other mark is needed.
 """
 
 import re
@@ -13,19 +13,20 @@ from typing import Any
 import orjson
 
 MAX_DEPTH = 64
-"""Levels of a body of the HTTP API: DSPy's settings and rows have a handful, JSON schemas among them a dozen or two."""
+"""Levels that a body of the HTTP API may have. DSPy's settings and rows have a handful, JSON schemas at most two
+dozen."""
 SPEC_DEPTH = MAX_DEPTH + 1
-"""Levels of a resource's spec, which holds what comes in a body one level deeper."""
+"""Levels that a resource's spec may have; it holds the parts of a body one level deeper."""
 CUT_DEPTH = 200
-"""Above every depth that is allowed, within what orjson writes (254) and what recursion in Python bears."""
+"""More than is allowed anywhere, and less than orjson can write (254) and than recursion in Python can handle."""
 
 _TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[\]{}]', re.DOTALL)
-"""A string that nothing ends goes to the end: to look for the end of each would take the square of the length."""
+"""A string without an end reaches to the end of the data; searching each time for an end would take quadratic time."""
 _OPENING, _CLOSING = b"[{", b"]}"
 
 
 def loads(data: bytes) -> Any:
-    """What orjson reads, and can write again; what is nested too deeply is null."""
+    """Like `orjson.loads`, but what is nested too deeply for orjson becomes null."""
     try:
         value = orjson.loads(data)
     except orjson.JSONDecodeError:
@@ -34,7 +35,7 @@ def loads(data: bytes) -> Any:
 
 
 def bounded(data: bytes) -> bytes:
-    """The same JSON for readers that are not ours."""
+    """The same JSON, cut to `CUT_DEPTH` where it is too deep, for readers that are not ours."""
     try:
         return data if not may_be_deep(data) or _writable(orjson.loads(data), data) else cut(data)
     except orjson.JSONDecodeError:
@@ -42,17 +43,17 @@ def bounded(data: bytes) -> bytes:
 
 
 def cut(data: bytes, most: int = CUT_DEPTH) -> bytes:
-    """With null for each array and object below `most` levels. What is no JSON stays none."""
+    """Replaces each array and object below `most` levels by null. Invalid JSON stays invalid."""
     return b"".join(_kept(data, most))
 
 
 def may_be_deep(data: bytes) -> bool:
-    """Nearly nothing is, and this is fast to tell."""
+    """A fast test that is False for nearly everything."""
     return data.count(b"[") + data.count(b"{") > CUT_DEPTH
 
 
 def deeper_than(value: Any, most: int) -> bool:
-    """Level by level, because recursion is what deep values break."""
+    """Goes level by level, because deep values would break recursion."""
     level = [value] if isinstance(value, dict | list) else []
     for _ in range(most):
         if not level:
@@ -62,9 +63,10 @@ def deeper_than(value: Any, most: int) -> bool:
 
 
 def deep_path(value: Any, most: int, path: str) -> str:
-    """Where in an object that is deeper than `most` levels its depth lies: the first four names; empty when it is not.
+    """The path to a value that is nested deeper than `most` levels; empty if there is none.
 
-    The field is what its author has to look for; a path of all names would be as long as the value is deep.
+    It names the first four levels at most, which is enough to find the field: a whole path would be as long as the
+    value is deep.
     """
     if not deeper_than(value, most):
         return ""
@@ -94,7 +96,7 @@ def _kept(data: bytes, most: int) -> Iterator[bytes]:
 
 
 def _writable(value: Any, data: bytes) -> bool:
-    """Faster than a look at each level: what was just read fails to be written for its depth alone."""
+    """Faster than looking at each level: for what orjson has just read, only its depth can make writing fail."""
     if not may_be_deep(data):
         return True
     try:

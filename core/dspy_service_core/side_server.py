@@ -1,6 +1,6 @@
-"""A small server beside the real work, for those who look after a process: probes and metrics.
+"""A small HTTP server for probes and metrics, beside a process' real work.
 
-aiohttp's, because every part that needs one speaks to the cluster with aiohttp already.
+It is aiohttp's, because all parts that need one have loaded aiohttp for the Kubernetes client already.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping

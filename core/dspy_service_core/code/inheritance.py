@@ -1,7 +1,8 @@
-"""What a signature inherits, gathered as pydantic does it: each base's fields over those of the bases after it.
+"""Gathers the fields that a signature inherits, by pydantic's rule: a base's fields win over those of the bases after
+it.
 
-Every class is looked at once, however the classes derive from each other: written out, a ladder of diamonds doubles
-with every step, and a chain in which each class holds all that is above it grows with the square of its length.
+Each class is visited once, however the classes derive from each other. Otherwise a ladder of diamonds would double the
+work at every step, and a long chain in which each class holds all fields above it would take quadratic memory.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -10,17 +11,17 @@ from dspy_service_core.code.source_names import Definition, Unreadable
 
 
 def leaves_of(classes: Iterable[Definition]) -> list[Definition]:
-    """Those that none of the others derives from."""
+    """The classes from which none of the others derives."""
     given = list(classes)
     used = {base for one in _with_ancestors(given) for base in one.bases}
     return [one for one in given if one not in used]
 
 
 def fields_of(leaf: Definition) -> Mapping[str, str]:
-    """By name: input or output, in the order of declaration.
+    """The kind (input or output) of each field by its name, in the order of declaration.
 
-    Of a class that is reached twice only the last way counts for the kinds, and only the first for the order; so each
-    takes one walk, from the end and from the beginning.
+    For a class that is reached on two ways, the kinds follow from the last way and the order from the first. So two
+    walks are needed, one from the end and one from the beginning.
     """
     kinds: dict[str, str] = {}
     for one in _with_ancestors([leaf]):

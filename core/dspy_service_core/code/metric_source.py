@@ -1,4 +1,4 @@
-"""Reads which function of a metric's source is the metric, and how many arguments it takes, without running it."""
+"""Finds the metric function in a source and checks its arguments, without running the source."""
 
 import ast
 from dataclasses import dataclass

@@ -1,8 +1,8 @@
-"""Reads a signature's class and fields out of its source without running it, so that a submit can be refused at once.
+"""Reads a signature's class and fields from its source without running it, so that a submit can be refused at once.
 
-The API must never run user code. What this reader is sure of is checked at the submit; where the source leaves room
-for doubt (a base class from elsewhere, a decorator, a class made by a call or under an `if`), it says so, the job is
-accepted, and the pod, which runs the code, decides. It never guesses: a wrong guess would refuse what works.
+The API must never run user code. Whatever this reader is certain of is checked at the submit. Where the source leaves
+doubt (a base class from elsewhere, a decorator, a class made by a call or under an `if`), it says so; then the job is
+accepted, and the pod, which runs the code, decides. It never guesses, because a wrong guess would refuse working code.
 """
 
 import ast
@@ -147,7 +147,8 @@ def _assigned(targets: list[str], value: ast.expr, owner: str, names: Names) -> 
 
 
 def _unquoted(annotation: ast.expr) -> ast.expr:
-    """Its escapes may hold what the source's own text did not show."""
+    """The expression inside a quoted annotation. Its cost is checked again, because escapes can hide characters from
+    the check of the whole source."""
     if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str) and not costly(annotation.value):
         try:
             return ast.parse(annotation.value, mode="eval").body

@@ -1,5 +1,5 @@
-"""What the names of a module stand for, followed statement by statement without running any: `signature_source`'s
-memory while it reads.
+"""Follows what each name of a module stands for, statement by statement and without running any, for
+`signature_source`.
 """
 
 import ast
@@ -10,23 +10,23 @@ from dataclasses import dataclass, field
 
 _PLAIN_PACKAGES = frozenset({*sys.stdlib_module_names, "pydantic", "typing_extensions"})
 _PLAIN_BASES = frozenset({"dspy.Module", "dspy.Type", "dspy.Example", "dspy.Prediction"})
-"""What users derive helper classes from, none of it a signature."""
+"""Base classes of users' helper classes; none of them is a signature."""
 
 
 class Unreadable(Exception):
-    """The source has to be run to know; the message says what stands in the way."""
+    """Only running the source would tell; the message says why."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Definition:
-    """A class of the source. It holds what its own body says: what it inherits is gathered once, for the one class that
-    is asked for (`inheritance`), since every class of a chain would hold a copy of all above it.
+    """A class of the source, with what its own body declares. Inherited fields are gathered only for the one class that
+    is asked for (`inheritance`); otherwise each class of a chain would hold a copy of everything above it.
     """
 
     name: str
     is_signature: bool
     fields: Mapping[str, str] = field(default_factory=dict)
-    """A signature's, by name: input or output."""
+    """Fields of a signature: input or output by name."""
     others: frozenset[str] = frozenset()
     """Names of its body's functions and classes."""
     bases: tuple["Definition", ...] = ()
@@ -35,14 +35,14 @@ class Definition:
 ROOT = Definition("dspy.Signature", is_signature=True)
 _PLAIN = Definition("", is_signature=False)
 Meaning = str | Definition | None
-"""A dotted path, a class of this source, or (None) something that only running it would tell."""
+"""A dotted path, a class of this source, or None if only running the source would tell."""
 _LONGEST_PATH = 200
-"""A longer one is nothing that is known here, and each alias of it would hold a copy."""
+"""Longer paths match nothing that is known here, and each alias would hold a copy of the path."""
 
 
 class Names:
     def __init__(self) -> None:
-        # `dspy` is there without an import: the service puts it there, and clients of the original rely on it.
+        # The service defines `dspy` without an import, as clients of the original rely on.
         self._meanings: dict[str, Meaning] = {"dspy": "dspy"}
         self._stars: set[str] = set()
 
@@ -55,7 +55,7 @@ class Names:
         self._meanings[definition.name] = definition
 
     def bind(self, statement: ast.stmt) -> None:
-        """Any top-level statement but a class."""
+        """Enters what a top-level statement (not a class) binds."""
         if isinstance(statement, ast.Import | ast.ImportFrom):
             self._import(statement)
         elif isinstance(statement, ast.Assign) and all(isinstance(t, ast.Name) for t in statement.targets):
@@ -116,7 +116,8 @@ class Names:
             self._meanings[name] = meaning
 
     def _bind_below(self, statement: ast.stmt) -> None:
-        """Compound statements, `del`, and whatever else may bind names: which way it goes is not known."""
+        """For compound statements, `del` and others: names that they may bind become unknown, since it is unknown which
+        branch runs."""
         for node in outside_functions(statement):
             if isinstance(node, ast.ClassDef):
                 raise Unreadable(f"class '{node.name}' is defined under a condition")

@@ -1,10 +1,10 @@
-"""Python source of users, parsed and never run: where `signature_source` and `metric_source` begin.
+"""Parses users' Python source without running it, for `signature_source` and `metric_source`.
 
-`ast.parse` holds the interpreter while it works, and what it costs is not told by the length alone: a token takes about
-a kilobyte and five microseconds, a field of an f-string is copied together with the text around it, and combining
-marks are sorted by comparing neighbours. So all three are counted first, in one pass each that no text makes longer.
-They are counted over the whole text, strings and comments included: where those end is the parser's to know.
-Python's own limits stop what is nested (100 indentations, 200 brackets, some thousand operators).
+`ast.parse` holds the interpreter lock while it works, and the length of a text does not tell the cost: a token takes
+about a kilobyte and five microseconds, each field of an f-string copies the text around it, and combining marks are
+sorted by comparing neighbours. So tokens, f-string fields and marks are counted first, each in one linear pass. Strings
+and comments are counted too, because only the parser knows where they end. Python's own limits bound nesting (100
+indentations, 200 brackets, some thousand operators).
 """
 
 import ast
@@ -16,26 +16,26 @@ from itertools import islice
 from dspy_service_core.errors import UnusableRequest
 
 MAX_SOURCE_CHARACTERS = 256 * 1024
-"""A longer text is no signature and no metric."""
+"""Characters that a source may have; no signature or metric needs more."""
 MAX_SOURCE_TOKENS = 30_000
-"""Names, numbers, words, signs and line ends. Parsing so many takes about 30 MB and 0.2 s; a module of 3,000 lines has
-about as many."""
+"""Names, numbers, words, signs and line ends that a source may have. Parsing so many takes about 30 MB and 0.2 s; a
+module of 3,000 lines has about as many."""
 MAX_FSTRING_FIELDS = 2_000
-"""Opening braces, where the text has an f-string at all. Python 3.11 copies an f-string for each of its fields, later
-versions what follows it in the file."""
+"""Opening braces that a source with f-strings may have. For each field, Python 3.11 copies the f-string, and later
+versions copy the rest of the file."""
 MAX_COMBINING_MARKS = 30
-"""In a row: the bound of Unicode's Stream-Safe Text Format (UAX #15), which no word of any language comes near."""
+"""Combining marks in a row: the bound of Unicode's Stream-Safe Text Format (UAX #15), far above any real word."""
 QUICK_CHARACTERS = 8 * 1024
-"""What is no longer than this is parsed in milliseconds, whatever it holds, so also on an event loop."""
+"""A source of at most this length is parsed in milliseconds, whatever it holds, so an event loop may do it."""
 
 _TOKEN = re.compile(r"\d+|[^\W\d]+|[^\w \t]")
-"""Digits for themselves: `1or1or1` is one word to look at and five tokens to Python."""
+"""Digits count separately: `1or1or1` looks like one word, and Python reads five tokens."""
 _FSTRING = re.compile(r"\b(?:[ft]r?|r[ft])[\"']", re.IGNORECASE)
 _SHOWN = 5
 
 
 def parse(code: str, field: str) -> ast.Module:
-    """`field` is what the sender calls the text."""
+    """`field` is the sender's name for the source, for messages."""
     if problem := costly(code):
         raise UnusableRequest(f"{field} {problem}.")
     try:
@@ -51,7 +51,7 @@ def parse(code: str, field: str) -> ast.Module:
 
 
 def costly(code: str) -> str:
-    """Why the text is not parsed; empty for what may be."""
+    """Why parsing the source would cost too much; empty if it would not."""
     if len(code) > MAX_SOURCE_CHARACTERS:
         return f"is {len(code)} characters long; at most {MAX_SOURCE_CHARACTERS} are allowed"
     if len(code) > MAX_SOURCE_TOKENS and _has_more_tokens(code):
@@ -75,7 +75,7 @@ def quick(*codes: str | None) -> bool:
 
 
 def listed(names: list[str]) -> str:
-    """For a message: of thousands of names the first few, each cut."""
+    """The first few names, each cut, for a message."""
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     return ", ".join(f"'{name[:80]}'" for name in names[:_SHOWN]) + more
 
@@ -90,7 +90,7 @@ def _marks_in_a_row(code: str) -> bool:
 
 
 def _begins_with_mark(character: str) -> bool:
-    """Some characters are no marks themselves and fall apart into marks only."""
+    """Also for characters that are no marks themselves but decompose into marks."""
     return not character.isascii() and unicodedata.combining(unicodedata.normalize("NFKD", character)[0]) > 0
 
 

@@ -21,7 +21,7 @@ Json = dict[str, Any]
 _ROOT = Path(__file__).parents[3]
 FILE = _ROOT / "crds" / "optimizationjobs.yaml"
 CHART_FILE = _ROOT / "charts" / "dspy-service" / "templates" / "crd.yaml"
-"""A template, because what lies in a chart's own `crds/` is never upgraded."""
+"""A template, because Helm never upgrades definitions in a chart's `crds/` folder."""
 MAX_NAME_LENGTH = 52
 """Leaves an attempt's Job and pod room for their endings within 63 characters."""
 
@@ -115,7 +115,7 @@ def schema() -> Json:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Without anchors: what is used twice is written twice."""
+    """Writes no anchors: an object that is used twice is written twice."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
@@ -138,7 +138,8 @@ def rendered() -> str:
 
 
 def chart_template() -> str:
-    """Helm upgrades it with the chart, and keeps it at uninstall: with a definition go all its resources."""
+    """The CRD as a template, so that Helm upgrades it. It is kept at uninstall, because deleting a definition deletes
+    all its resources."""
     document = definition()
     document["metadata"]["annotations"] = {"helm.sh/resource-policy": "keep"}
     text = _yaml(document)

@@ -1,6 +1,7 @@
-"""CEL rules of the CRD: what `kubectl apply --dry-run=server` refuses, as far as CEL can say what the API refuses.
+"""CEL rules of the CRD: `kubectl apply --dry-run=server` refuses what the API would refuse, as far as CEL can express
+it.
 
-What they say of optimizers stands with the optimizers' families.
+Rules about optimizers are declared in their families (`optimizers/`).
 """
 
 from collections.abc import Callable, Mapping
@@ -24,7 +25,7 @@ _FIXED = {
     for name, field in OptimizationJobSpec.model_fields.items()
     if name not in _CONTROL
 }
-"""All other fields of the spec, and whether each must be there."""
+"""The fields of the spec that cannot be changed, and whether each is required."""
 
 
 def _one_of(*fields: str) -> Json:
@@ -46,7 +47,7 @@ def _of_families(rules: Callable[[Family, str], list[Json]]) -> list[Json]:
 
 
 def typed_kwargs() -> dict[str, Json]:
-    """What rules must see of an optimizer's kwargs; all others stay as they come."""
+    """Schemas of those kwargs that rules speak of; all other kwargs are free-form."""
     typed: dict[str, Json] = {}
     for family in FAMILIES.values():
         for field, schemas in family.typed_kwargs().items():

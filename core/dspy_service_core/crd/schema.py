@@ -1,5 +1,5 @@
-"""Pydantic's JSON Schema as a structural schema of Kubernetes: nothing referenced, nothing nullable, nothing untyped
-but what is meant to be free-form.
+"""Turns Pydantic's JSON Schema into a structural schema of Kubernetes, which has no references, nothing nullable, and
+nothing untyped except free-form fields.
 """
 
 from collections.abc import Mapping
@@ -27,16 +27,16 @@ _KEPT = (
 _DROPPED = frozenset({"title", "default", "required", "properties", "items", "additionalProperties", "propertyNames"})
 _FREE = {"x-kubernetes-preserve-unknown-fields": True}
 _INT64 = {"minimum": -(2**63), "maximum": 2**63 - 1}
-"""Said by the format. As bounds they would refuse every integer: an API server reads bounds as doubles, and the double
-next to the maximum is one more than it can hold."""
+"""Bounds that `format: int64` implies, so they are left out. Written as bounds they would refuse every integer: an API
+server reads bounds as doubles, and the double nearest to the maximum is one more than an int64 can hold."""
 
 
 class UnsupportedSchema(Exception):
-    """A model uses what a structural schema has no words for."""
+    """A model uses something that a structural schema cannot express."""
 
 
 def structural(model: type[BaseModel], validations: Mapping[str, list[Json]], *, defaults: bool) -> Json:
-    """`validations` are CEL rules by model name. A status takes no defaults: each part has one writer."""
+    """`validations` are CEL rules by model name. A status has no `defaults`, because each part of it has one writer."""
     schema = model.model_json_schema(by_alias=True)
     definitions = {model.__name__: schema, **schema.pop("$defs", {})}
     for name, rules in validations.items():
@@ -97,5 +97,5 @@ class _Inliner:
         if default is not None and (default != "" or "enum" in schema):
             return {"default": default}
         nested = {name: its["default"] for name, its in result.get("properties", {}).items() if "default" in its}
-        # Whole, not `{}` for the API server to fill in: it runs the rules on a default before it fills it in.
+        # The complete default and not `{}`: the API server runs the rules on a default before it fills in nested ones.
         return {"default": nested} if nested and "required" not in result else {}

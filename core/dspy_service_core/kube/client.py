@@ -1,4 +1,4 @@
-"""The client of the Kubernetes API: everything that a request and its answer mean. How they travel is a `Transport`.
+"""The client of the Kubernetes API: builds requests and reads answers. A `Transport` carries them.
 
 Every method raises the errors of `kube.errors` and nothing else.
 """
@@ -26,8 +26,8 @@ from dspy_service_core.kube.resources import PODS, Resource
 from dspy_service_core.kube.server_time import ServerTime
 
 OnRequest = Callable[[str, str], None]
-"""Told of each request before it is sent, in Kubernetes' own words (`patch`, `optimizationjobs/status`): to count
-requests, or to forbid them. What it raises, the request raises."""
+"""Called before each request with Kubernetes' own words (`patch`, `optimizationjobs/status`), to count requests or to
+forbid them: an error that it raises prevents the request."""
 
 _PATCH_TYPES: Mapping[PatchType, str] = {
     "merge": "application/merge-patch+json",
@@ -37,11 +37,11 @@ _PATCH_TYPES: Mapping[PatchType, str] = {
 
 
 def _unobserved(verb: str, resource: str) -> None:
-    """Nobody wants to know."""
+    """The default: nothing is counted or forbidden."""
 
 
 class KubeClient:
-    """`server_time` is the time by the server's clock, as far as its answers told."""
+    """`server_time` tells the time by the server's clock, which is known from its answers."""
 
     def __init__(self, transport: Transport, on_request: OnRequest = _unobserved) -> None:
         self._transport = transport
@@ -178,7 +178,7 @@ async def _pieces(response: KubeResponse) -> AsyncGenerator[bytes, None]:
 
 
 def _dump(body: object) -> bytes:
-    """orjson takes integers of 64 bits alone; kwargs may hold larger ones."""
+    """orjson refuses integers above 64 bits, which kwargs may hold; the standard library writes those."""
     try:
         return orjson.dumps(body)
     except TypeError:
@@ -186,7 +186,7 @@ def _dump(body: object) -> bytes:
 
 
 def _decoded(data: bytes, response: KubeResponse) -> Any:
-    """Whatever one object holds, the others of its list and the next of its watch are read."""
+    """Cuts what is nested too deeply, so that one such object does not make a whole list or watch unreadable."""
     try:
         return orjson.loads(data) if response.bounded else nesting.loads(data)
     except orjson.JSONDecodeError as exc:

@@ -1,7 +1,7 @@
-"""Where the API server is and how to prove who we are: a kubeconfig, or the pod's service account.
+"""The API server's address and our credentials, from a kubeconfig or from the pod's service account.
 
-Covers what a Deployment and the embedded cluster need: tokens, token files, client certificates. Exec plugins and
-auth providers are for people's own kubectl and are refused with a sentence that says so.
+It supports what a Deployment and the embedded cluster need: tokens, token files, client certificates. Exec plugins and
+auth providers are meant for people's own kubectl, and are refused with a message that says so.
 """
 
 import base64
@@ -26,7 +26,7 @@ class ConfigError(Exception):
 
 @dataclass
 class TokenSource:
-    """A fixed token, or a file that is read again as it rotates."""
+    """A fixed token, or a file that is read again every minute because it is rotated."""
 
     token: str = ""
     path: Path | None = None
@@ -122,7 +122,7 @@ def _ssl_context(cluster: dict[str, Any], user: dict[str, Any], path: Path) -> s
 
 
 def _content(section: dict[str, Any], field_name: str, path: Path) -> bytes:
-    """A field that may be inline (`...-data`, base64) or a file named relative to the kubeconfig."""
+    """The content of a field that is given inline (`...-data`, base64) or as a path relative to the kubeconfig."""
     if data := section.get(f"{field_name}-data"):
         return base64.b64decode(data)
     if file := section.get(field_name):

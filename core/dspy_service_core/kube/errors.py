@@ -1,4 +1,4 @@
-"""What a Kubernetes API server refuses, as exceptions.
+"""Errors of a Kubernetes API server, as exceptions.
 
 KubeError
 ├── BadRequest        400

@@ -1,4 +1,4 @@
-"""Requests over HTTP to a real API server. One connection pool a process."""
+"""Sends requests over HTTP to a real API server, with one connection pool."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -54,7 +54,7 @@ class HttpTransport(Transport):
         return headers if request.body is None else headers | {"Content-Type": request.content_type}
 
     def _session(self) -> aiohttp.ClientSession:
-        """Made at first use, because a session belongs to a running loop."""
+        """Made at its first use, because a session needs a running event loop."""
         if self._open is None:
             connector = aiohttp.TCPConnector(ssl=self._config.ssl_context or True, limit=self._connections)
             self._open = aiohttp.ClientSession(connector=connector, headers={"Accept": "application/json"})

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterable, AsyncIterator
 
 
 async def lines(pieces: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
-    """`pieces` are cut anywhere. aiohttp's own `readline` refuses lines above its 128 KiB buffer."""
+    """`pieces` may end anywhere. aiohttp's own `readline` refuses lines above its buffer of 128 KiB."""
     held: list[bytes] = []
     async for piece in pieces:
         *whole, rest = piece.split(b"\n")

@@ -1,8 +1,8 @@
-"""What the Kubernetes client and its transports say to each other, and what the client answers.
+"""Requests and responses between the Kubernetes client and its transports, and what the client returns.
 
-Objects are plain dicts exactly as the API server sends them: this is the Kubernetes edge, models begin behind it.
-A transport carries one request to an API server (`http_transport`, or in process in the embedded cluster); all that a
-request means is the client's business.
+Objects are plain dicts, exactly as the API server sends them; models are made of them elsewhere. A transport only
+carries a request to an API server (`http_transport`, or in process in the embedded cluster); what requests and answers
+mean is the client's business.
 """
 
 from abc import ABC, abstractmethod
@@ -29,7 +29,7 @@ _METHODS: Mapping[Verb, str] = {
 
 @dataclass(frozen=True, slots=True)
 class ObjectList:
-    """One page of a list. `resource_version` is where a watch goes on; `continue_token` is empty on the last page."""
+    """One page of a list. A watch can start at `resource_version`; `continue_token` is empty on the last page."""
 
     items: list[Object]
     resource_version: str
@@ -38,7 +38,7 @@ class ObjectList:
 
 @dataclass(frozen=True, slots=True)
 class WatchEvent:
-    """`object` of a BOOKMARK carries only its metadata.resourceVersion."""
+    """Of a BOOKMARK, `object` has only metadata.resourceVersion."""
 
     type: Literal["ADDED", "MODIFIED", "DELETED", "BOOKMARK"]
     object: Object
@@ -46,7 +46,7 @@ class WatchEvent:
 
 @dataclass(frozen=True, slots=True)
 class KubeRequest:
-    """In Kubernetes' own words, as RBAC and audit logs have them. Without a namespace, it spans all of them."""
+    """A request in the terms of RBAC and audit logs. Without a namespace, it is about all namespaces."""
 
     verb: Verb
     resource: Resource
@@ -67,26 +67,27 @@ class KubeRequest:
 
     @property
     def about(self) -> str:
-        """What rights and figures name, such as `optimizationjobs/status`."""
+        """The resource as RBAC and metrics name it, such as `optimizationjobs/status`."""
         return f"{self.resource.plural}/{self.subresource}" if self.subresource else self.resource.plural
 
 
 @dataclass(frozen=True, slots=True)
 class KubeResponse:
-    """`content` is whole, or comes in pieces of any length for as long as the server has any: a watch, a log."""
+    """`content` is complete, or, for a watch or a log, comes in pieces of any length."""
 
     status: int
     content: bytes | AsyncGenerator[bytes, None]
     date: str | None = None
-    """The header of that name, from a server that has a clock of its own."""
+    """The Date header, from a server that has a clock of its own."""
     bounded: bool = False
-    """The server keeps nothing that is nested too deeply: nobody has to look for that."""
+    """The server stores nothing that is nested too deeply, so answers need not be checked for it."""
 
 
 class Transport(ABC):
     @abstractmethod
     async def send(self, request: KubeRequest) -> KubeResponse:
-        """Any answer of the server, a refusal too. Raises `Unavailable` where there is none, or where it breaks off."""
+        """Returns any answer of the server, also a refusal. Raises `Unavailable` if there is none or if it breaks
+        off."""
 
     async def close(self) -> None:  # noqa: B027  (most have nothing to close)
         """For transports that hold connections."""

@@ -1,8 +1,8 @@
-"""Keeps a local view of a kind: list in pages, then watch, for ever.
+"""Keeps a local copy of all objects of a kind: lists them in pages, then watches, for ever.
 
-By hand, because of the client libraries measured one loops on 410, one fails for custom resources and none reports
-the objects that vanished while a watch was down: here every list replaces the whole view, so that its store can diff.
-An object that the view cannot take is left out and logged: the others go on.
+It is our own, because of the client libraries that were measured one loops on 410, one fails for custom resources, and
+none reports objects that vanished while a watch was down. Here each list replaces the whole copy, so vanished objects
+are noticed. An object that cannot be taken in is logged and left out.
 """
 
 import asyncio
@@ -24,17 +24,19 @@ _BACKOFF_MOST = 10.0
 
 
 class ObjectCache(Protocol):
-    """Where the reflector writes. A list upserts page by page (never all of it at once), then retains what it named."""
+    """Where the reflector writes. A list is entered page by page; at its end, `retain` gets the names of all
+    objects."""
 
     def upsert(self, obj: Object) -> None: ...
     def remove(self, obj: Object) -> None: ...
     def retain(self, keys: frozenset[tuple[str, str]]) -> None:
-        """Forget every object but these (namespace, name): the others vanished while nobody watched."""
+        """Forgets all objects but these (namespace, name); the others vanished while nobody watched."""
         ...
 
 
 class Reflector:
-    """`synced` is set after the first whole list; `last_seen` (monotonic seconds) is the last word of the server."""
+    """`synced` is set after the first complete list; `last_seen` is when the server last sent anything (monotonic
+    seconds)."""
 
     def __init__(
         self,
@@ -97,7 +99,8 @@ class Reflector:
         self.synced.set()
 
     async def _watch(self) -> None:
-        """Until the server ends the watch; what was seen is never asked for again, also after a broken connection."""
+        """Runs until the server ends the watch. The next one goes on after the last event, even after a broken
+        connection."""
         async for event in self._client.watch(
             self._resource,
             self._namespace,
@@ -113,7 +116,7 @@ class Reflector:
                 self._tell(self._view.upsert, event.object)
 
     def _tell(self, act: Callable[[Object], None], obj: Object) -> None:
-        """Whatever a view does not bear in one object ends neither the list nor the watch that all others are in."""
+        """An error about one object ends neither the list nor the watch, since other objects are in them too."""
         try:
             act(obj)
         except Exception:

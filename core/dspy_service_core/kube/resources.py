@@ -1,4 +1,4 @@
-"""Where each kind of object that we use lives in the Kubernetes API."""
+"""Group, version, plural and kind of each Kubernetes object that we use."""
 
 from dataclasses import dataclass
 

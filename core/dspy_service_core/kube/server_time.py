@@ -1,8 +1,8 @@
 """The time by the API server's clock.
 
-Whoever compares a creationTimestamp or a deletionTimestamp with now must ask the clock that wrote it: by its own, a
-part whose machine's clock is off would give up on pods that have just begun, or wait for ones long lost. Every answer
-brings the server's time along (`Date`, RFC 9110, in whole seconds).
+A creationTimestamp or deletionTimestamp has to be compared with the clock that wrote it. By its own clock, a process on
+a machine whose clock is wrong would give up pods that have just started, or wait for pods that were lost long ago. Each
+answer tells the server's time (`Date`, RFC 9110, in whole seconds).
 """
 
 from collections.abc import Callable
@@ -10,7 +10,8 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
 _TOLERANCE = timedelta(seconds=5)
-"""Less may be the rounding of `Date` and the answer's own way: then our own clock is as good, and never steps."""
+"""A smaller difference may come from the rounding of `Date` and from the network; then our own clock is as good, and it
+never jumps."""
 
 
 class ServerTime:
@@ -22,7 +23,7 @@ class ServerTime:
         return self._own_clock() + self._ahead
 
     def heard(self, date: str | None) -> None:
-        """Of each answer; one without a readable time changes nothing."""
+        """Called with the Date of each answer; one that cannot be read changes nothing."""
         try:
             server = parsedate_to_datetime(date or "")
         except ValueError:

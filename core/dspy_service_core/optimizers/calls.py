@@ -1,8 +1,7 @@
-"""How often an optimizer calls the metric and the models, as exactly as it can be known before the run.
+"""How many metric and model calls an optimizer makes, as exactly as that can be known before the run.
 
-All of it holds for programs and models that answer: rows on which the program fails are not scored by most optimizers,
-and a model whose answer cannot be parsed is asked again. An answer out of the job's own cache is a call here.
-"""
+The numbers hold if program and models succeed: most optimizers do not score rows on which the program fails, and a
+model whose answer cannot be parsed is called again. Answers from the job's own cache count as calls here."""
 
 from dataclasses import dataclass
 
@@ -28,25 +27,25 @@ def exactly(number: int) -> Range:
 
 @dataclass(frozen=True, slots=True)
 class Calls:
-    """Of one run of an optimizer; what the service adds (baseline, final score) is not among them."""
+    """Calls of one run of an optimizer, without those that the service adds (baseline, final score)."""
 
     scores: Range
     """Rows scored to compare candidates."""
     demos: Range
-    """Rows tried as demos: the search for them ends as soon as there are enough."""
+    """Rows tried as demos; the search ends as soon as there are enough demos."""
     own: Range
-    """Model calls that are the optimizer's own: proposals, reflections, summaries. A call for n completions is one
-    or n, as the provider has it."""
+    """Model calls of the optimizer itself: proposals, reflections, summaries. A call for n completions counts as one or
+    as n, depending on the provider."""
     predictors: int
 
     @property
     def metric(self) -> Range:
-        """Scores of the whole program; feedback that GEPA asks for one predictor is none."""
+        """Calls that score the whole program; those for GEPA's feedback on one predictor do not count."""
         return self.scores + self.demos
 
     @property
     def program(self) -> Range:
-        """Model calls by the program, which asks each of its predictors once for a row."""
+        """Model calls of the program, which calls each of its predictors once for a row."""
         return self.metric * self.predictors
 
     @property

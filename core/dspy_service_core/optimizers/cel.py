@@ -1,8 +1,8 @@
-"""How a family speaks of its kwargs in the CRD: schemas, and parts of CEL rules.
+"""Schemas and parts of CEL rules by which the families describe their kwargs in the CRD.
 
-A rule may speak only of what is certain for every installation. A registry may give an alias other defaults, so what
-an alias leaves out is left to the operator's condition `Valid`. Of kwargs, which are DSPy's and free-form, CEL sees
-only fields that the schema types; one that is null counts as not given, in Kubernetes as in DSPy.
+A rule may only use what is certain for every installation. A registry may give an alias other defaults, so a missing
+argument is left to the operator's condition `Valid`. Kwargs are free-form, and CEL sees only those fields for which the
+schema has a type; null counts as not given, in Kubernetes as in DSPy.
 """
 
 from collections.abc import Iterable
@@ -21,5 +21,5 @@ def number(description: str) -> dict[str, Any]:
 
 
 def given(path: str, fields: Iterable[str]) -> str:
-    """How many of the fields are given."""
+    """A CEL expression for the number of fields that are given."""
     return f"[{', '.join(f'has({path}.{name})' for name in fields)}].filter(given, given).size()"

@@ -1,4 +1,4 @@
-"""Which family an optimizer of DSPy belongs to, by its shortest path."""
+"""The family of each of DSPy's optimizers, by the optimizer's shortest path."""
 
 from collections.abc import Mapping
 

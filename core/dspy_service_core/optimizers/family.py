@@ -1,4 +1,5 @@
-"""What every family can be asked. `Family` itself is for optimizers of which nothing is known: an operator's own."""
+"""The base of all families. `Family` itself is for optimizers of which nothing is known, such as those that whoever
+runs the service has added."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """An optimizer as it would be run. `counts` is None where the number of rows is not known."""
+    """An optimizer with its arguments, rows and models. `counts` is None if the number of rows is unknown."""
 
     name: str
     options: Options
@@ -34,21 +35,21 @@ class Setup:
         return self.words("spec.optimizer.compileKwargs")
 
     def rows_for(self, split: str, wanted: int) -> str:
-        """What would help a split with too few rows."""
+        """Advice for a split with too few rows."""
         rows = fewest_rows(split, wanted, self.fractions)
         share = f"a larger share in {self.words('spec.split')}.{split}"
         return f"send at least {rows} rows, or give it {share}" if rows else f"give it {share}"
 
 
 Rule = Callable[[Setup], Iterator[str]]
-"""Yields what there is to object."""
+"""Yields a message for each problem."""
 
 
 class Family:
     rules: tuple[Rule, ...] = ()
 
     def objections(self, setup: Setup) -> Iterator[str]:
-        """What the optimizer would refuse, or fail on, after money was spent."""
+        """Why the optimizer would refuse its arguments, or fail after money was spent."""
         for rule in self.rules:
             yield from rule(setup)
 
@@ -57,7 +58,7 @@ class Family:
         return counts.val or counts.train
 
     def calls(self, options: Options, counts: Counts, predictors: int) -> Calls | None:
-        """None where nobody knows."""
+        """None if nothing is known about this optimizer."""
         try:
             return self.known_calls(options, counts, predictors)
         except UnknownOption:
@@ -67,11 +68,11 @@ class Family:
         return None
 
     def typed_kwargs(self) -> dict[str, Json]:
-        """Schemas of those `kwargs` and `compileKwargs` that the rules of the CRD speak of."""
+        """Schemas of those `kwargs` and `compileKwargs` that the CRD's rules use."""
         return {}
 
     def cel_of_optimizer(self, names: str) -> list[Json]:
-        """Rules on `spec.optimizer`. `names`: all that an optimizer of this family can be called, as a CEL list."""
+        """Rules on `spec.optimizer`. `names` is a CEL list of all names of this family's optimizer."""
         return []
 
     def cel_of_spec(self, names: str) -> list[Json]:
@@ -90,6 +91,6 @@ def proposal_temperature(setup: Setup) -> Iterator[str]:
 
 
 def two_training_rows(setup: Setup) -> Iterator[str]:
-    """Of optimizers that split the training rows where there are no validation rows."""
+    """A rule for optimizers that split the training rows if there are no validation rows."""
     if setup.counts is not None and not setup.counts.val and setup.counts.train < 2:
         yield f"{setup.name} needs 2 training rows where there are no validation rows: {setup.rows_for('train', 2)}."

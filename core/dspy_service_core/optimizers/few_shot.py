@@ -9,15 +9,15 @@ from dspy_service_core.resource.splits import Counts
 
 
 def bootstrapped(rows: int, demos: Range, rounds: int) -> Range:
-    """Rows that BootstrapFewShot tries until it has as many demos as wanted: each once where all succeed, each in
-    every round where none does."""
+    """How many rows BootstrapFewShot tries until it has as many demos as wanted: at least that many, if all succeed,
+    and at most all rows in every round, if none does."""
     if not demos.most:
         return exactly(0)
     return Range(min(rows, demos.least), rows * rounds)
 
 
 class LabeledFewShot(Family):
-    """Asks neither the model nor the metric."""
+    """Calls neither the model nor the metric."""
 
     def known_calls(self, options: Options, counts: Counts, predictors: int) -> Calls:
         return Calls(scores=exactly(0), demos=exactly(0), own=exactly(0), predictors=predictors)
@@ -47,7 +47,7 @@ def _random_search(setup: Setup) -> Iterator[str]:
 
 
 def _seeds(programs: int) -> range:
-    """Of the candidates: no demos, labelled ones, bootstrapped ones in the rows' order, and then shuffled ones."""
+    """Seeds of the candidates: no demos, labelled demos, demos bootstrapped in the order of the rows, then shuffled."""
     return range(-3, programs)
 
 

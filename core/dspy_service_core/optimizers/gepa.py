@@ -22,7 +22,7 @@ _OWN = (
     "valset",
 )
 _DEFAULT_REFLECTION_ROWS = 3
-"""gepa's own, where `reflection_minibatch_size` is null."""
+"""gepa's default if `reflection_minibatch_size` is null."""
 _MERGE_ROWS = 5
 
 
@@ -51,8 +51,8 @@ def _further(setup: Setup) -> Iterator[str]:
 
 
 def auto_budget(components: int, candidates: int, rows: int) -> int:
-    """As dspy reckons it. What it reckons with is stale (dspy #10245: no batch of 35 rows, no bootstrapping, no full
-    evaluation every five steps), and yet it is what gepa spends: the search goes on until so many calls are made."""
+    """Metric calls by dspy's own formula. The formula is outdated (dspy #10245: GEPA has no batches of 35 rows, no
+    bootstrapping and no full evaluation every five steps), but gepa really spends this many calls."""
     known = tables()
     trials = int(max(2 * (components * 2) * math.log2(candidates), 1.5 * candidates))
     steps = known.gepa_full_eval_steps
@@ -64,9 +64,9 @@ class Gepa(Family):
     rules = (_budget, _reflection, _further)
 
     def known_calls(self, options: Options, counts: Counts, predictors: int) -> Calls:
-        """The budget is looked at before each step: the program as given is scored whatever it is, and the last step
-        may go beyond it. A step scores a candidate and its child on a few rows, or a merge of two candidates, and
-        then on all rows what did better."""
+        """The budget is checked before each step. So the given program is scored in any case, and the last step may
+        exceed the budget. A step scores a candidate and its child, or a merge of two candidates, on a few rows, and
+        then a better one on all rows."""
         rows, budget = self.full_rows(options, counts), self._budget(options, counts, predictors)
         reflected = 2 * _reflection_rows(options)
         step = max(reflected, _MERGE_ROWS if options.init.get("use_merge") else 0) + rows

@@ -62,5 +62,5 @@ class InferRules(Family):
 
 
 def _half(counts: Counts) -> int:
-    """Without validation rows, it trains on one half of the training rows and validates on the other."""
+    """Without validation rows, it trains on one half of the training rows and validates on the other half."""
     return int(0.5 * counts.train)

@@ -12,11 +12,12 @@ from dspy_service_core.registry.catalogue import AutoRun, tables
 from dspy_service_core.resource.splits import Counts
 
 _MOST_VALIDATION_ROWS, _VALIDATION_SHARE = 1000, 0.8
-"""Of the training rows, where there are no validation rows."""
+"""How many training rows it validates on if there are no validation rows."""
 _FIXED_SETS = 3
-"""Of demos: none, labelled ones, and bootstrapped ones in the rows' order."""
+"""Sets of demos that come first: none, labelled ones, and those bootstrapped in the order of the rows."""
 _MOST_OBSERVATIONS, _FEWEST_OBSERVATIONS = 9, 5
-"""Further calls for a summary of the rows: it gives up after so many answers that add nothing."""
+"""Further calls for a summary of the rows: at most so many, and at least so many before it may give up because the
+answers add nothing."""
 
 
 def _budget(setup: Setup) -> Iterator[str]:
@@ -72,7 +73,7 @@ def _auto_run(options: Options) -> AutoRun | None:
 
 
 def _held_out(counts: Counts) -> int:
-    """Training rows that it validates on."""
+    """How many of the training rows it validates on."""
     return 0 if counts.val else min(_MOST_VALIDATION_ROWS, max(1, int(counts.train * _VALIDATION_SHARE)))
 
 
@@ -141,7 +142,8 @@ def _trials(options: Options, predictors: int) -> int:
 
 
 def _scores(options: Options, rows: int, predictors: int) -> int:
-    """The program as given, then every trial; with minibatches, every few of them the best so far on all rows."""
+    """Scores of the given program and of every trial. With minibatches, the best candidate so far is also scored on all
+    rows after every few trials."""
     trials = _trials(options, predictors)
     if not _uses_minibatches(options, rows):
         return (1 + trials) * rows
@@ -150,7 +152,8 @@ def _scores(options: Options, rows: int, predictors: int) -> int:
 
 
 def _bootstraps(options: Options, rows: int) -> Range:
-    """Sets of demos: none, labelled ones, bootstrapped ones in the rows' order, and then shuffled ones of any size."""
+    """Rows tried for the sets of demos: an empty set, labelled demos, demos bootstrapped in the order of the rows, and
+    then shuffled sets of any size."""
     zero_shot = _is_zero_shot(options)
     most = tables().mipro_zero_shot_demos if zero_shot else _demos(options, "max_bootstrapped_demos")
     labelled = 0 if zero_shot else _demos(options, "max_labeled_demos")
@@ -162,7 +165,7 @@ def _bootstraps(options: Options, rows: int) -> Range:
 
 
 def _proposals(options: Options, rows: int, predictors: int) -> Range:
-    """A summary of the rows, then the instructions, for each of which the program may be described first."""
+    """Calls for a summary of the rows, and for each instruction, before which the program may be described."""
     auto, sets = _auto_run(options), _candidates(options)
     instructions = auto.n // 2 if auto and not _is_zero_shot(options) else sets
     each = Range(1, 3 if options.compile.get("program_aware_proposer") else 1)

@@ -1,4 +1,4 @@
-"""An optimizer's arguments: what the job gives, laid over the defaults that the optimizer's signatures have."""
+"""An optimizer's arguments: those that the job gives, and the defaults of its constructor and `compile`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -28,16 +28,16 @@ MINIMUM: Mapping[str, int] = {
     "reflection_minibatch_size": 1,
     "view_data_batch_size": 1,
 }
-"""Below these DSPy's optimizers fail or never end; a name means the same in all of them."""
+"""With smaller values DSPy's optimizers fail or never end; a name means the same in all of them."""
 
 
 class UnknownOption(Exception):
-    """A number that is needed is none, or the optimizer (an operator's own, say) has no such argument."""
+    """A needed argument is no number, or the optimizer has no such argument (it may be an added one)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Of the constructor and of `compile`, defaults included. A null that was given is a value like any other."""
+    """Arguments of the constructor and of `compile`, defaults included. A given null is a value like any other."""
 
     init: Mapping[str, Any]
     compile: Mapping[str, Any]

@@ -24,8 +24,8 @@ class Simba(Family):
         return counts.train
 
     def known_calls(self, options: Options, counts: Counts, predictors: int) -> Calls:
-        """A step samples trajectories on a batch and scores new candidates on it, one a row at most. At the end the
-        winners of the steps, as many as there are candidates and spread evenly, are scored on all training rows."""
+        """A step samples trajectories on a batch and scores new candidates on it, at most one for each row. At the end,
+        winners of evenly spread steps, as many as there are candidates, are scored on all training rows."""
         batch, steps = options.number("bsize"), options.number("max_steps")
         sampled = options.number("num_candidates")
         tried = min(sampled + 1, batch)

@@ -1,6 +1,6 @@
-"""Entries of a run's logs and events, and the events that the service itself writes, with their figures.
+"""Entries of a run's logs and events, and the figures of the events that the service itself writes.
 
-User code can write events too; under the names of our figures nothing but numbers passes (`FIGURES`).
+User code can write events too. Under the names of our figures, only numbers are accepted (`FIGURES`).
 """
 
 from dataclasses import field
@@ -14,7 +14,7 @@ MAX_NAME = 256
 
 
 def _or(default: str, kind: Kind) -> Kind:
-    """For a field that is always there."""
+    """For a field that has this value where the record lacks it."""
     return Kind(lambda value, reading: kind.read(value, reading) or default)
 
 
@@ -41,14 +41,14 @@ class Event(Record):
 
 @record
 class NumberedLog(LogEntry):
-    """A log entry, as the status repeats the newest."""
+    """A log entry with its number."""
 
     n: int = field(kw_only=True, metadata=says("Number of the log entry, from 1."))
 
 
 @record
 class NumberedEvent(Event):
-    """A progress event, as the status repeats the newest."""
+    """A progress event with its number."""
 
     n: int = field(kw_only=True, metadata=says("Number of the event, from 1."))
 
@@ -82,7 +82,7 @@ SPLITS_READY, BASELINE = "dataset_splits_ready", "baseline_evaluated"
 PROGRESS, OPTIMIZED = "optimizer_progress", "optimized_evaluated"
 
 Figures = DatasetSplitsReady | BaselineEvaluated | OptimizerProgress | OptimizedEvaluated
-"""What an event of the service's own reports; the names are the HTTP contract's."""
+"""The figures of the service's own events; the HTTP contract defines their names."""
 FIGURES = frozenset(
     name
     for kind in (DatasetSplitsReady, BaselineEvaluated, OptimizerProgress, OptimizedEvaluated)

@@ -1,9 +1,8 @@
-"""Reads and writes records by their declaration: frozen dataclasses whose annotations say what a field is, and whose
-metadata (`says`) say what it means.
+"""Reads and writes records by their declaration: frozen dataclasses whose annotations give the type of each field, and
+whose metadata (`says`) describe it.
 
-Reading bears everything: a field that is not what it should be has its default, and what lacks a field without one is
-no such record. Where pydantic is loaded it takes the same classes as they stand, and strictly; the resource's schema is
-made so.
+Reading never fails: a field with a wrong value gets its default, and if it has none, there is no record (None). Where
+pydantic is loaded, it uses the same classes unchanged, and strictly; the resource's schema is made that way.
 """
 
 from collections.abc import Callable, Mapping
@@ -27,9 +26,9 @@ from dspy_service_core.records import values
 
 JsonObject = dict[str, Any]
 _set = object.__setattr__
-"""Past the frozen records' own."""
+"""Sets a field of a frozen record, whose own `__setattr__` refuses."""
 Decimals = Callable[[float | None], Any]
-"""How a decimal is written."""
+"""Writes a decimal: as a number in files, as a string in the resource."""
 R = TypeVar("R")
 K = TypeVar("K", bound="Record")
 
@@ -44,10 +43,10 @@ def camel_case(name: str) -> str:
 
 
 class Record:
-    """Base of the records, spelled in camelCase by JSON.
+    """Base class of the records; in JSON their fields are in camelCase.
 
-    It does for all of them what `dataclass` writes and compiles for each: with a millisecond a class, that would be a
-    tenth of the reporter's start.
+    Its methods serve all records. `dataclass` would generate and compile them for each class, which takes a millisecond
+    a class and a tenth of the reporter's start.
     """
 
     __slots__ = ()
@@ -88,12 +87,12 @@ class Record:
 
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
 def record(kind: type[K]) -> type[K]:
-    """A frozen dataclass with slots, of whose methods `Record` has the one copy."""
+    """Makes a frozen dataclass with slots; its methods come from `Record`."""
     return dataclass(init=False, repr=False, eq=False, slots=True)(kind)
 
 
 def says(description: str, **schema: Any) -> Mapping[str, Any]:
-    """A field's metadata: its description, and what else pydantic's `Field` takes for the schema."""
+    """A field's metadata: its description, and further arguments of pydantic's `Field` for the schema."""
     return {"description": description, **schema}
 
 
@@ -102,7 +101,7 @@ def _same(value: Any) -> Any:
 
 
 class Reading(NamedTuple):
-    """What depends on where a record is read: the time, and how texts and free JSON are cleaned before all else."""
+    """What reading depends on: the time, and the functions that clean texts and free JSON before anything else."""
 
     now: str = ""
     text: Callable[[str], str] = _same
@@ -110,20 +109,20 @@ class Reading(NamedTuple):
 
 
 PLAIN = Reading()
-"""Of what has been cleaned already."""
+"""For records that have been cleaned already."""
 
 
 class Kind(NamedTuple):
-    """What values a field takes: stands in its annotation where the type alone does not tell."""
+    """How a field is read and written; part of its annotation if the type alone does not say it."""
 
     read: Callable[[Any, Reading], Any]
-    """None for a value that is not of this kind."""
+    """Returns None for a value of a wrong type."""
     write: Callable[[Any, Decimals], Any] | None = None
-    """None where the value is JSON as it stands."""
+    """None if the value is JSON already."""
 
 
 class _DecimalKind(Kind):
-    """A number here, a string in the resource, as the Kubernetes API conventions ask of decimals."""
+    """A number in Python and a string in the resource, as the Kubernetes API conventions ask of decimals."""
 
     __slots__ = ()
 
@@ -135,7 +134,7 @@ class _DecimalKind(Kind):
 
 
 def text(limit: int, shown: Callable[[str], str] = _same) -> Kind:
-    """Cleaned before it is cut, so that no half of a key is left at the end."""
+    """A text of at most `limit` bytes. It is cleaned before it is cut, so that the cut leaves no half of a secret."""
 
     def read(value: Any, reading: Reading) -> str | None:
         if not isinstance(value, str):
@@ -154,13 +153,13 @@ Decimal = Annotated[
     float, _DecimalKind(lambda value, _: values.number_of(value), lambda value, decimals: decimals(value))
 ]
 Time = Annotated[str, Kind(lambda value, reading: values.timestamp_of(value, reading.now))]
-"""The time of reading for what is none."""
+"""A value that is no time becomes the time of reading."""
 OptionalTime = Annotated[str | None, Kind(_optional_time)]
 Name = Annotated[str, text(_MAX_TEXT)]
 
 
 def read(kind: type[R], value: Any, reading: Reading = PLAIN) -> R | None:
-    """What the JSON says as a record; None where it is none."""
+    """The record that the JSON holds; None if it holds none."""
     if not isinstance(value, dict):
         return None
     found = object.__new__(kind)
@@ -175,17 +174,17 @@ def read(kind: type[R], value: Any, reading: Reading = PLAIN) -> R | None:
 
 
 def document(record: Any) -> JsonObject:
-    """As our processes write it to each other and into the store: numbers are numbers."""
+    """As JSON for files and for the store, where decimals are numbers."""
     return _written(record, _same)
 
 
 def resource(record: Any) -> JsonObject:
-    """As the resource holds it: decimals are strings. Null stands for what is not known."""
+    """As JSON for the resource, where decimals are strings, and null means unknown."""
     return _written(record, values.decimal_of)
 
 
 def narrow(record: Any, kind: type[R], **other: Any) -> R:
-    """The part of a record that is a `kind`, but for what is said otherwise."""
+    """A `kind` made of the record's fields of the same names; `other` gives further or different values."""
     names = (field.name for field in _fields(kind) if field.name not in other)
     return kind(**{name: getattr(record, name) for name in names}, **other)
 
@@ -194,9 +193,9 @@ class _Field(NamedTuple):
     name: str
     wire: str
     named: bool
-    """Never given by position."""
+    """Keyword-only."""
     default: Any
-    """`MISSING` where there is none, or a factory for it."""
+    """`MISSING` if there is no default, or if a factory makes it."""
     factory: Callable[[], Any] | None
     read: Callable[[Any, Reading], Any]
     write: Callable[[Any, Decimals], Any] | None

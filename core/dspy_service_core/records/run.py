@@ -1,7 +1,7 @@
-"""What is told of one job's run: how far it is, what it used, how it ended; and of these the files and the part of the
-status that tell it.
+"""The facts of one job's run: its progress, its usage, its result; and the files and the part of the status that hold
+them.
 
-Add a field here, compute it in the optimizer, and it reaches the status, the store and the API.
+A field that is added here and computed in the optimizer reaches the status, the store and the API by itself.
 """
 
 from dataclasses import field, fields
@@ -20,14 +20,14 @@ Stage = Literal["Restoring", "Validating", "Running", "Finishing", "Ended"]
 MAX_MESSAGE = 2048
 MAX_NOTICE = 1024
 MAX_RESULT_BYTES = 4 * 1024 * 1024
-"""Of `result.json`, where a message is kept whole."""
+"""Bytes that `result.json` may have; it holds the whole message."""
 _MAX_REASON = 64
 _MAX_EVIDENCE = 64
 
 
 @record
 class Usage(Record):
-    """Of models; several add up."""
+    """Use of models; several can be added."""
 
     calls: int = field(default=0, metadata=says("Model calls that a model answered."))
     cached_calls: int = field(
@@ -60,7 +60,7 @@ class Progress(Record):
 
 @record
 class ProgressDocument(Progress):
-    """`progress.json`, replaced by the optimizer as it goes."""
+    """`progress.json`, which the optimizer replaces again and again while it runs."""
 
     stage: OptimizerStage = field(kw_only=True)
     started_at: OptionalTime = None
@@ -108,7 +108,7 @@ class Comparison(Record):
 
 @record
 class RunResult(Record):
-    """What the optimizer tells of its end, and the status repeats."""
+    """What the optimizer reports at its end and the status repeats."""
 
     outcome: Outcome = field(metadata=says("How the run ended: Succeeded, Failed or Cancelled."))
     reason: Annotated[str, text(_MAX_REASON, values.visible_line)] = field(
@@ -149,7 +149,7 @@ class RunResult(Record):
 
 @record
 class Result(RunResult):
-    """What the status says of the end: the last two are the reporter's."""
+    """The end of the run in the status. The reporter adds the last two fields."""
 
     artifact: ArtifactRef | None = field(
         default=None, metadata=says("Where the optimized program lies in the store; absent where none was made.")
@@ -159,7 +159,7 @@ class Result(RunResult):
 
 @record
 class ResultDocument(RunResult):
-    """`result.json`: the message whole, and what the HTTP API answers beyond the status."""
+    """`result.json`: the whole message, and what the HTTP API shows beyond the status."""
 
     message: Annotated[str, text(MAX_RESULT_BYTES, values.visible)] = ""
     model_identifier: Name = ""
@@ -170,7 +170,7 @@ class ResultDocument(RunResult):
     usage: Usage | None = None
 
     def summary(self, artifact: ArtifactRef | None, ended_at: str) -> Result:
-        """What the status has room for."""
+        """The part for the status, with a message that fits there."""
         return narrow(self, Result, message=values.cut(self.message, MAX_MESSAGE), artifact=artifact, ended_at=ended_at)
 
 
@@ -232,6 +232,6 @@ class RunStatus(Record):
     message: Annotated[str, text(MAX_MESSAGE, values.visible)] = field(
         default="",
         metadata=says(
-            "What keeps the runner from going on, in a sentence; empty while nothing does.", max_length=MAX_MESSAGE
+            "What keeps the runner waiting, in a sentence; else the name of the last event.", max_length=MAX_MESSAGE
         ),
     )

@@ -1,7 +1,7 @@
-"""Single foreign values made harmless: what user code's process wrote becomes a count, a number, a text or a time that
-Kubernetes, the store and clients take.
+"""Sanitizes single values from the process that runs user code: each becomes a count, a number, a text or a time that
+Kubernetes, the store and clients accept.
 
-Nothing here raises for any input: a value that has no sensible form becomes None or is cut.
+Nothing here raises for any input: a value without a sensible form becomes None, and one that is too long is cut.
 """
 
 import math
@@ -10,16 +10,16 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 MAX_INTEGER = 2**53 - 1
-"""Larger ones are not the same number to every JSON reader; they become floats."""
+"""Some JSON readers cannot represent larger integers exactly."""
 _TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,9})?Z", re.ASCII)
 _FIRST = datetime.fromtimestamp(0, UTC)
 _AHEAD = timedelta(days=1)
-"""More than two clocks of one pod can differ."""
+"""How far in the future a time may lie: more than two clocks of one pod can differ."""
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
 
 
 def cut(text: str, limit: int) -> str:
-    """At most `limit` bytes of UTF-8, saying how much is gone."""
+    """The text cut to at most `limit` bytes of UTF-8, with a note of how much was cut."""
     encoded = text.encode(errors="replace")
     if len(encoded) <= limit:
         return encoded.decode()
@@ -39,7 +39,7 @@ def count_of(value: Any) -> int | None:
 
 
 def number_of(value: Any) -> float | None:
-    """A finite number, also from a decimal string, as the resource writes it."""
+    """A finite number, also from a decimal string as in the resource."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     try:
@@ -56,9 +56,9 @@ def decimal_of(value: float | None) -> str | None:
 
 
 def timestamp_of(value: Any, now: str) -> str:
-    """A time that there is, between 1970 and soon; `now` for any other: who reads it reckons with it.
+    """The value if it is a valid time between 1970 and soon, else `now`, since readers compute with it.
 
-    Where `now` is empty, as for what was read before, no time is too late.
+    If `now` is empty, as for records that were checked before, a time may lie in the future.
     """
     if not isinstance(value, str) or not _TIMESTAMP.fullmatch(value):
         return now
@@ -72,15 +72,15 @@ def timestamp_of(value: Any, now: str) -> str:
 
 
 def visible(text: str) -> str:
-    """What steers a terminal by its escape, but for line breaks and tabs: `kubectl` prints what the status says."""
+    """Escapes characters that control a terminal (except line breaks and tabs), since `kubectl` prints the status."""
     return _CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def visible_line(text: str) -> str:
-    """As `visible`, on one line."""
+    """Like `visible`, and on one line."""
     return visible(text).replace("\n", "\\n").replace("\t", "\\t")
 
 
 def is_number(value: Any) -> bool:
-    """Or none yet."""
+    """Whether the value is a number, or null because there is none yet."""
     return value is None or (isinstance(value, int | float) and not isinstance(value, bool))

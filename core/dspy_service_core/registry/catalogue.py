@@ -1,7 +1,8 @@
-"""What may be named in a job: DSPy's modules and optimizers with their parameters, known without importing DSPy.
+"""DSPy's modules and optimizers with their parameters, known without importing DSPy.
 
-`catalogue.json` is written by `dspy_service_runner.introspect.introspect` from the pinned dspy and committed; operators
-write the like for their own classes in their runner's environment. The API and the operator validate against it.
+`catalogue.json` is written by `dspy_service_runner.introspect.introspect` from the pinned dspy and committed; whoever
+runs the service can write another for classes of their own, in their runner's environment. The API and the operator
+check jobs against it.
 """
 
 from collections.abc import Iterable, Mapping
@@ -12,7 +13,7 @@ from typing import Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 Word = Literal["null", "bool", "int", "float", "str", "list", "dict", "object"]
-"""A JSON type that a parameter takes; `object` is what no JSON can hold (a callable, a model, an example)."""
+"""A JSON type that a parameter takes; `object` stands for what JSON cannot hold (a callable, a model, an example)."""
 
 _WORDS: Mapping[type, Word] = {
     type(None): "null",
@@ -38,7 +39,7 @@ class Parameter(CatalogueEntry):
     choices: tuple[JsonValue, ...] = ()
 
     def takes(self, value: JsonValue) -> bool:
-        """Whether the value is plausible; dspy may still refuse it."""
+        """Whether the value has a type that the parameter takes; dspy may still refuse it."""
         if any(type(choice) is type(value) for choice in self.choices):
             return value in self.choices
         word = _WORDS[type(value)]
@@ -46,12 +47,12 @@ class Parameter(CatalogueEntry):
 
     @property
     def from_json(self) -> bool:
-        """Whether a payload could give it at all."""
+        """Whether any JSON value can be given for it."""
         return not self.types or any(word not in ("object", "null") for word in self.types)
 
     @property
     def expected(self) -> str:
-        """For people: `"light", "medium", "heavy" or null`."""
+        """What the parameter takes, for a message: `"light", "medium", "heavy" or null`."""
         said = [f'"{choice}"' for choice in self.choices] + [w for w in self.types if w not in ("object", "str")]
         if "str" in self.types and not self.choices:
             said.append("str")
@@ -59,7 +60,7 @@ class Parameter(CatalogueEntry):
 
 
 class Callee(CatalogueEntry):
-    """A constructor or a `compile`. `further`: it takes keyword arguments beyond the named ones."""
+    """A constructor or a `compile` method. `further`: it takes keyword arguments beyond the named ones (**kwargs)."""
 
     parameters: tuple[Parameter, ...]
     further: bool = False
@@ -94,14 +95,14 @@ AnyAsset = TypeVar("AnyAsset", bound=Asset)
 
 
 class AutoRun(CatalogueEntry):
-    """What an optimizer makes of `auto`, by DSPy's own names."""
+    """What an optimizer derives from one value of `auto`; the fields have DSPy's own names."""
 
     n: int = Field(description="Candidates.")
     val_size: int | None = Field(default=None, description="Validation rows that are used at most.")
 
 
 class Tables(CatalogueEntry):
-    """Numbers of DSPy's own, from which it follows how much its optimizers do."""
+    """DSPy's own constants that determine how many calls its optimizers make."""
 
     mipro_auto: Mapping[str, AutoRun]
     mipro_min_minibatch_size: int = Field(description="With `auto`, minibatches are for more validation rows.")

@@ -1,8 +1,9 @@
-"""Whether a name is below what an operator of the service allows: every such test is here, for all kinds of names.
+"""Whether a name begins with an allowed prefix, for images, URIs and dotted paths. All such tests are here.
 
-A prefix ends where a part of the name ends. As mere text `acme/team` would allow `acme/team-evil`, and `s3://data`
-`s3://database`, which are other people's. What is not written plainly is below nothing: the libraries that come to read
-it later would not agree with us about what it names. Free of pydantic: the reporter imports it.
+A prefix must end where a part of the name ends. As mere text, `acme/team` would also allow `acme/team-evil`, and
+`s3://data` would allow `s3://database`, which belong to other people. A name that is not written plainly is never
+allowed, because the libraries that use it later might read it differently. Without pydantic, since the reporter imports
+it.
 """
 
 import re
@@ -17,7 +18,7 @@ _IMAGE = re.compile(
 )
 """The grammar of container images, without hosts in brackets."""
 _END_OF_NAME = re.compile(rf"(?:/[^:@]+)?(?:{_TAG})?(?:{_DIGEST})?")
-"""What may follow a whole part of an image's name. A colon begins a tag: no port, which would be another registry."""
+"""What may follow a complete part of an image's name. A colon begins a tag; a port would mean another registry."""
 
 _ODD = re.compile(r"[%\\\s\x00-\x1f\x7f]")
 _HTTP = ("http://", "https://")
@@ -32,7 +33,7 @@ def uri_is_below(uri: str, prefixes: Iterable[str]) -> bool:
 
 
 def is_plain_uri(uri: str) -> bool:
-    """Without escapes, steps out of a folder, and parts that are no place."""
+    """Whether the URI has no escapes, no `.` or `..`, and no fragment or query (except over HTTP)."""
     if _ODD.search(uri) or "#" in uri or ("?" in uri and not uri.startswith(_HTTP)):
         return False
     try:
@@ -44,7 +45,7 @@ def is_plain_uri(uri: str) -> bool:
 
 
 def dotted_is_below(name: str, prefixes: Iterable[str]) -> bool:
-    """Below a module, not that itself: what is named is something in it."""
+    """Whether the name is of something inside an allowed module; the module itself does not count."""
     return any(name.startswith(f"{prefix}.") for prefix in prefixes)
 
 

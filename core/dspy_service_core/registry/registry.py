@@ -1,4 +1,4 @@
-"""Which modules and optimizers a job may name: DSPy's, by alias and dotted path, and what the operator adds in YAML.
+"""Which modules and optimizers a job may name: DSPy's, by alias and dotted path, and those added in a YAML file.
 
     modules:
       triage: {path: acme.modules.Triage, kwargs: {depth: 2}}
@@ -7,9 +7,9 @@
     allow: [acme.optimizers]            # dotted prefixes that jobs may name besides dspy
     catalogue: acme-catalogue.json      # by dspy-service-catalogue; a relative path is meant from this file
 
-An alias of the file takes the place of a default one. Its kwargs are defaults: a job's kwargs are laid over them, key
-by key and not deeper; null is a value like any other, so a job can undo a default with it. Without a catalogue an
-own class's kwargs are not checked before the run.
+An alias in the file replaces a default one of the same name. Its kwargs are defaults: a job's kwargs replace them key
+by key, and not deeper. Null is a value like any other, so a job can undo a default with it. Without a catalogue, the
+kwargs of added classes are not checked before the run.
 """
 
 import re
@@ -56,7 +56,7 @@ DEFAULT_OPTIMIZERS: Mapping[str, RegisteredAlias] = {
 
 @dataclass(frozen=True, slots=True)
 class Resolved(Generic[AnyAsset]):
-    """What a name stands for. `asset` is None for a class that no catalogue knows."""
+    """The class that a name stands for. `asset` is None if no catalogue has the class."""
 
     name: str
     path: str
@@ -72,7 +72,7 @@ class Resolved(Generic[AnyAsset]):
 
 
 class UnknownName(UnusableRequest):
-    """The message says what is known."""
+    """No class has this name; the message lists the known names."""
 
 
 @dataclass(frozen=True)

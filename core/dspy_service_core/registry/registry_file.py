@@ -1,4 +1,4 @@
-"""The operator's registry as a file: YAML with errors that say where."""
+"""Reads the registry's YAML file; its errors say in which line and field."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -85,7 +85,7 @@ def _problems(path: Path, text: str, exc: ValidationError) -> Iterator[str]:
 
 
 def _line(node: yaml.Node | None, where: list[int | str]) -> int:
-    """Of the value that the path leads to, or of the last thing on the way to it."""
+    """Line of the value that the path leads to, or of the last existing part of the path."""
     line = node.start_mark.line + 1 if node else 1
     for part in where:
         step = _child(node, part)

@@ -14,11 +14,11 @@ End = Literal["Succeeded", "Failed", "Cancelled"]
 Status = Literal["True", "False", "Unknown"]
 
 ENDS: tuple[End, ...] = ("Succeeded", "Failed", "Cancelled")
-"""Types that say how a job ended; the first that holds is the phase."""
+"""Types that say how a job ended; the first that is true is the phase."""
 
 VALIDATING = "Validating"
 RUNNING = "Running"
-"""The two reasons of `Started=True`: before and after the end of the preflight."""
+"""The two reasons of `Started=True`: while the preflight runs, and after it."""
 
 MESSAGE_LENGTH = 2048
 DELETED_MESSAGE = "Deleted before its end; finalizers keep its record."
@@ -32,12 +32,12 @@ def timestamp(moment: datetime) -> str:
 
 
 def precise_timestamp(moment: datetime) -> str:
-    """The same to the millisecond, for what clients subtract from each other."""
+    """The same with milliseconds, for times that clients subtract from each other."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").removesuffix("+00:00") + "Z"
 
 
 def parse_time(text: str | None) -> datetime | None:
-    """None for nothing, and for what is no RFC 3339 time with an offset."""
+    """None for an empty text, and for any text that is no RFC 3339 time with an offset."""
     try:
         moment = datetime.fromisoformat(text) if text else None
     except ValueError:
@@ -64,7 +64,7 @@ def with_condition(
     now: datetime,
     generation: int = 0,
 ) -> list[Condition]:
-    """The list with that condition in its place; `lastTransitionTime` moves only when the status changes."""
+    """The list with that condition added or replaced; `lastTransitionTime` changes only together with the status."""
     old = find(conditions, kind)
     since = old.last_transition_time if old and old.status == status else timestamp(now)
     new = Condition(

@@ -1,9 +1,9 @@
-"""The `OptimizationJob` resource as models: the one source of the CRD, of what the parts read and of what they write.
+"""The `OptimizationJob` resource as models. The CRD is generated from them, and all parts read and write by them.
 
-Models read from a cluster ignore what they do not know (another version may have written it). Decimals are strings,
-as the Kubernetes API conventions ask; what is DSPy's own (kwargs, events' metrics) stays plain JSON, because its
-types are not ours to know. Limits here become limits of the CRD's schema: they bound the cost of its CEL rules and
-keep a resource within 16 KiB of spec and 16 KiB of status.
+Unknown fields are ignored, because another version of the service may have written them. Decimals are strings, as the
+Kubernetes API conventions ask. DSPy's own values (kwargs, events' metrics) stay plain JSON, because their types are not
+ours to define. Limits here become limits of the CRD's schema: they bound the cost of its CEL rules and keep a resource
+within 16 KiB of spec and 16 KiB of status.
 """
 
 from collections.abc import Iterator, Mapping
@@ -59,7 +59,7 @@ class Wire(BaseModel):
     )
 
     def wire(self) -> dict[str, Any]:
-        """As the API server stores it: camelCase, absent instead of null, only what was set or differs."""
+        """As the API server stores it: in camelCase, and without fields that are null."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
@@ -235,7 +235,7 @@ class Models(Wire):
     )
 
     def roles(self) -> Iterator[tuple[str, Model]]:
-        """All that are given, with what the spec calls them."""
+        """All given models, each with its name in the spec."""
         for role in type(self).model_fields:
             model: Model | None = getattr(self, role)
             if model is not None:
@@ -335,7 +335,8 @@ class OptimizationJobSpec(Wire):
 
     @classmethod
     def without_content(cls, spec: Mapping[str, Any]) -> "OptimizationJobSpec":
-        """Of a spec whose rows and sources are elsewhere, where they may be longer than in a resource."""
+        """The model of a spec without its rows and sources, which lie elsewhere and may be longer than a resource
+        allows."""
         return cls.model_validate({**sources.with_sources(spec, lambda _: {}), "dataset": {}})
 
     def sources(self) -> list[Source]:

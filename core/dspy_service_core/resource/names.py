@@ -1,4 +1,5 @@
-"""Every name, label and annotation that two parts must agree on. Free of pydantic: the reporter imports it."""
+"""All names, labels and annotations on which several parts must agree. Without pydantic, since the reporter imports
+it."""
 
 import hashlib
 import json
@@ -22,13 +23,13 @@ LABEL_MODEL_KEY = f"{GROUP}/model-key"
 LABEL_SUBMITTED_BY = f"{GROUP}/submitted-by"
 LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
 LABEL_PART_OF = "app.kubernetes.io/part-of"
-"""What the chart's own objects carry, with our name."""
+"""The chart labels its own objects with this and our name."""
 MANAGED_BY = "dspy-service"
 ANNOTATION_REQUEST_DIGEST = f"{GROUP}/request-digest"
 ANNOTATION_SUBMITTED_AT = f"{GROUP}/submitted-at"
-"""Microseconds, for the order of jobs made within one second (creationTimestamp has no finer ones)."""
+"""Time with microseconds, to order jobs made within one second (creationTimestamp has whole seconds)."""
 ANNOTATION_SUBMITTER = f"{GROUP}/submitter"
-"""Who sent the job to the HTTP API, for people who look with kubectl: whoever may create jobs can write any name."""
+"""Who sent the job to the HTTP API. Only for people to read: whoever may create jobs can write any name here."""
 ANNOTATION_ENDPOINTS = f"{GROUP}/endpoints"
 """On an attempt's pod: `host:port` of what its models name, for a node that gives each pod a network of its own."""
 SUBMITTED_BY_API = "api"
@@ -54,7 +55,7 @@ def api_job(job_id: str) -> str:
 
 
 def resource_name(job_id: str) -> str:
-    """The resource that an HTTP client means by `job_id`: a UUID is one of the API's, all else is a name."""
+    """The resource's name for what HTTP clients call `job_id`: a UUID of a job of the API, or already a name."""
     return api_job(job_id) if _BARE_UUID.fullmatch(job_id) else job_id
 
 
@@ -73,10 +74,10 @@ def is_bare_uuid(name: str) -> bool:
 
 
 def idempotent_job_id(namespace: str, key: str, owner: str = "") -> str:
-    """The job id that a user's `Idempotency-Key` always leads to, so that two API replicas agree without talking.
+    """The job id that follows from a user's `Idempotency-Key`, so that API replicas agree without talking.
 
-    `owner` is empty where nobody is asked who they are. No name of a namespace begins as JSON does, and JSON keeps
-    apart what ends one part and begins the next.
+    `owner` is empty if the service does not know its users. The two forms cannot be confused: no namespace begins like
+    JSON, and JSON marks where one part ends and the next begins.
     """
     meant = json.dumps([namespace, owner, key]) if owner else f"{namespace}/{key}"
     return str(uuid.uuid5(_IDEMPOTENCY_NAMESPACE, meant))
@@ -103,7 +104,7 @@ def credentials_secret(resource: str) -> str:
 
 
 def is_credentials_secret(name: str) -> bool:
-    """Whether such a Secret is or will be one of an API's job, whoever made what has the name now."""
+    """Whether the name is one that the API gives to a job's Secret, whoever made the Secret that has it now."""
     return _API_SECRET.fullmatch(name) is not None
 
 

@@ -1,7 +1,7 @@
-"""Who is older and who starts next: the order of jobs, which the queue, its positions and the list must agree on.
+"""The order of jobs by age and by priority, on which the queue, its positions and the list must agree.
 
-First by the API server's clock, which nobody else writes. It counts in seconds: within one, jobs that the HTTP API made
-go by the API's own stamp. An annotation of anything else, or in any other form, is not looked at.
+Age is by creationTimestamp, which only the API server sets. It counts whole seconds; within one second, jobs that the
+HTTP API made are ordered by the API's own time stamp. Annotations of other jobs, or of another form, are ignored.
 """
 
 import re
@@ -27,7 +27,7 @@ def rank(priority: int, oldest_first: Age) -> Rank:
 
 
 def _stamp(name: str, annotations: Mapping[str, Any]) -> str:
-    """Empty for what the API did not make: such jobs come before the API's of that second, by name."""
+    """Empty for jobs that the API did not make: within one second these come first, ordered by name."""
     given = annotations.get(names.ANNOTATION_SUBMITTED_AT)
     ours = names.is_api_name(name) and isinstance(given, str) and _STAMP.fullmatch(given)
     return str(given) if ours else ""

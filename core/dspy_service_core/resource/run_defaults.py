@@ -1,7 +1,7 @@
-"""What a job's run gets where nobody says otherwise, and the most that it may ask for.
+"""Defaults and limits of a job's retries, deadline and TTL.
 
-The HTTP API writes the defaults into the resources that it makes, the operator takes them for resources that name none,
-and both let whoever runs the service set others; the limits are those of a request and of a resource alike.
+The HTTP API writes the defaults into the resources that it makes, and the operator uses them for resources without the
+fields; settings can replace them in both. The limits are the same for requests and for resources.
 """
 
 RETRIES = 2

@@ -1,7 +1,7 @@
-"""The Python sources that a job carries: the one list of them, which all parts go through.
+"""The list of Python sources that a job carries; all parts use this one.
 
-It is read off a spec's JSON, which is what watches, the reporter and the optimizer hold; the model's `sources()` is the
-same list. A new kind of source is a line here and a field of the model. Free of pydantic: the reporter reads it too.
+It is made from a spec's JSON, because watches, the reporter and the optimizer have that; the model's `sources()` is the
+same list. A new kind of source is one line here and a field of the model. Without pydantic, since the reporter uses it.
 """
 
 from collections.abc import Callable, Mapping
@@ -13,9 +13,9 @@ Json = Mapping[str, Any]
 SIGNATURE = "signature"
 METRIC = "metric"
 NAMES = (SIGNATURE, METRIC)
-"""Fields of a spec that hold a source each."""
+"""The fields of a spec that hold a source."""
 METRIC_FUNCTION = "metric"
-"""The function of that name is the metric, else the only one; a signature is the only class of its kind."""
+"""The metric is the function of this name, else the only function. (A signature is the only class of its kind.)"""
 _FORMS = ("code", "configMapKeyRef", "payload")
 
 
@@ -37,9 +37,9 @@ class ConfigMapKey:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One text: exactly one of `code`, `config_map_key` and `payload_digest` says where it is.
+    """One source: exactly one of `code`, `config_map_key` and `payload_digest` says where its text is.
 
-    `name` is its field of the spec, and what it is called in the payload's document.
+    `name` is its field in the spec and in the payload document.
     """
 
     name: str
@@ -53,11 +53,11 @@ class Source:
 
     @property
     def mounted(self) -> str:
-        """Where a pod finds its ConfigMap's key, below the folder of all that the spec refers to."""
+        """Where a pod finds the text from a ConfigMap, below the folder for all references of the spec."""
         return _mounted(self.name)
 
     def reference(self) -> Json:
-        """As the spec holds it, but for the text."""
+        """The source as in the spec, but without its text."""
         if self.config_map_key is not None:
             return {"configMapKeyRef": {"name": self.config_map_key.name, "key": self.config_map_key.key}}
         return {"payload": {"digest": self.payload_digest}} if self.payload_digest is not None else {}
@@ -68,7 +68,7 @@ def sources_of(spec: Json) -> list[Source]:
 
 
 def with_sources(spec: Json, form: Callable[[Source], Json]) -> dict[str, Any]:
-    """The same spec, each of its sources in the form that is returned for it: `{}`, or one of code and references."""
+    """The same spec with each source replaced by what `form` returns for it: `{}`, code or a reference."""
     changed = {source.name: {**_besides(spec[source.name]), **form(source)} for source in sources_of(spec)}
     return {**spec, **changed}
 

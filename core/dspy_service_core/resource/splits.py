@@ -1,4 +1,4 @@
-"""How many rows each split gets: the contract's rule, for the submit's checks. The runner cuts by the same counts."""
+"""How many rows each split gets, by the contract's rule. The submit's checks and the runner use the same counts."""
 
 from dataclasses import dataclass
 
@@ -29,15 +29,16 @@ def counts(rows: int, fractions: Fractions) -> Counts:
 
 
 _NEXT_TO_NOTHING = 1e-5
-"""Below it a share is a rounding error of the three that sum to 1, and no number of rows is the cure."""
+"""A smaller share is a rounding error of three shares that sum to 1, and more rows would not help."""
 
 
 def fewest_rows(split: str, wanted: int, fractions: Fractions) -> int | None:
-    """The smallest dataset whose `split` has `wanted` rows; None where its share gives it none."""
+    """The smallest number of rows with which `split` gets `wanted` rows; None if its share is too small for that."""
     fraction: float = getattr(fractions, split)
     if fraction < _NEXT_TO_NOTHING:
         return None
-    # Close below it; floats decide the rest. The test split gets the rests of the others, so often more than its share.
+    # Start slightly below and count up, because floats decide the rounding. The test split gets what the others leave,
+    # so often more than its share.
     rows = wanted if split == "test" else max(wanted, int(wanted / fraction) - 2)
     while getattr(counts(rows, fractions), split) < wanted:
         rows += 1

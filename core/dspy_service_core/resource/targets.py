@@ -1,7 +1,7 @@
-"""What a job's names stand for: resolved by the operator with its registry, and told to the pod.
+"""The classes that a job's names stand for. The operator resolves them with its registry and tells the pod.
 
-So the pod needs no registry file, and runs what was checked, whatever registry its image may hold.
-`registry.targets_of` makes them; apart, because reading a catalogue would cost every pod's start 60 ms.
+So the pod needs no registry file and runs exactly what was checked. `registry.targets_of` makes them; they are in a
+module of their own because reading a catalogue would add 60 ms to every pod's start.
 """
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue
@@ -9,7 +9,7 @@ from pydantic.alias_generators import to_camel
 
 
 class Target(BaseModel):
-    """A class, and the defaults that the job's own kwargs are laid over."""
+    """A class and the default kwargs, which the job's own kwargs replace."""
 
     model_config = ConfigDict(frozen=True, alias_generator=to_camel, populate_by_name=True)
 

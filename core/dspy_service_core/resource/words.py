@@ -1,13 +1,13 @@
-"""What the sender of a job calls the fields of its spec: messages speak of what was written.
+"""Translates paths of a spec into the sender's names for them, so that messages name the fields that were written.
 
-Checks say where something is wrong by its path in the spec, and put that path into the sender's words. Who writes a
-resource writes those very paths; every other way to send a job declares its own fields beside them.
+Checks locate a problem by its path in the spec and translate that path. For a resource, the sender's names are those
+paths; any other way to send a job declares its own field for each path.
 """
 
 from collections.abc import Callable, Mapping
 
 Words = Callable[[str], str]
-"""From a path of the spec, such as `spec.columns.inputs.text`."""
+"""Gives the sender's name for a path of the spec, such as `spec.columns.inputs.text`."""
 
 
 def resource_words(path: str) -> str:
@@ -15,7 +15,7 @@ def resource_words(path: str) -> str:
 
 
 def words_of(fields: Mapping[str, str]) -> Words:
-    """By the longest declared path; what follows it is a name or a place in a list, and the same for all."""
+    """Translates the longest declared beginning of a path; the rest (names, places in lists) stays the same."""
     longest_first = [(known, (f"{known}.", f"{known}[")) for known in sorted(fields, key=len, reverse=True)]
 
     def words(path: str) -> str:

@@ -1,7 +1,7 @@
-"""JSON of any size, read within the reporter's memory: small documents at once, large ones value by value.
+"""Reads JSON of any size within the reporter's memory: small documents at once, large ones value by value.
 
-A submit may carry 30 MB of rows and a dataset behind a URI many times that; parsed as a whole they would take several
-times as much again, and the reporter has 40 MB.
+A submit may have 30 MB of rows, and a dataset behind a URI many times that. Parsed as a whole they would take several
+times as much memory, and the reporter has 40 MB.
 """
 
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ class NotJson(ValueError):
 
 
 class TooDeep(NotJson):
-    """It has more levels than anything here can read."""
+    """The document is nested more deeply than any of our parsers can read."""
 
 
 class JsonFile:
@@ -32,15 +32,15 @@ class JsonFile:
         self._content = None if self._large else loads(source if isinstance(source, bytes) else source.read_bytes())
 
     def member(self, name: str) -> Any:
-        """A member of the object that the file is; None where there is none."""
+        """The member of that name, if the file is an object that has one; else None."""
         if self._large:
             return next(_scan(self._large, name), None)
         return self._content.get(name) if isinstance(self._content, dict) else None
 
     def items(self, name: str = "") -> Iterator[Any]:
-        """Elements of the array that the file is, or that its member of that name is.
+        """Elements of the array in the file, or of the array that is its member of that name.
 
-        A small file without such an array is `NotJson`; a large one has no elements then.
+        Without such an array, a small file raises `NotJson`, and a large one yields nothing.
         """
         if self._large:
             yield from _scan(self._large, f"{name}.item" if name else "item")

@@ -1,8 +1,8 @@
-"""Rows as users keep them (JSON Lines, a JSON array, CSV, TSV) to the rows of a dataset.
+"""Reads the rows of a dataset from users' files: JSON Lines, a JSON array, CSV or TSV.
 
-The one reader of the service's own parts, so that what the operator lets pass is what the reporter can read in the pod.
-A file is read row by row, because a dataset may have many times the reporter's memory. The client imports nothing of
-ours and has a reader of its own; the cases in tests/support/row_files.py hold both to the same answers.
+All parts of the service use this reader, so that the reporter can read in the pod whatever the operator has accepted.
+Files are read row by row, because a dataset may be many times larger than the reporter's memory. The client imports
+nothing of ours and has a reader of its own; the cases in tests/support/row_files.py hold both to the same results.
 """
 
 import csv
@@ -17,7 +17,7 @@ from dspy_service_core.rows.json_file import JsonFile, NotJson, TooDeep, loads
 
 Row = dict[str, Any]
 Source = Path | bytes
-"""A file, or what is in memory already."""
+"""A file, or content that is in memory already."""
 
 MAX_CELL = 16 * 1024 * 1024
 EMPTY_DATASET = "Dataset must contain at least one row."
@@ -25,11 +25,11 @@ _TOO_DEEP = f"nested deeper than {nesting.MAX_DEPTH} levels: write what lies dee
 
 
 class UnusableRows(Exception):
-    """What should be a dataset is none; the message says where, and what to do about it."""
+    """The file holds no usable dataset; the message says where the problem is and what to do about it."""
 
 
 def read_rows(name: str, source: Source) -> Iterator[Any]:
-    """Every row as it stands, for `checked`. `name` (a key, or the end of a URI) tells the format by its ending."""
+    """All rows, unchecked: see `checked`. The ending of `name` (a key, or the end of a URI) tells the format."""
     ending = PurePosixPath(name).suffix.lower()
     if ending == ".parquet":
         raise UnusableRows(f"'{name}' is a Parquet file, which is not read here: save its rows as .jsonl or .csv.")
@@ -54,9 +54,9 @@ def json_rows(source: Source, member: str = "") -> Iterator[Any]:
 
 
 def checked(rows: Iterable[Any]) -> Iterator[Row]:
-    """The rows, as long as each is one; there has to be one.
+    """The same rows, each checked to be an object; raises if one is not, or if there are none.
 
-    Neither rows nor columns are counted: a file is where the HTTP API sends people who have more than a request holds.
+    The numbers of rows and columns are not limited, because files are for datasets that are too large for a request.
     """
     number = 0
     for number, row in enumerate(rows, 1):

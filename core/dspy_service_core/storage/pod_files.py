@@ -1,7 +1,7 @@
-"""The files through which reporter and optimizer speak: both sides' one source. Free of pydantic and of dspy.
+"""Names of the files by which reporter and optimizer communicate; both use these. Without pydantic and dspy.
 
-`/job/in` is written by the reporter and read-only to the optimizer; `/job/out` is the other way round, and what lies
-there was written beside user code: the reporter reads it as hostile.
+The reporter writes `/job/in`, which is read-only for the optimizer. The optimizer writes `/job/out`; user code runs in
+the same process, so the reporter treats these files as hostile.
 """
 
 # /job/in
@@ -9,7 +9,8 @@ JOB = "job.json"
 ROWS = "rows.jsonl"
 READY = "ready"
 REFUSED = "refused"
-"""Instead of `ready`: the inputs cannot be restored, the reporter tells why, and there is nothing to wait for."""
+"""Written instead of `ready` if the inputs cannot be restored: the optimizer need not wait, and the reporter says
+why."""
 STOP = "stop"
 
 # /job/out
@@ -17,7 +18,7 @@ PROGRESS = "progress.json"
 RESULT = "result.json"
 ARTIFACT = "artifact"
 
-# both: what an earlier attempt left comes in, what this attempt adds goes out
+# in both: /job/in has what an earlier attempt left, /job/out what this attempt adds
 CALLS = "calls.jsonl"
 CHECKPOINT = "checkpoint"
 LOGS = "logs.jsonl"
@@ -36,8 +37,8 @@ MAX_PICKLE_BYTES = 256 * 1024 * 1024
 PAYLOAD = "payload.json"
 
 EXIT_NOT_READY = 64
-"""The optimizer's exit code when no `ready` came in time: the infrastructure's fault, never the user's."""
+"""The optimizer's exit code if `ready` did not come in time, which is always the infrastructure's fault."""
 EXIT_TERMINATED = 143
 
 TRYING_AGAIN = "; trying again"
-"""Ends what the reporter says in the status while the store, a dataset's server or the disk keeps it waiting."""
+"""The end of the reporter's message in the status while it waits for the store, a dataset's server or the disk."""

@@ -1,7 +1,7 @@
-"""The writing side of `segments`: used by the reporter alone, which is a stream's only writer.
+"""Writes segments. Only the reporter does, which is the only writer of its streams.
 
-`SegmentWriter` decides what has to be put and does no input or output; `recover` makes one that goes on where the
-store's last segment says that its predecessor was.
+`SegmentWriter` decides what has to be stored, without any I/O. `recover` makes a writer that continues where the last
+segment in the store ends.
 """
 
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ from dspy_service_core.storage.store import Store
 
 @dataclass(frozen=True, slots=True)
 class Unsaved:
-    """A segment whose content the store does not hold yet."""
+    """A segment whose newest content is not in the store yet."""
 
     key: str
     content: bytes
@@ -24,10 +24,11 @@ class Unsaved:
 
 @dataclass(slots=True)
 class SegmentWriter:
-    """Entries in, files out; it writes nothing itself. Put `unsaved()` in its order, and tell `saved` after each.
+    """Collects entries into segments. The caller stores the segments of `unsaved()` in their order, and calls `saved`
+    after each.
 
-    One buffer a segment: a list of the entries would keep what orjson allocates for each (1 KiB, of which the entry's
-    own bytes are then cut off) from being used again, 4 KB of memory an entry of 300 bytes.
+    Each segment has one buffer. A list of entries would keep orjson's allocations alive: 4 KB of memory for an entry of
+    300 bytes.
     """
 
     folder: str
@@ -38,7 +39,7 @@ class SegmentWriter:
     segment_bytes: int = SEGMENT_BYTES
     total_bytes: int = 0
     count: int = field(init=False, default=0)
-    """Of the entries in the open segment."""
+    """Number of entries in the open segment."""
     _body: bytearray = field(init=False, default_factory=bytearray)
     _sealed: list[Unsaved] = field(init=False, default_factory=list)
     _saved_following: int = field(init=False)
@@ -55,7 +56,7 @@ class SegmentWriter:
 
     @property
     def stored(self) -> int:
-        """How many entries, from the stream's beginning, the store is known to hold."""
+        """How many entries of the stream are known to be in the store, counted from its beginning."""
         return self._saved_following - 1
 
     @property
@@ -64,11 +65,11 @@ class SegmentWriter:
 
     @property
     def backlog(self) -> int:
-        """Bytes that wait for the store: whoever appends should pause when they pile up."""
+        """Bytes that are not in the store yet; the caller should pause appending if they pile up."""
         return sum(len(sealed.content) for sealed in self._sealed) + (len(self._body) if self.dirty else 0)
 
     def append(self, entry: bytes, to: int) -> int:
-        """The entry's number. `to`: where in the attempt's source file reading goes on after this entry."""
+        """Returns the entry's number. `to` is the offset in the attempt's source file after this entry."""
         if len(self._body) >= self.segment_bytes:
             self._seal()
         number = self.following
@@ -101,10 +102,10 @@ class SegmentWriter:
 
 
 def recover(store: Store, folder: str, attempt: int, segment_bytes: int = SEGMENT_BYTES) -> SegmentWriter:
-    """A writer that goes on after what the store holds: at the same offset for the same attempt, at 0 for a new one.
+    """A writer that continues after what is in the store: at the same offset for the same attempt, at 0 for a new one.
 
-    A cut last segment (power loss) of the same attempt is dropped and written again from the source, which that
-    attempt still has; of an earlier attempt, what is whole of it is kept.
+    If the last segment was cut (by a loss of power), one of the same attempt is dropped and written again from the
+    source file, which still exists; of one of an earlier attempt, the complete entries are kept.
     """
     files = listed(store.files(folder))
     total = sum(size for _, size in files)

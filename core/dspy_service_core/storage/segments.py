@@ -1,16 +1,17 @@
-"""Append-only streams of a job (events, logs, answered model calls) as files of the store: their format, read back.
+"""The append-only streams of a job (events, logs, answered model calls) as segment files in the store, and their
+reader.
 
-`<folder>/<first number, 10 digits>.jsonl`: a header line, then one JSON entry a line, numbered from the file's name on;
-numbers count from 1 over all attempts of the job. The reporter writes (`segment_writer`), the API reads pages here.
-Free of pydantic.
+`<folder>/<first number, 10 digits>.jsonl` has a header line and then one JSON entry a line. Entries are numbered from
+the number in the file's name; numbers count from 1 over all attempts of the job. The reporter writes segments
+(`segment_writer`), the API reads pages of entries here. Without pydantic.
 
-Why nothing is lost or doubled:
-- Only the newest segment is ever rewritten, as a whole and growing, until it has `SEGMENT_BYTES`; then it is sealed.
-  Sealed ones are stored before the one that follows, so what is in the store is always a beginning of the stream.
-- The header says how far the attempt's source file had been read when the segment was written. Entries and that
-  offset become visible in one atomic put, so a reporter that begins anew goes on exactly where its predecessor was.
-- Each attempt begins a segment of its own. Should a reporter of an earlier attempt still write after that, what goes
-  beyond the next segment's first number is not read: the later attempt's word holds.
+Why no entry is lost or doubled:
+- Only the newest segment is rewritten, each time as a whole, until it has `SEGMENT_BYTES`; then it is sealed. Sealed
+  segments are stored before the next one, so the store always holds a beginning of the stream.
+- The header says how far the attempt's source file had been read. Entries and that offset become visible in one atomic
+  put, so a restarted reporter continues exactly where its predecessor was.
+- Each attempt begins a new segment. If a reporter of an earlier attempt still writes after that, its entries beyond the
+  next segment's first number are not read: the later attempt wins.
 """
 
 import re
@@ -33,7 +34,7 @@ def segment_key(folder: str, first: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """One file as read back. `intact` is false when it was cut: `lines` are then what is whole of it."""
+    """One file as it was read. `intact` is False if it was cut; `lines` then has its complete entries."""
 
     first: int
     attempt: int
@@ -48,7 +49,7 @@ class Segment:
 
 
 def parse(first: int, content: bytes) -> Segment:
-    """Never fails: a file without a readable header counts as cut, holding nothing."""
+    """Never raises: a file without a readable header counts as cut and empty."""
     head, _, body = content.partition(b"\n")
     *lines, rest = body.split(b"\n")
     try:
@@ -60,23 +61,23 @@ def parse(first: int, content: bytes) -> Segment:
 
 
 def listed(entries: list[StoredObject]) -> list[tuple[int, int]]:
-    """(first number, size) of each segment, in order; what else lies in the folder is left alone."""
+    """(first number, size) of each segment, in order; other files in the folder are ignored."""
     matches = ((_NAME.fullmatch(entry.key), entry.size) for entry in entries)
     return sorted((int(match[1]), size) for match, size in matches if match)
 
 
 def _bounded(firsts: list[int]) -> list[tuple[int, int]]:
-    """(first number, the next segment's first or 0); where the stream's beginning is lost, that span too."""
+    """(first number, the next segment's first or 0) of each segment, and of a missing beginning of the stream."""
     begin = [] if not firsts or firsts[0] == 1 else [1]
     return list(pairwise([*begin, *firsts, 0]))
 
 
 @dataclass(frozen=True, slots=True)
 class EntryPage:
-    """Entries as (number of the first, raw JSON lines) runs, oldest first.
+    """Entries as runs of (number of the first, raw JSON lines), oldest first.
 
-    `missing` counts the numbers within the page that the store should hold and does not; `more` says whether entries
-    follow after it.
+    `missing` counts the entries within the page that should be in the store and are not; `more` says whether entries
+    follow after the page.
     """
 
     runs: list[tuple[int, list[bytes]]]
@@ -89,7 +90,7 @@ class EntryPage:
         return self.runs[-1][0] + len(self.runs[-1][1]) - 1 if self.runs else 0
 
     def joined(self) -> bytes:
-        """The inside of a JSON array, without any parsing."""
+        """The elements of a JSON array, joined without parsing."""
         return b",".join([line for _, lines in self.runs for line in lines])
 
     def numbered(self) -> bytes:
@@ -141,7 +142,7 @@ async def _spans(store: Store, folder: str) -> list[tuple[int, int]]:
 
 
 async def _read(store: Store, folder: str, first: int, following: int) -> tuple[list[bytes], int]:
-    """A segment's entries below the next one's first, and how many numbers up to there are missing."""
+    """A segment's entries up to the next segment's first number, and how many entries are missing there."""
     try:
         segment = parse(first, await store.get_async(segment_key(folder, first)))
     except NotFound:
@@ -152,7 +153,7 @@ async def _read(store: Store, folder: str, first: int, following: int) -> tuple[
 
 
 def stream(store: Store, folder: str, number: int = 0) -> Iterator[tuple[int, bytes]]:
-    """(number, entry) of all that are there above `number`, in order, one segment in memory at a time."""
+    """(number, entry) of all entries above `number`, in order, with one segment in memory at a time."""
     for first, following in pairwise([*(first for first, _ in listed(store.files(folder))), 0]):
         if following and following <= number + 1:
             continue

@@ -1,19 +1,19 @@
-"""The store: where everything lives that is too big for a resource. One URL, read and written by all parts.
+"""The store holds everything that is too large for a resource. All parts read and write it by one URL.
 
 `file:///...` (a PVC or a local folder), `s3://`, `gs://`, `az://` and `memory:///` (tests), all through obstore, which
-takes credentials and endpoints from the environment (`AWS_*`, `GOOGLE_*`, `AZURE_*`). Free of pydantic: the reporter
-imports it.
+takes credentials and endpoints from the environment (`AWS_*`, `GOOGLE_*`, `AZURE_*`). Without pydantic, since the
+reporter imports it.
 
 Promises that the other parts build on:
-- A put is atomic: readers see the old content or the new, never a part of it. obstore writes a file beside the
-  target (`name#1`) and renames it; object stores do so by nature. Names with `#` are therefore never listed.
+- A put is atomic: readers see the old content or the new, never a part of it. For files, obstore writes `name#1` beside
+  the target and renames it, so names with `#` are never listed; object stores are atomic anyway.
 - A finished put survives the death of any process. It survives the loss of power only when it was `durable`, which
   costs one fsync of the file and one of its folder; object stores are always durable.
 - Keys are plain relative paths of `[A-Za-z0-9._-]` names: no traversal, no escapes, the same in every kind of store.
 - Every failure is a `StoreError` whose message holds no credentials and no query of a URL.
 
-Local files are read with plain `open`, in place even from asyncio: it takes 6 us for a small file, obstore 47 us, its
-asynchronous face 170 us and a hop to a thread 60 us, and the API reads several small files for each answer.
+Local files are read with plain `open`, directly even on an event loop: that takes 6 us for a small file, where obstore
+takes 47 us, its asynchronous functions 170 us and a thread 60 us. The API reads several small files for each answer.
 """
 
 import os
@@ -41,7 +41,7 @@ REMOTE_SCHEMES = ("s3", "gs", "az")
 REQUEST_TIMEOUT = timedelta(seconds=30)
 CONNECT_TIMEOUT = timedelta(seconds=5)
 RETRIES = 2
-"""Few: callers have their own patience, and must be able to say meanwhile that the store is away."""
+"""Few, because callers retry by themselves, and meanwhile must be able to say that the store is unavailable."""
 
 _KEY = re.compile(r"(?!\.\.?(?:/|$))[A-Za-z0-9._-]+(?:/(?!\.\.?(?:/|$))[A-Za-z0-9._-]+)*")
 _URL_SECRETS = re.compile(r"(?<=://)[^/@\s]+@|\?[^\s)\"',]+")
@@ -49,7 +49,7 @@ _SERVER_WORDS = re.compile(r"(status code: \d+[\w -]*).*")
 _REASON_LENGTH = 300
 _PIECE_BYTES = 1024 * 1024
 _PARTS_AT_ONCE = 2
-"""Each takes 5 MB of memory while it is on its way."""
+"""Parts that are uploaded at once; each takes 5 MB of memory."""
 _MAY_BE_MISSING = ("read", "look up", "delete")
 
 
@@ -80,7 +80,8 @@ def artifact_folder(namespace: str, store_id: str) -> str:
 
 
 class Store:
-    """Keys in, bytes out. Safe to share between threads and coroutines; open it after a fork, never before one."""
+    """Reads and writes bytes by key. Safe to share between threads and coroutines; open it after a fork, never
+    before."""
 
     def __init__(self, backend: ObjectStore, folder: Path | None = None) -> None:
         self._backend = backend
@@ -93,7 +94,7 @@ class Store:
             return bytes(obstore.get(self._backend, key).bytes())
 
     def pieces(self, key: str) -> Iterator[bytes]:
-        """The content in parts of about a megabyte, for what is too large to hold."""
+        """The content in pieces of about a megabyte, for what is too large for memory."""
         with _failures("read", _checked(key)):
             if self._folder is not None:
                 with (self._folder / key).open("rb") as file:
@@ -111,7 +112,8 @@ class Store:
             return bytes(await result.bytes_async())
 
     def put(self, key: str, content: bytes | Iterator[bytes], *, durable: bool = False) -> None:
-        """Content given in pieces is streamed; it becomes visible whole or, when the iterator raises, not at all."""
+        """Content given in pieces is streamed. It becomes visible as a whole, or, if the iterator raises, not at
+        all."""
         with _failures("write", _checked(key)):
             obstore.put(self._backend, key, content, max_concurrency=_PARTS_AT_ONCE)
             if durable and self._folder is not None:
@@ -160,7 +162,7 @@ class Store:
         return await _in_thread(self.folders, prefix)
 
     def delete(self, key: str) -> None:
-        """What is missing already is no error."""
+        """It is no error if there is no such object."""
         try:
             with _failures("delete", _checked(key)):
                 if self._folder is not None:
@@ -171,7 +173,7 @@ class Store:
             return
 
     def delete_folder(self, prefix: str) -> None:
-        """Everything below it, and what is missing already is no error."""
+        """Deletes everything below the folder; it is no error if there is nothing."""
         with _failures("delete", _checked(prefix)):
             if self._folder is not None:
                 _remove_tree(self._folder / prefix)
@@ -184,7 +186,7 @@ class Store:
 
 
 def open_store(url: str, options: Mapping[str, str] | None = None, timeout: timedelta = REQUEST_TIMEOUT) -> Store:
-    """`options` are obstore's for that kind of store; what they leave open comes from the environment."""
+    """`options` are obstore's for this kind of store; options that are not given come from the environment."""
     parts = urlsplit(url)
     if parts.scheme not in ("file", "memory", *REMOTE_SCHEMES):
         known = " or ".join((", ".join(f"{scheme}://" for scheme in REMOTE_SCHEMES[:-1]), f"{REMOTE_SCHEMES[-1]}://"))
@@ -244,9 +246,9 @@ def _failures(verb: str, what: str) -> Iterator[None]:
 
 
 def _reason(error: Exception) -> str:
-    """The system's words, or the first paragraph of obstore's text (what follows is a debug dump).
+    """The system's message, or the first paragraph of obstore's text (the rest is a debug dump).
 
-    What a server wrote into an error's body is left out: it may repeat the request with its credentials.
+    The body of a server's error is left out, because it may repeat the request with its credentials.
     """
     text = error.strerror if isinstance(error, OSError) and error.strerror else str(error).split("\n\n", 1)[0]
     text = _SERVER_WORDS.sub(r"\1", " ".join(text.split()))
@@ -283,7 +285,7 @@ def _subfolders(folder: Path) -> list[str]:
 
 
 def _remove_tree(folder: Path) -> None:
-    """Once more where a reporter that has not heard yet wrote into a folder that was about to go."""
+    """Tries a second time, because a reporter that does not know of the deletion yet may write into the folder."""
     try:
         shutil.rmtree(folder)
     except FileNotFoundError:
