@@ -160,6 +160,12 @@ class Details(TypedDict):
             Field(description="Beside the same metric calls the best score until then, which never falls."),
         ]
     ]
+    gold: NotRequired[
+        Annotated[
+            Literal["typed", "as_sent"],
+            Field(description="Whether the metric's gold has the types of the signature, or is as the dataset has it."),
+        ]
+    ]
     dropped_demos: NotRequired[
         Annotated[
             dict[str, int],

@@ -32,6 +32,7 @@ class RunRecord:
     verdict: Verdict | None = None
     comparison: Comparison | None = None
     stopped_early: bool = False
+    gold_as_sent: bool = False
     dropped_demos: dict[str, int] = field(default_factory=dict)
     """How many each predictor lost, because JSON cannot hold them."""
     not_written: dict[str, str] = field(default_factory=dict)
@@ -74,6 +75,7 @@ class RunRecord:
             "model_errors": self.model_errors_by_kind.total(),
             "model_errors_by_kind": dict(self.model_errors_by_kind),
             "stopped_early": self.stopped_early,
+            "gold": "as_sent" if self.gold_as_sent else "typed",
             "candidate_scores": self.candidate_scores,
             "best_so_far": self.best_so_far,
             **({"dropped_demos": self.dropped_demos} if self.dropped_demos else {}),

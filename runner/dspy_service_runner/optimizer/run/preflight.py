@@ -59,4 +59,4 @@ def right_answer(program: dspy.Module, example: dspy.Example) -> dspy.Prediction
     fields: dict[str, Any] = {}
     for predictor in program.predictors():
         fields |= dict.fromkeys(predictor.signature.output_fields, "")
-    return dspy.Prediction(**(fields | example.labels().toDict()))
+    return dspy.Prediction(fields | example.labels()._store)

@@ -25,6 +25,7 @@ from dspy_service_runner.optimizer.progress.checkpoint import restore
 from dspy_service_runner.optimizer.progress.progress import Progress
 from dspy_service_runner.optimizer.run.comparison import compare
 from dspy_service_runner.optimizer.run.evaluation import Evaluation, RowOutcome, evaluate, watched
+from dspy_service_runner.optimizer.run.gold_check import choose_gold
 from dspy_service_runner.optimizer.run.preflight import check_metric, check_models
 from dspy_service_runner.optimizer.run.stop_signal import StopSignal
 from dspy_service_runner.optimizer.run.validation import Prepared
@@ -100,6 +101,7 @@ class Run:
         plan = self._plan
         with watched(self._watch(self._stop_token, self._context.settings.preflight_patience)):
             check_models(plan.models)
+            choose_gold(self._metric, plan.program, plan.splits.train)
             check_metric(self._metric, plan.program, plan.splits.train[0])
 
     def _optimizer_metric(self) -> Any:
@@ -194,6 +196,7 @@ class Run:
     def _note(self) -> None:
         record, candidates = self._record, self._context.candidates
         record.metric_errors = self._metric.errors
+        record.gold_as_sent = self._metric.gold_as_sent
         for watch in self._watches:
             record.model_errors_by_kind.update(watch.failures)
         record.candidate_scores, record.best_so_far = candidates.scores, candidates.best_so_far

@@ -21,7 +21,8 @@ from dspy_service_runner.optimizer.user_code import source
 from dspy_service_runner.optimizer.user_code.metric import Metric
 from dspy_service_runner.optimizer.user_code.program import build_program, check_columns, check_names
 from dspy_service_runner.optimizer.user_code.resolve import find_class
-from dspy_service_runner.optimizer.values.typed import typed_examples
+from dspy_service_runner.optimizer.values.keyed import allow_keys
+from dspy_service_runner.optimizer.values.typed import text_or_none, typed_examples
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,8 @@ def prepare(
     metric = Metric(source.pick_metric(metric_code), settings)
     check_names(signature, module_class)
     check_columns(signature, spec.columns)
+    allow_keys(signature, code)
+    metric.text_or_none = text_or_none(signature)
     program = build_program(module_class, signature, module.kwargs | dict(spec.module.kwargs))
     named = dict(models.by_role())
     kwargs = model_names.resolved(optimizer.kwargs | dict(spec.optimizer.kwargs), named)

@@ -20,7 +20,7 @@ from dspy_service_runner.optimizer.failures import Interrupt, JobFailed, StopTok
 from dspy_service_runner.optimizer.settings import Settings
 from dspy_service_runner.optimizer.user_code.judging import judging
 from dspy_service_runner.optimizer.user_code.source import positional_arguments, user_line
-from dspy_service_runner.optimizer.values.gold import gold_of, values_first
+from dspy_service_runner.optimizer.values.gold import gold_of, prediction_of
 
 logger = logging.getLogger("dspy_service.metric")
 
@@ -79,14 +79,17 @@ class Metric:
         self._lock = threading.Lock()
         self._usable = 0
         self.gold_as_sent = False
-        """Whether gold outputs are the dataset's own cells: see `preflight`."""
+        """Whether gold outputs are the dataset's own cells: see `gold_check`."""
+        self.text_or_none: frozenset[str] = frozenset()
+        """Outputs in which a model's "None" may be None."""
         self.errors = 0
         self.first_error: BaseException | None = None
 
     def score(self, *arguments: Any) -> Score:
         """Raises what the metric raises."""
         gold, pred, *rest = arguments
-        given = (gold_of(gold, as_sent=self.gold_as_sent), values_first(pred), *rest)
+        shown = gold_of(gold, as_sent=self.gold_as_sent)
+        given = (shown, prediction_of(pred, shown, self.text_or_none), *rest)
         with judging():
             return as_score(self._function(*given[: self._arguments]))
 

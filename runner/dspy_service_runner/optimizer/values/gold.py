@@ -33,6 +33,29 @@ def values_first(example: Any) -> Any:
     return view
 
 
+def prediction_of(prediction: Any, gold: Any, text_or_none: frozenset[str]) -> Any:
+    """For a field of text or None, DSPy hands on the text "None" that a model writes for None, by its chat adapter.
+
+    Only where None is right is it read as None: a text may well be "None" otherwise.
+    """
+    if not text_or_none or not isinstance(prediction, dspy.Prediction):
+        return values_first(prediction)
+    none = {n: None for n in text_or_none if _is_none(gold, n) and _says_none(prediction._store.get(n))}
+    if not none:
+        return values_first(prediction)
+    read = object.__new__(dspy.Prediction)
+    read.__dict__ = {**prediction.__dict__, "_store": prediction._store | none}
+    return values_first(read)
+
+
+def _is_none(gold: Any, name: str) -> bool:
+    return isinstance(gold, dspy.Example) and name in gold._store and gold._store[name] is None
+
+
+def _says_none(value: Any) -> bool:
+    return isinstance(value, str) and value.strip().lower() in ("", "none", "null")
+
+
 class _ValuesFirst:
     """A view of another example, whose content it shares."""
 

@@ -51,6 +51,11 @@ def typed_examples(rows: Rows, columns: Columns, signature: type[dspy.Signature]
     return examples
 
 
+def text_or_none(signature: type[dspy.Signature]) -> frozenset[str]:
+    fields = signature.output_fields.items()
+    return frozenset(name for name, info in fields if CellReader(info.annotation, output=True).may_be_no_text)
+
+
 def _field(fields: Mapping[str, Any], name: str, column: str, rows: Rows, *, output: bool) -> _Field:
     info = fields[name]
     typed = not (info.json_schema_extra or {}).get(IS_TYPE_UNDEFINED)

@@ -1,0 +1,52 @@
+"""`gold.person["name"]` on a pydantic model: metrics in the field are written for cells as JSON has them.
+
+The accessor is put on the user's own classes, so that gold and prediction stay of one class, and lives in the user's
+module: what is pickled with that module must not need ours.
+"""
+
+import types
+from collections.abc import Iterator
+from typing import Any, get_args
+
+import dspy
+import pydantic
+
+
+def allow_keys(signature: type[dspy.Signature], module: types.ModuleType) -> None:
+    """On each model that an output holds, at any depth, unless it has a meaning of its own for keys."""
+    found: dict[type[pydantic.BaseModel], None] = {}
+    for field in signature.output_fields.values():
+        _gather(field.annotation, found)
+    for model in found:
+        if not hasattr(model, "__getitem__"):
+            code = _accessor.__code__.replace(co_filename=str(module.__file__))
+            accessor = types.FunctionType(code, vars(module), "__getitem__")
+            accessor.__module__, accessor.__qualname__ = model.__module__, f"{model.__qualname__}.__getitem__"
+            setattr(model, "__getitem__", accessor)  # noqa: B010  # mypy knows no such method
+
+
+def _accessor(self: Any, key: str) -> Any:
+    """By the field's name, or the one that JSON has for it. (Runs with the globals of another module.)"""
+    fields = type(self).model_fields
+    if key in fields or key in (self.model_extra or {}):
+        return getattr(self, key)
+    for name, field in fields.items():
+        if key == field.alias:
+            return getattr(self, name)
+    raise KeyError(key)
+
+
+def _gather(annotation: Any, found: dict[type[pydantic.BaseModel], None]) -> None:
+    for model in _models(annotation):
+        if model not in found:
+            found[model] = None
+            for field in model.model_fields.values():
+                _gather(field.annotation, found)
+
+
+def _models(annotation: Any) -> Iterator[type[pydantic.BaseModel]]:
+    is_model = isinstance(annotation, type) and issubclass(annotation, pydantic.BaseModel)
+    if is_model and not annotation.__module__.startswith("dspy."):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _models(argument)
