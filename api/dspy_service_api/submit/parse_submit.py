@@ -15,7 +15,7 @@ from pydantic.json_schema import models_json_schema
 
 from dspy_service_api.settings import Settings
 from dspy_service_api.submit.job_objects import AcceptedRequest
-from dspy_service_api.submit.request_spec import WORDS, translated
+from dspy_service_api.submit.request_spec import WORDS, decimal_text, translated
 from dspy_service_core.checks import credentials, job_checks
 from dspy_service_core.checks.job_checks import Installation
 from dspy_service_core.code import source_text
@@ -82,15 +82,18 @@ class CoreAcceptance:
     def _installation(self) -> Installation:
         return Installation(self.registry, self.settings.allowed_base_url_hosts, self.own_ports)
 
-    def _run(self, options: RunOptions) -> dict[str, int]:
+    def _run(self, options: RunOptions) -> dict[str, Any]:
         def chosen(given: int | None, default: int) -> int:
             return default if given is None else given
 
+        share = decimal_text(options.max_failed_rows)
+        given_share = {} if share is None else {"maxFailedRows": share}
         return {
             "priority": options.priority,
             "retries": chosen(options.retries, self.settings.default_retries),
             "deadlineSeconds": chosen(options.deadline_seconds, self.settings.default_deadline_seconds),
             "ttlSeconds": chosen(options.ttl_seconds, self.settings.default_ttl_seconds),
+            **given_share,
         }
 
 

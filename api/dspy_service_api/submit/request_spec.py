@@ -40,7 +40,7 @@ class Translated:
     contents: Contents
 
 
-def translated(request: RunRequest, run: Mapping[str, int], draw: Callable[[], int]) -> Translated:
+def translated(request: RunRequest, run: Mapping[str, Any], draw: Callable[[], int]) -> Translated:
     """`run` is the spec's part of that name; `draw` gives the seed that a request leaves open."""
     parts = {role: credentials.withhold(_secretive(model)) for role, model in request.models.items()}
     json = {
@@ -69,9 +69,9 @@ def _columns(mapping: ColumnMapping) -> dict[str, Any]:
 def _split(request: RunRequest, draw: Callable[[], int]) -> dict[str, Any]:
     shares = request.split_fractions
     return {
-        "train": _decimal(shares.train),
-        "val": _decimal(shares.val),
-        "test": _decimal(shares.test),
+        "train": decimal_text(shares.train),
+        "val": decimal_text(shares.val),
+        "test": decimal_text(shares.test),
         "shuffle": request.shuffle,
         "seed": draw() if request.seed is None else request.seed,
     }
@@ -86,9 +86,9 @@ def _model(model: ModelSettings, public: Mapping[str, Any]) -> dict[str, Any]:
         "name": model.name,
         "baseUrl": public["base_url"],
         "modelType": model.model_type,
-        "temperature": _decimal(model.temperature),
+        "temperature": decimal_text(model.temperature),
         "maxTokens": model.max_tokens,
-        "topP": _decimal(model.top_p),
+        "topP": decimal_text(model.top_p),
         "extra": _public_extra(public["extra"]),
     }
     return {name: value for name, value in given.items() if value is not None}
@@ -99,6 +99,6 @@ def _public_extra(extra: Any) -> dict[str, Any] | None:
     return extra if isinstance(extra, dict) and extra else None
 
 
-def _decimal(value: float | None) -> str | None:
+def decimal_text(value: float | None) -> str | None:
     """A string, as the Kubernetes API conventions ask of decimals."""
     return None if value is None else repr(float(value))

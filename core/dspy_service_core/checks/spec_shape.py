@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from dspy_service_core.checks.credentials import config_paths
-from dspy_service_core.contract.request import ColumnMapping, ModelSettings, SplitFractions
+from dspy_service_core.contract.request import ColumnMapping, ModelSettings, RunOptions, SplitFractions
 from dspy_service_core.resource.job import Model, OptimizationJobSpec
 
 
@@ -17,6 +17,8 @@ def problems(spec: OptimizationJobSpec) -> Iterator[str]:
     yield from _problem(ColumnMapping, "spec.columns", {"inputs": spec.columns.inputs, "outputs": spec.columns.outputs})
     shares = {name: float(getattr(spec.split, name)) for name in SplitFractions.model_fields}
     yield from _problem(SplitFractions, "spec.split", shares)
+    if spec.run.max_failed_rows is not None:
+        yield from _problem(RunOptions, "spec.run", {"max_failed_rows": float(spec.run.max_failed_rows)})
     for role, model in spec.models.roles():
         yield from _model(f"spec.models.{role}", model)
 

@@ -108,6 +108,13 @@ VALIDATIONS: Mapping[str, list[Json]] = {
             "message": "train, val and test must not be negative and must sum to 1",
         }
     ],
+    "Run": [
+        {
+            "rule": "!has(self.maxFailedRows)"
+            " || (double(self.maxFailedRows) >= 0.0 && double(self.maxFailedRows) <= 1.0)",
+            "message": "maxFailedRows must be 0 to 1",
+        }
+    ],
     "Model": [
         {
             "rule": "!has(self.baseUrl) || self.baseUrl == '' || self.baseUrl.matches('^https?://[^/@?#]+(/[^?#]*)?$')",

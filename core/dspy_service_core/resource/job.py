@@ -301,6 +301,12 @@ class Run(Wire):
         description="Seconds after its end at which the job's record is removed. When absent, a job made over HTTP has "
         "the service's setting, and any other is kept.",
     )
+    max_failed_rows: Decimal | None = Field(
+        default=None,
+        description="Share of the test rows, 0 to 1, that may fail in the score before or after the optimization. A "
+        "row fails when the program or the metric does; it counts as 0 and is listed. With more of them the job "
+        "fails, as it does where the metric fails on more of the optimizer's rows. When absent, 0.2.",
+    )
 
 
 class OptimizationJobSpec(Wire):

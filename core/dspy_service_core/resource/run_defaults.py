@@ -7,6 +7,8 @@ fields; settings can replace them in both. The limits are the same for requests 
 RETRIES = 2
 DEADLINE_SECONDS = 24 * 60 * 60
 TTL_SECONDS = 7 * 24 * 60 * 60
+MAX_FAILED_ROWS = "0.2"
+"""Share of a score's rows."""
 
 MOST_RETRIES = 10
 LONGEST_DEADLINE_SECONDS = 30 * 24 * 60 * 60

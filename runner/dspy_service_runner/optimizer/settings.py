@@ -1,8 +1,11 @@
 """The optimizer's own settings, from environment variables `DSPY_SERVICE_OPTIMIZER_<NAME>`."""
 
 from collections.abc import Mapping
+from decimal import Decimal
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from dspy_service_core.resource.run_defaults import MAX_FAILED_ROWS
 
 PREFIX = "DSPY_SERVICE_OPTIMIZER_"
 
@@ -47,8 +50,26 @@ class Settings(BaseModel):
         description="Seconds that a rate-limited model may refuse every call during the run; then the job fails with "
         "the reason ModelRateLimited.",
     )
+    preflight_rows: int = Field(
+        default=5,
+        ge=1,
+        description="Training rows, spread over the split, that program and metric are tried on before the run. The "
+        "first on which they work is enough.",
+    )
+    max_failed_rows: Decimal = Field(
+        default=Decimal(MAX_FAILED_ROWS),
+        ge=0,
+        le=1,
+        description="Share of a score's rows that may fail, for jobs whose spec.run.maxFailedRows says nothing.",
+    )
+    listed_failed_rows: int = Field(
+        default=100, ge=0, description="Failed rows of a score that the result lists; it counts the others."
+    )
     failing_metric_failures: int = Field(
-        default=20, ge=1, description="Metric errors in a row, with no usable result before them, that end the run."
+        default=20,
+        ge=1,
+        description="Metric errors in a row that end the run, with no usable result before them. With one, it takes "
+        "as many as there are rows, if those are more.",
     )
     progress_interval: float = Field(
         default=2.0, ge=0, description="Least seconds between two optimizer_progress events."

@@ -24,6 +24,10 @@ class RunRecord:
     baseline: float | None = None
     optimized: float | None = None
     unused_rows: int = 0
+    failed_rows: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Of each score: how many rows failed, and which."""
+    score_scale: dict[str, float] | None = None
+    """Told where the metric returns other numbers than 0 to 1."""
     metric_errors: int = 0
     model_errors_by_kind: Counter[str] = field(default_factory=Counter)
     candidate_scores: list[tuple[int, float]] = field(default_factory=list)
@@ -71,6 +75,8 @@ class RunRecord:
             "optimized_test_metric": self.optimized,
             "unused_rows": self.unused_rows,
             "seed": self.job.seed,
+            "failed_rows": self.failed_rows,
+            "score_scale": self.score_scale,
             "metric_errors": self.metric_errors,
             "model_errors": self.model_errors_by_kind.total(),
             "model_errors_by_kind": dict(self.model_errors_by_kind),

@@ -7,12 +7,17 @@ from typing import Any
 
 import dspy
 from dspy.utils.callback import BaseCallback
+from dspy.utils.exceptions import AdapterParseError
 
 from dspy_service_runner.optimizer.failures import JobFailed, first_line
 from dspy_service_runner.optimizer.models.model_watch import ModelWatch
 from dspy_service_runner.optimizer.models.models import ValidAnswers
-from dspy_service_runner.optimizer.user_code.metric import Metric, Score
+from dspy_service_runner.optimizer.user_code.metric import Metric
+from dspy_service_runner.optimizer.user_code.score import Score
 from dspy_service_runner.optimizer.values.rows import row_number
+
+_SHOWN = 120
+"""Characters of an answer that cannot be read."""
 
 
 @contextmanager
@@ -46,12 +51,22 @@ class RowOutcome:
     score: float | None
     error: str | None
 
+    @property
+    def answered(self) -> bool:
+        return self.prediction is not None
+
 
 @dataclass(frozen=True)
 class Evaluation:
     score: float
     """Mean over all rows, a failed one counting as 0; from 0 to 100 where the metric's numbers lie within 0 and 1."""
     rows: tuple[RowOutcome, ...]
+    first_error: BaseException | None = None
+    """The program's, for its stack."""
+
+    @property
+    def failed_rows(self) -> list[RowOutcome]:
+        return [row for row in self.rows if row.error is not None]
 
 
 @dataclass
@@ -73,9 +88,10 @@ def evaluate(
 ) -> Evaluation:
     def answer(**inputs: Any) -> _Answer:
         try:
-            return _Answer(program(**inputs))
+            prediction = program(**inputs)
         except Exception as error:
-            return _Answer(error=first_line(error))
+            return _Answer(error=cause_of(error))
+        return _Answer(prediction, error="the program returned None" if prediction is None else None)
 
     def judge(gold: dspy.Example, answer: _Answer) -> float:
         if answer.error is not None:
@@ -87,13 +103,28 @@ def evaluate(
 
     with watched(watch):
         result = dspy.Evaluate(devset=rows, metric=judge, num_threads=threads, max_errors=len(rows) + 1)(answer)
-    outcomes = tuple(_outcome(n, row, answer) for n, (row, answer, _) in enumerate(result.results))
     if metric.never_worked:
         raise metric.failure()
-    if watch.program_error is not None and all(row.prediction is None for row in outcomes):
-        said = f"The program failed on every row: {first_line(watch.program_error)}"
-        raise watch.refusal() or JobFailed("ProgramFailed", said) from watch.program_error
-    return Evaluation(float(result.score), outcomes)
+    outcomes = tuple(_outcome(n, row, answer) for n, (row, answer, _) in enumerate(result.results))
+    refusal = None if any(row.answered for row in outcomes) else watch.refusal()
+    if refusal is not None:
+        raise refusal from watch.program_error
+    return Evaluation(float(result.score), outcomes, watch.program_error)
+
+
+def cause_of(error: BaseException) -> str:
+    """Why a program failed on a row; of an answer that cannot be read, what was asked for and what came."""
+    said = first_line(error)
+    if not isinstance(error, AdapterParseError):
+        return said
+    missing = [name for name in error.signature.output_fields if name not in (error.parsed_result or {})]
+    fields = ", ".join(repr(name) for name in missing or error.signature.output_fields)
+    return f"{said} (no {fields} in the answer {_shown(error.lm_response)})"
+
+
+def _shown(answer: Any) -> str:
+    text = " ".join(str(answer).split())
+    return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}...")
 
 
 def _outcome(n: int, row: dspy.Example, answer: _Answer) -> RowOutcome:

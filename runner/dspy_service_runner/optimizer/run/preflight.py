@@ -1,13 +1,19 @@
 """Before money is spent: each model answers one small call, and the metric makes a number of a right answer."""
 
 import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import dspy
 from dspy.utils.exceptions import LMServerError, LMTimeoutError
 
+from dspy_service_runner.optimizer.failures import JobFailed
 from dspy_service_runner.optimizer.models.models import ModelSet, explain
-from dspy_service_runner.optimizer.user_code.metric import Metric, UnusableScore
+from dspy_service_runner.optimizer.run.evaluation import cause_of
+from dspy_service_runner.optimizer.user_code.metric import Metric, failure_from, said_of
+from dspy_service_runner.optimizer.user_code.score import UnusableScore
+from dspy_service_runner.optimizer.values.rows import row_number
 
 logger = logging.getLogger("dspy_service.preflight")
 
@@ -36,22 +42,83 @@ def _check_model(role: str, lm: dspy.LM) -> None:
         raise explain(role, lm, error) from error
 
 
-def check_metric(metric: Metric, program: dspy.Module, example: dspy.Example) -> None:
-    """A right answer first, for free. A metric may need more of a prediction than that, so a real one decides."""
-    try:
-        metric.score(example, right_answer(program, example), None, None, None)
+def spread(rows: Sequence[dspy.Example], most: int) -> list[dspy.Example]:
+    """So many of the rows at most, from the first to the last."""
+    wanted = min(most, len(rows))
+    return [rows[round(step * (len(rows) - 1) / max(wanted - 1, 1))] for step in range(wanted)]
+
+
+def check_metric(metric: Metric, program: dspy.Module, rows: Sequence[dspy.Example]) -> None:
+    """Right answers first, for free. A metric may need more of a prediction than that, so then real ones decide.
+
+    No single row decides: one on which it works is enough.
+    """
+
+    def on_right_answer(row: dspy.Example) -> None:
+        score = metric.score(row, right_answer(program, row), None, None, None)
+        metric.scale = metric.scale.with_right_answer(score.value)
+
+    def on_real_answer(row: dspy.Example) -> None:
+        try:
+            prediction = program(**row.inputs())
+        except Exception as error:
+            raise _Unanswered(cause_of(error)) from error
+        metric.score(row, prediction, None, None, None)
+
+    made_up = _until_one_works(rows, on_right_answer)
+    if not made_up:
         return
-    except UnusableScore as error:
-        metric.first_error = error
-        raise metric.failure() from error
-    except (Exception, SystemExit) as error:
-        logger.info("the metric fails on a made-up right answer, and is tried on a real one: %s", error)
-    prediction = program(**example.inputs())
-    try:
-        metric.score(example, prediction, None, None, None)
-    except (Exception, SystemExit) as error:
-        metric.first_error = error
-        raise metric.failure() from error
+    if all(isinstance(trouble.error, UnusableScore) for trouble in made_up):
+        raise _none_works(made_up)
+    logger.info("the metric fails on a made-up right answer, and is tried on real ones: %s", made_up[0])
+    real = _until_one_works(rows, on_real_answer)
+    if real:
+        raise _none_works(real)
+
+
+class _Unanswered(Exception):
+    """The program failed on a row."""
+
+
+@dataclass(frozen=True)
+class _Trouble:
+    row: dspy.Example
+    error: BaseException
+
+    def __str__(self) -> str:
+        cause = str(self.error) if isinstance(self.error, _Unanswered) else said_of(self.error)
+        empty = ", ".join(repr(name) for name, value in dspy.Example.items(self.row) if value is None)
+        return f"dataset[{row_number(self.row)}]: {cause}{f' (its {empty} is null)' if empty else ''}"
+
+
+def _until_one_works(rows: Sequence[dspy.Example], attempt: Callable[[dspy.Example], None]) -> list[_Trouble]:
+    """What went wrong on each of the rows; nothing where one works."""
+    troubles = []
+    for row in rows:
+        try:
+            attempt(row)
+        except (Exception, SystemExit) as error:
+            troubles.append(_Trouble(row, error))
+        else:
+            return []
+    return troubles
+
+
+def _none_works(troubles: Sequence[_Trouble]) -> JobFailed:
+    """The metric's own error goes before the program's."""
+    of_metric = [trouble for trouble in troubles if not isinstance(trouble.error, _Unanswered)]
+    first = (of_metric or troubles)[0]
+    failure = failure_from(first.error) if of_metric else _program_failure(first.error)
+    rows = "\n".join(map(str, troubles))
+    told = JobFailed(failure.reason, f"{failure.message}\nTraining rows that were tried:\n{rows}")
+    told.__cause__ = failure.__cause__
+    return told
+
+
+def _program_failure(error: BaseException) -> JobFailed:
+    failure = JobFailed("ProgramFailed", f"The program failed on every row that it was tried on: {error}")
+    failure.__cause__ = error.__cause__
+    return failure
 
 
 def right_answer(program: dspy.Module, example: dspy.Example) -> dspy.Prediction:

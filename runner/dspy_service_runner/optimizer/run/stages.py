@@ -23,10 +23,11 @@ from dspy_service_runner.optimizer.program_state import mend
 from dspy_service_runner.optimizer.progress.candidates import BEST_FILE, Candidates
 from dspy_service_runner.optimizer.progress.checkpoint import restore
 from dspy_service_runner.optimizer.progress.progress import Progress
+from dspy_service_runner.optimizer.run import failed_rows
 from dspy_service_runner.optimizer.run.comparison import compare
 from dspy_service_runner.optimizer.run.evaluation import Evaluation, RowOutcome, evaluate, watched
 from dspy_service_runner.optimizer.run.gold_check import choose_gold
-from dspy_service_runner.optimizer.run.preflight import check_metric, check_models
+from dspy_service_runner.optimizer.run.preflight import check_metric, check_models, spread
 from dspy_service_runner.optimizer.run.stop_signal import StopSignal
 from dspy_service_runner.optimizer.run.validation import Prepared
 from dspy_service_runner.optimizer.settings import Settings
@@ -67,7 +68,7 @@ class Run:
         try:
             program = self._mended(self._optimized_program())
             self._context.progress.stage("Finishing")
-            optimized = self._evaluate(program, StopToken())
+            optimized = self._evaluate("optimized", program, StopToken())
             self._record.optimized = optimized.score
             self._context.outbox.event(events.OPTIMIZED, {"optimized_test_metric": optimized.score})
             self._compare(optimized)
@@ -102,13 +103,16 @@ class Run:
         with watched(self._watch(self._stop_token, self._context.settings.preflight_patience)):
             check_models(plan.models)
             choose_gold(self._metric, plan.program, plan.splits.train)
-            check_metric(self._metric, plan.program, plan.splits.train[0])
+            check_metric(self._metric, plan.program, spread(plan.splits.train, self._context.settings.preflight_rows))
 
     def _optimizer_metric(self) -> Any:
+        splits, options = self._plan.splits, self._plan.options
+        rows = len(splits.train) + (len(splits.val) if options.uses_validation_rows else 0)
         return self._metric.bound(
             self._stop_token,
             self._context.progress.called if self._strategy.counts_calls else _uncounted,
             feedback=self._strategy.feedback,
+            allowed=self._metric.allowance(rows, least=1),
         )
 
     def _baseline(self, stop_token: StopToken) -> None:
@@ -116,7 +120,7 @@ class Run:
         self._context.progress.expect_around(2 * counts.test)
         self._context.progress.stage("Running")
         self._context.outbox.event(events.SPLITS_READY, {"train": counts.train, "val": counts.val, "test": counts.test})
-        baseline = self._evaluate(self._prepared.program, stop_token)
+        baseline = self._evaluate("baseline", self._prepared.program, stop_token)
         self._record.baseline, self._baseline_rows = baseline.score, baseline.rows
         self._context.outbox.event(events.BASELINE, {"baseline_test_metric": baseline.score})
 
@@ -126,6 +130,7 @@ class Run:
         total = None if calls is None else strategy.total(calls)
         counts_demos = calls is None or calls.scores.most > 0
         self._context.progress.begin_optimizer(plan.optimizer.__name__, total, counts_demos)
+        strategy.use_scale(optimizer, plan, self._metric.scale)
         with watched(self._watch(self._stop_token), self._observers):
             try:
                 program = strategy.compile(optimizer, plan)
@@ -159,11 +164,18 @@ class Run:
             logger.warning("%d demos of predictor %s are dropped: %s", len(reasons), name, reasons[0])
         return program
 
-    def _evaluate(self, program: dspy.Module, stop_token: StopToken) -> Evaluation:
-        scoring = self._metric.scoring(stop_token, self._context.progress.called_around)
-        return evaluate(
-            program, self._prepared.splits.test, self._metric, scoring, self._watch(stop_token), self._plan.threads
-        )
+    def _evaluate(self, which: str, program: dspy.Module, stop_token: StopToken) -> Evaluation:
+        rows, metric, settings = self._prepared.splits.test, self._metric, self._context.settings
+        allowed = metric.allowance(len(rows))
+        scoring = metric.scoring(stop_token, self._context.progress.called_around, allowed=allowed)
+        evaluation = evaluate(program, rows, metric, scoring, self._watch(stop_token), self._plan.threads)
+        self._record.failed_rows[which] = failed_rows.document(evaluation, settings.listed_failed_rows)
+        if evaluation.failed_rows:
+            logger.warning("%s: %s", which, failed_rows.said(evaluation))
+        failure = failed_rows.too_many(evaluation, allowed.share)
+        if failure is not None:
+            raise failure
+        return evaluation
 
     def _compare(self, optimized: Evaluation) -> None:
         scores = ([row.score for row in rows] for rows in (self._baseline_rows, optimized.rows))
@@ -195,8 +207,9 @@ class Run:
 
     def _note(self) -> None:
         record, candidates = self._record, self._context.candidates
-        record.metric_errors = self._metric.errors
         record.gold_as_sent = self._metric.gold_as_sent
+        record.metric_errors, scale = self._metric.errors, self._metric.scale
+        record.score_scale = None if scale.usual else scale.document()
         for watch in self._watches:
             record.model_errors_by_kind.update(watch.failures)
         record.candidate_scores, record.best_so_far = candidates.scores, candidates.best_so_far

@@ -3,6 +3,7 @@
 import types
 from collections.abc import Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,8 @@ def prepare(
     code = source.run_source(SIGNATURE, job.code[SIGNATURE], "InvalidSignature")
     signature = source.pick_signature(code)
     metric_code = source.run_source(METRIC, job.code[METRIC], "InvalidMetric")
-    metric = Metric(source.pick_metric(metric_code), settings)
+    share = settings.max_failed_rows if spec.run.max_failed_rows is None else Decimal(spec.run.max_failed_rows)
+    metric = Metric(source.pick_metric(metric_code), settings, share)
     check_names(signature, module_class)
     check_columns(signature, spec.columns)
     allow_keys(signature, code)

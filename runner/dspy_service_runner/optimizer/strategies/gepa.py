@@ -1,6 +1,7 @@
 """GEPA: reflects on feedback, keeps a Pareto front of candidates, resumes from its own state."""
 
 import functools
+import logging
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,9 @@ from dspy_service_runner.optimizer.progress.candidates import Candidates
 from dspy_service_runner.optimizer.progress.checkpoint import drop_special_files
 from dspy_service_runner.optimizer.progress.progress import Progress
 from dspy_service_runner.optimizer.strategies.strategy import Plan, Strategy
+from dspy_service_runner.optimizer.user_code.score import Scale
+
+logger = logging.getLogger("dspy_service.gepa")
 
 
 class Gepa(Strategy):
@@ -41,6 +45,12 @@ class Gepa(Strategy):
         observer = GepaObserver(plan.program, progress, candidates)
         optimizer.gepa_kwargs = {**user, "use_cloudpickle": True, "callbacks": [observer]}
         return optimizer
+
+    def use_scale(self, optimizer: Any, plan: Plan, scale: Scale) -> None:
+        """It does not reflect on answers of `perfect_score`, 1 if nobody says otherwise."""
+        if "perfect_score" not in plan.kwargs and scale.perfect > 1:
+            optimizer.perfect_score = scale.perfect
+            logger.info("perfect_score is %g: the metric returns scores up to %g", scale.perfect, scale.highest)
 
     def compile(self, optimizer: Any, plan: Plan) -> dspy.Module:
         drop_special_files(plan.checkpoint)

@@ -25,6 +25,7 @@ from dspy_service_runner.optimizer.models.models import ModelSet
 from dspy_service_runner.optimizer.progress.candidates import Candidates, EvaluationObserver
 from dspy_service_runner.optimizer.progress.progress import Progress
 from dspy_service_runner.optimizer.splits import Splits
+from dspy_service_runner.optimizer.user_code.score import Scale
 
 
 @dataclass(frozen=True)
@@ -119,6 +120,9 @@ class Strategy:
             raise
         except Exception as error:
             raise refused(plan, error) from error
+
+    def use_scale(self, optimizer: Any, plan: Plan, scale: Scale) -> None:
+        """For an optimizer that takes scores to lie within 0 and 1, where this metric's do not."""
 
     def optimizer_class(self, plan: Plan) -> type:
         return plan.optimizer

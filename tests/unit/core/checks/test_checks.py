@@ -461,6 +461,10 @@ RESOURCES: dict[str, tuple[Changes, str]] = {
         {"columns": {"inputs": {"text": "a"}, "outputs": {"label": "a"}}},
         "spec.columns: Inputs and outputs share",
     ),
+    "failed rows": (
+        {"run": {"maxFailedRows": "1.5"}},
+        "spec.run.max_failed_rows: Input should be less than or equal to 1",
+    ),
     "split": ({"split": {"train": "0.5"}}, "spec.split: train, val and test should sum to 1"),
     "endpoint": (
         {"models": {"default": {"name": "m", "baseUrl": "ftp://h"}}},

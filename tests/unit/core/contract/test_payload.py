@@ -42,6 +42,7 @@ def test_defaults_are_the_contract_s() -> None:
         "deadline_seconds": None,
         "retries": None,
         "ttl_seconds": None,
+        "max_failed_rows": None,
     }
     assert list(request.models) == ["default"]
     assert request.models["default"].temperature is None
@@ -74,6 +75,7 @@ def test_unknown_keys_at_the_top_are_taken_and_reported() -> None:
     assert parse(zeta=1, client_version="3").unknown_fields == ("client_version", "zeta")
 
 
+MAX_FAILED = "run_options.max_failed_rows"
 DATASET_EMPTY = ("dataset", "Dataset must contain at least one row.", "dataset_empty")
 CASES: dict[str, tuple[dict[str, Any], tuple[str, str]]] = {
     "rows that are no objects": ({"dataset": [{"a": 1}, 3]}, ("dataset[1]", "row_type")),
@@ -145,6 +147,9 @@ CASES: dict[str, tuple[dict[str, Any], tuple[str, str]]] = {
     ),
     "retries": ({"run_options": {"retries": 11}}, ("run_options.retries", "less_than_equal")),
     "a deadline": ({"run_options": {"deadline_seconds": 0}}, ("run_options.deadline_seconds", "greater_than_equal")),
+    "failed rows below 0": ({"run_options": {"max_failed_rows": -0.1}}, (MAX_FAILED, "greater_than_equal")),
+    "failed rows above 1": ({"run_options": {"max_failed_rows": 2}}, (MAX_FAILED, "less_than_equal")),
+    "failed rows as text": ({"run_options": {"max_failed_rows": "0.2"}}, (MAX_FAILED, "number_type")),
     "an unknown run option": ({"run_options": {"gpu": 1}}, ("run_options.gpu", "extra_forbidden")),
 }
 

@@ -368,6 +368,14 @@ def test_sampling_is_within_its_range(model: Json, allowed: bool) -> None:
     assert all(holds(".spec.models.default", number, {"name": "m"} | model) for number in (0, 1, 2)) is allowed
 
 
+@pytest.mark.parametrize(
+    ("share", "allowed"), [("0", True), ("0.2", True), ("1", True), ("1.0", True), ("1.01", False), ("-0.1", False)]
+)
+def test_a_share_of_failed_rows_is_within_its_range(share: str, allowed: bool) -> None:
+    assert holds(".spec.run", 0, {"maxFailedRows": share}) is allowed
+    assert holds(".spec.run", 0, {}) is True
+
+
 def test_names_leave_room_for_attempts() -> None:
     assert ALL[".metadata.name"]["maxLength"] == 52
 

@@ -59,8 +59,8 @@ NAMES_NOTHING = {
         for part in ("modelType", "temperature", "maxTokens", "topP")
     ),
     *(f"run.resources.{kind}.{part}" for kind in ("requests", "limits") for part in ("cpu", "memory")),
-    *(f"run.{part}" for part in ("priority", "retries", "deadlineSeconds", "ttlSeconds")),
-    *("suspend", "stop"),
+    *(f"run.{part}" for part in ("priority", "retries", "deadlineSeconds", "ttlSeconds", "maxFailedRows")),
+    *("columns.withoutGold", "suspend", "stop"),
 }
 _REFERENCES = {"KeyRef", "PayloadRef", "DatasetPayload"}
 

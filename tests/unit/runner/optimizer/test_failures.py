@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from dspy_service_runner.optimizer.settings import Settings
 from optimizer_job import SIGNATURE, OptimizerForge, make_folders, make_spec
 from scripted_lm import TICKETS, ScriptedServer
 
@@ -86,7 +87,7 @@ def test_unusable_input_costs_at_most_a_probe(
 
     assert (result["outcome"], result["reason"]) == ("Failed", reason)
     assert said in result["message"].splitlines()[0]
-    assert server.stats.calls <= 2
+    assert server.stats.calls <= 1 + Settings().preflight_rows, "the model's own probe, and the rows that were tried"
     assert folders.progress()["startedAt"] is None
     assert any(entry["level"] == "ERROR" and "Traceback" in entry["message"] for entry in folders.lines("logs.jsonl"))
 
@@ -181,6 +182,7 @@ def test_a_metric_that_raises_sometimes_is_counted_and_scores_zero(
         metric={"code": metric},
         split={"train": "0.5", "val": "0", "test": "0.5", "shuffle": False},
         optimizer={"name": "dspy.COPRO", "kwargs": {"breadth": 2, "depth": 1}},
+        run={"maxFailedRows": "0.9"},
     )
     folders = make_folders(tmp_path / "job", spec, rows)
 

@@ -1,0 +1,85 @@
+"""What a metric may return as a score, and what it says where it returned something else."""
+
+import math
+from dataclasses import dataclass, replace
+from typing import Any
+
+import dspy
+
+UNUSUAL = "a job's scores are 100 times the metric's average, so they are not within 0 and 100"
+ALLOWED = "a bool, a number, a dspy.Prediction with a score, or a dict with a score (and feedback)"
+
+
+class UnusableScore(Exception):
+    """The metric returned something that is no score."""
+
+
+@dataclass(frozen=True)
+class Score:
+    value: float
+    feedback: str | None = None
+    error: str | None = None
+    """Why there is none: such a row counts as 0."""
+
+
+def as_score(returned: Any) -> Score:
+    feedback = None
+    if isinstance(returned, dict | dspy.Prediction):
+        if "score" not in returned:
+            raise UnusableScore(f"the metric returned a {type(returned).__name__} without 'score'; return {ALLOWED}")
+        feedback = returned.get("feedback")
+        returned = returned["score"]
+    value = _number(returned)
+    return Score(value, None if feedback is None else str(feedback))
+
+
+def _number(returned: Any) -> float:
+    if returned is None or isinstance(returned, str | bytes | list | tuple | set):
+        raise UnusableScore(f"the metric returned {_show(returned)}; return {ALLOWED}")
+    try:
+        value = float(returned)
+    except OverflowError:
+        raise UnusableScore(f"the metric returned {_show(returned)} that is too large; return {ALLOWED}") from None
+    except (TypeError, ValueError):
+        raise UnusableScore(f"the metric returned {_show(returned)}; return {ALLOWED}") from None
+    if not math.isfinite(value):
+        raise UnusableScore(f"the metric returned {value}; return a finite number")
+    return value
+
+
+def _show(returned: Any) -> str:
+    return "None" if returned is None else f"a {type(returned).__name__}"
+
+
+@dataclass(frozen=True)
+class Scale:
+    """The numbers that a metric was seen to return. DSPy's optimizers reckon with 0 to 1."""
+
+    lowest: float = 0.0
+    highest: float = 1.0
+    of_right_answers: float | None = None
+    """The best that a right answer was given."""
+
+    @property
+    def usual(self) -> bool:
+        return (self.lowest, self.highest) == (0.0, 1.0)
+
+    @property
+    def perfect(self) -> float:
+        """The score that nothing is better than. Where right answers do not tell it, rather too high than too low:
+        GEPA never reflects on answers that it takes to be perfect."""
+        if self.highest <= 1 or (self.of_right_answers or 0.0) >= self.highest:
+            return self.highest
+        return max(100.0, 10.0 ** math.ceil(math.log10(self.highest)))
+
+    def covers(self, score: float) -> bool:
+        return self.lowest <= score <= self.highest
+
+    def with_score(self, score: float) -> "Scale":
+        return replace(self, lowest=min(self.lowest, score), highest=max(self.highest, score))
+
+    def with_right_answer(self, score: float) -> "Scale":
+        return replace(self, of_right_answers=max(score, self.of_right_answers or 0.0))
+
+    def document(self) -> dict[str, float]:
+        return {"lowest": self.lowest, "highest": self.highest, "perfect_score": self.perfect}
