@@ -18,11 +18,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import httptools
 import orjson
 
+import model_manners
 from scripted_model import TICKETS, ScriptedModel
 
 Refusal = Callable[[Sequence[Mapping[str, str]]], tuple[int, dict[str, Any]] | None]
@@ -62,6 +63,7 @@ class _Connection(asyncio.Protocol):
         self._parser = httptools.HttpRequestParser(self)
         self._transport: asyncio.Transport | None = None
         self._url, self._auth, self._body = "", "", bytearray()
+        self.manners: Sequence[str] = ()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -97,13 +99,21 @@ class _Connection(asyncio.Protocol):
     def send(self, status: int, document: Any, headers: str = "") -> None:
         if self._transport is None or self._transport.is_closing():
             return
-        body = orjson.dumps(document)
+        try:
+            body = orjson.dumps(document)
+        except orjson.JSONEncodeError:  # half an emoji, which some servers send
+            body = json.dumps(document).encode()
         head = f"HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n{headers}\r\n"
         self._transport.write(head.encode() + body)
 
     def close(self) -> None:
         if self._transport is not None:
             self._transport.abort()
+
+
+class Model(Protocol):
+    def answer(self, messages: Sequence[Mapping[str, Any]], auth: str = "") -> tuple[str, str]:
+        """Text, and what was asked: task, propose, advice, rules or other."""
 
 
 class ScriptedServer:
@@ -119,8 +129,9 @@ class ScriptedServer:
         text: str = "text",
         label: str = "label",
         log: Path | None = None,
+        model: Model | None = None,
     ) -> None:
-        self.model = ScriptedModel(rows, text, label)
+        self.model = model or ScriptedModel(rows, text, label)
         self.stats = Stats()
         self.latency = latency
         self.fault = ""
@@ -149,9 +160,17 @@ class ScriptedServer:
         """The same: jobs and tests share loopback."""
         return self.url
 
+    def calls_of(self, auth: str) -> list[dict[str, Any]]:
+        """Who sent that key alone, where requests are kept."""
+        return [entry for entry in self.requests if entry["auth"] == auth]
+
     def url_of(self, fault: str) -> str:
         """The same server, but whatever is sent here meets the fault: 401, 429, 500, hang, refuse, garbage."""
         return f"http://127.0.0.1:{self._port}/err{fault}/v1"
+
+    def url_as(self, *manners: str) -> str:
+        """The same server, but with the manners of `model_manners`."""
+        return f"http://127.0.0.1:{self._port}/{model_manners.ROOT}{'+'.join(manners)}/v1"
 
     def fail_from(self, call: int, fault: str) -> None:
         """From the call of this number on (counted from 1), everybody meets the fault."""
@@ -233,6 +252,11 @@ class ScriptedServer:
         if refused is not None:
             self.stats.failed += 1
             return connection.send(refused[0], {"error": {"type": "x", "code": None} | refused[1]})
+        connection.manners = model_manners.manners_of(path.split("/")[1])
+        if impolite := model_manners.refusal(request, connection.manners):
+            self.stats.failed += 1
+            error = {"message": impolite.message, "type": "x", "param": None, "code": impolite.code}
+            return connection.send(impolite.status, {"error": error}, impolite.headers)
         self.stats.in_flight += 1
         self.stats.max_in_flight = max(self.stats.max_in_flight, self.stats.in_flight)
         if self.stats.calls + self.stats.in_flight >= self._held_from:
@@ -271,7 +295,8 @@ class ScriptedServer:
 
     def _complete(self, connection: _Connection, request: dict[str, Any], auth: str) -> None:
         messages = request["messages"]
-        answers = [self.model.answer(messages, auth) for _ in range(request.get("n") or 1)]
+        told = [self.model.answer(messages, auth) for _ in range(request.get("n") or 1)]
+        answers = [(model_manners.spoilt(text, request, connection.manners), kind) for text, kind in told]
         prompt = sum(len(str(m["content"])) for m in messages) // 4
         completion = sum(len(text) for text, _ in answers) // 4
         stats = self.stats
