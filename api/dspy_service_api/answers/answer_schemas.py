@@ -148,6 +148,20 @@ class Details(TypedDict):
     verdict: Verdict | None
     comparison: Comparison | None
     stopped_early: bool
+    nothing_tried: NotRequired[
+        Annotated[
+            str | None,
+            Field(description="Why the optimizer scored nothing but the program as given; null where it did."),
+        ]
+    ]
+    metric_errors: NotRequired[Annotated[int, Field(description="How often the metric failed on a row.")]]
+    model_errors: NotRequired[Annotated[int, Field(description="Failed model calls, but for those of the metric.")]]
+    model_errors_by_kind: NotRequired[
+        Annotated[
+            dict[str, int],
+            Field(description="The same by kind, such as `context_too_long`, `content_refused` or `rate_limited`."),
+        ]
+    ]
     candidate_scores: NotRequired[
         Annotated[
             list[tuple[int, float]],

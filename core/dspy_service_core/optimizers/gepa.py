@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dspy_service_core.optimizers import cel
 from dspy_service_core.optimizers.calls import Calls, Range, exactly
 from dspy_service_core.optimizers.family import Family, Json, Setup
-from dspy_service_core.optimizers.options import Options, UnknownOption
+from dspy_service_core.optimizers.options import Options, UnknownOption, whole
 from dspy_service_core.registry.catalogue import tables
 from dspy_service_core.resource.splits import Counts
 
@@ -31,6 +31,22 @@ def _budget(setup: Setup) -> Iterator[str]:
     if len(given) != 1:
         said = f"it has {' and '.join(given)}" if given else "it has none"
         yield f"{setup.name} needs exactly one of {', '.join(_BUDGETS)} in {setup.kwargs}; {said}."
+
+
+def _first_proposal(setup: Setup) -> Iterator[str]:
+    """The program as given is scored on all rows before anything is proposed, and no step begins once the budget is
+    spent. An `auto` budget is always more than that."""
+    counts = setup.counts
+    if counts is None:
+        return
+    rows, kind = (counts.val, "validation") if counts.val else (counts.train, "training")
+    for name, unit in (("max_metric_calls", 1), ("max_full_evals", counts.train + counts.val)):
+        budget = whole(setup.options.init.get(name))
+        if budget is not None and 0 < budget * unit <= rows:
+            yield (
+                f"{setup.kwargs}.{name} {budget} is spent on the {rows} {kind} rows that the program as given is "
+                f"scored on, before a first proposal: give at least {rows // unit + 1}."
+            )
 
 
 def _reflection(setup: Setup) -> Iterator[str]:
@@ -61,7 +77,7 @@ def auto_budget(components: int, candidates: int, rows: int) -> int:
 
 
 class Gepa(Family):
-    rules = (_budget, _reflection, _further)
+    rules = (_budget, _first_proposal, _reflection, _further)
 
     def known_calls(self, options: Options, counts: Counts, predictors: int) -> Calls:
         """The budget is checked before each step. So the given program is scored in any case, and the last step may

@@ -74,14 +74,19 @@ class OptimizerProgress(TypedDict):
     best_score: float | None
 
 
+class NothingTried(TypedDict):
+    nothing_tried: str
+
+
 class OptimizedEvaluated(TypedDict):
     optimized_test_metric: float
 
 
 SPLITS_READY, BASELINE = "dataset_splits_ready", "baseline_evaluated"
 PROGRESS, OPTIMIZED = "optimizer_progress", "optimized_evaluated"
+NOTHING_TRIED = "nothing_tried"
 
-Figures = DatasetSplitsReady | BaselineEvaluated | OptimizerProgress | OptimizedEvaluated
+Figures = DatasetSplitsReady | BaselineEvaluated | OptimizerProgress | NothingTried | OptimizedEvaluated
 """The figures of the service's own events; the HTTP contract defines their names."""
 FIGURES = frozenset(
     name

@@ -121,6 +121,13 @@ class RunResult(Record):
     stopped_early: bool = field(
         default=False, metadata=says("Whether the run was ended early, with the best program found so far.")
     )
+    nothing_tried: Annotated[str, text(MAX_MESSAGE, values.visible_line)] = field(
+        default="",
+        metadata=says(
+            "Why the optimizer scored nothing but the program as given, in a sentence; empty where it did.",
+            max_length=MAX_MESSAGE,
+        ),
+    )
     split_counts: SplitCounts | None = field(default=None, metadata=says("How many rows each part of the split has."))
     baseline_score: Decimal | None = field(
         default=None, metadata=says("Score of the program as it was given, on the test rows, 0 to 100.")

@@ -25,6 +25,9 @@ DELETED_MESSAGE = "Deleted before its end; finalizers keep its record."
 SUCCEEDED_MESSAGE = "Optimization completed successfully."
 STOPPED_EARLY_MESSAGE = f"{SUCCEEDED_MESSAGE} Stopped early: this is the best program so far."
 
+NOTHING_TRIED = "NothingTried"
+"""Reason of `Succeeded=True` where the optimizer scored nothing but the program as given."""
+
 
 def timestamp(moment: datetime) -> str:
     """RFC 3339 in UTC to the second, as Kubernetes writes its own."""

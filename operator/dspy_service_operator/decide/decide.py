@@ -229,7 +229,8 @@ def _result_message(result: Result) -> str:
     if result.outcome != "Succeeded":
         return result.message or result.reason or result.outcome
     message = conditions.STOPPED_EARLY_MESSAGE if result.stopped_early else conditions.SUCCEEDED_MESSAGE
-    return f"{verdicts.sentence(result.verdict, result.comparison)} {message}".lstrip()
+    told = f"{verdicts.sentence(result.verdict, result.comparison)} {message}".lstrip()
+    return f"Nothing was tried: {result.nothing_tried} {told}" if result.nothing_tried else told
 
 
 def _queued_for(situation: Situation, reason: str) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 
 from dspy_service_core.records import verdicts
 from dspy_service_core.records.run import Comparison, Outcome, ResultDocument, SplitCounts, Usage, Verdict
-from dspy_service_core.resource.conditions import SUCCEEDED_MESSAGE
+from dspy_service_core.resource.conditions import NOTHING_TRIED, SUCCEEDED_MESSAGE
 from dspy_service_runner.optimizer.failures import JobFailed
 from dspy_service_runner.optimizer.inputs import Job
 
@@ -41,6 +41,8 @@ class RunRecord:
     """How many each predictor lost, because JSON cannot hold them."""
     not_written: dict[str, str] = field(default_factory=dict)
     """Why, by the artifact's file that is left out."""
+    nothing_tried: str = ""
+    """Why the optimizer scored nothing but the program as given; empty where it did."""
     outcome: Outcome = "Failed"
     reason: str = ""
     message: str = ""
@@ -50,6 +52,8 @@ class RunRecord:
         if self.stopped_early:
             self.reason = "StoppedEarly"
             self.message = f"Stopped early: the best program so far is kept (it scored {self.best_score})."
+        elif self.nothing_tried:
+            self.reason = NOTHING_TRIED
 
     def cancel(self) -> None:
         self.outcome, self.reason = "Cancelled", "Stopped"
@@ -82,6 +86,7 @@ class RunRecord:
             "model_errors_by_kind": dict(self.model_errors_by_kind),
             "stopped_early": self.stopped_early,
             "gold": "as_sent" if self.gold_as_sent else "typed",
+            "nothing_tried": self.nothing_tried or None,
             "candidate_scores": self.candidate_scores,
             "best_so_far": self.best_so_far,
             **({"dropped_demos": self.dropped_demos} if self.dropped_demos else {}),
@@ -112,6 +117,7 @@ class RunRecord:
             reason=self.reason,
             message=self.message,
             stopped_early=self.stopped_early,
+            nothing_tried=self.nothing_tried,
             split_counts=SplitCounts(**self.splits) if self.splits else None,
             baseline_score=self.baseline,
             optimized_score=self.optimized,

@@ -27,6 +27,7 @@ from dspy_service_runner.optimizer.run import failed_rows
 from dspy_service_runner.optimizer.run.comparison import compare
 from dspy_service_runner.optimizer.run.evaluation import Evaluation, RowOutcome, evaluate, watched
 from dspy_service_runner.optimizer.run.gold_check import choose_gold
+from dspy_service_runner.optimizer.run.nothing_tried import why_nothing_was_tried
 from dspy_service_runner.optimizer.run.preflight import check_metric, check_models, spread
 from dspy_service_runner.optimizer.run.stop_signal import StopSignal
 from dspy_service_runner.optimizer.run.validation import Prepared
@@ -131,7 +132,8 @@ class Run:
         counts_demos = calls is None or calls.scores.most > 0
         self._context.progress.begin_optimizer(plan.optimizer.__name__, total, counts_demos)
         strategy.use_scale(optimizer, plan, self._metric.scale)
-        with watched(self._watch(self._stop_token), self._observers):
+        watch = self._watch(self._stop_token)
+        with watched(watch, self._observers):
             try:
                 program = strategy.compile(optimizer, plan)
             except Exception as error:
@@ -141,7 +143,16 @@ class Run:
             self._stop_token.check()
         if not isinstance(program, dspy.Module):
             raise JobFailed("OptimizerFailed", f"{plan.optimizer.__name__} returned no program.")
+        self._say_nothing_tried(
+            why_nothing_was_tried(plan.optimizer.__name__, program, self._context.candidates, calls, watch)
+        )
         return program
+
+    def _say_nothing_tried(self, why: str) -> None:
+        self._record.nothing_tried = why
+        if why:
+            logger.warning("Nothing was tried: %s", why)
+            self._context.outbox.event(events.NOTHING_TRIED, {"nothing_tried": why})
 
     def _best_so_far(self, interrupt: Interrupt) -> dspy.Module:
         """What a stop leaves to keep; any other end is raised again."""
@@ -180,6 +191,8 @@ class Run:
     def _compare(self, optimized: Evaluation) -> None:
         scores = ([row.score for row in rows] for rows in (self._baseline_rows, optimized.rows))
         self._record.verdict, self._record.comparison = compare(*scores)
+        if self._record.nothing_tried and self._record.verdict == "improved":
+            self._record.verdict = "no_evidence"  # the same program twice: a metric's or a model's mood
         logger.info("%s", verdicts.sentence(self._record.verdict, self._record.comparison))
 
     def _watch(self, stop_token: StopToken, patience: float | None = None) -> ModelWatch:

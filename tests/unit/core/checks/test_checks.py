@@ -49,6 +49,10 @@ ACCEPTED: dict[str, Changes] = {
     "gepa": GEPA | {"optimizer_kwargs": {"auto": "light"}},
     "gepa by its path": GEPA | {"optimizer_name": "dspy.teleprompt.GEPA", "optimizer_kwargs": {"max_metric_calls": 50}},
     "gepa with a null budget": GEPA | {"optimizer_kwargs": {"auto": None, "max_full_evals": 3}},
+    "gepa with the least budget": GEPA | {"optimizer_kwargs": {"max_metric_calls": 7}},
+    "gepa with one evaluation": GEPA | {"optimizer_kwargs": {"max_full_evals": 1}},
+    "gepa with two evaluations of the training rows": GEPA
+    | {"optimizer_kwargs": {"max_full_evals": 2}, "split_fractions": {"train": 0.8, "val": 0, "test": 0.2}},
     "miprov2 by hand": {
         "optimizer_kwargs": {"auto": None, "num_candidates": 4},
         "compile_kwargs": {"num_trials": 6, "minibatch": False},
@@ -330,6 +334,27 @@ REFUSED: dict[str, tuple[Changes, str]] = {
         GEPA | {"optimizer_kwargs": {"auto": "light", "gepa_kwargs": {"run_dir": "/tmp"}}},
         "optimizer_kwargs.gepa_kwargs.run_dir cannot be set",
     ),
+    "gepa's budget for the program as given": (
+        GEPA | {"optimizer_kwargs": {"max_metric_calls": 5}},
+        "optimizer_kwargs.max_metric_calls 5 is spent on the 6 validation rows that the program as given is scored on, "
+        "before a first proposal: give at least 7.",
+    ),
+    "gepa's budget, one short": (GEPA | {"optimizer_kwargs": {"max_metric_calls": 6}}, "give at least 7."),
+    "gepa's budget without validation rows": (
+        GEPA | {"optimizer_kwargs": {"max_metric_calls": 32}, "split_fractions": {"train": 0.8, "val": 0, "test": 0.2}},
+        "max_metric_calls 32 is spent on the 32 training rows that the program as given is scored on, before a first "
+        "proposal: give at least 33.",
+    ),
+    "gepa's budget of one evaluation": (
+        GEPA
+        | {
+            "optimizer_name": "dspy.GEPA",
+            "optimizer_kwargs": {"max_full_evals": 1},
+            "split_fractions": {"train": 0.8, "val": 0, "test": 0.2},
+        },
+        "optimizer_kwargs.max_full_evals 1 is spent on the 32 training rows that the program as given is scored on, "
+        "before a first proposal: give at least 2.",
+    ),
     "gepa's costs": (
         GEPA | {"optimizer_kwargs": {"auto": "light", "gepa_kwargs": {"max_reflection_cost": 1}}},
         "max_reflection_cost is not supported",
@@ -486,6 +511,13 @@ RESOURCES: dict[str, tuple[Changes, str]] = {
     "reflection": (
         {"optimizer": {"name": "gepa", "kwargs": {"auto": "light"}}},
         "Optimizer 'gepa' needs a reflection model: give spec.models.reflection.",
+    ),
+    "gepa's budget": (
+        {
+            "optimizer": {"name": "gepa", "kwargs": {"max_metric_calls": 3}},
+            "models": {"default": {"name": "m"}, "reflection": {"name": "m"}},
+        },
+        "spec.optimizer.kwargs.max_metric_calls 3 is spent on",
     ),
     "a kwarg": ({"optimizer": {"name": "miprov2", "compileKwargs": {"x": 1}}}, "(spec.optimizer.compileKwargs)"),
     "a row": ({"dataset": {"rows": [{"text": "x"}]}}, "spec.dataset[0] lacks column 'label'"),

@@ -180,6 +180,7 @@ def compared(verdict, difference, interval):
         (compared("worse", "-20", ["-36", "-3"]), "Succeeded", "Worse: -20.0 points (95 % interval -36.0 to -3.0; "),
         (compared("no_evidence", "2", None), "Succeeded", "No evidence of a difference: +2.0 points (no interval; "),
         (compared("unknown", "0", None), "Succeeded", "Unknown whether it is better"),
+        (result(reason="NothingTried", nothingTried="GEPA scored no other."), "Succeeded", "Nothing was tried: GEPA"),
         (result("Failed", reason="MetricFailed", message="KeyError: 'x'"), "Failed", "KeyError: 'x'"),
         (result("Cancelled", message="stopped"), "Cancelled", "stopped"),
     ],

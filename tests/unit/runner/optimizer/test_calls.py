@@ -215,7 +215,7 @@ CASES: dict[str, Case] = {
     "gepa calls, all components": Case(
         "dspy.GEPA", {"max_metric_calls": 60, "component_selector": "all", "use_merge": False}, predictors=2
     ),
-    "gepa fewer calls than rows": Case("dspy.GEPA", {"max_metric_calls": 4}),
+    "gepa calls for one proposal": Case("dspy.GEPA", {"max_metric_calls": 7}),
     "gepa evaluations": Case("dspy.GEPA", {"max_full_evals": 3}),
     "gepa evaluations on training rows": Case("dspy.GEPA", {"max_full_evals": 3}, val=0, predictors=2),
     "simba": Case("dspy.SIMBA", {"bsize": 6, "num_candidates": 3, "max_steps": 2}),
@@ -263,7 +263,6 @@ EXTREMES = {
     "the most demos without labels": ("mipro without labelled demos", "demos", "most"),
     "the most demos of halves": ("rules on halves", "demos", "most"),
     "the least demos for rules": ("rules easily", "demos", "least"),
-    "gepa's least": ("gepa fewer calls than rows", "scores", "least"),
 }
 
 

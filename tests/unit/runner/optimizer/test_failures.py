@@ -52,6 +52,12 @@ REFUSED: list[tuple[str, dict[str, Any], str, str]] = [
     ),
     ("gepa without budget", {"optimizer": {"name": "gepa"}}, "InvalidOptimizer", "exactly one of auto, "),
     (
+        "gepa that ends before its first proposal",
+        {"optimizer": {"name": "gepa", "kwargs": {"max_metric_calls": 10}}},
+        "InvalidOptimizer",
+        "spec.optimizer.kwargs.max_metric_calls 10 is spent on the 10 validation rows",
+    ),
+    (
         "mipro auto and candidates",
         {"optimizer": {"name": "miprov2", "kwargs": {"num_candidates": 3}}},
         "InvalidOptimizer",

@@ -99,6 +99,7 @@ def test_a_result() -> None:
         "reason": "Done",
         "message": "fine",
         "stoppedEarly": True,
+        "nothingTried": "",
         "splitCounts": {"train": 1, "val": 0, "test": 2},
         "baselineScore": "50",
         "optimizedScore": "75.5",
