@@ -180,6 +180,9 @@ class Details(TypedDict):
             Field(description="Whether the metric's gold has the types of the signature, or is as the dataset has it."),
         ]
     ]
+    packages: NotRequired[
+        Annotated[dict[str, str], Field(description="Python's version, and those of what decides on the outcome.")]
+    ]
     dropped_demos: NotRequired[
         Annotated[
             dict[str, int],

@@ -9,6 +9,7 @@ import contextlib
 import importlib
 import logging
 import os
+import random
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -142,6 +143,7 @@ def _context(
 
 def _execute(record: RunRecord, context: RunContext) -> None:
     context.progress.stage("Validating")
+    random.seed(record.job.seed)
     credentials = take_credentials(os.environ)
     models = build(record.job.spec.models, credentials, context.usage)
     prepared = prepare(record.job, read_rows(context.inputs), models, context.settings, context.outbox.checkpoint)

@@ -16,6 +16,9 @@ class Settings(BaseModel):
     ready_timeout: float = Field(
         default=900, gt=0, description="Seconds to wait for the restored inputs before giving up with exit code 64."
     )
+    image: str = Field(
+        default="", description="Image of the optimizer's container; the artifact's metadata tells its digest."
+    )
     threads: int = Field(
         default=8,
         ge=1,

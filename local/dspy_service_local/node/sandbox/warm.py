@@ -27,8 +27,13 @@ WARM_COMMANDS: Mapping[str, str] = {
 }
 """Commands whose modules take long to import, and where they begin."""
 
-_IMPORT_ENVIRONMENT = {"HOME": "/tmp", "DSPY_CACHEDIR": "/tmp/dspy", "LITELLM_LOCAL_MODEL_COST_MAP": "True"}
-"""What is read while modules are imported; everything else comes with the job."""
+_IMPORT_ENVIRONMENT = {
+    "HOME": "/tmp",
+    "DSPY_CACHEDIR": "/tmp/dspy",
+    "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+    "PYTHONHASHSEED": "0",
+}
+"""What is read as Python starts and while modules are imported; everything else comes with the job."""
 _OWN_TMPFS = ("/tmp", "/dev/shm")
 _FIRST_DELAY, _LONGEST_DELAY = 1.0, 600.0
 """Between two tries to keep a command warm; what cannot work here costs an import of dspy each time."""

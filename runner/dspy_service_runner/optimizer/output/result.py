@@ -9,6 +9,7 @@ from dspy_service_core.records.run import Comparison, Outcome, ResultDocument, S
 from dspy_service_core.resource.conditions import NOTHING_TRIED, SUCCEEDED_MESSAGE
 from dspy_service_runner.optimizer.failures import JobFailed
 from dspy_service_runner.optimizer.inputs import Job
+from dspy_service_runner.optimizer.output.provenance import packages
 
 MAX_MESSAGE = 8192
 
@@ -89,6 +90,7 @@ class RunRecord:
             "nothing_tried": self.nothing_tried or None,
             "candidate_scores": self.candidate_scores,
             "best_so_far": self.best_so_far,
+            "packages": packages(),
             **({"dropped_demos": self.dropped_demos} if self.dropped_demos else {}),
             **({"not_written": self.not_written} if self.not_written else {}),
         }
@@ -109,6 +111,7 @@ class RunRecord:
             "verdict": self.verdict,
             "comparison": verdicts.told(self.comparison) if self.comparison else None,
             "stopped_early": self.stopped_early,
+            "packages": packages(),
         }
 
     def document(self, usage: Usage, runtime: float) -> ResultDocument:

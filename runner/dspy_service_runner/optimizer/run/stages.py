@@ -18,6 +18,7 @@ from dspy_service_runner.optimizer.models.patience import Patience
 from dspy_service_runner.optimizer.models.usage import UsageCounter
 from dspy_service_runner.optimizer.outbox import Outbox
 from dspy_service_runner.optimizer.output.artifact import trim, write_artifact
+from dspy_service_runner.optimizer.output.provenance import image_digest, payload_digest, seeds
 from dspy_service_runner.optimizer.output.result import RunRecord
 from dspy_service_runner.optimizer.program_state import mend
 from dspy_service_runner.optimizer.progress.candidates import BEST_FILE, Candidates
@@ -210,13 +211,21 @@ class Run:
                 program,
                 prepared.signature_module,
                 prepared.job.code[SIGNATURE],
-                self._record.artifact_metadata(),
+                self._record.artifact_metadata() | self._made_of(),
                 self._context.redactor,
             )
         except OSError as error:
             full = error.errno in (errno.ENOSPC, errno.EDQUOT)
             reason = "DiskFull" if full else "ArtifactFailed"
             raise JobFailed(reason, f"The program cannot be written: {first_line(error)}") from error
+
+    def _made_of(self) -> dict[str, Any]:
+        plan, context = self._plan, self._context
+        return {
+            "payload_digest": payload_digest(context.inputs),
+            "image_digest": image_digest(context.settings.image),
+            "seeds": seeds(self._prepared.job.seed, plan.optimizer, plan.kwargs, plan.compile_kwargs),
+        }
 
     def _note(self) -> None:
         record, candidates = self._record, self._context.candidates
