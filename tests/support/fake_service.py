@@ -76,6 +76,7 @@ class FakeJob:
             "compile_kwargs": {},
             "latest_metrics": self.metrics,
             "notice": None,
+            "verdict": None,
             "a_field_of_a_newer_service": 1,
         }
 
