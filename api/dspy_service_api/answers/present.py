@@ -30,6 +30,7 @@ from dspy_service_api.jobs.record import JobRecord, Json
 from dspy_service_core.records import verdicts
 from dspy_service_core.records.run import ResultDocument
 from dspy_service_core.resource.conditions import STOPPED_EARLY_MESSAGE, SUCCEEDED_MESSAGE
+from dspy_service_core.resource.splits import counts
 
 
 def accepted(job_id: str) -> Json:
@@ -183,13 +184,12 @@ def _fractions(record: JobRecord) -> JobSplitFractions:
 
 def _splits(record: JobRecord) -> SplitCounts:
     """As the run counted them; before the run has told, computed from the rows and fractions."""
-    if record.end and (counts := record.end.split_counts):
-        return {"train": counts.train, "val": counts.val, "test": counts.test}
+    if record.end and (told := record.end.split_counts):
+        return {"train": told.train, "val": told.val, "test": told.test}
     if record.dataset_rows is None:
         return {"train": None, "val": None, "test": None}
-    train = int(record.dataset_rows * record.fractions.train)
-    val = int(record.dataset_rows * record.fractions.val)
-    return {"train": train, "val": val, "test": record.dataset_rows - train - val}
+    reckoned = counts(record.dataset_rows, record.fractions)
+    return {"train": reckoned.train, "val": reckoned.val, "test": reckoned.test}
 
 
 def _metadata(record: JobRecord, file: ResultDocument | None) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any, TypedDict
 
 import orjson
 
-from dspy_service_api.jobs.record import Fractions, JobRecord, Json, StreamTail, TailEntry
+from dspy_service_api.jobs.record import JobRecord, Json, StreamTail, TailEntry
 from dspy_service_core.kube.protocol import Object
 from dspy_service_core.records.record import read
 from dspy_service_core.records.run import Progress, Result, SplitCounts
@@ -20,6 +20,7 @@ from dspy_service_core.resource import names, queue_order
 from dspy_service_core.resource.conditions import DELETED_MESSAGE
 from dspy_service_core.resource.job import FINAL_PHASES, STATUS_WORDS
 from dspy_service_core.resource.sources import METRIC_FUNCTION
+from dspy_service_core.resource.splits import DEFAULTS, Fractions
 
 _NO_PROGRESS = Progress()
 _TOP_LEVEL_FUNCTION = re.compile(r"^def (\w+)", re.MULTILINE)
@@ -91,9 +92,7 @@ def record_of(obj: Object) -> JobRecord:
         compile_kwargs=_json(spec["optimizer"].get("compileKwargs")),
         model_name=intern(spec["models"]["default"]["name"]),
         dataset_rows=_rows(spec["dataset"], run, end),
-        fractions=Fractions(
-            float(split.get("train", "0.7")), float(split.get("val", "0.15")), float(split.get("test", "0.15"))
-        ),
+        fractions=_fractions(split),
         shuffle=split.get("shuffle", True),
         seed=_seed(split.get("seed"), metadata),
         progress=_NO_PROGRESS if settled else read(Progress, run.get("progress")) or _NO_PROGRESS,
@@ -102,6 +101,15 @@ def record_of(obj: Object) -> JobRecord:
         logs=_stream(run.get("logs") or {}, "tail", not settled),
         end=end,
         metric_name=_metric_name(spec["metric"].get("code") or "") if finished and not end else None,
+    )
+
+
+def _fractions(split: Mapping[str, Any]) -> Fractions:
+    """The defaults stand in for what an earlier version of the schema did not fill in."""
+    return Fractions(
+        train=float(split.get("train", DEFAULTS.train)),
+        val=float(split.get("val", DEFAULTS.val)),
+        test=float(split.get("test", DEFAULTS.test)),
     )
 
 

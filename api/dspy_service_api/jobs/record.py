@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from dspy_service_core.records.run import Progress, Result
 from dspy_service_core.resource.job import StatusWord
 from dspy_service_core.resource.queue_order import Age, Rank
+from dspy_service_core.resource.splits import Fractions
 
 Json = bytes
 """Encoded JSON, ready to be put into an answer."""
@@ -29,13 +30,6 @@ class StreamTail:
 
     count: int = 0
     tail: tuple[TailEntry, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Fractions:
-    train: float
-    val: float
-    test: float
 
 
 @dataclass(frozen=True, slots=True)

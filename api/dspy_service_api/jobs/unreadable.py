@@ -5,11 +5,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from dspy_service_api.jobs.from_resource import identity
-from dspy_service_api.jobs.record import Fractions, JobRecord, StreamTail
+from dspy_service_api.jobs.record import JobRecord, StreamTail
 from dspy_service_core.kube.protocol import Object
 from dspy_service_core.records.run import Progress
 from dspy_service_core.resource.conditions import DELETED_MESSAGE
 from dspy_service_core.resource.job import FINAL_PHASES, STATUS_WORDS
+from dspy_service_core.resource.splits import DEFAULTS
 
 UNREADABLE = "This job cannot be read."
 _NOTHING = b"{}"
@@ -39,7 +40,7 @@ def unreadable_record(obj: Object) -> JobRecord:
         compile_kwargs=_NOTHING,
         model_name="",
         dataset_rows=None,
-        fractions=Fractions(0.7, 0.15, 0.15),
+        fractions=DEFAULTS,
         shuffle=True,
         seed=0,
         progress=Progress(),

@@ -97,8 +97,8 @@ def check_resource(
 
 
 def _read(spec: OptimizationJobSpec, registry: Registry, contents: Contents, words: Words) -> CheckedJob:
-    module = registry.resolve_module(spec.module.name)
-    optimizer = registry.resolve_optimizer(spec.optimizer.name)
+    module = registry.modules.resolve(spec.module.name)
+    optimizer = registry.optimizers.resolve(spec.optimizer.name)
     signature = contents.code.get(SIGNATURE, spec.signature.code)
     metric = contents.code.get(METRIC, spec.metric.code)
     rows = _row_count(spec, contents)

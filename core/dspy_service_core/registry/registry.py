@@ -128,12 +128,6 @@ class Registry:
             known = known.joined(read_catalogue(Path(path).parent / file.catalogue))
         return build(file, known)
 
-    def resolve_module(self, name: str) -> Resolved[ModuleAsset]:
-        return self.modules.resolve(name)
-
-    def resolve_optimizer(self, name: str) -> Resolved[OptimizerAsset]:
-        return self.optimizers.resolve(name)
-
     def registered_assets(self) -> dict[str, list[str]]:
         """As `GET /health` answers."""
         return {"modules": self.modules.names(), "optimizers": self.optimizers.names()}
@@ -155,7 +149,7 @@ def default() -> Registry:
 
 def targets_of(module_name: str, optimizer_name: str, registry: Registry) -> Targets:
     """Raises `UnknownName`."""
-    module, optimizer = registry.resolve_module(module_name), registry.resolve_optimizer(optimizer_name)
+    module, optimizer = registry.modules.resolve(module_name), registry.optimizers.resolve(optimizer_name)
     return Targets(
         module=Target(path=module.path, kwargs=dict(module.kwargs)),
         optimizer=Target(

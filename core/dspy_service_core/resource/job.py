@@ -17,7 +17,7 @@ from dspy_service_core.records.run import RunStatus
 from dspy_service_core.resource import sources
 from dspy_service_core.resource.run_defaults import LONGEST_DEADLINE_SECONDS, LONGEST_TTL_SECONDS, MOST_RETRIES
 from dspy_service_core.resource.sources import ConfigMapKey, Source
-from dspy_service_core.resource.splits import Fractions
+from dspy_service_core.resource.splits import DEFAULTS, Fractions
 
 MAX_SPEC_BYTES = 16 * 1024
 """Specs above it move rows and code into the store by digest (etcd rewrites the whole object at every patch)."""
@@ -157,11 +157,13 @@ class Columns(Wire):
 
 class Split(Wire):
     train: Decimal = Field(
-        default="0.7", description="Share of the rows that the optimizer trains on. The three shares add up to 1."
+        default=str(DEFAULTS.train),
+        description="Share of the rows that the optimizer trains on. The three shares add up to 1.",
     )
-    val: Decimal = Field(default="0.15", description="Share of the rows that the optimizer validates on.")
+    val: Decimal = Field(default=str(DEFAULTS.val), description="Share of the rows that the optimizer validates on.")
     test: Decimal = Field(
-        default="0.15", description="Share of the rows held out for the scores before and after the optimization."
+        default=str(DEFAULTS.test),
+        description="Share of the rows held out for the scores before and after the optimization.",
     )
     shuffle: bool = Field(
         default=True, description="Whether the rows are shuffled, by the seed, before they are split."

@@ -10,6 +10,10 @@ class Fractions:
     test: float
 
 
+DEFAULTS = Fractions(train=0.7, val=0.15, test=0.15)
+"""Of a job that names none."""
+
+
 @dataclass(frozen=True, slots=True)
 class Counts:
     train: int

@@ -81,7 +81,7 @@ class Metrics(Telemetry):
 
     def watch(self, queue: Queue) -> None:
         self._queue.set_function(lambda: len(queue))
-        self._running.set_function(lambda: queue.holders)
+        self._running.set_function(lambda: queue.running)
 
     def asked(self, verb: str, resource: str) -> None:
         self._asked.labels(verb, resource).inc()

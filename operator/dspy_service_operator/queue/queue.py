@@ -37,10 +37,6 @@ class Queue:
 
     @property
     def running(self) -> int:
-        return len(self._holding)
-
-    @property
-    def holders(self) -> int:
         """How many hold a slot."""
         return len(self._holding)
 

@@ -34,7 +34,7 @@ def write(tmp_path: Path) -> Write:
     ],
 )
 def test_modules(name: str, path: str) -> None:
-    assert registry.default().resolve_module(name).path == path
+    assert registry.default().modules.resolve(name).path == path
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_modules(name: str, path: str) -> None:
     ],
 )
 def test_optimizers(name: str, path: str) -> None:
-    assert registry.default().resolve_optimizer(name).path == path
+    assert registry.default().optimizers.resolve(name).path == path
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_optimizers(name: str, path: str) -> None:
 )
 def test_no_other_modules(name: str) -> None:
     with pytest.raises(UnusableRequest, match=r"Unknown module '.*'\. Allowed: cot, predict, or a dotted path"):
-        registry.default().resolve_module(name)
+        registry.default().modules.resolve(name)
 
 
 def test_health_lists_the_aliases() -> None:
@@ -79,24 +79,24 @@ def test_aliases_of_a_file(write: Write) -> None:
         )
     )
 
-    quick, triage = known.resolve_optimizer("quick"), known.resolve_module("triage")
-    assert known.resolve_module("cot").path == "dspy.ProgramOfThought"
+    quick, triage = known.optimizers.resolve("quick"), known.modules.resolve("triage")
+    assert known.modules.resolve("cot").path == "dspy.ProgramOfThought"
     assert (triage.path, triage.asset) == ("acme.modules.Triage", None)
     assert quick.path == "dspy.MIPROv2"
     assert quick.with_defaults({"seed": 1}) == {"auto": "light", "seed": 1}
     assert quick.with_defaults({"auto": None}) == {"auto": None}
     assert quick.with_compile_defaults({}) == {"minibatch": False}
-    assert known.resolve_optimizer("gepa").path == "dspy.GEPA"
+    assert known.optimizers.resolve("gepa").path == "dspy.GEPA"
 
 
 def test_allowed_prefixes(write: Write) -> None:
     known = Registry.load(write("allow: [acme.optimizers, lab.]\n"))
 
-    assert known.resolve_optimizer("acme.optimizers.Annealer").path == "acme.optimizers.Annealer"
-    assert known.resolve_module("lab.X").asset is None
+    assert known.optimizers.resolve("acme.optimizers.Annealer").path == "acme.optimizers.Annealer"
+    assert known.modules.resolve("lab.X").asset is None
     for name in ("acme.Annealer", "acme.optimizers", "acme.optimizersX.Y", "acme.optimizers._private.Y", "lab.a-b"):
         with pytest.raises(UnusableRequest, match=r"below acme\.optimizers or below lab"):
-            known.resolve_optimizer(name)
+            known.optimizers.resolve(name)
 
 
 def test_an_own_catalogue(write: Write, tmp_path: Path) -> None:
@@ -109,10 +109,10 @@ def test_an_own_catalogue(write: Write, tmp_path: Path) -> None:
     (tmp_path / "acme.json").write_text(json.dumps({"source": "acme 1", "optimizers": [asset]}))
     known = Registry.load(write("optimizers: {anneal: acme.Annealer}\ncatalogue: acme.json\n"))
 
-    found = known.resolve_optimizer("anneal").asset
+    found = known.optimizers.resolve("anneal").asset
     assert found is not None
     assert found.init.names() == {"steps"}
-    assert known.resolve_optimizer("dspy.GEPA").asset is not None
+    assert known.optimizers.resolve("dspy.GEPA").asset is not None
 
 
 @pytest.mark.parametrize(
