@@ -40,7 +40,7 @@ REASONS = frozenset(
         *("InvalidModule", "InvalidOptimizer", "InvalidRegistry", "InvalidSignature", "InvalidSplit", "MetricFailed"),
         *("ModelAuthFailed", "ModelBillingFailed", "ModelFailed", "ModelRateLimited", "ModelRejectedRequest"),
         *("ModelUnknown", "ModelUnreachable", "OptimizerFailed", "ProgramFailed", "StoppedEarly", "Stopped"),
-        *("NothingTried", "Succeeded", "UriNotAllowed"),
+        *("NothingTried", "Succeeded", "TooManyFailedRows", "UriNotAllowed"),
     }
 )
 _START_BUCKETS = (0.25, 0.5, 1, 2, 4, 8, 15, 30, 60, 300, 1800, 7200, 28800)
