@@ -1,0 +1,146 @@
+"""What GEPA learns from: answers that parse in part or not at all, and each predictor's own traces."""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import dspy
+import pytest
+
+from dspy_service_core.resource.splits import Fractions
+from dspy_service_runner.optimizer.failures import StopToken
+from dspy_service_runner.optimizer.models.models import ModelSet
+from dspy_service_runner.optimizer.models.usage import UsageCounter
+from dspy_service_runner.optimizer.outbox import Outbox
+from dspy_service_runner.optimizer.progress.candidates import Candidates
+from dspy_service_runner.optimizer.progress.progress import Progress
+from dspy_service_runner.optimizer.settings import Settings
+from dspy_service_runner.optimizer.splits import Splits
+from dspy_service_runner.optimizer.strategies.gepa import with_own_signatures, with_signatures_of
+from dspy_service_runner.optimizer.strategies.registry import strategy_for
+from dspy_service_runner.optimizer.strategies.strategy import Plan
+from dspy_service_runner.optimizer.user_code.metric import Metric
+from optimizer_job import OptimizerForge, make_folders, make_spec
+from scripted_lm import ScriptedServer
+
+IMPROVED = "Improved: give every field."
+TWO_FIELDS = """
+class Ticket(dspy.Signature):
+    text: str = dspy.InputField()
+    label: str = dspy.OutputField()
+    urgent: bool = dspy.OutputField()
+"""
+SPOILT = {
+    "one field of two": "[[ ## label ## ]]\nbilling\n\n[[ ## completed ## ]]",
+    "a field of the wrong type": "[[ ## label ## ]]\nbilling\n\n[[ ## urgent ## ]]\nperhaps\n\n[[ ## completed ## ]]",
+    "half a JSON": '{"label": "billing"',
+    "a JSON with one field": '{"label": "billing"}',
+    "prose": "Sure! I would say it is fine.",
+    "nothing": "",
+}
+
+
+class Careless:
+    """Spoils two rows of three until it is told to give every field: preflight and baseline are borne."""
+
+    def __init__(self, spoilt: str) -> None:
+        self._spoilt = spoilt
+        self.proposals: list[str] = []
+
+    def answer(self, messages: Sequence[Mapping[str, Any]], auth: str = "") -> tuple[str, str]:
+        said = "\n".join(str(message["content"]) for message in messages)
+        if "new_instruction" in said:
+            self.proposals.append(said)
+            return f'{{"new_instruction": "{IMPROVED}"}}', "propose"
+        row = re.search(r"Row (\d+)", str(messages[-1]["content"]))
+        if row and int(row[1]) % 3 and IMPROVED not in said:
+            return self._spoilt, "task"
+        if "JSON object" in said:
+            return '{"label": "billing", "urgent": true}', "task"
+        return "[[ ## label ## ]]\nbilling\n\n[[ ## urgent ## ]]\nTrue\n\n[[ ## completed ## ]]", "task"
+
+
+@pytest.mark.parametrize("spoilt", SPOILT.values(), ids=SPOILT)
+def test_answers_that_do_not_parse_reach_the_reflection(spoilt: str, forge: OptimizerForge, tmp_path: Path) -> None:
+    rows = [{"text": f"Row {number} of many.", "label": "billing", "urgent": "true"} for number in range(40)]
+    model = Careless(spoilt)
+    with ScriptedServer(rows, model=model) as server:
+        spec = make_spec(
+            server.url,
+            signature={"code": TWO_FIELDS},
+            columns={"inputs": {"text": "text"}, "outputs": {"label": "label", "urgent": "urgent"}},
+            optimizer={"name": "gepa", "kwargs": {"max_metric_calls": 60}},
+            run={"maxFailedRows": "1"},
+        )
+        result = forge.run(make_folders(tmp_path / "job", spec, rows))
+
+    assert result["outcome"] == "Succeeded", result["message"]
+    assert any("failed to parse" in proposal for proposal in model.proposals)
+    assert result["optimizedScore"] == 100 > result["baselineScore"]
+
+
+class Pair(dspy.Module):  # type: ignore[misc]  # dspy is untyped
+    """Two predictors of the same signature."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two = dspy.Predict("text -> label"), dspy.Predict("text -> label")
+
+    def forward(self, text: str) -> Any:
+        self.one(text=f"first: {text}")
+        return self.two(text=f"second: {text}")
+
+
+class Recorder:
+    def __init__(self) -> None:
+        self.inputs: list[tuple[str, str]] = []
+
+    def on_reflective_dataset_built(self, event: dict[str, Any]) -> None:
+        for name, examples in event["dataset"].items():
+            self.inputs += [(name, example["Inputs"]["text"]) for example in examples]
+
+
+def test_predictors_of_equal_signature_keep_their_own_traces(server: ScriptedServer, tmp_path: Path) -> None:
+    lm = dspy.LM("openai/scripted", api_base=server.url, api_key="x")
+    rows = [dspy.Example(text=f"Ticket {n}: x", label="none").with_inputs("text") for n in range(12)]
+    outbox, recorder = Outbox(tmp_path), Recorder()
+    plan = Plan(
+        name="gepa",
+        optimizer=dspy.GEPA,
+        kwargs={"max_metric_calls": 60},
+        compile_kwargs={},
+        program=Pair(),
+        splits=Splits(rows[:6], rows[6:9], rows[9:]),
+        fractions=Fractions(0.5, 0.25, 0.25),
+        models=ModelSet(default=lm, reflection=lm),
+        threads=2,
+        checkpoint=tmp_path / "checkpoint",
+    )
+    progress = Progress(outbox, UsageCounter(), 60)
+    progress.begin_optimizer("gepa", None, counts_demos=True)
+    strategy = strategy_for(dspy.GEPA)
+    metric = Metric(lambda gold, pred: 0.0, Settings()).bound(StopToken(), lambda demo: None, feedback=True)
+    with dspy.context(lm=lm, num_threads=2):
+        optimizer = strategy.build(plan, metric, progress, Candidates(outbox, lambda: 0, lambda score: None))
+        optimizer.gepa_kwargs["callbacks"].append(recorder)
+        program = strategy.compile(optimizer, plan)
+
+    assert {name for name, _ in recorder.inputs} == {"one", "two"}
+    assert all(text.startswith("first" if name == "one" else "second") for name, text in recorder.inputs)
+    assert "predictor" not in str([predictor.signature.fields for predictor in program.predictors()])
+
+
+def test_marks_show_in_no_prompt_and_are_taken_off_again() -> None:
+    given = Pair()
+    marked = with_own_signatures(given)
+    adapter = dspy.ChatAdapter()
+
+    assert not marked.one.signature.equals(marked.two.signature)
+    for before, after in zip(given.predictors(), marked.predictors(), strict=True):
+        prompts = [adapter.format(predictor.signature, [], {"text": "x"}) for predictor in (before, after)]
+        assert prompts[0] == prompts[1]
+    marked.one.signature = marked.one.signature.with_instructions("Better.")
+    unmarked = with_signatures_of(given, marked)
+    assert unmarked.one.signature.equals(given.one.signature.with_instructions("Better."))
+    assert unmarked.two.signature.equals(given.two.signature)
