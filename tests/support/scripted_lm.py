@@ -308,7 +308,7 @@ class ScriptedServer:
         stats.by_auth[auth] += 1
         self._record(request, auth, answers[0])
         choices = [
-            {"index": i, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}
+            {"index": i, "finish_reason": "stop", "message": self.model.message(text)}
             for i, (text, _) in enumerate(answers)
         ]
         usage = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}

@@ -65,6 +65,9 @@ class ScriptedModel:
         body = "\n\n".join(f"[[ ## {name} ## ]]\n{_plain(value)}" for name, value in answer.items())
         return f"{body}\n\n[[ ## completed ## ]]", kind
 
+    def message(self, text: str) -> dict[str, Any]:
+        return {"role": "assistant", "content": text}
+
     def _values(self, names: list[str], system: str, last: str, demos: int, auth: str) -> tuple[dict[str, Any], str]:
         inputs = _fields(last.split("\n\nRespond with")[0])
         if self._label in names:
