@@ -189,6 +189,31 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
+class ProgramAnswer:
+    """What one program made of a row."""
+
+    prediction: dict[str, Any] | None = None
+    """None where it failed."""
+    score: float | None = None
+    """The metric's own number; None for a row that failed: it counts 0."""
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A test row, with what the program that was given and the optimized one made of it."""
+
+    n: int
+    """Its place in the dataset, from 0."""
+    outcome: str
+    """`won`, `lost` or `tied`: by the optimized program."""
+    inputs: dict[str, Any]
+    gold: dict[str, Any]
+    baseline: ProgramAnswer
+    optimized: ProgramAnswer
+
+
+@dataclass(frozen=True, slots=True)
 class Assets:
     modules: tuple[str, ...]
     optimizers: tuple[str, ...]

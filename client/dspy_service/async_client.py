@@ -60,6 +60,15 @@ class AsyncClient:
     def events(self, job_id: str, after: int = 0) -> AsyncIterator[answers.Event]:
         return self._pages(lambda n: calls.event_page(job_id, n, PAGE), after)
 
+    async def rows(self, job_id: str, which: str = "all") -> AsyncIterator[answers.Row]:
+        after: int | None = None
+        while page := await self._send(calls.row_page(job_id, which, after, PAGE)):
+            for row in page:
+                yield row
+            if len(page) < PAGE or page[-1].n <= (after if after is not None else -1):
+                return
+            after = page[-1].n
+
     async def artifact(self, job_id: str) -> answers.Artifact:
         return await self._send(calls.artifact(job_id))
 

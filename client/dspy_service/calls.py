@@ -86,6 +86,11 @@ def event_page(job_id: str, after: int, limit: int) -> Call[tuple[answers.Event,
     return Call("GET", _job_path(job_id, "events"), _many(answers.Event), params)
 
 
+def row_page(job_id: str, which: str, after: int | None, limit: int) -> Call[tuple[answers.Row, ...]]:
+    params = {"which": which, "limit": limit} | ({} if after is None else {"after": after})
+    return Call("GET", _job_path(job_id, "rows"), _many(answers.Row), params)
+
+
 def artifact(job_id: str) -> Call[answers.Artifact]:
     def read_artifact(data: Any, _headers: Headers) -> answers.Artifact:
         found = data.get("program_artifact") if isinstance(data, dict) else None

@@ -69,6 +69,15 @@ class Client:
     def events(self, job_id: str, after: int = 0) -> Iterator[answers.Event]:
         return self._pages(lambda n: calls.event_page(job_id, n, PAGE), after)
 
+    def rows(self, job_id: str, which: str = "all") -> Iterator[answers.Row]:
+        """What both programs made of each test row: `won`, `lost`, `tied`, `changed`, `failed` ones or `all`."""
+        after: int | None = None
+        while page := self._send(calls.row_page(job_id, which, after, PAGE)):
+            yield from page
+            if len(page) < PAGE or page[-1].n <= (after if after is not None else -1):
+                return
+            after = page[-1].n
+
     def artifact(self, job_id: str) -> answers.Artifact:
         return self._send(calls.artifact(job_id))
 

@@ -53,6 +53,11 @@ class NoArtifact(ServiceError):
         super().__init__("Job did not produce an artifact.")
 
 
+class NoRows(NoArtifact):
+    def __init__(self) -> None:
+        ServiceError.__init__(self, "Job kept no results of its test rows.")
+
+
 class IdempotencyConflict(ServiceError):
     def __init__(self, key: str) -> None:
         super().__init__(f"Idempotency-Key '{key}' was used with another body; use a new key for a new request.")

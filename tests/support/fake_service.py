@@ -28,6 +28,7 @@ class FakeJob:
     statuses: list[str]
     logs: list[str] = field(default_factory=list)
     events: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    rows: list[dict[str, Any]] = field(default_factory=list)
     message: str = "message"
     looks: int = 0
 
@@ -153,9 +154,17 @@ class FakeService:
             case ["logs" | "events" as stream]:
                 after, limit = int(request.url.params["after"]), int(request.url.params["limit"])
                 return httpx.Response(200, json=pages[stream]()[after : after + limit])
+            case ["rows"]:
+                return self._rows(job, request)
             case ["artifact"]:
                 return self._artifact(job)
         return httpx.Response(200, json=self._detail(job))
+
+    def _rows(self, job: FakeJob, request: httpx.Request) -> httpx.Response:
+        after, limit = int(request.url.params.get("after", -1)), int(request.url.params["limit"])
+        which = request.url.params["which"]
+        wanted = [row for row in job.rows if row["n"] > after and which in ("all", row["outcome"])]
+        return httpx.Response(200, json=wanted[:limit])
 
     def _artifact(self, job: FakeJob) -> httpx.Response:
         if job.status in ("failed", "cancelled"):

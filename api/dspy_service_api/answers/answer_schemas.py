@@ -269,6 +269,30 @@ class JobList(TypedDict):
 
 
 @closed
+class RowAnswer(TypedDict):
+    prediction: Annotated[dict[str, Any] | None, Field(description="Null where the program failed.")]
+    score: Annotated[
+        float | None, Field(description="The metric's own number; null for a row that failed: it counts 0.")
+    ]
+    error: Annotated[str | None, Field(description="Why the program or the metric failed on the row.")]
+
+
+@closed
+class ScoredRow(TypedDict):
+    n: Annotated[int, Field(description="The row's place in the dataset, from 0: the next page's `after`.")]
+    outcome: Annotated[
+        Literal["won", "lost", "tied"], Field(description="Whether the optimized program's score is higher, or lower.")
+    ]
+    inputs: dict[str, Any]
+    gold: dict[str, Any]
+    baseline: RowAnswer
+    optimized: RowAnswer
+
+
+ScoredRows = TypeAliasType("ScoredRows", list[ScoredRow])
+
+
+@closed
 class RegisteredAssets(TypedDict):
     modules: list[str]
     optimizers: list[str]
@@ -316,6 +340,7 @@ ANSWERS: tuple[Any, ...] = (
     JobList,
     LogEntries,
     ProgressEvents,
+    ScoredRows,
     ArtifactAnswer,
     RecordKept,
     Health,

@@ -11,6 +11,7 @@ from dspy_service_api.answers.answer_cache import Answer, AnswerCache, key_of
 from dspy_service_api.jobs.artifact import Artifact, read_artifact
 from dspy_service_api.jobs.cache import JobCache
 from dspy_service_api.jobs.record import JobRecord, Json
+from dspy_service_api.jobs.rows import Which, read_rows
 from dspy_service_api.jobs.transcript import Kind, Transcript
 from dspy_service_core.errors import JobNotFinished, JobNotFound, NoArtifact, StoreError
 from dspy_service_core.kube import errors as kube
@@ -66,16 +67,23 @@ class Jobs:
         return await Transcript(self.store, await self.find(job_id), kind).after(after, limit)
 
     async def artifact(self, job_id: str) -> Answer:
-        record = await self.find(job_id)
-        if not record.finished:  # the client may know of the end from another replica, before this one's watch does
-            record = await self.find(job_id, past_cache=True)
-        if not record.finished:
-            raise JobNotFinished
+        record = await self._finished(job_id)
         if (answer := self.answers.get(key_of("artifact", record))) is None:
             answer = Answer.of(present.artifact(await read_artifact(self.store, record)))
             if record.settled:
                 self.answers.put(key_of("artifact", record), answer)
         return answer
+
+    async def rows(self, job_id: str, which: Which, after: int | None, limit: int) -> Json:
+        return present.rows(await read_rows(self.store, await self._finished(job_id), which, after, limit))
+
+    async def _finished(self, job_id: str) -> JobRecord:
+        record = await self.find(job_id)
+        if not record.finished:  # the client may know of the end from another replica, before this one's watch does
+            record = await self.find(job_id, past_cache=True)
+        if not record.finished:
+            raise JobNotFinished
+        return record
 
     async def _ask(self, name: str) -> JobRecord | None:
         try:

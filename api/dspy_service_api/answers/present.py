@@ -22,11 +22,14 @@ from dspy_service_api.answers.answer_schemas import (
     OptimizationMetadata,
     ProgramArtifact,
     RecordKept,
+    RowAnswer,
     RunResponse,
+    ScoredRow,
     SplitCounts,
 )
 from dspy_service_api.jobs.artifact import Artifact
 from dspy_service_api.jobs.record import JobRecord, Json
+from dspy_service_api.jobs.rows import ProgramAnswer, RowResult
 from dspy_service_core.records import verdicts
 from dspy_service_core.records.run import ResultDocument
 from dspy_service_core.resource.conditions import STOPPED_EARLY_MESSAGE, SUCCEEDED_MESSAGE
@@ -98,9 +101,28 @@ def artifact(found: Artifact) -> Json:
     return orjson.dumps(answer)
 
 
+def rows(found: Sequence[RowResult]) -> Json:
+    answer: list[ScoredRow] = [
+        {
+            "n": row.n,
+            "outcome": row.outcome,
+            "inputs": row.inputs,
+            "gold": row.gold,
+            "baseline": _row_answer(row.baseline),
+            "optimized": _row_answer(row.optimized),
+        }
+        for row in found
+    ]
+    return orjson.dumps(answer)
+
+
+def _row_answer(answer: ProgramAnswer) -> RowAnswer:
+    return {"prediction": answer.prediction, "score": answer.score, "error": answer.error}
+
+
 def run_response(record: JobRecord, file: ResultDocument | None, found: Artifact | None, logs: Json) -> Json:
     """It has the same shape after a failure: null metrics, no artifact, and the run's log."""
-    end = record.end if record.status == "success" else None
+    end = record.end if record.keeps_result else None
     splits = _splits(record)
     baseline, optimized = (end.baseline_score, end.optimized_score) if end else (None, None)
     comparison = end.comparison if end else None

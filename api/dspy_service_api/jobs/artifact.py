@@ -2,7 +2,7 @@
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import orjson
@@ -10,6 +10,7 @@ import orjson
 from dspy_service_api.jobs.record import JobRecord, Json
 from dspy_service_core import nesting
 from dspy_service_core.errors import NoArtifact, StoreError
+from dspy_service_core.records.run import ArtifactRef
 from dspy_service_core.storage import pod_files
 from dspy_service_core.storage.store import NotFound, Store, artifact_folder
 
@@ -31,14 +32,28 @@ _ANSWERED = (pod_files.PROGRAM_PICKLE, pod_files.METADATA, pod_files.PROMPT, pod
 
 async def read_artifact(store: Store, record: JobRecord) -> Artifact:
     """Raises `NoArtifact` for a job that made none, `StoreError` for one whose artifact is not whole."""
-    told = record.end.artifact if record.end and record.status == "success" else None
+    told, files, digests = await _read(store, record, _ANSWERED)
+    return _artifact(told.path, files, digests)
+
+
+async def read_file(store: Store, record: JobRecord, name: str) -> bytes | None:
+    """One of the artifact's files; None where it has no such file."""
+    _, files, _ = await _read(store, record, (name,))
+    return files.get(name)
+
+
+async def _read(
+    store: Store, record: JobRecord, wanted: Collection[str]
+) -> tuple[ArtifactRef, dict[str, bytes], dict[str, str]]:
+    """The wanted files that there are, with their digests."""
+    told = record.end.artifact if record.end and record.keeps_result else None
     if told is None:
         raise NoArtifact
     folder = artifact_folder(record.namespace, record.store_id)
     try:
         manifest = await store.get_async(f"{folder}/{pod_files.MANIFEST}")
         _check_manifest(manifest, told.digest, folder)
-        digests = _digests(manifest)
+        digests = {name: digest for name, digest in _digests(manifest).items() if name in wanted}
         files = {name: await store.get_async(f"{folder}/{name}") for name in digests}
     except NotFound as exc:
         if record.kept_by:
@@ -47,7 +62,7 @@ async def read_artifact(store: Store, record: JobRecord) -> Artifact:
     for name, digest in digests.items():
         if hashlib.sha256(files[name]).hexdigest() != digest:
             raise StoreError(f"'{folder}/{name}' in the store is not what its manifest says")
-    return _artifact(told.path, files, digests)
+    return told, files, digests
 
 
 def _check_manifest(manifest: bytes, recorded: str, folder: str) -> None:
@@ -59,7 +74,7 @@ def _check_manifest(manifest: bytes, recorded: str, folder: str) -> None:
 def _digests(manifest: bytes) -> dict[str, str]:
     try:
         files = orjson.loads(manifest)["files"]
-        digests = {name: files[name]["sha256"].removeprefix("sha256:") for name in _ANSWERED if name in files}
+        digests = {name: files[name]["sha256"].removeprefix("sha256:") for name in files}
     except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
         digests = {}
     if pod_files.PROGRAM_STATE not in digests:

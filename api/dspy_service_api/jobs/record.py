@@ -7,7 +7,7 @@ It has no rows, code, conditions or managed fields, because the cache keeps thou
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from dspy_service_core.records.run import Progress, Result
+from dspy_service_core.records.run import NO_IMPROVEMENT, Progress, Result
 from dspy_service_core.resource.job import StatusWord
 from dspy_service_core.resource.queue_order import Age, Rank
 from dspy_service_core.resource.splits import Fractions
@@ -78,6 +78,14 @@ class JobRecord:
     """Name of the metric function, read from the spec; only for a job that ended without a result of its run."""
     kept_by: tuple[str, ...] = ()
     """Finalizers that keep the record of a deleted job; what it had in the store may be gone already."""
+
+    @property
+    def keeps_result(self) -> bool:
+        """Whether scores and program are answered, as they are of a success, and where only the verdict was not the
+        one that the job demanded."""
+        return self.status == "success" or (
+            self.status == "failed" and self.end is not None and self.end.reason == NO_IMPROVEMENT
+        )
 
     @property
     def settled(self) -> bool:

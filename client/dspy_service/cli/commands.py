@@ -17,6 +17,7 @@ OWN = {
     "list": "dspy_service.cli.list_jobs:command",
     "watch": "dspy_service.cli.watch:command",
     "logs": "dspy_service.cli.logs:command",
+    "rows": "dspy_service.cli.rows:command",
     "artifact": "dspy_service.cli.artifact:command",
     "delete": "dspy_service.cli.delete:command",
     "inspect": "dspy_service.cli.inspect_program:command",

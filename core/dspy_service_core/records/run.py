@@ -21,6 +21,8 @@ MAX_MESSAGE = 2048
 MAX_NOTICE = 1024
 MAX_RESULT_BYTES = 4 * 1024 * 1024
 """Bytes that `result.json` may have; it holds the whole message."""
+NO_IMPROVEMENT = "NoImprovement"
+"""Reason of the one failure that keeps what was found: the job demanded a verdict that it did not get."""
 _MAX_REASON = 64
 _MAX_EVIDENCE = 64
 

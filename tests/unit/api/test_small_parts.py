@@ -92,6 +92,7 @@ def made(kind: type[Exception]) -> Exception:
         errors.InvalidRequest: ([],),
         errors.JobNotFinished: (),
         errors.NoArtifact: (),
+        errors.NoRows: (),
     }
     return kind(*arguments.get(kind, ("x",)))
 

@@ -13,6 +13,7 @@ from dspy_service_api.http.origins import foreign_origin
 from dspy_service_api.http.problems import UNFORESEEN, BodyTooLarge, Problem, problem_of
 from dspy_service_api.jobs.artifact import Artifact
 from dspy_service_api.jobs.from_resource import record_of
+from dspy_service_api.jobs.rows import ProgramAnswer, RowResult
 from dspy_service_api.serve.memory import Busy
 from dspy_service_core import errors
 from dspy_service_core.kube import errors as kube
@@ -140,6 +141,14 @@ _SCORES = {
     "candidate_scores": [[6, 50.0], [12, 66.67], [18, 33.33]],
     "best_so_far": [[6, 50.0], [12, 66.67], [18, 66.67]],
 }
+_WON = RowResult(
+    n=12,
+    outcome="won",
+    inputs={"text": "I was charged twice this month."},
+    gold={"team": "billing"},
+    baseline=ProgramAnswer({"team": "support"}, 0.0, None),
+    optimized=ProgramAnswer({"team": "billing"}, 1.0, None),
+)
 LOGS = orjson.dumps([LOG])
 PROGRESS = orjson.dumps(EVENTS)
 
@@ -154,6 +163,7 @@ SUCCEEDED = present.detail(
     present.run_response(_SUCCEEDED, ResultDocument("Succeeded", details=_SCORES, metric_name="metric"), _FOUND, LOGS),
 )
 ARTIFACT = present.artifact(_FOUND)
+ROWS = present.rows([_WON])
 RECORD_KEPT = present.record_kept(["example.org/backup"])
 HEALTH = present.health({"modules": ["cot", "predict"], "optimizers": ["gepa", "miprov2"]})
 

@@ -13,6 +13,7 @@ from dspy_service_api.http.routes.answers import Declared, declared, errors, rea
 from dspy_service_api.http.routes.conditional import PARAMETERS, conditional, respond
 from dspy_service_api.http.routes.direct import DirectRoute
 from dspy_service_api.http.routes.unbuilt_query import refuse_unbuilt
+from dspy_service_api.jobs.rows import Which
 from dspy_service_api.jobs.transcript import Kind
 from dspy_service_api.service import Service, service_of
 from dspy_service_core.resource.job import StatusWord
@@ -29,6 +30,7 @@ _KEPT = declared(
 )
 JobId = Annotated[str, Path(description="The UUID that POST /run answered, or the name of a resource.")]
 After = Annotated[int | None, Query(ge=0, le=2**53, description="Pages: entries numbered above it, from 0.")]
+_WHICH = "Rows won or lost or tied, changed (won or lost), failed (with one of the programs), or all."
 Limit = Annotated[int | None, Query(ge=1, le=5000, description="Pages: at most so many entries.")]
 
 
@@ -138,6 +140,31 @@ async def events(request: Request, job_id: JobId, after: After = None, limit: Li
 async def artifact(request: Request, job_id: JobId) -> Response:
     refuse_unbuilt(request, "best")
     return respond(request, await service_of(request).jobs.artifact(job_id))
+
+
+@router.get(
+    "/{job_id}/rows",
+    summary="What both programs made of each test row",
+    response_model=None,
+    responses=declared(answer_schemas.ScoredRows, examples.ROWS, "A page of test rows, in the dataset's order.")
+    | errors(
+        error_codes.UNKNOWN_JOB,
+        error_codes.NO_ARTIFACT,
+        error_codes.NOT_FINISHED,
+        error_codes.INVALID_REQUEST,
+        error_codes.STORE_UNAVAILABLE,
+    ),
+)
+@needs("get")
+async def rows(
+    request: Request,
+    job_id: JobId,
+    which: Annotated[Which, Query(description=_WHICH)] = "all",
+    after: Annotated[int | None, Query(ge=0, le=2**53, description="Pages: rows numbered above it.")] = None,
+    limit: Limit = None,
+) -> Response:
+    service = service_of(request)
+    return ready(await service.jobs.rows(job_id, which, after, limit or service.settings.page_entries))
 
 
 async def _entries(service: Service, job_id: str, kind: Kind, after: int | None, limit: int | None) -> Response:

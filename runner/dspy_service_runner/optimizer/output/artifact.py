@@ -66,6 +66,7 @@ def write_artifact(
     source: str,
     metadata: Mapping[str, Any],
     redactor: Redactor,
+    rows: Callable[[], bytes],
 ) -> dict[str, str]:
     """Why each file that is missing could not be written. Raises the state's own `OSError`."""
     versions = get_dependency_versions()
@@ -76,6 +77,7 @@ def write_artifact(
         {
             pod_files.PROGRAM_PICKLE: lambda: _without_keys(pickled(program, module), redactor),
             pod_files.SIGNATURE_SOURCE: source.encode,
+            pod_files.ROW_RESULTS: rows,
             pod_files.PROMPT: lambda: readable_prompts(program).encode(errors="replace"),
         },
     )

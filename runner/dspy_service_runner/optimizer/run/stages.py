@@ -2,6 +2,7 @@
 
 import errno
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from dspy_service_runner.optimizer.program_state import mend
 from dspy_service_runner.optimizer.progress.candidates import BEST_FILE, Candidates
 from dspy_service_runner.optimizer.progress.checkpoint import restore
 from dspy_service_runner.optimizer.progress.progress import Progress
-from dspy_service_runner.optimizer.run import failed_rows
+from dspy_service_runner.optimizer.run import failed_rows, row_results
 from dspy_service_runner.optimizer.run.comparison import compare
 from dspy_service_runner.optimizer.run.evaluation import Evaluation, RowOutcome, evaluate, watched
 from dspy_service_runner.optimizer.run.gold_check import choose_gold
@@ -74,7 +75,7 @@ class Run:
             self._record.optimized = optimized.score
             self._context.outbox.event(events.OPTIMIZED, {"optimized_test_metric": optimized.score})
             self._compare(optimized)
-            self._keep(trim(program))
+            self._keep(trim(program), lambda: row_results.lines(self._baseline_rows, optimized.rows))
             self._context.progress.write()
         finally:
             self._note()
@@ -203,7 +204,7 @@ class Run:
         self._watches.append(watch)
         return watch
 
-    def _keep(self, program: dspy.Module) -> None:
+    def _keep(self, program: dspy.Module, rows: Callable[[], bytes]) -> None:
         prepared = self._prepared
         try:
             self._record.not_written = write_artifact(
@@ -213,6 +214,7 @@ class Run:
                 prepared.job.code[SIGNATURE],
                 self._record.artifact_metadata() | self._made_of(),
                 self._context.redactor,
+                rows,
             )
         except OSError as error:
             full = error.errno in (errno.ENOSPC, errno.EDQUOT)

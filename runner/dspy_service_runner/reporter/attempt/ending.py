@@ -15,7 +15,7 @@ import orjson
 
 from dspy_service_core.errors import StoreError
 from dspy_service_core.records.record import document
-from dspy_service_core.records.run import ArtifactRef, Result, ResultDocument
+from dspy_service_core.records.run import NO_IMPROVEMENT, ArtifactRef, Result, ResultDocument
 from dspy_service_core.storage import pod_files
 from dspy_service_core.storage.store import Store
 from dspy_service_runner.reporter.artifact.artifact import ArtifactUnusable, upload_artifact
@@ -84,7 +84,7 @@ class Ending:
     def _store_result(self, result: ResultDocument) -> Result:
         """What the status will say: the result as it stands once its artifact was looked at."""
         artifact = None
-        if result.outcome == "Succeeded":
+        if result.outcome == "Succeeded" or result.reason == NO_IMPROVEMENT:
             try:
                 artifact = self._upload_artifact()
             except ArtifactUnusable as error:

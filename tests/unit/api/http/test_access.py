@@ -69,6 +69,7 @@ def reviewer(cluster: FaultyCluster) -> Reviewer:
         ("GET", "/jobs/tickets", Permission("get", "tickets")),
         ("GET", f"/jobs/{UUID}/logs", Permission("get", f"job-{UUID}")),
         ("GET", "/jobs/tickets/artifact", Permission("get", "tickets")),
+        ("GET", "/jobs/tickets/rows", Permission("get", "tickets")),
         ("DELETE", f"/jobs/{UUID}", Permission("delete", f"job-{UUID}")),
         ("GET", "/openapi.json", None),
     ],
@@ -89,7 +90,7 @@ async def test_every_route_declares_what_it_demands(tmp_path: Path) -> None:
     access = {(method, route.path): declared(route) for route in routes for method in route.methods}
     assert all(access.values())
     verbs = {place: given.verb for place, given in access.items() if given and given.verb}
-    below = ("", "/summary", "/logs", "/events", "/artifact")
+    below = ("", "/summary", "/logs", "/events", "/rows", "/artifact")
     assert verbs == {
         ("POST", "/run"): "create",
         ("GET", "/jobs"): "list",

@@ -45,6 +45,7 @@ async def test_every_endpoint_is_documented(document: dict[str, Any]) -> None:
         ("GET", "/jobs/{job_id}/summary"),
         ("GET", "/jobs/{job_id}/logs"),
         ("GET", "/jobs/{job_id}/events"),
+        ("GET", "/jobs/{job_id}/rows"),
         ("GET", "/jobs/{job_id}/artifact"),
         ("GET", "/health"),
     }

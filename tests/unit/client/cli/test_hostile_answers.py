@@ -81,6 +81,15 @@ GOOD: Mapping[type, dict[str, Any]] = {
         "run_log": [],
     },
     answers.Job: {"job_id": "job1", "status": "success", "message": "m", "created_at": TIME},
+    answers.ProgramAnswer: {"prediction": {"team": "billing"}, "score": 1.0, "error": None},
+    answers.Row: {
+        "n": 3,
+        "outcome": "won",
+        "inputs": {"text": "t"},
+        "gold": {"team": "billing"},
+        "baseline": {"prediction": None, "score": None, "error": "no answer"},
+        "optimized": {"prediction": {"team": "billing"}, "score": 1.0, "error": None},
+    },
     answers.Assets: {"modules": ["cot"], "optimizers": ["gepa"]},
     answers.Health: {"status": "ok", "registered_assets": {"modules": [], "optimizers": []}},
 }

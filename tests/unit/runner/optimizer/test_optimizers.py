@@ -51,6 +51,7 @@ def test_runs_to_a_whole_result(
         "signature.py",
         "prompt.md",
         "metadata.json",
+        "rows.jsonl",
     }
     _check_usage(result["usage"], server)
     _check_progress(folders.events("optimizer_progress"), folders.progress())

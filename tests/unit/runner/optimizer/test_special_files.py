@@ -59,7 +59,7 @@ def test_a_run_ends_as_if_they_were_not_there(
 
     assert result["outcome"] == "Succeeded", result["message"]
     files = {path.name for path in (folders.out / "artifact").iterdir() if path.is_file()}
-    assert files == {"program.pkl", "program.json", "signature.py", "prompt.md", "metadata.json"}
+    assert files == {"program.pkl", "program.json", "signature.py", "prompt.md", "metadata.json", "rows.jsonl"}
 
 
 def test_lines_for_a_file_that_became_a_fifo_are_dropped(tmp_path: Path) -> None:

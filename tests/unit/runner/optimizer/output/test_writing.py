@@ -119,7 +119,7 @@ def test_a_program_that_cannot_be_pickled_is_kept_by_its_state(
     assert list(result["details"]["not_written"]) == ["program.pkl"]
     assert "pickle" in result["details"]["not_written"]["program.pkl"]
     files = {path.name for path in (folders.out / "artifact").iterdir()}
-    assert files == {"program.json", "signature.py", "prompt.md", "metadata.json"}
+    assert files == {"program.json", "signature.py", "prompt.md", "metadata.json", "rows.jsonl"}
     metadata = json.loads((folders.out / "artifact" / "metadata.json").read_text())
     assert metadata["not_written"] == result["details"]["not_written"]
     assert any("program.pkl could not be written" in message for message in folders.messages())
@@ -136,7 +136,7 @@ def test_a_program_whose_pickle_would_hold_a_key_is_kept_by_its_state(
     assert not (folders.out / "artifact" / "program.pkl").exists()
 
 
-@pytest.mark.parametrize("name", ["program.pkl", "signature.py", "prompt.md", "metadata.json"])
+@pytest.mark.parametrize("name", ["program.pkl", "signature.py", "prompt.md", "metadata.json", "rows.jsonl"])
 def test_a_file_that_cannot_be_written_costs_no_other(
     name: str, forge: OptimizerForge, server: ScriptedServer, tmp_path: Path
 ) -> None:
@@ -147,4 +147,4 @@ def test_a_file_that_cannot_be_written_costs_no_other(
     assert result["outcome"] == "Succeeded", result["message"]
     assert list(result["details"]["not_written"]) == [name]
     files = {path.name for path in (folders.out / "artifact").iterdir() if path.is_file()}
-    assert files == {"program.json", "program.pkl", "signature.py", "prompt.md", "metadata.json"} - {name}
+    assert files == {"program.json", "program.pkl", "signature.py", "prompt.md", "metadata.json", "rows.jsonl"} - {name}

@@ -1,0 +1,32 @@
+"""`rows.jsonl` of the artifact: what both programs made of every test row, a line each, in the dataset's order."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from dspy_service_runner.optimizer import json_form
+from dspy_service_runner.optimizer.run.evaluation import RowOutcome
+
+
+def lines(baseline: Sequence[RowOutcome], optimized: Sequence[RowOutcome]) -> bytes:
+    """Of two evaluations of the same rows."""
+    pairs = sorted(zip(baseline, optimized, strict=True), key=lambda pair: pair[0].n)
+    return "".join(f"{json_form.text(_line(*pair))}\n" for pair in pairs).encode()
+
+
+def _line(before: RowOutcome, after: RowOutcome) -> dict[str, Any]:
+    return {
+        "n": before.n,
+        "outcome": _outcome(before.score or 0.0, after.score or 0.0),
+        "inputs": before.inputs,
+        "gold": before.gold,
+        "baseline": _answer(before),
+        "optimized": _answer(after),
+    }
+
+
+def _outcome(before: float, after: float) -> str:
+    return "won" if after > before else "lost" if after < before else "tied"
+
+
+def _answer(row: RowOutcome) -> dict[str, Any]:
+    return {"prediction": row.prediction, "score": row.score, "error": row.error}
