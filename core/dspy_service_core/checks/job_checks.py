@@ -132,7 +132,9 @@ def _problems(
     module = checked.module.asset
     yield from row_checks.names(checked.signature, module.path if module else "", words)
     yield from row_checks.mapping(spec.columns, checked.signature, words)
-    yield from row_checks.rows(_rows(spec, contents) or (), spec.columns, words)
+    rows = _rows(spec, contents) or ()
+    yield from row_checks.rows(rows, spec.columns, words)
+    yield from row_checks.types(rows, spec.columns, checked.signature, words)
     models = model_checks.settings(spec.models, contents.withheld)
     yield from model_checks.refused_settings(models, words)
     yield from model_checks.refused_module_temperature(spec.models, checked.module_kwargs, words)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from dspy_service_core.checks import cell_types
 from dspy_service_core.code.reserved_names import reserved
 from dspy_service_core.code.signature_source import SignatureSource
 from dspy_service_core.resource.job import Columns
@@ -10,6 +11,7 @@ from dspy_service_core.resource.splits import Counts, Fractions, fewest_rows
 from dspy_service_core.resource.words import Words
 
 _INPUTS, _OUTPUTS = "spec.columns.inputs", "spec.columns.outputs"
+_SHOWN = 80
 _WITHOUT_GOLD = "spec.columns.withoutGold"
 
 
@@ -60,6 +62,22 @@ def rows(given: Sequence[Mapping[str, Any]], columns: Columns, words: Words) -> 
             column = next(column for column in mapped if column not in row)
             place = f"{words('spec.dataset')}[{index}]"
             yield f"{place} lacks column '{column}', to which {words(mapped[column])} maps."
+
+
+def types(
+    given: Sequence[Mapping[str, Any]], columns: Columns, signature: SignatureSource | None, words: Words
+) -> Iterator[str]:
+    """Of inputs: a gold of another type stays as it was sent, and the metric knows what to do with it, or not."""
+    for name, column in columns.inputs.items():
+        its = signature.types.get(name) if signature else None
+        for index, row in enumerate(given if its else ()):
+            if its and (found := cell_types.problem(row[column], its)):
+                place, reason, cell = found
+                shown = repr(cell) if len(repr(cell)) <= _SHOWN else f"{repr(cell)[:_SHOWN]}..."
+                yield (
+                    f"{words('spec.dataset')}[{index}], column '{column}': field '{name}{place}' ({its.written}): "
+                    f"{reason}; the cell holds {shown}."
+                )
 
 
 def splits(counts: Counts | None, fractions: Fractions, needs: Mapping[str, str], words: Words) -> Iterator[str]:

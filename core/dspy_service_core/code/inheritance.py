@@ -7,6 +7,7 @@ work at every step, and a long chain in which each class holds all fields above 
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from dspy_service_core.code.field_types import FieldType
 from dspy_service_core.code.source_names import Definition, Unreadable
 
 
@@ -31,6 +32,15 @@ def fields_of(leaf: Definition) -> Mapping[str, str]:
     if any(name in kinds and name not in one.fields for one in ordered for name in one.others):
         raise Unreadable(f"'{leaf.name}' or what it derives from redefines a field")
     return {name: kinds[name] for one in ordered for name in one.fields}
+
+
+def types_of(leaf: Definition) -> Mapping[str, FieldType]:
+    """Of a field declared twice, the type of the declaration that holds, known or not."""
+    types: dict[str, FieldType | None] = {}
+    for one in _with_ancestors([leaf]):
+        for name in one.fields:
+            types.setdefault(name, one.types.get(name))
+    return {name: its for name, its in types.items() if its is not None}
 
 
 def _with_ancestors(classes: list[Definition]) -> Iterator[Definition]:

@@ -7,9 +7,10 @@ accepted, and the pod, which runs the code, decides. It never guesses, because a
 
 import ast
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from dspy_service_core.code.inheritance import fields_of, leaves_of
+from dspy_service_core.code.field_types import FieldType, type_of
+from dspy_service_core.code.inheritance import fields_of, leaves_of, types_of
 from dspy_service_core.code.source_names import Definition, Names, Unreadable, outside_functions
 from dspy_service_core.code.source_text import costly, listed, parse
 from dspy_service_core.errors import UnusableRequest
@@ -29,6 +30,8 @@ class SignatureSource:
     name: str | None
     inputs: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
+    types: Mapping[str, FieldType] = field(default_factory=dict)
+    """Of those of its fields whose type the source tells, and whose cells are worth a look."""
     doubt: str = ""
 
 
@@ -40,7 +43,7 @@ def read_signature(code: str, field: str = "signature_code") -> SignatureSource:
         fields = fields_of(found)
     except Unreadable as doubt:
         return SignatureSource(None, doubt=str(doubt))
-    return SignatureSource(found.name, _of_kind(fields, "input"), _of_kind(fields, "output"))
+    return SignatureSource(found.name, _of_kind(fields, "input"), _of_kind(fields, "output"), types_of(found))
 
 
 def _of_kind(fields: Mapping[str, str], kind: str) -> tuple[str, ...]:
@@ -101,7 +104,21 @@ def _definition(node: ast.ClassDef, names: Names, field: str) -> Definition:
         if isinstance(statement, _NAMED):
             others.add(statement.name)
         fields |= _fields(statement, node.name, fields, names, field)
-    return Definition(node.name, True, fields, frozenset(others), tuple(dict.fromkeys(bases)))
+    types = _types(node.body, fields, names)
+    return Definition(node.name, True, fields, types, frozenset(others), tuple(dict.fromkeys(bases)))
+
+
+def _types(body: list[ast.stmt], fields: Mapping[str, str], names: Names) -> Mapping[str, FieldType]:
+    """Not of an annotation that looks up a field: that is no type any more."""
+    found: dict[str, FieldType] = {}
+    for statement in body:
+        if not (isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name)):
+            continue
+        annotation = _unquoted(statement.annotation)
+        hidden = any(isinstance(node, ast.Name) and node.id in fields for node in ast.walk(annotation))
+        if statement.target.id in fields and not hidden and (its := type_of(annotation, names.resolve)):
+            found[statement.target.id] = its
+    return found
 
 
 def _fields(statement: ast.stmt, owner: str, earlier: Mapping[str, str], names: Names, field: str) -> Mapping[str, str]:

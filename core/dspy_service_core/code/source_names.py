@@ -8,6 +8,8 @@ import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+from dspy_service_core.code.field_types import FieldType
+
 _PLAIN_PACKAGES = frozenset({*sys.stdlib_module_names, "pydantic", "typing_extensions"})
 _PLAIN_BASES = frozenset({"dspy.Module", "dspy.Type", "dspy.Example", "dspy.Prediction"})
 """Base classes of users' helper classes; none of them is a signature."""
@@ -27,6 +29,8 @@ class Definition:
     is_signature: bool
     fields: Mapping[str, str] = field(default_factory=dict)
     """Fields of a signature: input or output by name."""
+    types: Mapping[str, FieldType] = field(default_factory=dict)
+    """Of those of its fields whose type the source tells."""
     others: frozenset[str] = frozenset()
     """Names of its body's functions and classes."""
     bases: tuple["Definition", ...] = ()

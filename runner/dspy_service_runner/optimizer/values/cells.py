@@ -6,12 +6,9 @@ refuses and a dataset may well hold is taken: an enum's number as text or its na
 messages for a history. What it reads as something else is refused: digits for a date.
 """
 
-import ast
 import datetime
 import enum
 import inspect
-import json
-import math
 import operator
 import re
 import types
@@ -23,6 +20,8 @@ import dspy
 import pydantic
 from dspy.adapters.utils import annotation_allows_none, parse_value
 from pydantic import BeforeValidator, TypeAdapter
+
+from dspy_service_core.rows.cell_text import inside
 
 _UNTYPED = (Any, object, None, inspect.Parameter.empty)
 _TIMES = (datetime.date, datetime.datetime, datetime.time)
@@ -78,7 +77,7 @@ class CellReader:
 
     def _read(self, value: Any, empty_is_none: bool) -> Any:
         if isinstance(value, str) and not value.strip():
-            if self._nullable and not value and (empty_is_none or not self._takes_text):
+            if self._nullable and not value and (empty_is_none or not self._takes_empty):
                 return None
             if not self._takes_empty:
                 raise ValueError("it is empty")
@@ -108,15 +107,20 @@ class CellReader:
         """DSPy tries what is inside a text first, but for a union of text and None."""
         if not isinstance(value, str) or self.may_be_no_text:
             return [value]
-        inside = _inside(value)
-        if inside is value:
+        found = inside(value)
+        if found is value:
             return [value]
-        as_text_first = not self._output and not self._takes_text and not isinstance(inside, dict | list | tuple | set)
-        return [value, inside] if as_text_first else [inside, value]
+        as_text_first = not self._output and not self._takes_text and not isinstance(found, dict | list | tuple | set)
+        return [value, found] if as_text_first else [found, value]
 
     @property
     def _takes_empty(self) -> bool:
         bare = self._bare
+        if get_origin(bare) is Literal:
+            return "" in get_args(bare)
+        if isinstance(bare, enum.EnumMeta):
+            members: list[Any] = list(bare)
+            return any(member.value == "" for member in members)
         return bare in _UNTYPED or self._takes_text or (inspect.isclass(bare) and issubclass(bare, str | bytes))
 
     @property
@@ -197,7 +201,7 @@ def _member(kind: enum.EnumMeta, value: Any) -> Any:
 
 
 def _readings(value: Any) -> list[Any]:
-    return [value, value.strip(), _inside(value)] if isinstance(value, str) else [value]
+    return [value, value.strip(), inside(value)] if isinstance(value, str) else [value]
 
 
 def _same(one: Any, other: Any) -> bool:
@@ -214,18 +218,6 @@ def _only_text_field(kind: type[dspy.Type]) -> str | None:
 
 def _wrapped(field: str, value: Any) -> Any:
     return {field: value} if isinstance(value, str) else value
-
-
-def _inside(text: str) -> Any:
-    """What a text writes as JSON or as a Python literal; the text itself where it is neither."""
-    for read in (json.loads, ast.literal_eval):
-        try:
-            found = read(text.strip())
-        except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
-            continue
-        if not (isinstance(found, float) and not math.isfinite(found)):
-            return found
-    return text
 
 
 def _stripped(text: str) -> str:

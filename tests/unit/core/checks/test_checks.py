@@ -106,6 +106,11 @@ ACCEPTED: dict[str, Changes] = {
         "signature_code": SIGNATURE + "    reasoning: str = dspy.InputField()\n",
         "column_mapping": {"inputs": {"text": "text", "reasoning": "text"}, "outputs": {"label": "label"}},
     },
+    "a gold of another type": {
+        "signature_code": SIGNATURE + "    m: int = dspy.OutputField()\n",
+        "column_mapping": {"inputs": {"text": "text"}, "outputs": {"label": "label", "m": "more"}},
+        "dataset": [{"text": "x", "label": "y", "more": "many"}] * 40,
+    },
     "one column for two fields": {
         "signature_code": SIGNATURE + "    more: str = dspy.InputField()\n",
         "column_mapping": {"inputs": {"text": "text", "more": "text"}, "outputs": {"label": "label"}},
@@ -113,6 +118,12 @@ ACCEPTED: dict[str, Changes] = {
 }
 
 REASONING_PROPOSER: Changes = {"prompt_model_config": {"name": "openai/gpt-5-mini"}}
+
+TYPED: Changes = {
+    "signature_code": SIGNATURE + "    n: list[int] = dspy.InputField()\n    m: int = dspy.OutputField()\n",
+    "column_mapping": {"inputs": {"text": "text", "n": "stars"}, "outputs": {"label": "label", "m": None}},
+}
+BAD_STARS = {"text": "x", "stars": [3, "four"], "label": "y"}
 
 REFUSED: dict[str, tuple[Changes, str]] = {
     "module": ({"module_name": "cto"}, "Unknown module 'cto'. Allowed: cot, predict, or a dotted path such as"),
@@ -280,6 +291,10 @@ REFUSED: dict[str, tuple[Changes, str]] = {
     "a row without a column": (
         {"dataset": [*ticket_rows(30), {"text": "x"}, {"label": "y"}]},
         "dataset[30] lacks column 'label', to which column_mapping.outputs.label maps.",
+    ),
+    "an input of another type": (
+        TYPED | {"dataset": [*({"text": "x", "stars": [n, str(n)], "label": "y"} for n in range(30)), BAD_STARS]},
+        "dataset[30], column 'stars': field 'n[1]' (list[int]): it is no whole number; the cell holds 'four'.",
     ),
     "a reasoning model's temperature": (
         {"task_model_config": {"name": "openai/o3", "temperature": 0.1}},
