@@ -157,6 +157,11 @@ class Result:
         return foreign.text_of(self.details.get("verdict"))
 
     @property
+    def nothing_tried(self) -> str | None:
+        """Why the optimizer scored nothing but the program as given; None where it did."""
+        return foreign.text_of(self.details.get("nothing_tried"))
+
+    @property
     def comparison(self) -> Comparison | None:
         """The evidence for the verdict."""
         found = self.details.get("comparison")

@@ -48,6 +48,8 @@ def _result(client: Client, summary: Summary) -> Result | None:
 
 def ending(summary: Summary, result: Result | None) -> Iterator[str]:
     """The verdict, how the job ended, and what to do next."""
+    if result and result.nothing_tried:
+        yield f"nothing tried: {shown(result.nothing_tried)}"
     if verdict := line(result):
         yield verdict
     took = f" after {duration(summary.elapsed_seconds)}" if summary.elapsed_seconds is not None else ""

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from dspy_service.answers import Result, read
+from dspy_service.answers import Result, Summary, read
+from dspy_service.cli.watch import ending
 from dspy_service.display.verdicts import line, program, word
 
 COMPARISON: dict[str, Any] = {
@@ -20,11 +21,13 @@ COMPARISON: dict[str, Any] = {
 }
 
 
+SPLITS = {"train": 1, "val": 1, "test": 33}
+
+
 def result(verdict: Any, **comparison: Any) -> Result:
     details = {"verdict": verdict, "comparison": COMPARISON | comparison}
-    splits = {"train": 1, "val": 1, "test": 33}
     return read(
-        Result, {"module_name": "predict", "optimizer_name": "gepa", "split_counts": splits, "details": details}
+        Result, {"module_name": "predict", "optimizer_name": "gepa", "split_counts": SPLITS, "details": details}
     )
 
 
@@ -67,3 +70,17 @@ def test_an_older_services_answer_has_no_verdict() -> None:
     splits = {"train": 1, "val": 1, "test": 33}
     found = read(Result, {"module_name": "m", "optimizer_name": "o", "split_counts": splits, "details": details})
     assert (line(found), found.verdict, found.comparison, word(found.verdict)) == ("", None, None, "")
+
+
+def test_a_search_that_tried_nothing_says_so_first() -> None:
+    details = {"verdict": "no_evidence", "comparison": COMPARISON, "nothing_tried": "GEPA scored no other program."}
+    found = read(
+        Result, {"module_name": "predict", "optimizer_name": "gepa", "split_counts": SPLITS, "details": details}
+    )
+    head = {"job_id": "j1", "status": "success", "message": "", "created_at": "2026-01-01T00:00:00Z"}
+    given = {"module_name": "predict", "optimizer_name": "gepa", "split_fractions": SPLITS, "seed": 7}
+    summary = read(Summary, head | given)
+
+    assert found.nothing_tried == "GEPA scored no other program."
+    assert next(ending(summary, found)) == "nothing tried: GEPA scored no other program."
+    assert result("improved").nothing_tried is None
