@@ -1,6 +1,6 @@
-"""The command `dspy-service-api`: settings -> application -> uvicorn, one worker.
+"""The command `dspy-service-api`: settings -> application -> uvicorn with one worker.
 
-One process because the cache of jobs is in memory; more of them are replicas, each with its own watch.
+One process only, because the cache of jobs is in memory; more processes are replicas, each with a watch of its own.
 """
 
 import asyncio

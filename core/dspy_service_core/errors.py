@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 
 class ServiceError(Exception):
-    """The root: catching it catches what this service itself raises."""
+    """Base class of all errors that this service raises itself."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ class SideAnswer:
 
 @asynccontextmanager
 async def side_server(host: str, port: int, pages: Mapping[str, Callable[[], SideAnswer]]) -> AsyncIterator[None]:
-    """`host` empty: every address of the machine."""
+    """An empty `host` means every address of the machine."""
     app = web.Application()
     for path, page in pages.items():
         app.router.add_get(path, _handler(page))

@@ -89,7 +89,7 @@ class Controller:
         return (None,) if EVERY_NAMESPACE in self.settings.namespaces else self.settings.namespaces
 
     def job_event(self, kind: str | None, raw: Object) -> None:
-        """`kind` is None for what kopf's first list found."""
+        """`kind` is None for objects of kopf's first list."""
         key = self.view.remove(raw) if kind == "DELETED" else self.view.upsert(raw, keep_raw=kind == "ADDED")
         if key is not None:
             self.work.add(key)

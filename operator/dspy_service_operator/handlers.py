@@ -1,6 +1,5 @@
-"""kopf drives the operator: our work begins at its startup and ends at its cleanup, and every event of a job, a Job or
-a pod of ours becomes a look at the view and a key in the work queue. `kopf_settings.py` says what of kopf is used.
-"""
+"""kopf drives the operator: our work begins at its startup and ends at its cleanup. Every event of a job, a Job or a
+pod of ours updates the view and puts a key into the work queue. `watch/kopf_settings.py` says what is used of kopf."""
 
 import asyncio
 import time

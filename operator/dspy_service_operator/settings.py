@@ -1,4 +1,4 @@
-"""What whoever runs the operator may change, by environment variables `DSPY_SERVICE_<NAME>`."""
+"""Every setting of the operator: environment variables `DSPY_SERVICE_<NAME>`. `docs/` is generated from this file."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -10,7 +10,7 @@ from dspy_service_core.resource import run_defaults
 
 
 def _words(value: object) -> object:
-    """Lists are written with commas: `a,b`."""
+    """A list is written with commas: `a,b`."""
     return [word.strip() for word in value.split(",") if word.strip()] if isinstance(value, str) else value
 
 
@@ -268,7 +268,7 @@ class OperatorSettings(BaseSettings):
 
     @property
     def service_secrets(self) -> frozenset[str]:
-        """What lies in them is the service's, whatever label somebody gave them."""
+        """Secrets of the service itself, which no job may name, whatever labels they have."""
         named = (self.model_keys_secret, self.store_secret, *self.runner_image_pull_secrets, *self.own_secrets)
         return frozenset(name for name in named if name)
 

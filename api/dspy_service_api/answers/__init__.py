@@ -1,1 +1,1 @@
-"""The answers of the HTTP API: their declaration, what makes them of records, what keeps them, the codes of errors."""
+"""The answers of the HTTP API: their schemas, how they are built from records, a cache of them, and the error codes."""

@@ -71,7 +71,7 @@ class Answer:
 
 
 class AnswerCache:
-    """Bounded in bytes; 0 holds nothing."""
+    """`limit` is in bytes; 0 keeps nothing."""
 
     def __init__(self, limit: int) -> None:
         self._most = limit // 8

@@ -215,7 +215,7 @@ class RunResponse(TypedDict):
 
 
 class JobHead(TypedDict):
-    """What every answer about a job begins with."""
+    """The fields that every answer about a job begins with."""
 
     job_id: str
     status: StatusWord

@@ -179,7 +179,7 @@ def message(record: JobRecord, position: int) -> str:
 
 
 def elapsed_seconds(record: JobRecord) -> float | None:
-    """Null until the job ends; a job that never started took no time."""
+    """None until the job ends; 0 for a job that ended before it started."""
     if not record.completed_at:
         return None
     if not record.started_at:

@@ -1,1 +1,1 @@
-"""What clients may do to a job that there is."""
+"""What clients may do to an existing job."""

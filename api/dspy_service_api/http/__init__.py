@@ -1,1 +1,1 @@
-"""HTTP: the application, its routes, who may call them, errors as answers."""
+"""HTTP: the application, its middleware and routes, access to them, errors as answers, the OpenAPI document."""

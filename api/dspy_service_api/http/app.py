@@ -75,7 +75,7 @@ def create_app(
 
 
 def _add_middleware(app: FastAPI, settings: Settings, authenticator: Authenticator, telemetry: Telemetry) -> None:
-    """Each stands before those that were added earlier."""
+    """A middleware that is added later is called earlier."""
     retry_after = settings.retry_after_seconds
     app.add_middleware(
         BodyLimit, limit=settings.body_limit_bytes, memory=settings.bodies_memory_bytes, retry_after=retry_after

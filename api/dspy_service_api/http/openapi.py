@@ -46,5 +46,5 @@ def _document(app: FastAPI, routers: Sequence[APIRouter], request_schemas: dict[
 
 
 def _as_declared(route: APIRoute) -> dict[str, Any]:
-    """FastAPI adds a 422 of its own, and leaves out every null, also those of examples, where null is the answer."""
+    """The responses as the route declares them: FastAPI would add a 422 of its own, and drop nulls from examples."""
     return {str(status): response for status, response in route.responses.items()}

@@ -31,7 +31,7 @@ UNFORESEEN = "Something went wrong inside the service; its log tells more under 
 
 
 class BodyTooLarge(Exception):
-    """Raised while the body is read, and answered by `middleware/body_limit.py`, which lets the rest of it run out."""
+    """Raised while the body is read. Only `middleware/body_limit.py` answers it, because it also reads the rest."""
 
     def __init__(self, limit: int) -> None:
         super().__init__(f"The request body is larger than this service's limit of {limit} bytes.")
@@ -65,7 +65,7 @@ def _invalid(exc: errors.InvalidRequest) -> Problem:
 
 
 def _invalid_query(exc: RequestValidationError) -> Problem:
-    """Query and path parameters, the only things that FastAPI validates here."""
+    """For query and path parameters, which are all that FastAPI validates here."""
     fields: list[FieldProblem] = [
         {"field": ".".join(map(str, e["loc"][1:])), "message": e["msg"], "type": e["type"]} for e in exc.errors()
     ]

@@ -1,1 +1,2 @@
-"""What is known of jobs: their records in a cache that the watch feeds, transcripts and artifacts in the store."""
+"""What the API knows of jobs: records in a cache that the watch keeps up to date, transcripts and artifacts in the
+store."""

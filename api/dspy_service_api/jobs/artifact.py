@@ -1,4 +1,5 @@
-"""Reads a job's artifact from the store, whole or not at all: every file must be as its manifest says."""
+"""Reads a job's artifact from the store. Every file must match the manifest; otherwise the whole artifact is
+refused."""
 
 import base64
 import hashlib
@@ -23,7 +24,7 @@ class Artifact:
     prompt: str | None
     state: Json
     digests: Mapping[str, str]
-    """By file, as the reporter recorded them: `sha256:<hex>`."""
+    """Digest of each file as the reporter recorded it: `sha256:<hex>`."""
 
 
 _ANSWERED = (pod_files.PROGRAM_PICKLE, pod_files.METADATA, pod_files.PROMPT, pod_files.PROGRAM_STATE)
@@ -31,7 +32,7 @@ _ANSWERED = (pod_files.PROGRAM_PICKLE, pod_files.METADATA, pod_files.PROMPT, pod
 
 
 async def read_artifact(store: Store, record: JobRecord) -> Artifact:
-    """Raises `NoArtifact` for a job that made none, `StoreError` for one whose artifact is not whole."""
+    """Raises `NoArtifact` if the job made none, and `StoreError` if its artifact is incomplete or changed."""
     told, files, digests = await _read(store, record, _ANSWERED)
     return _artifact(told.path, files, digests)
 
@@ -66,7 +67,7 @@ async def _read(
 
 
 def _check_manifest(manifest: bytes, recorded: str, folder: str) -> None:
-    """Against the job's own status, which the store's writers cannot change."""
+    """Compares the manifest with the job's status, which cannot be changed by writing to the store."""
     if recorded and recorded != f"sha256:{hashlib.sha256(manifest).hexdigest()}":
         raise StoreError(f"'{folder}/{pod_files.MANIFEST}' in the store is not what the job's status says")
 

@@ -64,13 +64,13 @@ class JobCache:
             self._lose(record)
 
     def newest_first(self, after: Age | None = None) -> Iterator[JobRecord]:
-        """From the newest, or from the first that is older than `after`."""
+        """All records from the newest on, or only those that are older than `after`."""
         end = len(self._by_age) if after is None else bisect_left(self._by_age, after)
         for *_, name in reversed(self._by_age[:end]):
             yield self._records[name]
 
     def position(self, record: JobRecord) -> int:
-        """1 starts next; 0 for a job that does not wait."""
+        """The job's place in the queue: 1 starts next, 0 does not wait."""
         return bisect_left(self._queue, record.queue_order) + 1 if record.queue_order else 0
 
     def _knows(self, metadata: Object) -> bool:

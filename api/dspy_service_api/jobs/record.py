@@ -13,7 +13,7 @@ from dspy_service_core.resource.queue_order import Age, Rank
 from dspy_service_core.resource.splits import Fractions
 
 Json = bytes
-"""Encoded JSON, ready to be put into an answer."""
+"""Encoded JSON that can be put into an answer as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ class JobRecord:
     fractions: Fractions
     shuffle: bool
     seed: int
-    """The one used: given, drawn, or derived."""
+    """The seed that is used: given, drawn by the API, or derived from the resource's name."""
     progress: Progress
     metrics: Json
     events: StreamTail
@@ -77,7 +77,7 @@ class JobRecord:
     metric_name: str | None
     """Name of the metric function, read from the spec; only for a job that ended without a result of its run."""
     kept_by: tuple[str, ...] = ()
-    """Finalizers that keep the record of a deleted job; what it had in the store may be gone already."""
+    """Finalizers that keep the record of a deleted job; its content in the store may be gone already."""
 
     @property
     def keeps_result(self) -> bool:

@@ -24,14 +24,14 @@ Kind = Literal["logs", "events"]
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """One stream of one job."""
+    """The log entries, or the events, of one job."""
 
     store: Store
     record: JobRecord
     kind: Kind
 
     async def newest(self, limit: int) -> Json:
-        """The newest entries as a JSON list, without numbers, as the contract's answers embed them."""
+        """The newest entries as a JSON list, without numbers, for the answers that embed them."""
         try:
             return await self._stored(limit)
         except StoreError:

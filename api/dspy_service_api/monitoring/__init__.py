@@ -1,1 +1,1 @@
-"""What the API tells of itself: metrics, its log, whether its background work lives."""
+"""How the API is monitored: its metrics and its log."""

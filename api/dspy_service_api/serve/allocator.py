@@ -8,7 +8,7 @@ import ctypes
 import sys
 
 _MMAP_THRESHOLD = -3
-"""`M_MMAP_THRESHOLD` of malloc.h; once set, it is no longer raised by what is freed."""
+"""`M_MMAP_THRESHOLD` of malloc.h; once it is set, freeing large blocks no longer raises it."""
 _LARGE_BYTES = 1024 * 1024
 _TRIM_THRESHOLD = -1
 """`M_TRIM_THRESHOLD`. Setting the other threshold by hand pins this one at 128 KiB; then every request would return its

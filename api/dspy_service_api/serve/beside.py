@@ -23,7 +23,7 @@ _NOTHING = SideAnswer(b"not found\n", 404)
 
 @asynccontextmanager
 async def pages_beside(host: str, port: int, pages: Mapping[str, Callable[[], SideAnswer]]) -> AsyncIterator[None]:
-    """`host` empty: every address of the machine."""
+    """An empty `host` means every address of the machine."""
     config = Config(_application(pages), ws="none", log_config=None, timeout_keep_alive=_KEEP_ALIVE_SECONDS)
     config.load()
     state = ServerState()

@@ -6,7 +6,7 @@ import resource
 log = logging.getLogger(__name__)
 
 RESERVE = 256
-"""For the store's files, the connections to the API server, temporary files, and refusals under way."""
+"""Open files kept for the store, for connections to the API server, for temporary files, and for refusals."""
 
 
 def room_for(connections: int) -> int:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 
 class Busy(Exception):
-    """Too much is being received or worked on already."""
+    """Other requests' bodies take all the memory that is allowed for them."""
 
     def __init__(self) -> None:
         super().__init__("The service is busy with other requests' bodies.")

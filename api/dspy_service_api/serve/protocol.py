@@ -38,7 +38,7 @@ class Phase(Enum):
 
 
 class _Refused(Exception):
-    """Ends the parser's work; the parser itself says only that a callback failed."""
+    """Raised in a callback to stop the parser, which reports only that a callback failed."""
 
 
 class LimitedProtocol(HttpToolsProtocol):

@@ -32,7 +32,7 @@ class CertificateFiles:
             raise TlsError(f"cannot serve HTTPS with {self.certificate} and {self.key}: {exc}") from exc
 
     async def keep_loaded(self, context: ssl.SSLContext) -> None:
-        """Never returns. Files that do not fit together (yet) leave the last good ones in use."""
+        """Never returns. While the two files do not match (yet), the last good certificate stays in use."""
         loaded = self._stamp()
         while True:
             await asyncio.sleep(self.look_seconds)

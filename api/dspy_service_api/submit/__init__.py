@@ -1,1 +1,1 @@
-"""From the body of `POST /run` to a job: parse, check, the objects that it consists of, writing them."""
+"""Turns the body of `POST /run` into a job: parses and checks it, makes the job's objects, and writes them."""

@@ -29,7 +29,7 @@ def checked_key(given: str | None) -> str | None:
 
 
 def digest(body: Body, job_id: str, *, holds_credentials: bool) -> str:
-    """Equal for bodies that are equal as parsed JSON."""
+    """The digest is equal for bodies that are equal as parsed JSON."""
     canonical = canonical_json(body)
     if not holds_credentials:
         return f"sha256:{hashlib.sha256(canonical).hexdigest()}"
@@ -48,7 +48,7 @@ def canonical_json(body: Body) -> bytes:
 
 
 def _whole(value: Any) -> Any:
-    """1.0 and 1 are the same JSON number."""
+    """Writes whole floats as integers, because 1.0 and 1 are the same JSON number."""
     if isinstance(value, float) and value.is_integer() and abs(value) < _EXACT:
         return int(value)
     if isinstance(value, dict):

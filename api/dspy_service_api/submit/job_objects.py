@@ -32,7 +32,7 @@ class AcceptedRequest:
     rows: list[Any]
     labels: Mapping[str, str] = field(default_factory=dict)
     withheld: Mapping[str, Json] = field(default_factory=dict)
-    """Model role to its credentials."""
+    """Encoded credentials by the model's role."""
     unknown_keys: tuple[str, ...] = ()
 
 

@@ -35,7 +35,7 @@ WORDS = words_of(FIELDS)
 @dataclass(frozen=True, slots=True)
 class Translated:
     json: dict[str, Any]
-    """The spec as it is written, but for the dataset."""
+    """The spec as it will be written, without the dataset."""
     spec: OptimizationJobSpec
     contents: Contents
 

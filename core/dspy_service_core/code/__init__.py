@@ -1,1 +1,1 @@
-"""User code read without running it: signatures and metrics, within bounds."""
+"""Reads users' source of signatures and metrics without running it, at a bounded cost."""

@@ -44,7 +44,7 @@ def types_of(leaf: Definition) -> Mapping[str, FieldType]:
 
 
 def _with_ancestors(classes: list[Definition]) -> Iterator[Definition]:
-    """Each class before what it derives from, its first base before its second."""
+    """Yields each class before its bases, and its first base before the second."""
     waiting = list(reversed(classes))
     seen: set[Definition] = set()
     while waiting:
@@ -55,7 +55,7 @@ def _with_ancestors(classes: list[Definition]) -> Iterator[Definition]:
 
 
 def _bases_first(leaf: Definition) -> Iterator[Definition]:
-    """Each class after what it derives from, its last base first."""
+    """Yields each class after its bases, and its last base first."""
     waiting: list[tuple[Definition, bool]] = [(leaf, False)]
     seen: set[Definition] = set()
     while waiting:

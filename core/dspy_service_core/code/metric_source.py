@@ -9,7 +9,7 @@ from dspy_service_core.errors import UnusableRequest
 from dspy_service_core.resource.sources import METRIC_FUNCTION
 
 FEWEST, MOST = 2, 5
-"""DSPy's optimizers pass (gold, pred) to (gold, pred, trace, pred_name, pred_trace)."""
+"""How many arguments DSPy's optimizers pass: from (gold, pred) to (gold, pred, trace, pred_name, pred_trace)."""
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 

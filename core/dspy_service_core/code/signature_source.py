@@ -25,7 +25,7 @@ _HARMLESS = (*_NAMED, ast.Pass)
 
 @dataclass(frozen=True, slots=True)
 class SignatureSource:
-    """`name` is None when the code must be run to know the class and its fields; `doubt` says why."""
+    """`name` is None if only running the code would tell the class and its fields; `doubt` says why."""
 
     name: str | None
     inputs: tuple[str, ...] = ()
@@ -63,7 +63,7 @@ def _only_leaf(classes: list[Definition], field: str) -> Definition:
 
 
 def _definitions(module: ast.Module, field: str) -> list[Definition]:
-    """The signature classes that the module's names hold once it has run."""
+    """The signature classes that the module's names would refer to after it has run."""
     names = Names()
     for statement in module.body:
         _refuse_made_classes(statement, names)

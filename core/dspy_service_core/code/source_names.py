@@ -32,7 +32,7 @@ class Definition:
     types: Mapping[str, FieldType] = field(default_factory=dict)
     """Of those of its fields whose type the source tells."""
     others: frozenset[str] = frozenset()
-    """Names of its body's functions and classes."""
+    """Names of the functions and classes in its body."""
     bases: tuple["Definition", ...] = ()
 
 

@@ -70,7 +70,7 @@ def costly(code: str) -> str:
 
 
 def quick(*codes: str | None) -> bool:
-    """Whether all of them together are parsed in milliseconds."""
+    """Whether parsing all of these sources takes only milliseconds."""
     return sum(len(code) for code in codes if code) <= QUICK_CHARACTERS
 
 

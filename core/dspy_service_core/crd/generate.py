@@ -1,8 +1,7 @@
 """`python -m dspy_service_core.crd.generate --write`: the CRD and the chart's copy of it, from the models in `job`.
 
-What a CustomResourceDefinition says beyond the models' schema is here (printer columns, list types) and in `crd_rules`
-(CEL).
-"""
+What a CustomResourceDefinition has beyond the models' schema is here (printer columns, list types) and in `rules`
+(CEL)."""
 
 import argparse
 import sys
@@ -23,7 +22,7 @@ FILE = _ROOT / "crds" / "optimizationjobs.yaml"
 CHART_FILE = _ROOT / "charts" / "dspy-service" / "templates" / "crd.yaml"
 """A template, because Helm never upgrades definitions in a chart's `crds/` folder."""
 MAX_NAME_LENGTH = 52
-"""Leaves an attempt's Job and pod room for their endings within 63 characters."""
+"""So that the names of an attempt's Job and pod, which are longer, stay within 63 characters."""
 
 
 def _column(name: str, path: str, kind: str = "string", *, wide: bool = False, description: str = "") -> Json:

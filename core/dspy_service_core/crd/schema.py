@@ -65,7 +65,7 @@ class _Inliner:
         return result | self._default(schema, result)
 
     def _plain(self, schema: Json) -> Json:
-        """Without references and without `null` among the alternatives."""
+        """The schema with its references resolved and `null` removed from alternatives."""
         if "$ref" in schema:
             beside = {key: value for key, value in schema.items() if key != "$ref"}
             return self._plain({**self._definitions[schema["$ref"].rpartition("/")[2]], **beside})

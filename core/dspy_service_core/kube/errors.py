@@ -19,7 +19,7 @@ from typing import Any
 
 
 class KubeError(Exception):
-    """An answer other than 2xx; `status` is the `Status` object that the server sent, where it sent one."""
+    """The server answered with an error; `status` is the `Status` object that came with it, if one came."""
 
     code = 500
 
@@ -70,7 +70,7 @@ class TooManyRequests(KubeError):
 
 
 class Unavailable(KubeError):
-    """The request may or may not have taken effect when `sent` is true (a time-out after it was sent)."""
+    """No usable answer came. If `sent` is true, the request may have taken effect (a time-out after it was sent)."""
 
     code = 503
 

@@ -16,7 +16,7 @@ _WATCH_INACTIVITY_SECONDS = 70.0
 
 
 class HttpTransport(Transport):
-    """`request_timeout` bounds every request but watches, in seconds."""
+    """`request_timeout` limits every request except watches, in seconds."""
 
     def __init__(self, config: ClusterConfig, *, request_timeout: float = 30.0, connections: int = 100) -> None:
         self._config = config

@@ -1,4 +1,4 @@
-"""The lines of a watch, of any length."""
+"""Splits the bytes of a watch into lines of any length."""
 
 from collections.abc import AsyncIterable, AsyncIterator
 

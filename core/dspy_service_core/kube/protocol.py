@@ -90,4 +90,4 @@ class Transport(ABC):
         off."""
 
     async def close(self) -> None:  # noqa: B027  (most have nothing to close)
-        """For transports that hold connections."""
+        """Overridden by transports that hold connections."""

@@ -77,7 +77,7 @@ class UnknownName(UnusableRequest):
 
 @dataclass(frozen=True)
 class Kindred(Generic[AnyAsset]):
-    """All modules, or all optimizers."""
+    """All modules, or all optimizers, that jobs may name."""
 
     kind: Kind
     aliases: Mapping[str, RegisteredAlias]

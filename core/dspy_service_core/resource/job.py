@@ -172,8 +172,8 @@ class Split(Wire):
         default=None,
         ge=-(2**63),
         le=2**63 - 1,
-        description="Seed of the shuffle. When absent, it is derived from the resource's uid, so that every attempt "
-        "splits the rows alike.",
+        description="Seed of the shuffle. When absent, it is derived from the resource's namespace and name, so that "
+        "every attempt splits the rows alike.",
     )
 
     @property

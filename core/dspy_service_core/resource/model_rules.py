@@ -1,4 +1,4 @@
-"""What DSPy demands of a model's settings by the model's name: the temperature of OpenAI's reasoning models."""
+"""What DSPy demands of a model's settings by the model's name, such as the temperature of OpenAI's reasoning models."""
 
 import re
 
@@ -16,7 +16,7 @@ def is_reasoning(model: str) -> bool:
 
 
 def temperature(model: str, given: float | None) -> float:
-    """The one that a job runs at."""
+    """The temperature that the job uses."""
     if given is not None:
         return given
     return REASONING_TEMPERATURE if is_reasoning(model) else DEFAULT_TEMPERATURE

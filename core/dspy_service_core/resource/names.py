@@ -31,7 +31,7 @@ ANNOTATION_SUBMITTED_AT = f"{GROUP}/submitted-at"
 ANNOTATION_SUBMITTER = f"{GROUP}/submitter"
 """Who sent the job to the HTTP API. Only for people to read: whoever may create jobs can write any name here."""
 ANNOTATION_ENDPOINTS = f"{GROUP}/endpoints"
-"""On an attempt's pod: `host:port` of what its models name, for a node that gives each pod a network of its own."""
+"""On an attempt's pod: `host:port` of its models' endpoints, for a node that gives each pod a network of its own."""
 SUBMITTED_BY_API = "api"
 
 RUNNER_SERVICE_ACCOUNT = "dspy-service-runner"
@@ -39,7 +39,7 @@ STORE_CLAIM = "dspy-service-store"
 SERVICE_KEYS_SECRET = "dspy-service-model-keys"
 
 MODEL_ROLES = ("default", "reflection", "prompt", "task")
-"""Keys of `spec.models`, of a job's credentials Secret, and (upper-cased) the ends of the runner's variables."""
+"""Names in `spec.models`, keys of a job's credentials Secret, and (in upper case) endings of the runner's variables."""
 
 UUID_PATTERN = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 _API_NAME = re.compile(rf"job-({UUID_PATTERN})")
@@ -60,7 +60,7 @@ def resource_name(job_id: str) -> str:
 
 
 def job_id(resource: str) -> str:
-    """What HTTP clients call the resource: the UUID where the API named it, else its own name."""
+    """The job id by which HTTP clients know the resource: the UUID if the API made it, else its name."""
     match = _API_NAME.fullmatch(resource)
     return match[1] if match else resource
 
@@ -84,13 +84,13 @@ def idempotent_job_id(namespace: str, key: str, owner: str = "") -> str:
 
 
 def store_id(metadata: Mapping[str, Any]) -> str:
-    """The job's folder in the store: a kubectl user's name can be used again, its uid cannot."""
+    """Name of the job's folder in the store: its UUID if the API made it, else its uid, since names can be reused."""
     match = _API_NAME.fullmatch(metadata["name"])
     return match[1] if match else str(metadata["uid"])
 
 
 def derived_seed(namespace: str, job_id: str) -> int:
-    """The seed of a job whose spec has none: the same at every attempt, and in every answer about it."""
+    """The seed of a job whose spec has none; it is the same at every attempt and in every answer about the job."""
     digest = hashlib.sha256(f"{namespace}/{job_id}".encode()).digest()
     return int.from_bytes(digest[:4], "big")
 
@@ -109,7 +109,7 @@ def is_credentials_secret(name: str) -> bool:
 
 
 def child_labels(resource: str, attempt: int | None = None) -> dict[str, str]:
-    """Labels of whatever belongs to a job: its attempts' Jobs and pods, its Secret."""
+    """Labels of everything that belongs to a job: its attempts' Jobs and pods, and its Secret."""
     labels = {LABEL_MANAGED_BY: MANAGED_BY, LABEL_JOB: resource}
     return labels if attempt is None else labels | {LABEL_ATTEMPT: str(attempt)}
 

@@ -13,7 +13,7 @@ from dspy_service_core.resource import names
 Age = tuple[str, str, str]
 """Sorts the oldest first: (creation time, time within that second, name)."""
 Rank = tuple[int, str, str, str]
-"""Sorts first who starts first: (negated priority, then as `Age`)."""
+"""Sorts the job that starts first to the front: (negated priority, then as `Age`)."""
 
 _STAMP = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z")
 

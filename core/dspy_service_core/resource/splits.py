@@ -11,7 +11,7 @@ class Fractions:
 
 
 DEFAULTS = Fractions(train=0.7, val=0.15, test=0.15)
-"""Of a job that names none."""
+"""The shares of a job that names none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Counts:
 
 
 def counts(rows: int, fractions: Fractions) -> Counts:
-    """Train takes `int(n * train)`, validation the next `int(n * val)`, test the rest."""
+    """Training gets `int(n * train)` rows, validation the next `int(n * val)`, and the test all others."""
     train = int(rows * fractions.train)
     val = int(rows * fractions.val)
     return Counts(train, val, rows - train - val)

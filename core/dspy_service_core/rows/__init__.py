@@ -1,1 +1,1 @@
-"""Rows of a dataset out of files, one reader for all who read them."""
+"""One reader of files of rows, used by all parts of the service."""

@@ -43,7 +43,7 @@ def read_rows(name: str, source: Source) -> Iterator[Any]:
 
 
 def json_rows(source: Source, member: str = "") -> Iterator[Any]:
-    """The rows of a JSON array, or of the array that is a member of the object in the document."""
+    """The elements of a JSON array, or of an array that is a member of a JSON object."""
     try:
         yield from JsonFile(source).items(member)
     except TooDeep:

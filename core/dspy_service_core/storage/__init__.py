@@ -1,1 +1,1 @@
-"""The store, the append-only streams in it, and the files through which a pod's containers speak."""
+"""The store, the append-only streams in it, and the files by which a pod's containers communicate."""

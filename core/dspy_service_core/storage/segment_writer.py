@@ -51,7 +51,7 @@ class SegmentWriter:
 
     @property
     def following(self) -> int:
-        """The number that the next entry will get."""
+        """Number of the next entry."""
         return self.first + self.count
 
     @property

@@ -140,7 +140,7 @@ class Store:
         return self.exists(key) if self._folder is not None else await _in_thread(self.exists, key)
 
     def files(self, prefix: str = "") -> list[StoredObject]:
-        """Everything below a folder, at any depth, sorted by key; empty where there is no such folder."""
+        """All objects below a folder, at any depth, sorted by key; empty if there is no such folder."""
         with _failures("list", _checked_prefix(prefix)):
             if self._folder is not None:
                 return sorted(_walk(self._folder, prefix), key=lambda entry: entry.key)
@@ -151,7 +151,8 @@ class Store:
         return self.files(prefix) if self._folder is not None else await _in_thread(self.files, prefix)
 
     def folders(self, prefix: str = "") -> list[str]:
-        """Names of the folders directly below a folder, sorted: what the operator's sweep compares with resources."""
+        """Sorted names of the folders directly below a folder; the operator's sweep compares them with the
+        resources."""
         with _failures("list", _checked_prefix(prefix)):
             if self._folder is not None:
                 return sorted(_subfolders(self._folder / prefix))

@@ -1,1 +1,1 @@
-"""What to do about one job, from what was observed: pure, a rule a file."""
+"""Decides what to do about one job, given what was observed. Pure."""

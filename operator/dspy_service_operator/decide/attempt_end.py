@@ -27,7 +27,7 @@ _OWN_START = re.compile(
 _LAST_LINES = 2
 """How many lines of a log's end are quoted: the error, and the line that says that it was given up."""
 _SIGNALS = range(129, 193)
-"""Exit codes by which shells and container runtimes report a signal: 128 plus its number."""
+"""Exit codes that report a signal, as shells and container runtimes have them: 128 plus its number."""
 
 
 @dataclass(frozen=True, slots=True)

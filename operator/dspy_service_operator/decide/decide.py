@@ -196,7 +196,7 @@ def _another(situation: Situation, end: AttemptEnd) -> Decision:
 
 
 def _pause_left(situation: Situation) -> float:
-    """The first retry is immediate; later ones wait, longer each time."""
+    """Seconds until the next attempt may start: the first retry is immediate, each later one waits twice as long."""
     counted = [entry for entry in situation.job.status.attempts if entry.reason != SUSPENDED]
     if len(counted) < 2:
         return 0.0

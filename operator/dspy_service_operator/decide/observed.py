@@ -66,7 +66,7 @@ class AttemptPod:
     reporter: ContainerState | None = None
     unschedulable: str = ""
     disruption: str = ""
-    """Why the cluster itself ended it (condition DisruptionTarget): `reason: message`."""
+    """Why the cluster ended the pod (condition DisruptionTarget), as `reason: message`."""
 
     @property
     def ended(self) -> bool:
@@ -79,7 +79,7 @@ class AttemptPod:
 
 @dataclass(frozen=True, slots=True)
 class Prerequisites:
-    """What a job needs before its first attempt. `invalid` is final; `missing` may still be created."""
+    """Problems with what a job needs before its first attempt. `invalid` is final; what is `missing` may still come."""
 
     invalid: str = ""
     missing_reason: str = ""
@@ -107,13 +107,13 @@ class Observed:
     position: int | None = None
     """Its position in the queue, if it is time to write that into the status."""
     prerequisites: Prerequisites | None = None
-    """None: not looked at yet."""
+    """None if they were not checked yet."""
     fresh: bool = False
     """Whether resource, Jobs and pods were just read from the API server, and do not come from the watches."""
     words: str | None = None
-    """The newest warning in the Events of the attempt's Job or pod; None: not looked at."""
+    """The newest warning in the Events of the attempt's Job or pod; None if the Events were not read."""
     quiet_seconds: float = float("inf")
-    """How long ago this process last wrote the status."""
+    """Seconds since this process last wrote the status."""
 
     def pod_of(self, job: AttemptJob | None, pod_uid: str = "") -> AttemptPod | None:
         """The pod that was recorded, else the newest one of that Job."""
@@ -172,7 +172,7 @@ def read_pod(raw: Mapping[str, Any]) -> AttemptPod | None:
 
 
 def job_key(raw: Mapping[str, Any]) -> tuple[str, str] | None:
-    """(namespace, resource) that a Job, pod or Secret of ours belongs to."""
+    """(namespace, name) of the resource to which a Job, pod or Secret of ours belongs."""
     metadata = raw["metadata"]
     name = (metadata.get("labels") or {}).get(names.LABEL_JOB)
     return (metadata.get("namespace", ""), name) if name else None

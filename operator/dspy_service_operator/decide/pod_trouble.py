@@ -28,7 +28,7 @@ class Trouble:
 def find_trouble(
     job: AttemptJob, pod: AttemptPod | None, words: str | None, settings: OperatorSettings
 ) -> Trouble | None:
-    """Of an attempt whose pod does not run."""
+    """For an attempt whose pod does not run."""
     if job.suspended:
         return Trouble("WaitingForQuota", "Kueue has not admitted the attempt's Job yet")
     for_room = settings.unschedulable_timeout_seconds or None

@@ -41,7 +41,7 @@ _ENDED_MESSAGE = 200
 
 
 class Subject(Protocol):
-    """Whose status it is."""
+    """The resource whose status changes, even one whose spec cannot be read."""
 
     @property
     def metadata(self) -> ObjectMeta: ...
@@ -50,7 +50,7 @@ class Subject(Protocol):
 
 
 class StatusDraft:
-    """A status being rewritten in one pass."""
+    """The status while one pass changes it."""
 
     def __init__(self, job: Subject, now: datetime) -> None:
         self._job = job

@@ -1,1 +1,1 @@
-"""What ends or is removed by and by: expired records, leftovers of jobs and of the store."""
+"""Removes expired records, and leftovers of jobs in the cluster and in the store."""

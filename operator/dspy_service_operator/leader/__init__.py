@@ -1,1 +1,1 @@
-"""Which of several replicas acts."""
+"""Elects which of several replicas acts."""

@@ -64,7 +64,7 @@ class LeaseName:
 
 
 class Leadership:
-    """`end` ends the process; tests give another."""
+    """`end` ends the process; tests pass another function."""
 
     def __init__(
         self,
@@ -94,7 +94,7 @@ class Leadership:
             raise RuntimeError("no longer the leader")
 
     async def acquire(self, stop: asyncio.Event) -> bool:
-        """Waits for the Lease; False when asked to stop before."""
+        """Waits for the Lease; returns False if it is asked to stop before."""
         while not stop.is_set():
             if await self._try(("create", "take")):
                 log.info("%s leads", self.identity)

@@ -1,1 +1,1 @@
-"""What the operator tells: Events on jobs, metrics, whether it lives."""
+"""How the operator is monitored: Events on jobs, metrics, the liveness probe."""

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from dspy_service_operator.watch.kopf_settings import INACTIVITY_SECONDS
 
 _SILENCE_SECONDS = 3 * INACTIVITY_SECONDS
-"""kopf opens a silent watch anew after one of these."""
+"""kopf reopens a silent watch after one `INACTIVITY_SECONDS`, so three without a word mean that it is stuck."""
 
 
 def trouble(last_resync: float, heard: Mapping[str, float], now: float, every: float) -> str:

@@ -28,7 +28,7 @@ _VARIABLES = {
 _OLLAMA, _OLLAMA_PORT = ("ollama", "ollama_chat"), 11434
 """Providers that LiteLLM calls on the job's own machine if there is no base_url."""
 _ENDPOINTS = frozenset({"api_base", "base_url"})
-"""Keyword arguments of dspy.LM by which `extra` would send the call elsewhere."""
+"""Keyword arguments of dspy.LM in `extra` that would send the call to another endpoint."""
 
 
 def key_environment(models: Models, settings: OperatorSettings) -> list[dict[str, Any]]:
@@ -65,7 +65,7 @@ class SecretReference:
 
 
 def secret_references(models: Models) -> Iterator[SecretReference]:
-    """Every Secret that must be there."""
+    """All Secrets that the job needs."""
     for role, model in models.roles():
         if model.key_from is not None:
             yield SecretReference(f"spec.models.{role}.keyFrom", model.key_from, own=False)
@@ -74,7 +74,7 @@ def secret_references(models: Models) -> Iterator[SecretReference]:
 
 
 def service_key_name(model: str) -> str:
-    """The entry of the service's own Secret, named as LiteLLM names the variable."""
+    """The key in the service's own Secret, which has the name of LiteLLM's variable."""
     provider = model.partition("/")[0].lower() if "/" in model else _DEFAULT_PROVIDER
     return _VARIABLES.get(provider) or re.sub(r"[^A-Z0-9]", "_", provider.upper()) + "_API_KEY"
 

@@ -17,7 +17,7 @@ Json = dict[str, Any]
 IN, OUT, REFS, TMP, STORE = "/job/in", "/job/out", "/job/refs", "/tmp", "/store"
 TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount"
 _TOKEN_SECONDS = 3607
-"""As the kubelet's own projected tokens: an hour, and recognisable as one that may be rotated."""
+"""The lifetime of the kubelet's own projected tokens: an hour and seven seconds, which marks them as such."""
 _CA = "/etc/dspy-service/ca"
 _CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE")
 """The first is read by OpenSSL and rustls (httpx, LiteLLM, dspy's own client, obstore), the second by requests."""
@@ -73,7 +73,7 @@ def _token_sources() -> list[Json]:
 
 
 def _references(job: OptimizationJob) -> list[tuple[str, ConfigMapKey]]:
-    """Path below `REFS` and what lies there."""
+    """Each ConfigMap key that the spec refers to, with its path below `REFS`."""
     found = [(source.mounted, source.config_map_key) for source in job.spec.sources() if source.config_map_key]
     rows = job.spec.dataset.config_map_key
     return [*found, *([(DATASET_MOUNTED, rows)] if rows else [])]

@@ -1,1 +1,1 @@
-"""Who may run next, and telling those that wait of their places."""
+"""Decides which job runs next, and when waiting jobs' positions are written down."""

@@ -32,12 +32,12 @@ class Queue:
         self._holding: set[Key] = set()
 
     def __len__(self) -> int:
-        """How many wait."""
+        """How many jobs wait."""
         return len(self._waiting)
 
     @property
     def running(self) -> int:
-        """How many hold a slot."""
+        """How many jobs hold a slot."""
         return len(self._holding)
 
     def holds(self, key: Key) -> bool:

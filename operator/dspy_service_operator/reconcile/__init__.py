@@ -1,1 +1,1 @@
-"""One pass over one job: observe, decide, apply; when it is due, and what becomes of errors."""
+"""Passes over jobs: when one is due, how it observes, decides and applies, and how errors are handled."""

@@ -31,7 +31,7 @@ class Observer:
         )
 
     async def refresh(self, key: Key) -> None:
-        """Reads the resource and its children anew: the watches may lag behind each other."""
+        """Reads the resource, its Jobs and its pods anew, because one watch may be behind another."""
         namespace, name = key
         selector = f"{names.LABEL_JOB}={name}"
         jobs = await self._client.list(JOBS, namespace, label_selector=selector)
@@ -47,7 +47,7 @@ class Observer:
             self._view.forget(key)
 
     async def full(self, key: Key, entry: JobEntry) -> Object | None:
-        """The resource with its rows and code; None when it is gone."""
+        """The resource with its rows and code; None if it is gone."""
         if entry.raw is not None:
             return entry.raw
         try:

@@ -31,7 +31,7 @@ Check = Callable[[OptimizationJobSpec, Contents], object]
 """Raises `UnusableRequest`."""
 
 LONGEST_NAME = 59
-"""The name is a label's value (63 characters), and `-<attempt>` is added to it for the Job's."""
+"""A label's value has at most 63 characters, and the name of an attempt's Job is this name and `-<attempt>`."""
 
 
 class _Missing(Exception):
@@ -66,7 +66,7 @@ class PrerequisiteCheck:
         return Prerequisites()
 
     async def _check_content(self, spec: OptimizationJobSpec, metadata: Mapping[str, Any]) -> None:
-        """Sources that are not short are read in a thread, so that other jobs go on meanwhile."""
+        """Long sources are checked in a thread, so that other jobs are handled meanwhile."""
         contents = Contents(await self._rows(spec, metadata), await self._code(spec, metadata))
         if source_text.quick(*contents.code.values()):
             self._check(spec, contents)
@@ -119,7 +119,7 @@ def _parsed(key: str, text: str) -> Rows:
 
 
 def name_problem(metadata: Mapping[str, Any]) -> str:
-    """Names of the API's own jobs are refused to everybody else: HTTP clients know a job by them."""
+    """Only the API may give the names of its own jobs, because HTTP clients find a job by them."""
     name, labels = metadata["name"], metadata.get("labels") or {}
     from_api = labels.get(names.LABEL_SUBMITTED_BY) == names.SUBMITTED_BY_API
     if names.is_bare_uuid(name) or (names.is_api_name(name) and not from_api):

@@ -55,7 +55,7 @@ class Reconciler:
         self._defects = Defects(settings.internal_errors)
         self.enqueue: Callable[[Key], None] = lambda key: None
         self.due_reports: dict[Key, int] = {}
-        """Waiting jobs whose position is to be written down, with that position."""
+        """Waiting jobs whose position has to be written into the status, with that position."""
 
     async def reconcile(self, key: Key) -> float | None:
         entry = self._view.get(key)

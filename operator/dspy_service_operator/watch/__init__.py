@@ -1,1 +1,1 @@
-"""What kopf sees of the cluster, kept as a view that `reconcile` looks at."""
+"""Watches the cluster with kopf, and keeps what it sees as a view for `reconcile`."""

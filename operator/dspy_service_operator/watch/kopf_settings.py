@@ -24,11 +24,12 @@ from dspy_service_core.kube.resources import Resource
 from dspy_service_operator.watch.resync import SELECTORS
 
 INACTIVITY_SECONDS = 70.0
-"""A watch that is silent for so long is opened anew: a healthy server sends a bookmark about every minute."""
+"""A watch that is silent for so long is reopened; a healthy server sends a bookmark about every minute."""
 
 
 class NoDiffBase(kopf.DiffBaseStorage):
-    """kopf keeps no copy of a resource in its annotations, nor builds one at every event: nothing asks for changes."""
+    """Stops kopf from copying each resource into its annotations, and from building that copy at every event: we have
+    no handlers of changes."""
 
     def build(self, *, body: kopf.Body, extra_fields: Any = None) -> kopf.BodyEssence:
         return kopf.BodyEssence()

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 UNFINISHED = f"!{names.LABEL_FINISHED}"
 OURS = f"{names.LABEL_MANAGED_BY}={names.MANAGED_BY},{names.LABEL_JOB}"
 SELECTORS: Mapping[Resource, str] = {JOBS: OURS, PODS: OURS, OPTIMIZATION_JOBS: UNFINISHED}
-"""What is watched and compared of each kind."""
+"""The label selector by which each kind is watched and listed."""
 _PAGE = 250
 
 

@@ -146,7 +146,7 @@ class ClusterView:
         self._closed[key] = _version(raw)
 
     def retain(self, listed: Set[str], until: int, namespace: str | None) -> set[Key]:
-        """Forgets jobs that a list of that version did not hold; they were deleted while nobody watched."""
+        """Forgets jobs that a list of that version did not hold, since they were deleted while nobody watched."""
         gone = {
             key
             for key, entry in self._entries.items()
@@ -161,7 +161,7 @@ class ClusterView:
 
 
 _RUN = ("attempt", "podUID", "stage", "startedAt", "result", "message")
-"""What decisions need of `status.run`; its log tail and events may be most of the object."""
+"""The fields of `status.run` that decisions need; its log tail and events may be most of the object."""
 
 
 def key_of(raw: Mapping[str, Any]) -> Key:
@@ -174,7 +174,7 @@ def _version(raw: Mapping[str, Any]) -> int:
 
 
 def _read(raw: Object, old: JobEntry | None) -> JobEntry:
-    """`old` is what was known of the same resource."""
+    """`old` is the known entry of the same resource, if there is one."""
     light, too_deep = _light(raw), _too_deep(raw, old)
     try:
         if too_deep:

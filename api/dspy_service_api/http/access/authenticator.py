@@ -1,4 +1,4 @@
-"""Who calls: what every way of asking answers, and the two ways that the settings alone decide."""
+"""Authentication: what every authenticator returns, and the two that need nothing but the settings."""
 
 import hmac
 from collections.abc import Mapping

@@ -1,4 +1,5 @@
-"""Asks the cluster who calls: Kubernetes' own users, and its RBAC on `optimizationjobs` of the served namespace."""
+"""Asks the cluster who calls and what they may do: its users, and RBAC on `optimizationjobs` of the served
+namespace."""
 
 import re
 import shlex

@@ -20,7 +20,7 @@ from dspy_service_core.kube.resources import OPTIMIZATION_JOBS, SUBJECT_ACCESS_R
 
 _MOST_KEPT = 10_000
 _REFUSAL_SECONDS = 2.0
-"""A refusal is kept no longer than this, so that whoever was just given a role need not wait."""
+"""A refusal is kept no longer than this, so that a newly given role takes effect at once."""
 
 
 @dataclass(frozen=True, slots=True)

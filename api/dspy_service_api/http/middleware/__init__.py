@@ -1,6 +1,5 @@
-"""What every request passes before the application: its id and the log, then who may call, then the body's limit.
+"""What every request passes before the application: request id and log, then access control, then the body's limit.
 
-A page of a foreign site reaches what its user reaches, through the user's browser, with its own Origin, or (DNS
-rebinding) with its own name in Host: `http/origins.py`. Where a token is asked for (`http/access/`), no browser sends
-it by itself.
-"""
+Through a user's browser, a page of another site can reach whatever the user can reach, with its own Origin, or, by DNS
+rebinding, with its own name in Host; `http/origins.py` refuses both. A token (`http/access/`) is never sent by a
+browser on its own."""

@@ -1,4 +1,5 @@
-"""Who may come in: the right Host and Origin, and what the route asks for (`http/access/permissions.py`)."""
+"""Refuses requests with a wrong Host or Origin, and callers without the permission that the route needs
+(`http/access/permissions.py`)."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -18,7 +19,7 @@ Headers = dict[bytes, bytes]
 
 @dataclass(frozen=True, slots=True)
 class KnownSites:
-    """`hosts` is None where any will do."""
+    """`hosts` is None if every Host is allowed."""
 
     hosts: frozenset[str] | None
     origins: frozenset[str]
@@ -66,7 +67,7 @@ class AccessControl:
         return None
 
     async def _visitor(self, place: Found | Nowhere, headers: Headers, visit: Visit) -> Visitor | Problem:
-        """Who leads nowhere is asked for a token alone: what is not there is the same for all who have one."""
+        """A path without a route needs a token and no permission: its answer is the same for every caller."""
         if isinstance(place, Found) and place.access.open_to_all:
             visit.private = False
             return ANYBODY
@@ -77,7 +78,7 @@ class AccessControl:
 
 
 def _nowhere(place: Nowhere) -> Problem:
-    """In the words of the framework, which gets no such request."""
+    """With the messages that FastAPI would give; such requests never reach it."""
     if place.undeclared:
         return Problem(error_codes.CLOSED_ROUTE, "Nothing says who may call this, so nobody may.")
     if place.allowed:

@@ -48,7 +48,7 @@ class Visit:
         self._began = perf_counter()
         self.request_id = request_id
         self.status = 0
-        """0 until the answer has begun."""
+        """The answer's status; 0 until the answer has begun."""
         self.private = True
         scope.setdefault("state", {}).update(request_id=request_id, visit=self)
 

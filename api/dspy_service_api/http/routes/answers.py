@@ -38,7 +38,8 @@ _WHO_IS_ASKED = (
 
 
 def errors(*codes: ErrorCode, open_to_all: bool = False) -> Declared:
-    """Those of the endpoint, and the middleware's, which any request may meet that is not open to all."""
+    """The errors of the endpoint itself, and those of the middleware, some of which a route that is open to all cannot
+    give."""
     wanted = {*codes, *_ANY_REQUEST, *(() if open_to_all else _WHO_IS_ASKED)}
     by_status: dict[int | str, list[ErrorCode]] = {}
     for code in error_codes.ALL:

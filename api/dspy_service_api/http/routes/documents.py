@@ -1,6 +1,6 @@
 """The OpenAPI document, and a page to try it: Swagger UI, from files that come with the packages.
 
-No script or style stands in the page itself, so that its policy can refuse all that do.
+The page itself holds no script or style, so that its Content-Security-Policy can refuse all inline ones.
 """
 
 import mimetypes

@@ -1,4 +1,4 @@
-"""Everything below /jobs."""
+"""All routes below /jobs."""
 
 from typing import Annotated
 

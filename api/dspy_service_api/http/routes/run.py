@@ -79,7 +79,7 @@ async def _body(request: Request) -> bytearray:
 
 
 def _warning(unknown_keys: tuple[str, ...]) -> dict[str, str] | None:
-    """RFC 7234's form. A key may hold anything: what is not plain ASCII is escaped, and long ones are cut."""
+    """A Warning header in the form of RFC 7234. Keys may hold any character, so they are escaped to ASCII and cut."""
     if not unknown_keys:
         return None
     named = ", ".join(ascii(key)[1:-1].replace("\\", "\\\\").replace('"', '\\"')[:64] for key in unknown_keys[:20])
