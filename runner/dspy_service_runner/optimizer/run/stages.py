@@ -14,6 +14,7 @@ from dspy_service_core.resource.sources import SIGNATURE
 from dspy_service_core.storage import pod_files
 from dspy_service_runner.optimizer.failures import Interrupt, JobFailed, StopToken, first_line
 from dspy_service_runner.optimizer.models.journal import JournalCache
+from dspy_service_runner.optimizer.models.model_errors import OF_ONE_REQUEST
 from dspy_service_runner.optimizer.models.model_watch import ModelWatch
 from dspy_service_runner.optimizer.models.patience import Patience
 from dspy_service_runner.optimizer.models.usage import UsageCounter
@@ -22,7 +23,7 @@ from dspy_service_runner.optimizer.output.artifact import trim, write_artifact
 from dspy_service_runner.optimizer.output.provenance import image_digest, payload_digest, seeds
 from dspy_service_runner.optimizer.output.result import RunRecord
 from dspy_service_runner.optimizer.program_state import mend
-from dspy_service_runner.optimizer.progress.candidates import BEST_FILE, Candidates
+from dspy_service_runner.optimizer.progress.candidates import BEST_FILE, Candidate, Candidates
 from dspy_service_runner.optimizer.progress.checkpoint import restore
 from dspy_service_runner.optimizer.progress.progress import Progress
 from dspy_service_runner.optimizer.run import failed_rows, row_results
@@ -141,7 +142,7 @@ class Run:
             except Exception as error:
                 self._stop_token.check()
                 logger.info("%s raised %s", plan.optimizer.__name__, first_line(error))
-                raise
+                program = self._best_despite(error, watch)
             self._stop_token.check()
         if not isinstance(program, dspy.Module):
             raise JobFailed("OptimizerFailed", f"{plan.optimizer.__name__} returned no program.")
@@ -156,6 +157,15 @@ class Run:
             logger.warning("Nothing was tried: %s", why)
             self._context.outbox.event(events.NOTHING_TRIED, {"nothing_tried": why})
 
+    def _best_despite(self, error: Exception, watch: ModelWatch) -> dspy.Module:
+        """One request that a model refuses, a proposal say, ends some optimizers with all that they had found."""
+        best = None if OF_ONE_REQUEST.isdisjoint(watch.failures) else self._context.candidates.final()
+        if best is None:
+            raise error
+        logger.warning("a model refused a request of the optimizer, which gave up: the best so far is kept")
+        self._record.stopped_early = True
+        return self._program_of(best)
+
     def _best_so_far(self, interrupt: Interrupt) -> dspy.Module:
         """What a stop leaves to keep; any other end is raised again."""
         if interrupt.failure is not None:
@@ -166,8 +176,11 @@ class Run:
         self._record.stopped_early = True
         if self._record.baseline is None:  # stopped at once, with an earlier attempt's best at hand
             self._baseline(StopToken())
+        return self._program_of(best)
+
+    def _program_of(self, candidate: Candidate) -> dspy.Module:
         program = self._prepared.program.deepcopy()
-        program.load_state(best.state)
+        program.load_state(candidate.state)
         return program
 
     def _mended(self, program: dspy.Module) -> dspy.Module:

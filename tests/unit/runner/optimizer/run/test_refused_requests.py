@@ -1,6 +1,7 @@
 """Errors of one request score their row 0 and are counted by kind, however many come in a row; they end no run."""
 
 from collections.abc import Mapping, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from optimizer_job import OptimizerForge, make_folders, make_spec
 from scripted_lm import TICKETS, Refusal, ScriptedServer, too_long
 
 Messages = Sequence[Mapping[str, str]]
+PROPOSALS = ("proposed_instruction", "natural_language_rules")
 DEMOS = 2
 """Messages of a prompt without demonstrations: system and user."""
 
@@ -55,6 +57,32 @@ def test_candidates_that_are_refused_score_nothing_and_the_best_other_is_kept(
     assert details["model_errors_by_kind"].keys() == {kind}
     assert details["model_errors"] == details["model_errors_by_kind"][kind] > 40
     assert result["optimizedScore"] >= result["baselineScore"] > 0
+
+
+SEARCHES: list[tuple[str, dict[str, Any]]] = [
+    ("dspy.COPRO", {"breadth": 2, "depth": 3}),
+    ("dspy.InferRules", {"num_candidates": 3}),
+]
+
+
+@pytest.mark.parametrize(("name", "kwargs"), SEARCHES, ids=[name for name, _ in SEARCHES])
+def test_an_optimizer_that_gives_up_on_a_refusal_keeps_what_it_found(
+    name: str, kwargs: dict[str, Any], forge: OptimizerForge, server: ScriptedServer, tmp_path: Path
+) -> None:
+    """Its second request for a proposal is refused, once a candidate of the first was scored."""
+    asked = count()
+
+    def refusal(messages: Messages) -> tuple[int, dict[str, Any]] | None:
+        proposes = any(f"`{field}`" in messages[0]["content"] for field in PROPOSALS)
+        return (400, {"message": "prompt is too long: 9 > 8"}) if proposes and next(asked) else None
+
+    server.refusal = refusal
+    spec = make_spec(server.url, optimizer={"name": name, "kwargs": kwargs})
+    result = forge.run(make_folders(tmp_path / "job", spec))
+
+    assert (result["outcome"], result["stoppedEarly"]) == ("Succeeded", True), result["message"]
+    assert result["nothingTried"] == ""
+    assert result["details"]["candidate_scores"]
 
 
 def test_a_program_that_is_refused_on_every_row_fails_with_the_model_s_word(
