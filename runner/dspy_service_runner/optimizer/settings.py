@@ -25,7 +25,7 @@ class Settings(BaseModel):
         description="How many model calls are made at once, where the optimizer's kwargs give no `num_threads`.",
     )
     max_errors: int = Field(
-        default=10_000,
+        default=1_000_000,
         ge=1,
         description="Failing rows after which DSPy gives an evaluation up. High, because dead models are watched "
         "separately and an evaluation given up counts as a score of 0.",
