@@ -21,12 +21,17 @@ _INTEGERS = range(-(2**63), 2**64)
 """What `dspy.Module.load` reads as integers; it takes larger ones for floats."""
 _SETS = (set, frozenset)
 _SEQUENCES = (list, tuple, deque)
+_DEEPEST = 100
+"""Levels of nesting that every reader of JSON follows; what lies deeper becomes JSON text."""
 
 
-def plain(value: Any) -> Any:
+def plain(value: Any, levels: int = _DEEPEST) -> Any:
     """Never fails: a value that nothing serializes becomes its text, NaN and infinity become null."""
-    whole = valid_unicode(value)
-    return _as_read(_with_sorted_sets(whole, serialize_for_json(whole)))
+    try:
+        whole = valid_unicode(value)
+        return _as_read(_with_sorted_sets(whole, _written(whole)), levels)
+    except RecursionError:
+        return f"<{type(value).__name__} without end>"
 
 
 def text(value: Any) -> str:
@@ -78,6 +83,20 @@ def _parts(value: Any) -> list[Any]:
     return []
 
 
+def _written(value: Any) -> Any:
+    written = serialize_for_json(value)
+    if not isinstance(written, str) or not isinstance(value, (Mapping, *_SEQUENCES, *_SETS)):
+        return written
+    if isinstance(value, Mapping):  # one part that nothing serializes would make text of all of it
+        return {_key(key): _written(item) for key, item in value.items()}
+    return [_written(item) for item in value]
+
+
+def _key(key: Any) -> str:
+    written = serialize_for_json({key: None})
+    return next(iter(written)) if isinstance(written, dict) else str(key)
+
+
 def _with_sorted_sets(value: Any, written: Any) -> Any:
     """`written`, the JSON form of `value`, with what was a set in an order that no process' hash seed decides."""
     if isinstance(value, RootModel):
@@ -97,12 +116,14 @@ def _order(item: Any) -> tuple[bool, float, str]:
     return not number, float(item) if number else 0.0, json.dumps(item, sort_keys=True)
 
 
-def _as_read(written: Any) -> Any:
+def _as_read(written: Any, levels: int) -> Any:
     """What JSON gives back where it would give back something else."""
+    if isinstance(written, dict | list) and not levels:
+        return json.dumps(written, ensure_ascii=False)
     if isinstance(written, dict):
-        return {key: _as_read(item) for key, item in written.items()}
+        return {key: _as_read(item, levels - 1) for key, item in written.items()}
     if isinstance(written, list):
-        return [_as_read(item) for item in written]
+        return [_as_read(item, levels - 1) for item in written]
     if isinstance(written, float):
         return written if math.isfinite(written) else None
     if isinstance(written, int):

@@ -13,8 +13,8 @@ from dspy_service_runner.optimizer.json_form import is_finite, plain
 
 State = dict[str, Any]
 
-_DEEPEST = 100
-"""Levels of nesting that every reader of JSON follows; a value with more becomes its JSON text."""
+_LEVELS = 80
+"""Of nesting in a demo's value: the state that it lies in must not be cut."""
 
 
 def mend(program: dspy.Module) -> dict[str, list[str]]:
@@ -57,16 +57,11 @@ def _plain_demo(demo: Any, signature: type[dspy.Signature]) -> dspy.Example:
         if not is_finite(value):
             raise ValueError(f"'{name}' holds NaN or infinity, which JSON does not have")
         field = signature.fields.get(name)
-        shown[name] = _as_shown(plain(value), value, field.annotation if field is not None else None)
+        shown[name] = _as_shown(plain(value, _LEVELS), value, field.annotation if field is not None else None)
     return dspy.Example(shown)
 
 
 def _as_shown(written: Any, value: Any, annotation: Any) -> Any:
     """DSPy numbers the items of a list in a text field, but of nothing else that becomes one."""
     numbered = annotation is str and isinstance(written, list) and not isinstance(value, list)
-    return json.dumps(written, ensure_ascii=False) if numbered or _depth(written) > _DEEPEST else written
-
-
-def _depth(written: Any) -> int:
-    parts = written.values() if isinstance(written, dict) else written if isinstance(written, list) else ()
-    return 1 + max(map(_depth, parts), default=0)
+    return json.dumps(written, ensure_ascii=False) if numbered else written

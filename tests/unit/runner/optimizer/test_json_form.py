@@ -127,6 +127,7 @@ SETTLED: dict[str, tuple[Any, Any]] = {
     "half an emoji in a list": (list[str], ["ok \ude00", "fine"]),
     "half an emoji as a key": (dict[str, int], {"\ud83d": 1}),
     "half an emoji in a model": (Person, Person(name="A\ud83d", tags={"\ud83d"})),
+    "bytes of no text in a dict": (dict[str, Any], {"a": b"\xff", "b": {1: [2]}}),
     "nested too deeply": (Any, json.loads("[" * 200 + "]" * 200)),
 }
 """JSON has no form for these that keeps the prompt, or a prompt that could be sent at all."""
@@ -188,6 +189,8 @@ def test_what_is_loaded_from_json_prompts_as_the_mended_program(annotation: Any,
         ({"\ud83d": ["\ude00"]}, {"\ufffd": ["\ufffd"]}),
         ({"a": float("nan"), "b": float("inf")}, {"a": None, "b": None}),
         (float("-inf"), None),
+        ({"a": b"\xff", "b": {1: {2}}}, {"a": "b'\\xff'", "b": {"1": [2]}}),
+        ([{frozenset({1}): {2}}, 3], [{"frozenset({1})": [2]}, 3]),
     ],
 )
 def test_what_json_gives_back(value: Any, shown: Any) -> None:
@@ -213,6 +216,15 @@ def test_a_demo_with_a_number_that_json_lacks_is_dropped_and_said(value: Any) ->
     assert not is_finite(value)
     assert list(mend(program)) == ["self"]
     assert [demo["note"] for demo in program.demos] == ["c"]
+
+
+@pytest.mark.parametrize("levels", [90, 150, 400, 5000])
+def test_what_is_nested_deeply_stays_readable_for_everybody(levels: int) -> None:
+    value: Any = "end"
+    for _ in range(levels):
+        value = [value]
+    written = text({"rows": [{"value": value, "other": {1: "kept"}}]})
+    assert orjson.loads(orjson.dumps(orjson.loads(written))) == json.loads(written)
 
 
 def test_a_demo_without_end_is_dropped_and_said() -> None:
