@@ -87,13 +87,13 @@ class CoreAcceptance:
             return default if given is None else given
 
         share = decimal_text(options.max_failed_rows)
-        given_share = {} if share is None else {"maxFailedRows": share}
+        given = {"maxFailedRows": share, "require": options.require}
         return {
             "priority": options.priority,
             "retries": chosen(options.retries, self.settings.default_retries),
             "deadlineSeconds": chosen(options.deadline_seconds, self.settings.default_deadline_seconds),
             "ttlSeconds": chosen(options.ttl_seconds, self.settings.default_ttl_seconds),
-            **given_share,
+            **{name: value for name, value in given.items() if value is not None},
         }
 
 

@@ -91,6 +91,9 @@ class RunOptions(Nested):
     deadline_seconds: Integer | None = Field(default=None, ge=1, le=LONGEST_DEADLINE_SECONDS)
     retries: Integer | None = Field(default=None, ge=0, le=MOST_RETRIES)
     ttl_seconds: Integer | None = Field(default=None, ge=0, le=LONGEST_TTL_SECONDS)
+    require: Literal["improved"] | None = Field(
+        default=None, description="The job fails unless its verdict is this; what it found is kept all the same."
+    )
     max_failed_rows: Number | None = Field(
         default=None, ge=0, le=1, description="Share of a score's rows that may fail, each counted as 0; 0.2."
     )

@@ -303,6 +303,11 @@ class Run(Wire):
         description="Seconds after its end at which the job's record is removed. When absent, a job made over HTTP has "
         "the service's setting, and any other is kept.",
     )
+    require: Literal["improved"] | None = Field(
+        default=None,
+        description="Verdict that the job must reach. With improved, the job fails with reason NoImprovement unless "
+        "the optimized program is shown to be better; scores, comparison, rows and program are kept all the same.",
+    )
     max_failed_rows: Decimal | None = Field(
         default=None,
         description="Share of the test rows, 0 to 1, that may fail in the score before or after the optimization. A "

@@ -10,6 +10,7 @@ from typing import Any
 import dspy
 
 from dspy_service_core.records import events, verdicts
+from dspy_service_core.records.run import NO_IMPROVEMENT
 from dspy_service_core.resource.sources import SIGNATURE
 from dspy_service_core.storage import pod_files
 from dspy_service_runner.optimizer.failures import Interrupt, JobFailed, StopToken, first_line
@@ -78,6 +79,7 @@ class Run:
             self._compare(optimized)
             self._keep(trim(program), lambda: row_results.lines(self._baseline_rows, optimized.rows))
             self._context.progress.write()
+            self._require()
         finally:
             self._note()
 
@@ -209,6 +211,13 @@ class Run:
         if self._record.nothing_tried and self._record.verdict == "improved":
             self._record.verdict = "no_evidence"  # the same program twice: a metric's or a model's mood
         logger.info("%s", verdicts.sentence(self._record.verdict, self._record.comparison))
+
+    def _require(self) -> None:
+        """Last of all: whoever demands an improvement and gets none is to see what there was."""
+        required, record = self._prepared.job.spec.run.require, self._record
+        if required is not None and record.verdict != required:
+            told = verdicts.sentence(record.verdict, record.comparison)
+            raise JobFailed(NO_IMPROVEMENT, f"{told} The job requires the verdict '{required}'.")
 
     def _watch(self, stop_token: StopToken, patience: float | None = None) -> ModelWatch:
         context = self._context

@@ -43,6 +43,7 @@ def test_defaults_are_the_contract_s() -> None:
         "retries": None,
         "ttl_seconds": None,
         "max_failed_rows": None,
+        "require": None,
     }
     assert list(request.models) == ["default"]
     assert request.models["default"].temperature is None
@@ -147,6 +148,11 @@ CASES: dict[str, tuple[dict[str, Any], tuple[str, str]]] = {
     ),
     "retries": ({"run_options": {"retries": 11}}, ("run_options.retries", "less_than_equal")),
     "a deadline": ({"run_options": {"deadline_seconds": 0}}, ("run_options.deadline_seconds", "greater_than_equal")),
+    "a verdict that cannot be required": (
+        {"run_options": {"require": "no_evidence"}},
+        ("run_options.require", "literal_error"),
+    ),
+    "a required verdict as a flag": ({"run_options": {"require": True}}, ("run_options.require", "literal_error")),
     "failed rows below 0": ({"run_options": {"max_failed_rows": -0.1}}, (MAX_FAILED, "greater_than_equal")),
     "failed rows above 1": ({"run_options": {"max_failed_rows": 2}}, (MAX_FAILED, "less_than_equal")),
     "failed rows as text": ({"run_options": {"max_failed_rows": "0.2"}}, (MAX_FAILED, "number_type")),

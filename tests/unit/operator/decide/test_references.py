@@ -59,7 +59,7 @@ NAMES_NOTHING = {
         for part in ("modelType", "temperature", "maxTokens", "topP")
     ),
     *(f"run.resources.{kind}.{part}" for kind in ("requests", "limits") for part in ("cpu", "memory")),
-    *(f"run.{part}" for part in ("priority", "retries", "deadlineSeconds", "ttlSeconds", "maxFailedRows")),
+    *(f"run.{part}" for part in ("priority", "retries", "deadlineSeconds", "ttlSeconds", "maxFailedRows", "require")),
     *("columns.withoutGold", "suspend", "stop"),
 }
 _REFERENCES = {"KeyRef", "PayloadRef", "DatasetPayload"}

@@ -59,6 +59,26 @@ def test_scores_without_bounds_have_no_interval(forge: OptimizerForge, server: S
     assert (result["comparison"]["method"], "(no interval)" in result["evidence"]) == ("sign_test", True)
 
 
+def test_a_required_improvement_that_came_is_a_success(
+    forge: OptimizerForge, server: ScriptedServer, tmp_path: Path
+) -> None:
+    result = run(forge, tmp_path, server.url, run={"require": "improved"})
+    assert (result["outcome"], result["verdict"]) == ("Succeeded", "improved")
+
+
+def test_a_required_improvement_that_did_not_come_fails_and_keeps_all_that_was_found(
+    forge: OptimizerForge, server: ScriptedServer, tmp_path: Path
+) -> None:
+    result = run(forge, tmp_path, server.url, TICKETS[:8], run={"require": "improved"})
+    assert (result["outcome"], result["reason"], result["verdict"]) == ("Failed", "NoImprovement", "no_evidence")
+    assert result["message"].startswith("No evidence of a difference: ")
+    assert result["message"].endswith("The job requires the verdict 'improved'.")
+    assert result["comparison"]["rows"] == 5
+    assert None not in (result["baselineScore"], result["optimizedScore"])
+    kept = {path.name for path in (tmp_path / "job" / "out" / "artifact").iterdir()}
+    assert kept >= {"program.json", "program.pkl", "rows.jsonl"}
+
+
 def test_a_run_that_fails_before_its_last_score_has_no_verdict(
     forge: OptimizerForge, server: ScriptedServer, tmp_path: Path
 ) -> None:

@@ -208,6 +208,19 @@ def test_a_result_in_the_last_moment_is_handed_over(pod: ReporterPod, api: Attem
     assert api.result is None or pod.artifact.exists("manifest.json")
 
 
+def test_a_program_that_did_not_improve_as_demanded_is_kept(pod: ReporterPod, api: AttemptApi) -> None:
+    with pod.running() as reporter:
+        follow_to_running(pod)
+        pod.program(rows__jsonl=b'{"n":0}\n')
+        pod.result("Failed", reason="NoImprovement", message="no evidence", verdict="no_evidence")
+        pod.wait_result()
+        assert reporter.end() == "done"
+    assert api.result is not None
+    assert (api.result["outcome"], api.result["verdict"]) == ("Failed", "no_evidence")
+    assert api.result["artifact"]["bytes"] > 0
+    assert pod.artifact.get("rows.jsonl") == b'{"n":0}\n'
+
+
 def test_words_after_the_result_are_kept(pod: ReporterPod, api: AttemptApi) -> None:
     with pod.running() as reporter:
         follow_to_running(pod)
