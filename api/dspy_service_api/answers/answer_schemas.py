@@ -138,6 +138,27 @@ class Comparison(TypedDict):
     failed_rows: Annotated[int, Field(description="Rows that one of the programs failed on; each counts 0.")]
 
 
+@closed
+class FailedRow(TypedDict):
+    row: Annotated[int, Field(description="Its place in the dataset as it was submitted, from 0.")]
+    error: str
+
+
+@closed
+class FailedRows(TypedDict):
+    count: int
+    rows: Annotated[list[FailedRow], Field(description="The first of them, at most 100.")]
+
+
+@closed
+class ScoreScale(TypedDict):
+    """The metric's numbers, with 0 to 1 among them in any case."""
+
+    lowest: float
+    highest: float
+    perfect_score: Annotated[float, Field(description="What GEPA takes for a score that needs no reflection.")]
+
+
 @open_ended
 class Details(TypedDict):
     train: int | None
@@ -152,6 +173,18 @@ class Details(TypedDict):
         Annotated[
             str | None,
             Field(description="Why the optimizer scored nothing but the program as given; null where it did."),
+        ]
+    ]
+    failed_rows: NotRequired[
+        Annotated[
+            dict[Literal["baseline", "optimized"], FailedRows],
+            Field(description="Of each score, the test rows that program or metric failed on; each counts 0."),
+        ]
+    ]
+    score_scale: NotRequired[
+        Annotated[
+            ScoreScale | None,
+            Field(description="Where the metric returns other numbers than 0 to 1; null where it does not."),
         ]
     ]
     metric_errors: NotRequired[Annotated[int, Field(description="How often the metric failed on a row.")]]

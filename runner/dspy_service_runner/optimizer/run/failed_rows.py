@@ -6,9 +6,7 @@ from typing import Any
 
 from dspy_service_runner.optimizer.failures import JobFailed
 from dspy_service_runner.optimizer.run.evaluation import Evaluation, RowOutcome
-
-_NAMED = 20
-"""So many rows a failure's message names; the result has more of them."""
+from dspy_service_runner.optimizer.user_code.failing_rows import listed
 
 
 def document(evaluation: Evaluation, most: int) -> dict[str, Any]:
@@ -41,9 +39,7 @@ def _failure(evaluation: Evaluation, failed: Sequence[RowOutcome], share: Decima
 
 
 def _listed(failed: Sequence[RowOutcome]) -> str:
-    lines = [_told(row) for row in failed[:_NAMED]]
-    more = len(failed) - len(lines)
-    return "\n".join([*lines, f"and {more} more"] if more else lines)
+    return listed([_told(row) for row in failed])
 
 
 def _told(row: RowOutcome) -> str:

@@ -11,9 +11,9 @@ from dspy.utils.exceptions import LMServerError, LMTimeoutError
 from dspy_service_runner.optimizer.failures import JobFailed
 from dspy_service_runner.optimizer.models.models import ModelSet, explain
 from dspy_service_runner.optimizer.run.evaluation import cause_of
+from dspy_service_runner.optimizer.user_code.failing_rows import row_name
 from dspy_service_runner.optimizer.user_code.metric import Metric, failure_from, said_of
 from dspy_service_runner.optimizer.user_code.score import UnusableScore
-from dspy_service_runner.optimizer.values.rows import row_number
 
 logger = logging.getLogger("dspy_service.preflight")
 
@@ -87,8 +87,7 @@ class _Trouble:
 
     def __str__(self) -> str:
         cause = str(self.error) if isinstance(self.error, _Unanswered) else said_of(self.error)
-        empty = ", ".join(repr(name) for name, value in dspy.Example.items(self.row) if value is None)
-        return f"dataset[{row_number(self.row)}]: {cause}{f' (its {empty} is null)' if empty else ''}"
+        return f"{row_name(self.row)}: {cause}"
 
 
 def _until_one_works(rows: Sequence[dspy.Example], attempt: Callable[[dspy.Example], None]) -> list[_Trouble]:
@@ -108,16 +107,12 @@ def _none_works(troubles: Sequence[_Trouble]) -> JobFailed:
     """The metric's own error goes before the program's."""
     of_metric = [trouble for trouble in troubles if not isinstance(trouble.error, _Unanswered)]
     first = (of_metric or troubles)[0]
-    failure = failure_from(first.error) if of_metric else _program_failure(first.error)
-    rows = "\n".join(map(str, troubles))
-    told = JobFailed(failure.reason, f"{failure.message}\nTraining rows that were tried:\n{rows}")
-    told.__cause__ = failure.__cause__
-    return told
-
-
-def _program_failure(error: BaseException) -> JobFailed:
-    failure = JobFailed("ProgramFailed", f"The program failed on every row that it was tried on: {error}")
-    failure.__cause__ = error.__cause__
+    tried = "\n".join(["Training rows that were tried:", *map(str, troubles)])
+    if of_metric:
+        return failure_from(first.error, first.row, tried)
+    said = f"The program failed on every row that it was tried on: {first.error} ({row_name(first.row)})"
+    failure = JobFailed("ProgramFailed", f"{said}\n{tried}")
+    failure.__cause__ = first.error.__cause__
     return failure
 
 

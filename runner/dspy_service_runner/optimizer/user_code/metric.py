@@ -18,12 +18,17 @@ from dspy.teleprompt.bootstrap_trace import FailedPrediction
 
 from dspy_service_runner.optimizer.failures import Interrupt, JobFailed, StopToken, first_line
 from dspy_service_runner.optimizer.settings import Settings
-from dspy_service_runner.optimizer.user_code.failing_rows import ANY_NUMBER, Allowance, FailingRows
+from dspy_service_runner.optimizer.user_code.failing_rows import (
+    ANY_NUMBER,
+    Allowance,
+    FailingRows,
+    row_key,
+    row_name,
+)
 from dspy_service_runner.optimizer.user_code.judging import judging
 from dspy_service_runner.optimizer.user_code.score import UNUSUAL, Scale, Score, UnusableScore, as_score
 from dspy_service_runner.optimizer.user_code.source import positional_arguments, user_line
 from dspy_service_runner.optimizer.values.gold import gold_of, prediction_of
-from dspy_service_runner.optimizer.values.rows import row_number
 
 logger = logging.getLogger("dspy_service.metric")
 
@@ -126,28 +131,28 @@ class Metric:
         with self._lock:
             self.errors += 1
             self.first_error = self.first_error or error
-            failing.failed(id(gold) if (number := row_number(gold)) is None else number)
-            never_worked = not self._usable and self.errors >= self._settings.failing_metric_failures
-            failure = failure_from(error, failing) if failing.too_many else self.failure() if never_worked else None
+            failing.failed(row_key(gold), f"{row_name(gold)}: {said_of(error)}")
+            failure = self._failure_by(failing, gold, error)
         if self.errors <= self._settings.logged_errors:
             logger.error("the metric failed%s and this row scores 0", user_line(error), exc_info=error)
         if failure is not None:
             stop_token.fail(failure)
+
+    def _failure_by(self, failing: FailingRows, gold: Any, error: BaseException) -> JobFailed | None:
+        if failing.too_many:
+            return failure_from(error, gold, str(failing))
+        never_worked = not self._usable and self.errors >= self._settings.failing_metric_failures
+        return self.failure() if never_worked else None
 
     @property
     def never_worked(self) -> bool:
         return self.errors > 0 and self._usable == 0
 
 
-def failure_from(error: BaseException, failing: FailingRows | None = None) -> JobFailed:
-    """The metric's own error first."""
-    message = f"{sentence(said_of(error))}."
-    if failing is not None:
-        message += (
-            f"\nIt failed on {len(failing.rows)} of {failing.allowed.rows} rows, in {failing.failing_calls} of "
-            f"{failing.calls} calls; max_failed_rows allows a share of {failing.allowed.share}."
-        )
-    failure = JobFailed("MetricFailed", message)
+def failure_from(error: BaseException, row: Any = None, more: str = "") -> JobFailed:
+    """The metric's own error first, with the row that it is of."""
+    where = "" if row is None else f" ({row_name(row)})"
+    failure = JobFailed("MetricFailed", f"{sentence(said_of(error))}{where}." + (f"\n{more}" if more else ""))
     failure.__cause__ = error
     return failure
 

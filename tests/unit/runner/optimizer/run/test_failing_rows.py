@@ -195,11 +195,11 @@ def test_training_rows_that_all_fail_are_named_with_their_cause(
 
     assert (result["outcome"], result["reason"]) == ("Failed", "MetricFailed")
     first, _, *told = result["message"].splitlines()
-    assert first == "The metric raised AttributeError: 'NoneType' object has no attribute 'lower' at line 2."
+    error = "The metric raised AttributeError: 'NoneType' object has no attribute 'lower' at line 2"
+    assert first == f"{error} (dataset[0], whose 'label' is null)."
     assert len(told) == 5
-    assert told[0].startswith("dataset[0]: ")
-    assert told[4].startswith("dataset[9]: ")
-    assert all(line.endswith("(its 'label' is null)") for line in told)
+    assert told[0].startswith("dataset[0], whose 'label' is null: the metric raised")
+    assert told[4].startswith("dataset[9], whose 'label' is null: the metric raised")
 
 
 MIND = """
@@ -212,8 +212,8 @@ def metric(gold, pred, trace=None):
     return gold.label == pred.label
 """
 ENDS: dict[str, tuple[str, str]] = {
-    "raises": ("raise KeyError('gone')", "The metric raised KeyError: 'gone' at line 7."),
-    "exits": ("raise SystemExit(3)", "The metric raised SystemExit: 3 at line 7."),
+    "raises": ("raise KeyError('gone')", "The metric raised KeyError: 'gone' at line 7"),
+    "exits": ("raise SystemExit(3)", "The metric raised SystemExit: 3 at line 7"),
     "reads what is not there": ("return gold.nope", "The metric raised AttributeError: "),
     "None": ("return None", "The metric returned None; return a bool, a number, "),
     "text": ("return 'good'", "The metric returned a str; return "),
@@ -236,7 +236,9 @@ def test_a_metric_that_changes_its_mind_ends_the_run_with_its_own_error(
 
     assert (result["outcome"], result["reason"]) == ("Failed", "MetricFailed"), result["message"]
     assert result["message"].startswith(said)
+    assert "(dataset[" in result["message"].splitlines()[0]
     assert "max_failed_rows allows a share of 0.2" in result["message"].splitlines()[1]
+    assert len(result["message"].splitlines()) >= 5, "the rows are named"
     assert (result["baselineScore"] is None) is (after == 3)
 
 
@@ -279,10 +281,10 @@ def test_a_metric_may_change_the_type_of_its_score(forge: OptimizerForge, odd: S
 def test_one_row_tried_again_and_again_does_not_end_a_stage() -> None:
     failing = FailingRows(Allowance(10, Decimal("0.2"), patience=3, least=1))
     for _ in range(50):
-        failing.failed(1)
+        failing.failed(1, "gone")
     assert not failing.too_many
     for row in (2, 3):
-        failing.failed(row)
+        failing.failed(row, "gone")
     assert failing.too_many
 
 
@@ -291,7 +293,7 @@ def test_one_candidate_that_the_metric_cannot_read_does_not_end_a_stage() -> Non
     for _ in range(40):
         failing.worked()
     for row in range(10):
-        failing.failed(row)
+        failing.failed(row, "gone")
         assert not failing.too_many
 
 
@@ -301,7 +303,7 @@ def test_a_metric_that_fails_for_long_ends_a_stage_that_worked_for_longer() -> N
         failing.worked()
     for call in range(20):
         assert not failing.too_many
-        failing.failed(call % 10)
+        failing.failed(call % 10, "gone")
     assert failing.too_many
 
 
@@ -309,7 +311,7 @@ def test_a_metric_that_fails_for_long_ends_a_stage_that_worked_for_longer() -> N
 def test_a_share_of_1_allows_all(share: str) -> None:
     failing = FailingRows(Allowance(2, Decimal(share), patience=1))
     for row in range(50):
-        failing.failed(row)
+        failing.failed(row, "gone")
     assert not failing.too_many
 
 
