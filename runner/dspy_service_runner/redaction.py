@@ -56,14 +56,17 @@ class Redactor:
 
 def secrets_of(environ: Mapping[str, str]) -> Iterator[str]:
     """Every value that the operator gave this job as a model key or a withheld credential."""
-    for role in names.MODEL_ROLES:
-        for secret in (environ.get(names.key_variable(role), ""), *_credentials(environ, role)):
+    for variable, value in environ.items():
+        if names.is_key_variable(variable):
+            found: Iterable[str] = (value,)
+        else:
+            found = _credentials(value or "{}") if names.is_credentials_variable(variable) else ()
+        for secret in found:
             yield secret.strip()
             yield from secret.split("\n")  # lines of a PEM key are logged one by one
 
 
-def _credentials(environ: Mapping[str, str], role: str) -> Iterator[str]:
-    document = environ.get(names.credentials_variable(role)) or "{}"
+def _credentials(document: str) -> Iterator[str]:
     try:
         content = orjson.loads(document)
     except orjson.JSONDecodeError:

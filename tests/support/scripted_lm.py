@@ -137,6 +137,7 @@ class ScriptedServer:
         self.fault = ""
         self.retry_after = "0.01"
         self.places = sys.maxsize
+        self.refused_settings: set[str] = set()
         self.requests: list[dict[str, Any]] = []
         self.keep_requests = False
         self.refusal: Refusal | None = None
@@ -198,6 +199,7 @@ class ScriptedServer:
     def reset(self) -> None:
         self.stats, self.fault, self._faults_from, self._faults_every = Stats(), "", None, None
         self.places = sys.maxsize
+        self.refused_settings = set()
         self.requests.clear()
         self.release()
 
@@ -257,6 +259,12 @@ class ScriptedServer:
             self.stats.failed += 1
             error = {"message": impolite.message, "type": "x", "param": None, "code": impolite.code}
             return connection.send(impolite.status, {"error": error}, impolite.headers)
+        if unwanted := self.refused_settings & request.keys():
+            cure = " Use 'max_completion_tokens' instead." if "max_tokens" in unwanted else ""
+            message = f"Unsupported parameter: '{min(unwanted)}' is not supported with this model.{cure}"
+            self.stats.failed += 1
+            error = {"message": message, "type": "invalid_request_error", "code": "unsupported_parameter"}
+            return connection.send(400, {"error": error})
         self.stats.in_flight += 1
         self.stats.max_in_flight = max(self.stats.max_in_flight, self.stats.in_flight)
         if self.stats.calls + self.stats.in_flight >= self._held_from:

@@ -32,7 +32,7 @@ class AcceptedRequest:
     rows: list[Any]
     labels: Mapping[str, str] = field(default_factory=dict)
     withheld: Mapping[str, Json] = field(default_factory=dict)
-    """Encoded credentials by the model's role."""
+    """Encoded credentials by the model's role or name."""
     unknown_keys: tuple[str, ...] = ()
 
 
@@ -107,10 +107,14 @@ def owned(secret: Object, job: Object) -> Object:
 def _with_credentials(accepted: AcceptedRequest, name: str) -> dict[str, Any]:
     if not accepted.withheld:
         return dict(accepted.spec)
-    models = dict(accepted.spec["models"])
-    for role in accepted.withheld:
-        models[role] = {**models[role], "credentialsFrom": {"name": names.credentials_secret(name), "key": role}}
-    return {**accepted.spec, "models": models}
+    secret = names.credentials_secret(name)
+    changed = dict(accepted.spec)
+    for part in ("models", "modelConfigs"):
+        for model, settings in changed.get(part, {}).items():
+            if model in accepted.withheld:
+                reference = {"credentialsFrom": {"name": secret, "key": model}}
+                changed[part] = {**changed[part], model: {**settings, **reference}}
+    return changed
 
 
 def _fitted(spec: dict[str, Any], rows: list[Any]) -> tuple[dict[str, Any], bytes | None]:

@@ -102,7 +102,7 @@ def _refuse_credentials(request: RunRequest) -> None:
         FieldProblem(path, "Credentials are refused by this service: leave them to its operator", "credentials_refused")
         for role, model in request.models.items()
         for path in credentials.config_paths(
-            {"base_url": model.base_url, "extra": model.extra}, RunRequest.MODEL_FIELDS[role]
+            {"base_url": model.base_url, "extra": model.extra}, RunRequest.model_field(role)
         )
     ]
     if problems:

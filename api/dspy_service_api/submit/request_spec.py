@@ -10,7 +10,7 @@ from typing import Any
 from dspy_service_core.checks import credentials
 from dspy_service_core.checks.job_checks import Contents
 from dspy_service_core.contract.request import ColumnMapping, ModelSettings, RunRequest
-from dspy_service_core.resource.job import OptimizationJobSpec
+from dspy_service_core.resource.job import NO_TEMPERATURE, OptimizationJobSpec
 from dspy_service_core.resource.words import words_of
 
 FIELDS: Mapping[str, str] = {
@@ -27,6 +27,7 @@ FIELDS: Mapping[str, str] = {
     "spec.split": "split_fractions",
     **{f"spec.models.{role}": field for role, field in RunRequest.MODEL_FIELDS.items()},
     **{f"spec.models.{role}.baseUrl": f"{field}.base_url" for role, field in RunRequest.MODEL_FIELDS.items()},
+    "spec.modelConfigs": "model_configs",
 }
 """Path in the spec to field of the request, for all paths that messages of the checks can name."""
 WORDS = words_of(FIELDS)
@@ -43,7 +44,8 @@ class Translated:
 def translated(request: RunRequest, run: Mapping[str, Any], draw: Callable[[], int]) -> Translated:
     """`run` is the spec's part of that name; `draw` gives the seed that a request leaves open."""
     parts = {role: credentials.withhold(_secretive(model)) for role, model in request.models.items()}
-    json = {
+    models = {name: _model(request.models[name], split.public) for name, split in parts.items()}
+    json: dict[str, Any] = {
         "module": {"name": request.module_name, "kwargs": request.module_kwargs},
         "optimizer": {
             "name": request.optimizer_name,
@@ -53,9 +55,11 @@ def translated(request: RunRequest, run: Mapping[str, Any], draw: Callable[[], i
         **{name: {"code": text} for name, text in request.code.items()},
         "columns": _columns(request.column_mapping),
         "split": _split(request, draw),
-        "models": {role: _model(request.models[role], split.public) for role, split in parts.items()},
+        "models": {name: model for name, model in models.items() if name in RunRequest.MODEL_FIELDS},
         "run": run,
     }
+    if request.model_configs:
+        json["modelConfigs"] = {name: models[name] for name in request.model_configs}
     withheld = {role: split.withheld for role, split in parts.items() if split.withheld}
     contents = Contents(rows=request.dataset, code=request.code, withheld=withheld)
     return Translated(json, OptimizationJobSpec.without_content(json), contents)
@@ -86,7 +90,7 @@ def _model(model: ModelSettings, public: Mapping[str, Any]) -> dict[str, Any]:
         "name": model.name,
         "baseUrl": public["base_url"],
         "modelType": model.model_type,
-        "temperature": decimal_text(model.temperature),
+        "temperature": NO_TEMPERATURE if model.sends_no_temperature else decimal_text(model.temperature),
         "maxTokens": model.max_tokens,
         "topP": decimal_text(model.top_p),
         "extra": _public_extra(public["extra"]),

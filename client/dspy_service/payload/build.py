@@ -32,6 +32,7 @@ def build_payload(
     reflection_model: Model | None = None,
     prompt_model: Model | None = None,
     task_model: Model | None = None,
+    models: Mapping[str, Model] | None = None,
     split: Sequence[float] | None = None,
     shuffle: bool | None = None,
     seed: int | None = None,
@@ -39,6 +40,7 @@ def build_payload(
 ) -> dict[str, Any]:
     """`signature` and `metric`: a class and a function, their source text, or a `Path` to it. None: the default.
 
+    `models`: further ones, for judges: the metric finds each as `models[name]`.
     `rows`: mappings, dataclasses, models or a data frame, of anything that has a form in JSON.
     """
     signature_code, metric_code = sources_of(signature, metric)
@@ -57,6 +59,8 @@ def build_payload(
     roles = {"reflection": reflection_model, "prompt": prompt_model, "task": task_model}
     configs = {f"{role}_model_config": model_config(given) for role, given in roles.items() if given is not None}
     fractions = dict(zip(("train", "val", "test"), split, strict=True)) if split is not None else None
+    if models:
+        configs["model_configs"] = {name: model_config(given) for name, given in models.items()}
     chosen = {"split_fractions": fractions, "shuffle": shuffle, "seed": seed, "run_options": run_options}
     given = payload | configs | {name: value for name, value in chosen.items() if value is not None}
     return {name: value if name == "dataset" else json_value(value, name) for name, value in given.items()}

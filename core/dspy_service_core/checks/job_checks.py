@@ -128,14 +128,15 @@ def _problems(
     spec: OptimizationJobSpec, checked: CheckedJob, installation: Installation, contents: Contents, words: Words
 ) -> Iterator[str]:
     yield from _roles(checked)
-    yield from _kwargs(checked, [name for name, _ in spec.models.roles()], words)
+    language_models = [name for _, name, model in spec.all_models() if model.model_type != "embedding"]
+    yield from _kwargs(checked, language_models, words)
     module = checked.module.asset
     yield from row_checks.names(checked.signature, module.path if module else "", words)
     yield from row_checks.mapping(spec.columns, checked.signature, words)
     rows = _rows(spec, contents) or ()
     yield from row_checks.rows(rows, spec.columns, words)
     yield from row_checks.types(rows, spec.columns, checked.signature, words)
-    models = model_checks.settings(spec.models, contents.withheld)
+    models = model_checks.settings(spec, contents.withheld)
     yield from model_checks.refused_settings(models, words)
     yield from model_checks.refused_module_temperature(spec.models, checked.module_kwargs, words)
     yield from model_checks.refused_endpoints(models, installation.base_url_hosts, words)
@@ -189,7 +190,7 @@ def _optimizer(spec: OptimizationJobSpec, checked: CheckedJob, words: Words) -> 
             options=options,
             counts=checked.split_counts,
             fractions=spec.split.fractions,
-            models={name: model.name for name, model in spec.models.roles()},
+            models={name: model.name for _, name, model in spec.all_models()},
             words=words,
         )
     )

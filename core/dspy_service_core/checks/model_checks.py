@@ -7,7 +7,7 @@ from typing import Any
 from dspy_service_core.checks import credentials
 from dspy_service_core.checks.endpoints import Hosts, is_this_machine, named_endpoints, refused_urls
 from dspy_service_core.resource import model_rules
-from dspy_service_core.resource.job import Model, Models
+from dspy_service_core.resource.job import Model, Models, OptimizationJobSpec
 from dspy_service_core.resource.words import Words
 
 
@@ -21,8 +21,8 @@ class GivenModel:
     extra: Mapping[str, Any]
 
 
-def settings(models: Models, withheld: Mapping[str, Mapping[str, Any]]) -> Sequence[GivenModel]:
-    return [_settings(f"spec.models.{role}", model, withheld.get(role, {})) for role, model in models.roles()]
+def settings(spec: OptimizationJobSpec, withheld: Mapping[str, Mapping[str, Any]]) -> Sequence[GivenModel]:
+    return [_settings(path, model, withheld.get(name, {})) for path, name, model in spec.all_models()]
 
 
 def _settings(path: str, model: Model, withheld: Mapping[str, Any]) -> GivenModel:
@@ -33,8 +33,7 @@ def _settings(path: str, model: Model, withheld: Mapping[str, Any]) -> GivenMode
 def refused_settings(models: Sequence[GivenModel], words: Words) -> Iterator[str]:
     for given in models:
         model = given.model
-        temperature = None if model.temperature is None else float(model.temperature)
-        if problem := model_rules.objection(model.name, temperature, model.max_tokens):
+        if problem := model_rules.objection(model.name, model.given_temperature, model.max_tokens):
             yield f"{words(given.path)}: {problem}."
 
 

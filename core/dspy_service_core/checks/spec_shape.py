@@ -3,13 +3,21 @@
 The shapes are the request's own, so that both are held to the same rules.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
 from dspy_service_core.checks.credentials import config_paths
-from dspy_service_core.contract.request import ColumnMapping, ModelSettings, RunOptions, SplitFractions
+from dspy_service_core.contract.request import (
+    ColumnMapping,
+    ModelSettings,
+    NamedModelSettings,
+    RunOptions,
+    SplitFractions,
+)
+from dspy_service_core.resource import names
 from dspy_service_core.resource.job import Model, OptimizationJobSpec
 
 
@@ -19,11 +27,14 @@ def problems(spec: OptimizationJobSpec) -> Iterator[str]:
     yield from _problem(SplitFractions, "spec.split", shares)
     if spec.run.max_failed_rows is not None:
         yield from _problem(RunOptions, "spec.run", {"max_failed_rows": float(spec.run.max_failed_rows)})
-    for role, model in spec.models.roles():
-        yield from _model(f"spec.models.{role}", model)
+    for path, name, model in spec.all_models():
+        yield from _model(path, model, ModelSettings if name in names.MODEL_ROLES else NamedModelSettings)
+    for name in spec.model_configs:
+        if name in names.MODEL_ROLES or not re.fullmatch(names.MODEL_NAME_PATTERN, name):
+            yield f"spec.modelConfigs.{name}: names are {names.MODEL_NAME_PATTERN[1:-1]}, and no role's."
 
 
-def _model(path: str, model: Model) -> Iterator[str]:
+def _model(path: str, model: Model, shape: type[ModelSettings]) -> Iterator[str]:
     for found in config_paths({"base_url": model.base_url, "extra": model.extra}, path):
         field = f"{path}.baseUrl" if found == f"{path}.base_url" else found
         yield f"{field} holds a credential: put it into a Secret and name that in {path}.keyFrom."
@@ -31,12 +42,12 @@ def _model(path: str, model: Model) -> Iterator[str]:
         "name": model.name,
         "base_url": model.base_url or None,
         "model_type": model.model_type,
-        "temperature": None if model.temperature is None else float(model.temperature),
+        "temperature": model.given_temperature,
         "max_tokens": model.max_tokens,
         "top_p": None if model.top_p is None else float(model.top_p),
         "extra": model.extra,
     }
-    yield from _problem(ModelSettings, path, given)
+    yield from _problem(shape, path, given)
 
 
 def _problem(shape: type[BaseModel], path: str, given: Mapping[str, Any]) -> Iterator[str]:

@@ -24,6 +24,7 @@ from dspy_service_core.contract import request_json, request_rules as rules, unb
 from dspy_service_core.contract.request_size import Body
 from dspy_service_core.errors import FieldProblem, InvalidRequest
 from dspy_service_core.resource import sources
+from dspy_service_core.resource.job import MOST_NAMED_MODELS
 from dspy_service_core.resource.run_defaults import LONGEST_DEADLINE_SECONDS, LONGEST_TTL_SECONDS, MOST_RETRIES
 
 Integer = Annotated[int, BeforeValidator(rules.number)]
@@ -77,10 +78,33 @@ class ModelSettings(Nested):
     name: Name = Field(examples=["openai/gpt-4o-mini"])
     base_url: Annotated[str, StringConstraints(max_length=2048), AfterValidator(rules.base_url)] | None = None
     model_type: Literal["chat", "text", "responses"] | None = None
-    temperature: Number | None = Field(default=None, ge=0, le=2, description="0.1, or what the model demands.")
+    temperature: Number | None = Field(
+        default=None, ge=0, le=2, description="Left out: 0.1, or what the model demands. Null: none is sent."
+    )
     max_tokens: Integer | None = Field(default=None, ge=1, le=2**31 - 1)
     top_p: Number | None = Field(default=None, ge=0, le=1)
     extra: Annotated[Kwargs, AfterValidator(rules.extra)] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _one_limit(self) -> Self:
+        rules.one_limit(self.max_tokens, self.extra)
+        return self
+
+    @property
+    def sends_no_temperature(self) -> bool:
+        return self.temperature is None and "temperature" in self.model_fields_set
+
+
+class NamedModelSettings(ModelSettings):
+    """One of `model_configs`, which may be an embedder too."""
+
+    model_type: Literal["chat", "text", "responses", "embedding"] | None = None  # type: ignore[assignment]
+
+    @model_validator(mode="after")
+    def _embeds(self) -> Self:
+        if self.model_type == "embedding":
+            rules.embedder(self.temperature, self.max_tokens, self.top_p)
+        return self
 
 
 class RunOptions(Nested):
@@ -121,6 +145,12 @@ class RunRequest(BaseModel):
     reflection_model_config: ModelSettings | None = None
     prompt_model_config: ModelSettings | None = None
     task_model_config: ModelSettings | None = None
+    model_configs: Annotated[
+        dict[Annotated[str, AfterValidator(rules.model_name)], NamedModelSettings], Field(max_length=MOST_NAMED_MODELS)
+    ] = Field(
+        default_factory=dict,
+        description="Further models, for judges and programs: the job's code finds each as models[name].",
+    )
 
     MODEL_FIELDS: ClassVar[dict[str, str]] = {
         "default": "model_config",
@@ -132,14 +162,19 @@ class RunRequest(BaseModel):
 
     @property
     def models(self) -> dict[str, ModelSettings]:
-        """The given ones by role."""
+        """The given ones by what the job calls them: role or name."""
         given = {
             "default": self.default_model_config,
             "reflection": self.reflection_model_config,
             "prompt": self.prompt_model_config,
             "task": self.task_model_config,
         }
-        return {role: model for role, model in given.items() if model is not None}
+        return {role: model for role, model in given.items() if model is not None} | dict(self.model_configs)
+
+    @classmethod
+    def model_field(cls, name: str) -> str:
+        """The request's field for the model of that role or name."""
+        return cls.MODEL_FIELDS.get(name, f"model_configs.{name}")
 
     @property
     def code(self) -> dict[str, str]:

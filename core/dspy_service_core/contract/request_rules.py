@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic_core import PydanticCustomError
 
-from dspy_service_core.resource.names import GROUP
+from dspy_service_core.resource.names import GROUP, MODEL_NAME_PATTERN, MODEL_ROLES
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _BLANK_OR_BACKSLASH = re.compile(r"[\s\\]")
@@ -23,7 +23,6 @@ OWN_FIELDS: Mapping[str, str] = {
     "model_type": "model_type",
     "temperature": "temperature",
     "max_tokens": "max_tokens",
-    "max_completion_tokens": "max_tokens",
     "top_p": "top_p",
 }
 """What a model config has fields for, by the name that it would have in `extra`. Two sources would be one too many,
@@ -79,6 +78,25 @@ def extra(value: dict[str, Any]) -> dict[str, Any]:
         no_control_characters(name)
         if name in OWN_FIELDS:
             raise problem("extra_reserved", f"'{name}' is no extra: use the model config's field '{OWN_FIELDS[name]}'")
+    return value
+
+
+def one_limit(max_tokens: int | None, extra: Mapping[str, Any]) -> None:
+    """`max_completion_tokens` is the same limit by the name that some models take alone."""
+    if max_tokens is not None and "max_completion_tokens" in extra:
+        raise problem("two_limits", "max_tokens and extra.max_completion_tokens are one limit: give one of them")
+
+
+def embedder(*sampling: float | None) -> None:
+    if any(given is not None for given in sampling):
+        raise problem("embedder", "An embedding model takes no temperature, max_tokens and top_p")
+
+
+def model_name(value: str) -> str:
+    if not re.fullmatch(MODEL_NAME_PATTERN, value):
+        raise problem("model_name", "Names of models are a to z, then up to 30 of a to z, 0 to 9 and _")
+    if value in MODEL_ROLES:
+        raise problem("model_name", f"'{value}' is the name of a role: choose another, or give {value!r} by its field")
     return value
 
 

@@ -86,6 +86,11 @@ VALIDATIONS: Mapping[str, list[Json]] = {
             " - int(double(self.dataset.rows.size()) * double(self.split.val)) >= 1",
             "message": "the test split is empty: give more rows, or raise split.test",
         },
+        {
+            "rule": f"!has(self.modelConfigs) || self.modelConfigs.all(name, name.matches('{names.MODEL_NAME_PATTERN}')"
+            f" && !(name in {list(names.MODEL_ROLES)}))",
+            "message": "names of modelConfigs are [a-z][a-z0-9_]{0,30}, and none is a role's",
+        },
     ],
     "Optimizer": _of_families(lambda family, called: family.cel_of_optimizer(called)),
     "Columns": [
@@ -115,14 +120,24 @@ VALIDATIONS: Mapping[str, list[Json]] = {
             "message": "maxFailedRows must be 0 to 1",
         }
     ],
+    "Models": [
+        {
+            "rule": " && ".join(
+                f"(!has(self.{role}) || !has(self.{role}.modelType) || self.{role}.modelType != 'embedding')"
+                for role in names.MODEL_ROLES
+            ),
+            "message": "modelType embedding is for modelConfigs alone",
+        }
+    ],
     "Model": [
         {
             "rule": "!has(self.baseUrl) || self.baseUrl == '' || self.baseUrl.matches('^https?://[^/@?#]+(/[^?#]*)?$')",
             "message": "baseUrl must be an http or https URL without user part and query; keys belong into keyFrom",
         },
         {
-            "rule": "!has(self.temperature) || (double(self.temperature) >= 0.0 && double(self.temperature) <= 2.0)",
-            "message": "temperature must be 0 to 2",
+            "rule": "!has(self.temperature) || self.temperature == 'none'"
+            " || (double(self.temperature) >= 0.0 && double(self.temperature) <= 2.0)",
+            "message": "temperature must be 0 to 2, or none",
         },
         {
             "rule": "!has(self.topP) || (double(self.topP) >= 0.0 && double(self.topP) <= 1.0)",

@@ -24,12 +24,19 @@ MAX_SPEC_BYTES = 16 * 1024
 MAX_STATUS_BYTES = 16 * 1024
 
 Decimal = Annotated[str, StringConstraints(pattern=DECIMAL_PATTERN, max_length=DECIMAL_LENGTH)]
+NO_TEMPERATURE = "none"
+"""A model's temperature where none is to be sent."""
+Temperature = Annotated[
+    str, StringConstraints(pattern=rf"^{NO_TEMPERATURE}$|{DECIMAL_PATTERN}", max_length=DECIMAL_LENGTH)
+]
 Digest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
 ObjectName = Annotated[str, StringConstraints(min_length=1, max_length=253)]
 DataKey = Annotated[str, StringConstraints(min_length=1, max_length=253, pattern=r"^[-._a-zA-Z0-9]+$")]
 DottedName = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 Code = Annotated[str, StringConstraints(min_length=1, max_length=16384)]
 FieldName = Annotated[str, StringConstraints(max_length=256)]
+ModelName = Annotated[str, StringConstraints(max_length=31)]
+MOST_NAMED_MODELS = 16
 JsonObject = dict[str, JsonValue]
 
 Phase = Literal["Pending", "Validating", "Running", "Succeeded", "Failed", "Cancelled"]
@@ -191,12 +198,13 @@ class Model(Wire):
         default="",
         description="URL of the endpoint, without user name and query. When empty, the provider's own endpoint.",
     )
-    model_type: Literal["chat", "text", "responses"] | None = Field(
-        default=None, description="Kind of the endpoint's API. When absent, chat."
-    )
-    temperature: Decimal | None = Field(
+    model_type: Literal["chat", "text", "responses", "embedding"] | None = Field(
         default=None,
-        description="Sampling temperature, 0 to 2. When absent, 0.1, or the value that the model requires.",
+        description="Kind of the endpoint's API. When absent, chat. Only in modelConfigs it can be embedding.",
+    )
+    temperature: Temperature | None = Field(
+        default=None,
+        description="Sampling temperature, 0 to 2, or none: send none. When absent, 0.1, or what the model requires.",
     )
     max_tokens: int | None = Field(default=None, ge=1, le=2**31 - 1, description="How many tokens an answer may have.")
     top_p: Decimal | None = Field(
@@ -217,6 +225,15 @@ class Model(Wire):
         description="Set by the HTTP API alone: key of the job's own Secret that holds the credentials which were part "
         "of baseUrl and extra.",
     )
+
+    @property
+    def sends_no_temperature(self) -> bool:
+        return self.temperature == NO_TEMPERATURE
+
+    @property
+    def given_temperature(self) -> float | None:
+        """None where none is given, and where none is to be sent."""
+        return None if self.temperature is None or self.sends_no_temperature else float(self.temperature)
 
 
 class Models(Wire):
@@ -333,6 +350,12 @@ class OptimizationJobSpec(Wire):
         default_factory=Split, description="How the rows are divided into those for training, validation and test."
     )
     models: Models = Field(description="Language models of the job, by the role that each plays.")
+    model_configs: dict[ModelName, Model] = Field(
+        default_factory=dict,
+        max_length=MOST_NAMED_MODELS,
+        description="Further models, for judges and programs, by names of the job's own: the job's code finds each as "
+        "models[name], and those of models by their roles.",
+    )
     run: Run = Field(
         default_factory=Run, description="How the job is run: image, resources, queue, retries and limits of time."
     )
@@ -351,6 +374,13 @@ class OptimizationJobSpec(Wire):
         """The model of a spec without its rows and sources, which lie elsewhere and may be longer than a resource
         allows."""
         return cls.model_validate({**sources.with_sources(spec, lambda _: {}), "dataset": {}})
+
+    def all_models(self) -> Iterator[tuple[str, str, Model]]:
+        """Each with its path in the spec and what the job calls it: its role, or its name."""
+        for role, model in self.models.roles():
+            yield f"spec.models.{role}", role, model
+        for name, model in self.model_configs.items():
+            yield f"spec.modelConfigs.{name}", name, model
 
     def sources(self) -> list[Source]:
         """All code that the job carries."""

@@ -39,7 +39,11 @@ STORE_CLAIM = "dspy-service-store"
 SERVICE_KEYS_SECRET = "dspy-service-model-keys"
 
 MODEL_ROLES = ("default", "reflection", "prompt", "task")
-"""Names in `spec.models`, keys of a job's credentials Secret, and (in upper case) endings of the runner's variables."""
+"""Names in `spec.models`. With those of `spec.modelConfigs` they are the keys of a job's credentials Secret, and (in
+upper case) the endings of the runner's variables."""
+MODEL_NAME_PATTERN = r"^[a-z][a-z0-9_]{0,30}$"
+"""Of `spec.modelConfigs`, where no role's name is one."""
+_KEY, _CREDENTIALS = "DSPY_SERVICE_KEY_", "DSPY_SERVICE_CREDENTIALS_"
 
 UUID_PATTERN = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 _API_NAME = re.compile(rf"job-({UUID_PATTERN})")
@@ -114,9 +118,17 @@ def child_labels(resource: str, attempt: int | None = None) -> dict[str, str]:
     return labels if attempt is None else labels | {LABEL_ATTEMPT: str(attempt)}
 
 
-def key_variable(role: str) -> str:
-    return f"DSPY_SERVICE_KEY_{role.upper()}"
+def key_variable(model: str) -> str:
+    return f"{_KEY}{model.upper()}"
 
 
-def credentials_variable(role: str) -> str:
-    return f"DSPY_SERVICE_CREDENTIALS_{role.upper()}"
+def credentials_variable(model: str) -> str:
+    return f"{_CREDENTIALS}{model.upper()}"
+
+
+def is_key_variable(name: str) -> bool:
+    return name.startswith(_KEY)
+
+
+def is_credentials_variable(name: str) -> bool:
+    return name.startswith(_CREDENTIALS)

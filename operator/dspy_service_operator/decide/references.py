@@ -27,8 +27,8 @@ def _problems(metadata: Mapping[str, Any], spec: OptimizationJobSpec, settings: 
     if not is_api_made(metadata):
         for path in _of_the_api(spec):
             yield f"{path} is the HTTP API's alone: what it names belongs to a job that was sent there."
-    for role, model in spec.models.roles():
-        yield from _model_problems(role, model, metadata["name"], settings)
+    for path, _, model in spec.all_models():
+        yield from _model_problems(path, model, metadata["name"], settings)
     image, allowed = spec.run.image, settings.allowed_images
     if image and allowed and not image_is_below(image, allowed):
         yield f"spec.run.image: '{image}' is not allowed; allowed are: {', '.join(allowed)}"
@@ -43,9 +43,9 @@ def is_api_made(metadata: Mapping[str, Any]) -> bool:
 
 
 def _of_the_api(spec: OptimizationJobSpec) -> Iterator[str]:
-    for role, model in spec.models.roles():
+    for path, _, model in spec.all_models():
         if model.credentials_from is not None:
-            yield f"spec.models.{role}.credentialsFrom"
+            yield f"{path}.credentialsFrom"
     for source in spec.sources():
         if source.payload_digest is not None:
             yield f"{source.path}.payload"
@@ -53,8 +53,7 @@ def _of_the_api(spec: OptimizationJobSpec) -> Iterator[str]:
         yield "spec.dataset.payload"
 
 
-def _model_problems(role: str, model: Model, job: str, settings: OperatorSettings) -> Iterator[str]:
-    path = f"spec.models.{role}"
+def _model_problems(path: str, model: Model, job: str, settings: OperatorSettings) -> Iterator[str]:
     if (own := model.credentials_from) is not None and own.name != names.credentials_secret(job):
         yield f"{path}.credentialsFrom: Secret '{own.name}' is not this job's."
     if (key := model.key_from) is not None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from dspy_service_core.checks.endpoints import is_listed, named_endpoints
 from dspy_service_core.resource import names
-from dspy_service_core.resource.job import KeyRef, Model, Models
+from dspy_service_core.resource.job import KeyRef, Model, OptimizationJobSpec
 from dspy_service_operator.settings import OperatorSettings
 
 _DEFAULT_PROVIDER = "openai"
@@ -31,10 +31,10 @@ _ENDPOINTS = frozenset({"api_base", "base_url"})
 """Keyword arguments of dspy.LM in `extra` that would send the call to another endpoint."""
 
 
-def key_environment(models: Models, settings: OperatorSettings) -> list[dict[str, Any]]:
+def key_environment(spec: OptimizationJobSpec, settings: OperatorSettings) -> list[dict[str, Any]]:
     """Both containers get them: the optimizer to call models, the reporter to redact them in everything it uploads."""
     entries: list[dict[str, Any]] = []
-    for role, model in models.roles():
+    for _, role, model in spec.all_models():
         if model.key_from is not None:
             entries.append(_from_secret(names.key_variable(role), model.key_from.name, model.key_from.key))
         elif _gets_service_key(model, settings):
@@ -64,13 +64,13 @@ class SecretReference:
     own: bool
 
 
-def secret_references(models: Models) -> Iterator[SecretReference]:
+def secret_references(spec: OptimizationJobSpec) -> Iterator[SecretReference]:
     """All Secrets that the job needs."""
-    for role, model in models.roles():
+    for path, _, model in spec.all_models():
         if model.key_from is not None:
-            yield SecretReference(f"spec.models.{role}.keyFrom", model.key_from, own=False)
+            yield SecretReference(f"{path}.keyFrom", model.key_from, own=False)
         if model.credentials_from is not None:
-            yield SecretReference(f"spec.models.{role}.credentialsFrom", model.credentials_from, own=True)
+            yield SecretReference(f"{path}.credentialsFrom", model.credentials_from, own=True)
 
 
 def service_key_name(model: str) -> str:

@@ -50,8 +50,7 @@ def build_job(
 def _annotations(job: OptimizationJob) -> Json:
     """Tells the node which endpoints the job's models have: in the embedded cluster, a job reaches only these and the
     internet."""
-    models = (getattr(job.spec.models, role) for role in names.MODEL_ROLES)
-    endpoints = (endpoint for model in models if model for endpoint in model_endpoints(model))
+    endpoints = (endpoint for _, _, model in job.spec.all_models() for endpoint in model_endpoints(model))
     found = {f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in endpoints}
     return {"annotations": {names.ANNOTATION_ENDPOINTS: ",".join(sorted(found))}} if found else {}
 
@@ -118,7 +117,7 @@ def _reporter(job: OptimizationJob, number: int, targets: Targets, settings: Ope
             {"name": "POD_UID", "valueFrom": {"fieldRef": {"fieldPath": "metadata.uid"}}},
             {"name": "DSPY_SERVICE_URI_PREFIXES", "value": ",".join(settings.uri_prefixes)},
             *volumes.ca_environment(settings),
-            *key_environment(job.spec.models, settings),
+            *key_environment(job.spec, settings),
         ],
         "envFrom": [{"secretRef": {"name": settings.store_secret}}] if settings.store_secret else [],
         "resources": {"requests": settings.reporter_requests, "limits": settings.reporter_limits},
@@ -142,7 +141,7 @@ def _optimizer(job: OptimizationJob, settings: OperatorSettings) -> Json:
             {"name": "LITELLM_LOCAL_MODEL_COST_MAP", "value": "True"},
             {"name": "PYTHONHASHSEED", "value": "0"},  # the order of sets in prompts
             *volumes.ca_environment(settings),
-            *key_environment(job.spec.models, settings),
+            *key_environment(job.spec, settings),
         ],
         "resources": _resources(job.spec.run.resources, settings),
         "volumeMounts": volumes.optimizer_mounts(settings),

@@ -102,7 +102,7 @@ class PrerequisiteCheck:
         return str(data[ref.key])
 
     async def _check_secrets(self, spec: OptimizationJobSpec, metadata: Mapping[str, Any]) -> None:
-        for wanted in secret_references(spec.models):
+        for wanted in secret_references(spec):
             name = wanted.ref.name
             try:
                 secret = await self._client.get(SECRETS, name, metadata.get("namespace", ""))

@@ -144,8 +144,8 @@ def _context(
 def _execute(record: RunRecord, context: RunContext) -> None:
     context.progress.stage("Validating")
     random.seed(record.job.seed)
-    credentials = take_credentials(os.environ)
-    models = build(record.job.spec.models, credentials, context.usage)
+    credentials = take_credentials(record.job.spec, os.environ)
+    models = build(record.job.spec, credentials, context.usage)
     prepared = prepare(record.job, read_rows(context.inputs), models, context.settings, context.outbox.checkpoint)
     record.signature_name, record.metric_name = prepared.signature.__name__, prepared.metric.name
     record.splits = asdict(prepared.splits.counts)

@@ -1,4 +1,4 @@
-"""The language models of a job: four roles, their keys from the environment, and what their errors mean.
+"""The models of a job: four roles and those that it names, their keys from the environment, what their errors mean.
 
 The variables are removed as they are read, before any user code runs. (A process can still find its own keys in
 memory: until a gateway holds them, the docs say so.)
@@ -7,8 +7,8 @@ memory: until a gateway holds them, the docs say so.)
 import json
 import logging
 from base64 import b64encode
-from collections.abc import Iterable, MutableMapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, MutableMapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import dspy
@@ -17,8 +17,8 @@ from dspy.utils.callback import BaseCallback
 from dspy_service_core.checks.credentials import merge, public_url, user_part, without_user_part
 from dspy_service_core.contract.request_rules import OWN_FIELDS
 from dspy_service_core.resource import names
-from dspy_service_core.resource.job import Model, Models
-from dspy_service_core.resource.model_rules import temperature
+from dspy_service_core.resource.job import Model, OptimizationJobSpec
+from dspy_service_core.resource.model_rules import is_reasoning, temperature
 from dspy_service_runner.optimizer.failures import JobFailed, first_line
 from dspy_service_runner.optimizer.json_form import valid_unicode
 from dspy_service_runner.optimizer.models.model_errors import REASONS, kind_of
@@ -42,11 +42,37 @@ class CountedLM(dspy.LM):  # type: ignore[misc]  # dspy is untyped
     """
 
     usage: UsageCounter | None = None
+    sends_temperature = True
+    """Where it does not, no optimizer's or module's own temperature is sent either."""
+    own_temperature = False
+    """Whether its temperature is the service's default, and nobody's wish."""
+
+    def copy(self, **kwargs: Any) -> Any:
+        return super().copy(**self._sent(kwargs))
+
+    def adapt(self, refusal: Exception) -> str:
+        """Takes a setting in the form that the model wants it in; what was changed, or nothing."""
+        said = str(refusal).lower()
+        if "max_completion_tokens" in said and self.kwargs.get("max_tokens") is not None:
+            self.kwargs["max_completion_tokens"] = self.kwargs.pop("max_tokens")
+            return "max_completion_tokens in the place of max_tokens"
+        if "temperature" in said and self.own_temperature and self.sends_temperature:
+            self.sends_temperature = False
+            self.kwargs.pop("temperature", None)
+            return "no temperature, as none was given"
+        return ""
+
+    def _sent(self, kwargs: dict[str, Any]) -> dict[str, Any]:
+        if self.sends_temperature:
+            return kwargs
+        return {name: value for name, value in kwargs.items() if name != "temperature"}
 
     def __call__(self, prompt: Any = None, *, messages: Any = None, **kwargs: Any) -> Any:
+        kwargs = self._sent(kwargs)
         return valid_unicode(super().__call__(valid_unicode(prompt), messages=valid_unicode(messages), **kwargs))
 
     async def acall(self, prompt: Any = None, *, messages: Any = None, **kwargs: Any) -> Any:
+        kwargs = self._sent(kwargs)
         return valid_unicode(await super().acall(valid_unicode(prompt), messages=valid_unicode(messages), **kwargs))
 
     def update_history(self, entry: dict[str, Any]) -> None:
@@ -65,6 +91,29 @@ class ValidAnswers(BaseCallback):  # type: ignore[misc]  # dspy is untyped
             outputs.update(valid_unicode(outputs))
 
 
+class CountedEmbedder(dspy.Embedder):  # type: ignore[misc]  # dspy is untyped
+    """An embedder whose calls are counted like a model's. What it was asked before comes from the journal."""
+
+    usage: UsageCounter | None = None
+
+    def __call__(self, inputs: Any, *arguments: Any, **kwargs: Any) -> Any:
+        dspy.cache.forget_hit()
+        found = super().__call__(inputs, *arguments, **kwargs)
+        if self.usage is not None:
+            self.usage.add_cached() if dspy.cache.was_hit() else self.usage.add_usage(self.model, {})
+        return found
+
+
+class JobModels(dict[str, Any]):
+    """What the job's code has as `models`: each by its role or name."""
+
+    def __missing__(self, name: str) -> Any:
+        raise KeyError(
+            f"this job has no model {name!r}; it has {', '.join(self)}. Further ones are given by the request's field "
+            "model_configs (in a resource: spec.modelConfigs)"
+        )
+
+
 @dataclass(frozen=True)
 class ModelSet:
     """`reflection`, `prompt` and `task` are None where the job names none: the caller knows what that falls back to."""
@@ -73,9 +122,18 @@ class ModelSet:
     reflection: dspy.LM | None = None
     prompt: dspy.LM | None = None
     task: dspy.LM | None = None
+    named: Mapping[str, dspy.LM] = field(default_factory=dict)
+    embedders: Mapping[str, dspy.Embedder] = field(default_factory=dict)
 
     def by_role(self) -> Iterable[tuple[str, dspy.LM]]:
-        return [(role, lm) for role in names.MODEL_ROLES if (lm := getattr(self, role)) is not None]
+        """All language models, by role or name."""
+        roles = [(role, lm) for role in names.MODEL_ROLES if (lm := getattr(self, role)) is not None]
+        return [*roles, *self.named.items()]
+
+    @property
+    def for_code(self) -> JobModels:
+        fallen_back = {"prompt": self.default, "task": self.default}
+        return JobModels(fallen_back | dict(self.by_role()) | dict(self.embedders))
 
 
 @dataclass(frozen=True)
@@ -85,8 +143,8 @@ class Credentials:
     extra: dict[str, Any] | None = None
 
 
-def take_credentials(environment: MutableMapping[str, str]) -> dict[str, Credentials]:
-    return {role: _take(role, environment) for role in names.MODEL_ROLES}
+def take_credentials(spec: OptimizationJobSpec, environment: MutableMapping[str, str]) -> dict[str, Credentials]:
+    return {name: _take(name, environment) for _, name, _ in spec.all_models()}
 
 
 def _take(role: str, environment: MutableMapping[str, str]) -> Credentials:
@@ -101,13 +159,23 @@ def _take(role: str, environment: MutableMapping[str, str]) -> Credentials:
         ) from None
 
 
-def build(models: Models, credentials: dict[str, Credentials], usage: UsageCounter) -> ModelSet:
-    built = {
-        role: _build(role, model, credentials[role], usage)
-        for role in names.MODEL_ROLES
-        if (model := getattr(models, role)) is not None
-    }
-    return ModelSet(**built)
+def build(spec: OptimizationJobSpec, credentials: dict[str, Credentials], usage: UsageCounter) -> ModelSet:
+    roles = {role: _build(role, model, credentials[role], usage) for role, model in spec.models.roles()}
+    named, embedders = {}, {}
+    for name, model in spec.model_configs.items():
+        if model.model_type == "embedding":
+            embedders[name] = _embedder(name, model, credentials[name], usage)
+        else:
+            named[name] = _build(name, model, credentials[name], usage)
+    return ModelSet(**roles, named=named, embedders=embedders)
+
+
+def _embedder(name: str, model: Model, credentials: Credentials, usage: UsageCounter) -> dspy.Embedder:
+    sampling = ("model_type", "temperature", "max_tokens", "top_p")
+    kwargs = {key: value for key, value in _kwargs(name, model, credentials).items() if key not in sampling}
+    embedder = CountedEmbedder(model.name, **kwargs)
+    embedder.usage = usage
+    return embedder
 
 
 def _build(role: str, model: Model, credentials: Credentials, usage: UsageCounter) -> dspy.LM:
@@ -116,7 +184,8 @@ def _build(role: str, model: Model, credentials: Credentials, usage: UsageCounte
         lm = CountedLM(model.name, **kwargs)
     except Exception as error:
         raise JobFailed("InvalidModel", f"The {role} model {model.name!r}: {first_line(error)}") from error
-    lm.usage = usage
+    lm.usage, lm.sends_temperature = usage, not model.sends_no_temperature
+    lm.own_temperature = model.temperature is None and "temperature" not in model.extra
     return lm
 
 
@@ -134,6 +203,8 @@ def _kwargs(role: str, model: Model, credentials: Credentials) -> dict[str, Any]
         "top_p": None if model.top_p is None else float(model.top_p),
     }
     kwargs |= {name: value for name, value in given.items() if value is not None}
+    if is_reasoning(model.name) and "max_completion_tokens" in kwargs:  # dspy gives it that name by itself
+        kwargs["max_tokens"] = kwargs.pop("max_completion_tokens")
     if credentials.api_key or base_url:
         kwargs.setdefault("api_key", credentials.api_key or NO_KEY)
     return kwargs
@@ -157,8 +228,10 @@ def _with_basic_authorization(extra: dict[str, Any], user: str) -> dict[str, Any
     return extra | {"extra_headers": {**headers, "Authorization": f"Basic {b64encode(pair.encode()).decode()}"}}
 
 
-def _temperature(model: Model) -> float:
+def _temperature(model: Model) -> float | None:
     """`extra` may name one as well: what DSPy is given by name goes first."""
+    if model.sends_no_temperature:
+        return None
     given = model.extra.get("temperature") if model.temperature is None else model.temperature
     return temperature(model.name, float(given) if isinstance(given, str | int | float) else None)
 
@@ -179,6 +252,8 @@ def explain(role: str, lm: dspy.BaseLM, error: BaseException) -> JobFailed:
             "own endpoint and to base URLs that its operator listed: name a key in the model config (extra.api_key, "
             "or keyFrom in a resource)."
         )
+    elif "temperature" in str(error).lower() and reason == "ModelRejectedRequest":
+        message += f"\nTo send it none, set the temperature of the {role} model to null (in a resource: none)."
     failure = JobFailed(reason, message)
     failure.__cause__ = error
     return failure

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import dspy
-from dspy.utils.exceptions import LMServerError, LMTimeoutError
+from dspy.utils.exceptions import LMInvalidRequestError, LMServerError, LMTimeoutError
 
 from dspy_service_runner.optimizer.failures import JobFailed
-from dspy_service_runner.optimizer.models.models import ModelSet, explain
+from dspy_service_runner.optimizer.models.models import CountedLM, ModelSet, explain
 from dspy_service_runner.optimizer.run.evaluation import cause_of
 from dspy_service_runner.optimizer.user_code.failing_rows import row_name
 from dspy_service_runner.optimizer.user_code.metric import Metric, failure_from, said_of
@@ -18,6 +18,7 @@ from dspy_service_runner.optimizer.user_code.score import UnusableScore
 logger = logging.getLogger("dspy_service.preflight")
 
 QUESTION = "Answer with the single word OK."
+_MOST_ADAPTATIONS = 2
 _PASSING = (LMServerError, LMTimeoutError)
 """Errors of a model that is there: they get dspy's full retries, a refused connection only one."""
 
@@ -31,15 +32,28 @@ def check_models(models: ModelSet) -> None:
             _check_model(role, lm)
 
 
-def _check_model(role: str, lm: dspy.LM) -> None:
+def _check_model(role: str, lm: CountedLM) -> None:
     try:
         try:
-            lm.copy(num_retries=min(lm.num_retries, 1))(QUESTION)
+            _ask(role, lm)
         except _PASSING as error:
             logger.warning("the %s model answers with an error and is asked again: %s", role, error)
             lm(QUESTION)
     except Exception as error:
         raise explain(role, lm, error) from error
+
+
+def _ask(role: str, lm: CountedLM) -> None:
+    """Once more where it refuses nothing but the form of its settings."""
+    for _ in range(_MOST_ADAPTATIONS):
+        try:
+            lm.copy(num_retries=min(lm.num_retries, 1))(QUESTION)
+            return
+        except LMInvalidRequestError as error:
+            if not (change := lm.adapt(error)):
+                raise
+            logger.warning("the %s model %s refuses a setting, and is asked with %s instead", role, lm.model, change)
+    lm.copy(num_retries=min(lm.num_retries, 1))(QUESTION)
 
 
 def spread(rows: Sequence[dspy.Example], most: int) -> list[dspy.Example]:

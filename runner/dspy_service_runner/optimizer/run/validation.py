@@ -54,9 +54,9 @@ def prepare(
     spec, module, optimizer = job.spec, job.targets.module, job.targets.optimizer
     module_class = find_class(module.path, f"module '{spec.module.name}'", "InvalidModule")
     optimizer_class = find_class(optimizer.path, f"optimizer '{spec.optimizer.name}'", "InvalidOptimizer")
-    code = source.run_source(SIGNATURE, job.code[SIGNATURE], "InvalidSignature")
+    code = source.run_source(SIGNATURE, job.code[SIGNATURE], "InvalidSignature", models.for_code)
     signature = source.pick_signature(code)
-    metric_code = source.run_source(METRIC, job.code[METRIC], "InvalidMetric")
+    metric_code = source.run_source(METRIC, job.code[METRIC], "InvalidMetric", models.for_code)
     share = settings.max_failed_rows if spec.run.max_failed_rows is None else Decimal(spec.run.max_failed_rows)
     metric = Metric(source.pick_metric(metric_code), settings, share)
     check_names(signature, module_class)

@@ -15,6 +15,7 @@ from typing import Any
 
 import dspy
 from dspy.teleprompt.bootstrap_trace import FailedPrediction
+from dspy.utils.exceptions import LMAuthError, LMNotConfiguredError
 
 from dspy_service_runner.optimizer.failures import Interrupt, JobFailed, StopToken, first_line
 from dspy_service_runner.optimizer.settings import Settings
@@ -152,9 +153,21 @@ class Metric:
 def failure_from(error: BaseException, row: Any = None, more: str = "") -> JobFailed:
     """The metric's own error first, with the row that it is of."""
     where = "" if row is None else f" ({row_name(row)})"
-    failure = JobFailed("MetricFailed", f"{sentence(said_of(error))}{where}." + (f"\n{more}" if more else ""))
+    message = f"{sentence(said_of(error))}{where}." + (f"\n{more}" if more else "") + _cure(error)
+    failure = JobFailed("MetricFailed", message)
     failure.__cause__ = error
     return failure
+
+
+def _cure(error: BaseException) -> str:
+    """For a judge's model that has no key: what dspy says of it speaks of an environment that no job has."""
+    if not any(isinstance(cause, LMAuthError | LMNotConfiguredError) for cause in (error, error.__cause__)):
+        return ""
+    return (
+        "\nA model that the metric asks gets its settings and its key by the request's field model_configs, such as "
+        '{"judge": {"name": "openai/gpt-4o", "extra": {"api_key": "..."}}} (in a resource: spec.modelConfigs, with '
+        'keyFrom); the metric then finds it as models["judge"].'
+    )
 
 
 def said_of(error: BaseException) -> str:

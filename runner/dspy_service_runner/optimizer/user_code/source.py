@@ -9,7 +9,7 @@ import linecache
 import sys
 import traceback
 import types
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import dspy
@@ -23,11 +23,11 @@ _DYNAMIC = "dspy.signatures.signature"
 """Where classes made from strings claim to be from."""
 
 
-def run_source(name: str, code: str, reason: str) -> types.ModuleType:
-    """`name` is what the spec calls the source."""
+def run_source(name: str, code: str, reason: str, models: Mapping[str, Any] | None = None) -> types.ModuleType:
+    """`name` is what the spec calls the source, `models` what its code finds under that name."""
     module = types.ModuleType(f"{_MODULE}{name}")
     module.__file__ = f"<{module.__name__}>"
-    module.__dict__["dspy"] = dspy
+    module.__dict__.update(dspy=dspy, models=models or {})
     sys.modules[module.__name__] = module
     linecache.cache[module.__file__] = (len(code), None, code.splitlines(keepends=True), module.__file__)
     try:

@@ -87,6 +87,12 @@ ACCEPTED: dict[str, Changes] = {
         "prompt_model_config": {"name": "openai/gpt-4o"},
         "optimizer_kwargs": {"init_temperature": 0.5},
     },
+    "a teacher that is a further model": {
+        "model_configs": {"judge": {"name": "openai/gpt-4o"}},
+        "optimizer_kwargs": {"teacher_settings": {"lm": "judge"}},
+    },
+    "an embedder": {"model_configs": {"search": {"name": "openai/text-embedding-3-small", "model_type": "embedding"}}},
+    "no temperature at all": {"model_config": {"name": "openai/think-large", "temperature": None}},
     "a teacher that is one of the job's models": {
         "prompt_model_config": {"name": "openai/gpt-4o"},
         "optimizer_kwargs": {"teacher_settings": {"lm": "prompt"}},
@@ -186,6 +192,17 @@ REFUSED: dict[str, tuple[Changes, str]] = {
     "a teacher of a role that the job does not fill": (
         {"optimizer_name": "simba", "rows": 60, "optimizer_kwargs": {"teacher_settings": {"lm": "task"}}},
         "optimizer_kwargs.teacher_settings.lm takes a model, and is 'task'",
+    ),
+    "a teacher that embeds": (
+        {
+            "model_configs": {"search": {"name": "openai/embed", "model_type": "embedding"}},
+            "optimizer_kwargs": {"teacher_settings": {"lm": "search"}},
+        },
+        "optimizer_kwargs.teacher_settings.lm takes a model, and is 'search': name one of the job's models (default",
+    ),
+    "a further model's settings": (
+        {"model_configs": {"judge": {"name": "openai/o3", "temperature": 0.2}}},
+        "model_configs.judge: model 'openai/o3' takes no temperature but 1.0",
     ),
     "a teacher written out": (
         {"optimizer_kwargs": {"teacher_settings": {"lm": {"model": "openai/gpt-4o"}}}},

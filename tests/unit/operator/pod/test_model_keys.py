@@ -1,16 +1,20 @@
 import pytest
 
-from dspy_service_core.resource.job import Models
+from dspy_service_core.resource.job import OptimizationJobSpec
 from dspy_service_operator.pod.model_keys import key_environment, secret_references, service_key_name
 from dspy_service_operator.settings import OperatorSettings
+from optimizer_job import make_spec
 
 LOOPBACK = OperatorSettings(key_hosts="127.0.0.1,localhost,::1,*.models.example.org")
 
 
+def spec_of(models: object, further: object | None = None) -> OptimizationJobSpec:
+    return OptimizationJobSpec.without_content(make_spec(models=models, modelConfigs=further or {}))
+
+
 def environment(settings: OperatorSettings = LOOPBACK, **default: object) -> dict[str, tuple[str, str, bool]]:
-    models = Models.model_validate({"default": {"name": "openai/gpt-4o-mini", **default}})
     found = {}
-    for entry in key_environment(models, settings):
+    for entry in key_environment(spec_of({"default": {"name": "openai/gpt-4o-mini", **default}}), settings):
         ref = entry["valueFrom"]["secretKeyRef"]
         found[entry["name"]] = (ref["name"], ref["key"], ref.get("optional", False))
     return found
@@ -84,10 +88,21 @@ def test_the_entry_is_named_as_the_variable_that_people_know(model, key):
 
 def test_every_secret_that_must_be_there_is_named_with_its_place():
     ref = {"name": "openai", "key": "api-key"}
-    models = Models.model_validate(
-        {"default": {"name": "openai/x", "keyFrom": ref}, "task": {"name": "openai/y", "credentialsFrom": ref}}
+    spec = spec_of(
+        {"default": {"name": "openai/x", "keyFrom": ref}, "task": {"name": "openai/y", "credentialsFrom": ref}},
+        {"judge": {"name": "openai/z", "keyFrom": ref}},
     )
-    assert [(found.path, found.own) for found in secret_references(models)] == [
+    assert [(found.path, found.own) for found in secret_references(spec)] == [
         ("spec.models.default.keyFrom", False),
         ("spec.models.task.credentialsFrom", True),
+        ("spec.modelConfigs.judge.keyFrom", False),
     ]
+
+
+def test_a_further_model_has_keys_by_its_name():
+    ref = {"name": "openai", "key": "api-key"}
+    further = {"judge_2": {"name": "anthropic/x", "keyFrom": ref}, "cheap": {"name": "openai/y"}}
+    entries = key_environment(spec_of({"default": {"name": "ollama/x"}}, further), LOOPBACK)
+    found = {entry["name"]: entry["valueFrom"]["secretKeyRef"] for entry in entries}
+    assert found["DSPY_SERVICE_KEY_JUDGE_2"] == ref
+    assert found["DSPY_SERVICE_KEY_CHEAP"]["key"] == "OPENAI_API_KEY"

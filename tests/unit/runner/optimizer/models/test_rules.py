@@ -9,7 +9,7 @@ from typing import Any
 import dspy
 import pytest
 
-from dspy_service_core.resource.job import Columns, Models, Split
+from dspy_service_core.resource.job import Columns, OptimizationJobSpec, Split
 from dspy_service_runner.optimizer.failures import Interrupt, JobFailed, StopToken
 from dspy_service_runner.optimizer.inputs import wait_until_ready
 from dspy_service_runner.optimizer.models.models import NO_KEY, build, take_credentials
@@ -22,6 +22,7 @@ from dspy_service_runner.optimizer.user_code.metric import Metric
 from dspy_service_runner.optimizer.user_code.score import Score, UnusableScore, as_score
 from dspy_service_runner.optimizer.values.rows import RowExample
 from dspy_service_runner.optimizer.values.typed import typed_examples
+from optimizer_job import make_spec
 
 COLUMNS = Columns(inputs={"text": "body"}, outputs={"label": "class"})
 
@@ -130,7 +131,8 @@ def basic(pair: str) -> str:
 
 def models_of(default: dict[str, Any], environment: dict[str, str] | None = None) -> Any:
     variables = dict(environment or {})
-    built = build(Models.model_validate({"default": default}), take_credentials(variables), UsageCounter())
+    spec = OptimizationJobSpec.without_content(make_spec(models={"default": default}))
+    built = build(spec, take_credentials(spec, variables), UsageCounter())
     assert not variables
     return built.default
 
