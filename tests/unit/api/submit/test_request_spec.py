@@ -108,3 +108,15 @@ def _is_model(kind: Any) -> bool:
 def test_every_role_of_the_spec_has_its_words() -> None:
     for role in OptimizationJobSpec.model_fields["models"].annotation.model_fields:  # type: ignore[union-attr]
         assert {f"spec.models.{role}", f"spec.models.{role}.baseUrl"} <= FIELDS.keys()
+
+
+def test_an_output_mapped_to_null_is_one_without_gold() -> None:
+    mapping = {"inputs": {"text": "text"}, "outputs": {"label": "team", "reason": None}}
+    job = translation(column_mapping=mapping)
+
+    assert job.json["columns"] == {
+        "inputs": {"text": "text"},
+        "outputs": {"label": "team"},
+        "withoutGold": ["reason"],
+    }
+    assert job.spec.columns.without_gold == ["reason"]
