@@ -5,6 +5,7 @@ import dspy
 from dspy_service_core.optimizers.families import FAMILIES
 from dspy_service_runner.optimizer.strategies.gepa import Gepa
 from dspy_service_runner.optimizer.strategies.instructions import Copro, InferRules
+from dspy_service_runner.optimizer.strategies.mipro import Mipro
 from dspy_service_runner.optimizer.strategies.simba import Simba
 from dspy_service_runner.optimizer.strategies.strategy import Strategy
 from dspy_service_runner.optimizer.strategies.with_optuna import OptunaStrategy
@@ -14,7 +15,7 @@ _RUN_BY: dict[str, type[Strategy]] = {
     "dspy.COPRO": Copro,
     "dspy.GEPA": Gepa,
     "dspy.InferRules": InferRules,
-    "dspy.MIPROv2": OptunaStrategy,
+    "dspy.MIPROv2": Mipro,
     "dspy.SIMBA": Simba,
 }
 """All other families are run the common way."""

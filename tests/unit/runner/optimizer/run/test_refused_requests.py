@@ -85,6 +85,22 @@ def test_an_optimizer_that_gives_up_on_a_refusal_keeps_what_it_found(
     assert result["details"]["candidate_scores"]
 
 
+def test_mipro_searches_demos_where_proposals_are_refused(
+    forge: OptimizerForge, server: ScriptedServer, tmp_path: Path
+) -> None:
+    server.refusal = lambda messages: (
+        (400, {"message": "content policy"})
+        if any(f"`{field}`" in messages[0]["content"] for field in PROPOSALS)
+        else None
+    )
+    spec = make_spec(server.url, optimizer={"name": "miprov2", "kwargs": {"auto": "light"}})
+    result = forge.run(make_folders(tmp_path / "job", spec))
+
+    assert (result["outcome"], result["reason"]) == ("Succeeded", "Completed"), result["message"]
+    assert len({score for _, score in result["details"]["candidate_scores"]}) > 1
+    assert result["details"]["model_errors_by_kind"] == {"content_refused": 1}
+
+
 def test_a_program_that_is_refused_on_every_row_fails_with_the_model_s_word(
     forge: OptimizerForge, server: ScriptedServer, tmp_path: Path
 ) -> None:
