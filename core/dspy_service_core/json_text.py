@@ -1,4 +1,4 @@
-"""What a text of JSON tells before, or although, it cannot be parsed: where its strings end, and where a NaN stands.
+"""Reads from a JSON text what can be told without parsing it: where its strings end, and where a NaN is.
 
 Python, pandas and JavaScript libraries write NaN and Infinity, which JSON does not have: people get the name of the row
 and the cure, since no editor shows them "char 1360".
@@ -26,13 +26,13 @@ _LONGEST_NAME = 256
 @dataclass(frozen=True, slots=True)
 class NotANumber:
     path: str
-    """As `dataset[7].price`; empty for the whole text."""
+    """The path in the form of `dataset[7].price`; empty for the whole text."""
     written: str
     cure: str
 
 
 def outside_strings(text: Text) -> Iterator[tuple[int, int]]:
-    """Start and end of all that is no string."""
+    """Start and end of everything that is outside of strings."""
     start = 0
     while (quote := text.find(b'"', start)) >= 0:
         yield start, quote
@@ -51,7 +51,8 @@ def not_a_number(error: orjson.JSONDecodeError) -> NotANumber | None:
 
 
 def _path(before: str) -> str:
-    """Of the value that would follow: with null for it and every bracket closed, it is the last one on each level."""
+    """The path of the value that would follow. With null in its place and every bracket closed, it is the last value on
+    each level."""
     text = before.encode()
     closing: list[bytes] = []
     for start, end in outside_strings(text):

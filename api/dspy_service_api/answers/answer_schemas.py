@@ -122,7 +122,7 @@ class OptimizationMetadata(TypedDict):
 
 @closed
 class Comparison(TypedDict):
-    """Of the optimized program with the one that was given, row by row; differences in points of 0 to 100."""
+    """Compares the optimized program with the given one, row by row; differences are in points of 0 to 100."""
 
     difference: Annotated[float, Field(description="Optimized score minus baseline score.")]
     interval: Annotated[

@@ -31,7 +31,7 @@ class FieldType:
     nullable: bool = False
     choices: tuple[Any, ...] = ()
     item: "FieldType | None" = None
-    """Of a list, or of a dict's values."""
+    """Type of a list's items, or of a dict's values."""
 
 
 def type_of(annotation: ast.expr, resolve: Resolve) -> FieldType | None:

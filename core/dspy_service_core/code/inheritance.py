@@ -35,7 +35,7 @@ def fields_of(leaf: Definition) -> Mapping[str, str]:
 
 
 def types_of(leaf: Definition) -> Mapping[str, FieldType]:
-    """Of a field declared twice, the type of the declaration that holds, known or not."""
+    """Types by field. If a field is declared twice, the declaration that holds decides, even if its type is unknown."""
     types: dict[str, FieldType | None] = {}
     for one in _with_ancestors([leaf]):
         for name in one.fields:

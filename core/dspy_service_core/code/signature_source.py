@@ -31,7 +31,7 @@ class SignatureSource:
     inputs: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
     types: Mapping[str, FieldType] = field(default_factory=dict)
-    """Of those of its fields whose type the source tells, and whose cells are worth a look."""
+    """Types of the fields whose type can be read from the source and whose cells can be checked."""
     doubt: str = ""
 
 

@@ -30,7 +30,7 @@ class Definition:
     fields: Mapping[str, str] = field(default_factory=dict)
     """Fields of a signature: input or output by name."""
     types: Mapping[str, FieldType] = field(default_factory=dict)
-    """Of those of its fields whose type the source tells."""
+    """Types of the fields whose type can be read from the source."""
     others: frozenset[str] = frozenset()
     """Names of the functions and classes in its body."""
     bases: tuple["Definition", ...] = ()

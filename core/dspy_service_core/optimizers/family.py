@@ -80,7 +80,7 @@ class Family:
 
 
 def proposal_temperature(setup: Setup) -> Iterator[str]:
-    """Of optimizers that ask the prompt model at a temperature of their own."""
+    """A rule for optimizers that call the prompt model at a temperature of their own."""
     role = "prompt" if "prompt" in setup.models else "default"
     model, given = setup.models.get(role, ""), setup.options.init.get("init_temperature")
     if is_reasoning(model) and given != REASONING_TEMPERATURE:

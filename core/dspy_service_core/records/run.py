@@ -86,7 +86,7 @@ class ArtifactRef(Record):
 
 @record
 class Comparison(Record):
-    """Of the optimized program with the one that was given, over the same test rows."""
+    """Compares the optimized program with the given one, on the same test rows."""
 
     difference: Decimal = field(metadata=says("Optimized score minus baseline score, in points of 0 to 100."))
     interval: list[Decimal] | None = field(

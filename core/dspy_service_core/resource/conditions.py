@@ -26,7 +26,7 @@ SUCCEEDED_MESSAGE = "Optimization completed successfully."
 STOPPED_EARLY_MESSAGE = f"{SUCCEEDED_MESSAGE} Stopped early: this is the best program so far."
 
 NOTHING_TRIED = "NothingTried"
-"""Reason of `Succeeded=True` where the optimizer scored nothing but the program as given."""
+"""Reason of `Succeeded=True` if the optimizer scored nothing but the given program."""
 
 
 def timestamp(moment: datetime) -> str:

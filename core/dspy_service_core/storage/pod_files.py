@@ -35,7 +35,8 @@ ARTIFACT_FILES = (PROGRAM_STATE, PROGRAM_PICKLE, SIGNATURE_SOURCE, PROMPT, METAD
 MANIFEST = "manifest.json"
 MAX_TEXT_BYTES = 16 * 1024 * 1024
 MAX_PICKLE_BYTES = 256 * 1024 * 1024
-"""Of the artifact's files: the optimizer writes no larger ones, and the reporter takes none."""
+"""Largest sizes of the artifact's files, for the pickle and for all others: the optimizer writes no larger ones, and
+the reporter takes none."""
 PAYLOAD = "payload.json"
 
 EXIT_NOT_READY = 64
