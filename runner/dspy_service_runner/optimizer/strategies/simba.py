@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import dspy
-from dspy.teleprompt import simba as dspy_simba
+import orjson
+from dspy.adapters.utils import serialize_for_json
+from dspy.teleprompt import simba as dspy_simba, simba_utils
 from dspy.utils.callback import BaseCallback
 
 from dspy_service_runner.optimizer.program_state import state_of
@@ -78,8 +80,33 @@ def _programs_told() -> Iterator[None]:
     def told(program: dspy.Module, metric: Any) -> Any:
         return wrap(program, metric.of(program) if isinstance(metric, ProgramScores) else metric)
 
+    mask, simba_utils.recursive_mask = simba_utils.recursive_mask, plain
     dspy_simba.wrap_program = told
     try:
         yield
     finally:
-        dspy_simba.wrap_program = wrap
+        dspy_simba.wrap_program, simba_utils.recursive_mask = wrap, mask
+
+
+def plain(value: Any) -> Any:
+    """What the prompt model is shown of inputs, gold and answers, as JSON.
+
+    DSPy shows `<non-serializable: Person>` for a model or a set, and fails on keys that are no text.
+    """
+    if isinstance(value, dspy.Type):
+        return f"<{type(value).__name__}>"  # an image is nothing for a text
+    if isinstance(value, dict):
+        return {str(serialize_for_json(key)): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    shown = serialize_for_json(value)
+    return shown if _fits_json(shown) else str(shown)
+
+
+def _fits_json(value: Any) -> bool:
+    """It refuses whole numbers of more than 64 bits."""
+    try:
+        orjson.dumps(value)
+    except TypeError:
+        return False
+    return True
