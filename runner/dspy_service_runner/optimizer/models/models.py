@@ -84,10 +84,8 @@ class CountedLM(dspy.LM):  # type: ignore[misc]  # dspy is untyped
 class ValidAnswers(BaseCallback):  # type: ignore[misc]  # dspy is untyped
     """The same for the values of an answer: JSON in it may spell half a character as an escape."""
 
-    def on_adapter_parse_end(
-        self, call_id: str, outputs: dict[str, Any] | None, exception: BaseException | None = None
-    ) -> None:
-        if outputs is not None:
+    def on_adapter_parse_end(self, call_id: str, outputs: Any, exception: BaseException | None = None) -> None:
+        if isinstance(outputs, dict):
             outputs.update(valid_unicode(outputs))
 
 
