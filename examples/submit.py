@@ -1,4 +1,4 @@
-"""A job from Python: submits the tickets, shows what happens, and keeps the better program.
+"""A job from Python: submits the tickets, shows what happens, says whether it improved, and keeps the program.
 
 dspy-service up                                        (in one terminal)
 python -m dspy_service_local.demo.model --port 8901    (in another; or give a model of your own)
@@ -36,7 +36,9 @@ def main(model: str = "") -> None:
                 print(event.event, event.metrics)
         job = client.wait(job_id)
         job.raise_unless_success()
-        print("the better program:", client.download(job_id, f"program-{job_id}"))
+        if job.result and job.result.comparison:  # only `improved` says that the program is the better one
+            print(job.result.verdict, job.result.comparison.difference, job.result.comparison.interval)
+        print("the optimized program:", client.download(job_id, f"program-{job_id}"))
 
 
 if __name__ == "__main__":

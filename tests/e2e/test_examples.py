@@ -48,5 +48,6 @@ def test_the_script_submits_watches_and_downloads(running: Service, model: Model
         [sys.executable, "submit.py"], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stderr
-    assert "the better program:" in done.stdout
+    assert re.search(r"^(improved|no_evidence|worse) -?[\d.]+ \(-?[\d.]+, -?[\d.]+\)$", done.stdout, re.MULTILINE)
+    assert "the optimized program:" in done.stdout
     assert list(tmp_path.glob("program-*/program.pkl"))
