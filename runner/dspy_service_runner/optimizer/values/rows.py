@@ -6,7 +6,7 @@ pickle: a program that is kept loads where only dspy is installed.
 """
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,9 +32,9 @@ class RowExample(dspy.Example):  # type: ignore[misc]  # dspy is untyped
             self._row = base._row
 
     @classmethod
-    def of(cls, fields: Mapping[str, Any], row: DatasetRow) -> "RowExample":
-        made = cls(dict(fields))
-        made._row = row
+    def of(cls, fields: dict[str, Any], inputs: Iterable[str], row: DatasetRow) -> "RowExample":
+        made = cls(fields)
+        made._input_keys, made._row = set(inputs), row
         return made
 
     def __copy__(self) -> "RowExample":

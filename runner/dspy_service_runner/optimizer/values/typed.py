@@ -81,8 +81,7 @@ def _example(
         gold={name: row[column] for name, column in columns.outputs.items()},
         others={column: cell for column, cell in row.items() if column not in mapped},
     )
-    example: RowExample = RowExample.of(values, sent).with_inputs(*columns.inputs)
-    return example
+    return RowExample.of(values, columns.inputs, sent)
 
 
 def _input(number: int, row: Mapping[str, Any], field: _Field) -> Any:
