@@ -372,7 +372,9 @@ def test_what_has_no_name_at_the_top_level_is_refused(thing: Any) -> None:
     assert "\n" not in str(refused.value)
 
 
-@pytest.mark.parametrize("thing", [3, None, Judge(), b"def metric(): ..."], ids=repr)
+@pytest.mark.parametrize(
+    "thing", [3, None, Judge(), b"def metric(): ..."], ids=["a number", "None", "an object", "bytes"]
+)
 def test_what_is_no_function_is_refused(thing: Any) -> None:
     with pytest.raises(UnusableSource, match="is no function"):
         metric_of(thing)
