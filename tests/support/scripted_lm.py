@@ -138,6 +138,7 @@ class ScriptedServer:
         self.retry_after = "0.01"
         self.places = sys.maxsize
         self.refused_settings: set[str] = set()
+        self.queries: set[str] = set()
         self.requests: list[dict[str, Any]] = []
         self.keep_requests = False
         self.refusal: Refusal | None = None
@@ -235,7 +236,8 @@ class ScriptedServer:
             self._listener.close()
 
     def serve(self, connection: _Connection, url: str, auth: str, body: bytes) -> None:
-        path = url.partition("?")[0]
+        path, _, query = url.partition("?")
+        self.queries.add(query)
         if path == "/stats":
             return connection.send(200, vars(self.stats))
         if path == "/reset":

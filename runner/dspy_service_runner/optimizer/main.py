@@ -21,6 +21,7 @@ from dspy_service_core.storage import pod_files
 from dspy_service_runner.optimizer import settings as optimizer_settings
 from dspy_service_runner.optimizer.failures import Interrupt
 from dspy_service_runner.optimizer.inputs import read_job, read_rows, wait_until_ready
+from dspy_service_runner.optimizer.models import base_url_query
 from dspy_service_runner.optimizer.models.journal import JournalCache
 from dspy_service_runner.optimizer.models.models import build, take_credentials
 from dspy_service_runner.optimizer.models.patience import Patience
@@ -152,6 +153,7 @@ def _execute(record: RunRecord, context: RunContext) -> None:
     record.unused_rows = 0 if prepared.plan.options.uses_validation_rows else len(prepared.splits.val)
     context.patience.know(models)
     context.patience.install()
+    base_url_query.install()
     dspy.cache = context.journal
     dspy.configure(
         lm=models.default,

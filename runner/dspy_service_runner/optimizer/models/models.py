@@ -10,8 +10,10 @@ from base64 import b64encode
 from collections.abc import Iterable, Mapping, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import dspy
+from dspy.lm15 import CacheConfig
 from dspy.utils.callback import BaseCallback
 
 from dspy_service_core.checks.credentials import merge, public_url, user_part, without_user_part
@@ -33,6 +35,8 @@ OWN_ROLE = "job's own"
 """Of a model that the job's code makes itself."""
 
 ModelKey = tuple[str, str]
+_AZURE_VERSION = "api-version"
+"""Of a query: LiteLLM, which asks Azure, has an argument for it."""
 
 
 class CountedLM(dspy.LM):  # type: ignore[misc]  # dspy is untyped
@@ -193,8 +197,15 @@ def _kwargs(role: str, model: Model, credentials: Credentials) -> dict[str, Any]
     extra: dict[str, Any] = merge(dict(model.extra), credentials.extra or {})
     base_url = credentials.base_url or model.base_url
     kwargs = _with_basic_authorization(extra, user_part(base_url))
+    if (caching := kwargs.pop("prompt_cache", None)) not in (None, False):
+        kwargs["prompt_cache"] = CacheConfig(**(caching if isinstance(caching, dict) else {}))
+    endpoint = without_user_part(base_url)
+    version = dict(parse_qsl(urlsplit(endpoint).query)).get(_AZURE_VERSION)
+    if version and model.name.startswith("azure/"):
+        endpoint = public_url(endpoint)
+        kwargs.setdefault("api_version", version)
     given = {
-        "api_base": without_user_part(base_url) or None,
+        "api_base": endpoint or None,
         "model_type": model.model_type,
         "temperature": _temperature(model),
         "max_tokens": model.max_tokens,

@@ -18,6 +18,7 @@ from typing import Any
 import dspy
 from dspy import lm15
 from dspy.clients import execution
+from dspy.clients.engines.litellm_engine import AsyncLiteLLMEngine, LiteLLMEngine
 from dspy.clients.errors import wrap_error
 
 from dspy_service_runner.optimizer.failures import Interrupt, StopToken, first_line
@@ -49,6 +50,7 @@ class Patience:
     ) -> None:
         self.settings, self.clock, self._announce = settings, clock, announce
         self._roles: dict[ModelKey, str] = {}
+        self._engines: dict[ModelKey, str] = {}
         self._lock = threading.Lock()
         self._models: dict[ModelKey, _Model] = {}
         self.begin(StopToken(), settings.preflight_patience)
@@ -69,12 +71,22 @@ class Patience:
         once, once_async = execution._attempt, execution._aattempt
 
         def attempt(lm: Any, call: Any, *rest: Any) -> None:
+            self._note_engine(lm, rest[0])
             self.call(lm, call, lambda: once(lm, call, *rest))
 
         async def attempt_async(lm: Any, call: Any, *rest: Any) -> None:
+            self._note_engine(lm, rest[0])
             await self.call_async(lm, call, lambda: once_async(lm, call, *rest))
 
         execution._attempt, execution._aattempt = attempt, attempt_async
+
+    def _note_engine(self, lm: dspy.BaseLM, backend: Any) -> None:
+        compatible = isinstance(backend, LiteLLMEngine | AsyncLiteLLMEngine)
+        self._engines[model_key(lm)] = "litellm" if compatible else "native"
+
+    def engine(self, lm: dspy.BaseLM) -> str | None:
+        """dspy's own client, or LiteLLM, which takes three to four times as long; None for a model nobody asked."""
+        return self._engines.get(model_key(lm))
 
     def call(self, lm: dspy.BaseLM, prepared: Any, once: Callable[[], None]) -> None:
         call = _Call(self, lm, prepared)

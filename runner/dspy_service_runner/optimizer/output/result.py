@@ -25,6 +25,7 @@ class RunRecord:
     baseline: float | None = None
     optimized: float | None = None
     unused_rows: int = 0
+    engine: str | None = None
     failed_rows: dict[str, dict[str, Any]] = field(default_factory=dict)
     """Of each score: how many rows failed, and which."""
     score_scale: dict[str, float] | None = None
@@ -79,6 +80,7 @@ class RunRecord:
             "baseline_test_metric": self.baseline,
             "optimized_test_metric": self.optimized,
             "unused_rows": self.unused_rows,
+            "engine": self.engine,
             "seed": self.job.seed,
             "failed_rows": self.failed_rows,
             "score_scale": self.score_scale,

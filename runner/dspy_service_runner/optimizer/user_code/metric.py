@@ -153,7 +153,7 @@ class Metric:
 def failure_from(error: BaseException, row: Any = None, more: str = "") -> JobFailed:
     """The metric's own error first, with the row that it is of."""
     where = "" if row is None else f" ({row_name(row)})"
-    message = f"{sentence(said_of(error))}{where}." + (f"\n{more}" if more else "") + _cure(error)
+    message = f"{sentence(said_of(error))}{where}." + _cure(error) + (f"\n{more}" if more else "")
     failure = JobFailed("MetricFailed", message)
     failure.__cause__ = error
     return failure

@@ -1,5 +1,6 @@
 """Models that the job names: inside kwargs, where dspy wants an object."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -135,3 +136,22 @@ def test_a_temperature_that_was_asked_for_is_not_dropped_silently(
     result = forge.run(make_folders(tmp_path / "job", make_spec(server.url, models=models)))
     assert result["reason"] == "ModelRejectedRequest"
     assert "set the temperature of the default model to null" in result["message"]
+
+
+@pytest.mark.parametrize("engine", ["native", "litellm"])
+def test_the_engine_that_ran_is_told(
+    engine: str, forge: OptimizerForge, server: ScriptedServer, tmp_path: Path
+) -> None:
+    extra = {"engine": "litellm"} if engine == "litellm" else {}
+    models = {"default": {"name": "openai/scripted", "baseUrl": server.url, "extra": extra}}
+    result = forge.run(make_folders(tmp_path / "job", make_spec(server.url, models=models)))
+    assert result["details"]["engine"] == engine
+
+
+def test_a_query_reaches_the_endpoint(forge: OptimizerForge, server: ScriptedServer, tmp_path: Path) -> None:
+    spec = make_spec(server.url)
+    spec["models"] = {"default": {"name": "openai/scripted", "baseUrl": server.url}}
+    withheld = json.dumps({"base_url": f"{server.url}?api-version=2024-12-01&tenant=a"})
+    result = forge.run(make_folders(tmp_path / "job", spec), DSPY_SERVICE_CREDENTIALS_DEFAULT=withheld)
+    assert result["outcome"] == "Succeeded"
+    assert server.queries == {"api-version=2024-12-01&tenant=a"}

@@ -12,6 +12,7 @@ import pytest
 from dspy_service_core.resource.job import Columns, OptimizationJobSpec, Split
 from dspy_service_runner.optimizer.failures import Interrupt, JobFailed, StopToken
 from dspy_service_runner.optimizer.inputs import wait_until_ready
+from dspy_service_runner.optimizer.models.base_url_query import query_last
 from dspy_service_runner.optimizer.models.models import NO_KEY, build, take_credentials
 from dspy_service_runner.optimizer.models.usage import UsageCounter
 from dspy_service_runner.optimizer.outbox import Outbox
@@ -259,3 +260,28 @@ def test_waiting_for_ready_polls_shortly_then_patiently(tmp_path: Path) -> None:
 def test_inputs_that_never_come_are_not_waited_for(tmp_path: Path) -> None:
     (tmp_path / "refused").touch()
     assert wait_until_ready(tmp_path, 20, lambda: 0.0, lambda _: pytest.fail("it waits")) is False
+
+
+@pytest.mark.parametrize(
+    ("url", "asked"),
+    [
+        ("https://h/v1?tenant=a/chat/completions", "https://h/v1/chat/completions?tenant=a"),
+        ("https://h/v1/?a=1&b=2/responses", "https://h/v1/responses?a=1&b=2"),
+        ("https://h/v1/chat/completions", "https://h/v1/chat/completions"),
+        ("https://h/v1/models?limit=3", "https://h/v1/models?limit=3"),
+    ],
+)
+def test_a_query_goes_behind_the_path_of_each_call(url: str, asked: str) -> None:
+    assert query_last(url) == asked
+
+
+def test_azure_s_version_is_an_argument() -> None:
+    url = "https://models.example.org/v1"
+    built = models_of({"name": "azure/x", "baseUrl": url}, withheld(base_url=f"{url}?api-version=2024-12-01"))
+    assert (built.kwargs["api_base"], built.kwargs["api_version"]) == (url, "2024-12-01")
+
+
+@pytest.mark.parametrize(("given", "cached"), [(True, True), ({}, True), (False, False), (None, False)])
+def test_prompts_are_cached_by_the_provider_where_that_is_asked_for(given: Any, cached: bool) -> None:
+    built = models_of({"name": "openai/x", "extra": {"prompt_cache": given}})
+    assert ("prompt_cache" in built.kwargs) == cached
