@@ -4,7 +4,7 @@ with Client() as client:
     job_id = client.submit(build_payload(signature=Route, metric=metric, rows=rows, ...)).job_id
     for update in client.watch(job_id):
         print(update.summary.status, update.summary.latest_metrics)
-    client.download(job_id, "better-program")
+    client.download(job_id, "optimized-program")
 """
 
 import lazy_loader

@@ -1,4 +1,4 @@
-"""A job from the POST to the better program on disk, as a client sees it."""
+"""A job from the POST to the optimized program on disk, as a client sees it."""
 
 import base64
 import subprocess

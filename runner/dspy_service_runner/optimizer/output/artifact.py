@@ -1,4 +1,4 @@
-"""The better program, in the forms that people need: its state, a pickle, its source, its prompts, its record.
+"""The optimized program, in the forms that people need: its state, a pickle, its source, its prompts, its record.
 
 Each is written for itself: what one of them cannot hold must not cost the others. Only the state is indispensable, and
 a mended program always has one.
