@@ -8,7 +8,7 @@ SCRIPTS := $(shell grep -lsE '^\#!.*sh$$|^\# shellcheck shell' .ci/* cluster/*)
 CLUSTER ?= .cluster/kubeconfig
 ARGS ?=
 
-.PHONY: install demo up test e2e cluster-chart cluster-faults cluster-security policies check generate lock images install-chart \
+.PHONY: install demo up test matrix e2e cluster-chart cluster-faults cluster-security policies check generate lock images install-chart \
 	base-image bench bench-cluster verdicts clean
 
 install: $(READY)
@@ -34,6 +34,10 @@ up: $(READY)
 test: $(READY)
 	$(BIN)/python -m pytest -n 3 tests/unit tests/conformance $(ARGS)
 	$(BIN)/python -m pytest -n 4 --dist worksteal tests/e2e tests/e2e_local tests/faults $(ARGS)
+
+# Every optimizer in every situation, and the table of them; `make test` runs a sample.
+matrix: $(READY)
+	$(BIN)/python -m pytest -n 2 tests/unit/runner/optimizer/matrix --matrix $(ARGS)
 
 # The same end-to-end tests on a real cluster where the chart is installed.
 e2e: $(READY)

@@ -35,6 +35,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default="dspy-service",
         help="where on that cluster the chart was installed (default: %(default)s)",
     )
+    parser.addoption("--matrix", action="store_true", help="every cell of optimizers and situations, and their table")
 
 
 @pytest.fixture(scope="session", autouse=True)
