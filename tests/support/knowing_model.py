@@ -36,6 +36,9 @@ class KnowingModel:
         blocks = [f"[[ ## {k} ## ]]\n{v if isinstance(v, str) else json.dumps(v)}" for k, v in answer.items()]
         return "\n\n".join([*blocks, "[[ ## completed ## ]]"]), kind
 
+    def message(self, text: str) -> dict[str, Any]:
+        return {"role": "assistant", "content": text}
+
     def _values(self, fields: Sequence[tuple[str, str]], last: str, *, trained: bool) -> dict[str, Any]:
         item = max(self._known, key=last.rfind, default="")
         known: Mapping[str, Any] = {}

@@ -115,6 +115,9 @@ class Model(Protocol):
     def answer(self, messages: Sequence[Mapping[str, Any]], auth: str = "") -> tuple[str, str]:
         """Text, and what was asked: task, propose, advice, rules or other."""
 
+    def message(self, text: str) -> dict[str, Any]:
+        """What is sent of it."""
+
 
 class ScriptedServer:
     """Runs in a thread of its own; its public attributes may be read and set from any thread."""

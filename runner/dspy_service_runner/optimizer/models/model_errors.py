@@ -35,6 +35,8 @@ REASONS: Mapping[str, str] = {
     OTHER: "ModelFailed",
 }
 """Of the end of a job, by the kind of error that ended it."""
+DISOWNED = frozenset(REASONS[kind] for kind in (AUTHENTICATION, BILLING, UNKNOWN_MODEL))
+"""No patience and no other request cures these; what is unreachable may be back."""
 
 _Table = tuple[tuple[type[Exception], str], ...]
 _BY_TYPE: _Table = (

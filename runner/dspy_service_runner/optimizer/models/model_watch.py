@@ -14,7 +14,7 @@ from dspy.utils.callback import BaseCallback
 
 from dspy_service_runner.optimizer.failures import Interrupt, JobFailed, StopToken
 from dspy_service_runner.optimizer.models.journal import JournalCache
-from dspy_service_runner.optimizer.models.model_errors import OF_ONE_REQUEST, is_lasting, kind_of, shows_life
+from dspy_service_runner.optimizer.models.model_errors import DISOWNED, OF_ONE_REQUEST, is_lasting, kind_of, shows_life
 from dspy_service_runner.optimizer.models.models import ModelKey, ModelSet, explain, model_key
 from dspy_service_runner.optimizer.models.usage import UsageCounter
 from dspy_service_runner.optimizer.settings import Settings
@@ -39,8 +39,14 @@ class ModelWatch(BaseCallback):  # type: ignore[misc]  # dspy is untyped
         self.in_metric = JudgeWatch(self)
 
     def check(self) -> None:
-        """A model that died with the stage's last calls ends it too."""
+        """A model that died with the stage's last calls ends it too, however few they were where it knows the job no
+        more: the next call would fail as well."""
         self._stop_token.check()
+        with self._lock:
+            gone = [self._failed[key] for key in self._roles if self._lasting_in_a_row[key]]
+        for failure in gone:
+            if failure.reason in DISOWNED:
+                raise failure
 
     def verdict(self) -> JobFailed | None:
         """The cause, when one of the job's models was asked anew in this stage and never answered."""

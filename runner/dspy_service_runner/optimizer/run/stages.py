@@ -142,7 +142,7 @@ class Run:
             try:
                 program = strategy.compile(optimizer, plan)
             except Exception as error:
-                self._stop_token.check()
+                watch.check()
                 logger.info("%s raised %s", plan.optimizer.__name__, first_line(error))
                 program = self._best_despite(error, watch)
             self._stop_token.check()
