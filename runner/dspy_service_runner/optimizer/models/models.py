@@ -145,8 +145,16 @@ class Credentials:
     extra: dict[str, Any] | None = None
 
 
+_CREDENTIALS = (names.key_variable(""), names.credentials_variable(""))
+"""What the names of all such variables begin with."""
+
+
 def take_credentials(spec: OptimizationJobSpec, environment: MutableMapping[str, str]) -> dict[str, Credentials]:
-    return {name: _take(name, environment) for _, name, _ in spec.all_models()}
+    """All of them leave the environment, those of no model of the job too: user code runs in it."""
+    taken = {name: _take(name, environment) for _, name, _ in spec.all_models()}
+    for variable in [name for name in environment if name.startswith(_CREDENTIALS)]:
+        del environment[variable]
+    return taken
 
 
 def _take(role: str, environment: MutableMapping[str, str]) -> Credentials:
