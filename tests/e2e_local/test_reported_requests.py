@@ -108,8 +108,8 @@ def prompt(program: dspy.Predict) -> str:
 def failed_with(*words: str) -> Check:
     def check(end: Ended) -> None:
         assert end.answer["status"] == "failed"
-        first = end.answer["message"].splitlines()[0]
-        assert [word for word in words if word not in first] == [], first
+        said = end.answer["message"]
+        assert [word for word in words if word not in said] == [], said
 
     return check
 
@@ -320,6 +320,7 @@ def no_temperature_is_sent(end: Ended) -> None:
 
 def their_own_key_is_used(end: Ended) -> None:
     right_answers_score(end)
+    assert "candidate" not in end.asked, "the judge was asked with the job's key"
 
 
 SIMBA = {"optimizer_name": "simba", "optimizer_kwargs": {"max_steps": 1, "num_candidates": 2, "bsize": 8}}
@@ -478,6 +479,15 @@ CASES = [
         refused=["fields", "ename"],
     ),
     Reported(
+        8,
+        "GEPA with one full evaluation",
+        PLAIN,
+        plain(12),
+        SAME,
+        {"optimizer_name": "gepa", "optimizer_kwargs": {"max_metric_calls": 3}, "reflection_model_config": True},
+        refused=["max_metric_calls"],
+    ),
+    Reported(
         9,
         "AvatarOptimizer",
         PLAIN,
@@ -510,6 +520,26 @@ CASES = [
         refused=["init_temperature"],
     ),
     Reported(
+        11,
+        "a free name that takes max_completion_tokens",
+        PLAIN,
+        plain(8),
+        SAME,
+        {"model_config": {"name": "openai/our-thinker", "temperature": 1.0, "extra": {"max_completion_tokens": 9000}}},
+        manners=["never-max_tokens", "only-temperature-1"],
+        check=right_answers_score,
+    ),
+    Reported(
+        11,
+        "an alias that takes no temperature",
+        PLAIN,
+        plain(8),
+        SAME,
+        {"model_config": {"name": "openai/gateway-alias", "temperature": None}},
+        manners=["never-temperature"],
+        check=no_temperature_is_sent,
+    ),
+    Reported(
         12,
         "no column with a gold text",
         PLAIN,
@@ -526,6 +556,16 @@ CASES = [
         WORDS,
         check=right_answers_score,
     ),
+    Reported(
+        13,
+        "a judge with a model of its own",
+        PLAIN,
+        plain(8),
+        NAMED_JUDGE,
+        {"model_configs": {"critic": {"name": "openai/critic", "extra": {"api_key": "k-critic"}}}},
+        check=their_own_key_is_used,
+    ),
+    Reported(13, "a judge without a key", PLAIN, plain(8), KEYLESS_JUDGE, check=failed_with("model_configs")),
     Reported(
         14,
         "a teacher that is no model of the job",
