@@ -212,10 +212,10 @@ class Row:
     """Its place in the dataset, from 0."""
     outcome: str
     """`won`, `lost` or `tied`: by the optimized program."""
-    inputs: dict[str, Any]
-    gold: dict[str, Any]
     baseline: ProgramAnswer
     optimized: ProgramAnswer
+    inputs: dict[str, Any] = field(default_factory=dict)
+    gold: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

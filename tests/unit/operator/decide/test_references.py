@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from dspy_service_core.kube.resources import CONFIG_MAPS, SECRETS
 from dspy_service_core.resource import names, sources
-from dspy_service_core.resource.job import OptimizationJobSpec
+from dspy_service_core.resource.job import Model, OptimizationJobSpec
 from dspy_service_operator.decide.observed import Prerequisites
 from dspy_service_operator.reconcile.prerequisites import PrerequisiteCheck
 from dspy_service_operator.settings import OperatorSettings
@@ -30,6 +30,7 @@ SETTINGS = OperatorSettings(
     allowed_images="registry.example.org/team",
 )
 
+MODELS = (*(f"models.{role}" for role in names.MODEL_ROLES), "modelConfigs.judge")
 NAMES_SOMETHING = {
     "signature.configMapKeyRef",
     "signature.payload",
@@ -38,14 +39,14 @@ NAMES_SOMETHING = {
     "dataset.configMapKeyRef",
     "dataset.payload",
     "dataset.uri",
-    *(f"models.{role}.{ref}" for role in names.MODEL_ROLES for ref in ("keyFrom", "credentialsFrom")),
+    *(f"{model}.{ref}" for model in MODELS for ref in ("keyFrom", "credentialsFrom")),
     "run.image",
 }
 """Each is tried below."""
 NAMES_BY_A_LIST_OF_ITS_OWN = {
     "module.name",  # the registry
     "optimizer.name",
-    *(f"models.{role}.{part}" for role in names.MODEL_ROLES for part in ("name", "baseUrl", "extra")),  # endpoints
+    *(f"{model}.{part}" for model in MODELS for part in ("name", "baseUrl", "extra")),  # endpoints
     "run.queue",  # Kueue's, of the namespace
 }
 NAMES_NOTHING = {
@@ -53,11 +54,7 @@ NAMES_NOTHING = {
     *("signature.code", "metric.code", "dataset.rows", "dataset.digest"),
     *("columns.inputs", "columns.outputs"),
     *(f"split.{part}" for part in ("train", "val", "test", "shuffle", "seed")),
-    *(
-        f"models.{role}.{part}"
-        for role in names.MODEL_ROLES
-        for part in ("modelType", "temperature", "maxTokens", "topP")
-    ),
+    *(f"{model}.{part}" for model in MODELS for part in ("modelType", "temperature", "maxTokens", "topP")),
     *(f"run.resources.{kind}.{part}" for kind in ("requests", "limits") for part in ("cpu", "memory")),
     *(f"run.{part}" for part in ("priority", "retries", "deadlineSeconds", "ttlSeconds", "maxFailedRows", "require")),
     *("columns.withoutGold", "suspend", "stop"),
@@ -69,6 +66,9 @@ def fields(model: type[BaseModel], path: str = "") -> Iterator[str]:
     """Every field of the spec; what refers to an object is one."""
     for name, field in model.model_fields.items():
         here = f"{path}{field.alias or name}"
+        if get_origin(field.annotation) is dict and get_args(field.annotation)[1] is Model:
+            yield from fields(Model, f"{here}.judge.")
+            continue
         inner = [each for each in _types(field.annotation) if isinstance(each, type) and issubclass(each, BaseModel)]
         if not inner or inner[0].__name__ in _REFERENCES:
             yield here
@@ -112,15 +112,17 @@ def _object(name: str, owner: str, labels: dict[str, str]) -> dict[str, Any]:
     return {"metadata": {"name": name, "labels": labels, "ownerReferences": [reference] if owner else []}}
 
 
-def models(role: str, field: str, name: str) -> dict[str, Any]:
+def models(path: str, field: str, name: str) -> dict[str, Any]:
     model = {"name": "openai/x"}
-    return {"models": {"default": model, role: model | {field: {"name": name, "key": "key"}}}}
+    part, _, called = path.partition(".")
+    named = {called: model | {field: {"name": name, "key": "key"}}}
+    return {"models": {"default": model} | named} if part == "models" else {"models": {"default": model}, part: named}
 
 
-ROLES = pytest.mark.parametrize("role", names.MODEL_ROLES)
+EVERY_MODEL = pytest.mark.parametrize("model", MODELS)
 
 
-@ROLES
+@EVERY_MODEL
 @pytest.mark.parametrize(
     "named",
     [
@@ -141,44 +143,44 @@ ROLES = pytest.mark.parametrize("role", names.MODEL_ROLES)
         pytest.param(secret("x", kind="helm.sh/release.v1"), id="Helm's"),
     ],
 )
-async def test_a_key_is_never_a_jobs_or_the_services_whatever_its_label(role: str, named: Any):
-    found = await look(named, **models(role, "keyFrom", named[1]["metadata"]["name"]))
-    assert f"spec.models.{role}.keyFrom: Secret '{named[1]['metadata']['name']}'" in found.invalid
+async def test_a_key_is_never_a_jobs_or_the_services_whatever_its_label(model: str, named: Any):
+    found = await look(named, **models(model, "keyFrom", named[1]["metadata"]["name"]))
+    assert f"spec.{model}.keyFrom: Secret '{named[1]['metadata']['name']}'" in found.invalid
 
 
-@ROLES
-async def test_a_key_of_ones_own_is_taken(role: str):
-    assert await look(secret("openai"), **models(role, "keyFrom", "openai")) == Prerequisites()
+@EVERY_MODEL
+async def test_a_key_of_ones_own_is_taken(model: str):
+    assert await look(secret("openai"), **models(model, "keyFrom", "openai")) == Prerequisites()
 
 
-@ROLES
+@EVERY_MODEL
 @pytest.mark.parametrize("named", [secret("openai"), secret("openai", UID), secret("tickets-keys", UID)])
-async def test_withheld_credentials_are_the_apis_alone(role: str, named: Any):
-    found = await look(named, **models(role, "credentialsFrom", named[1]["metadata"]["name"]))
-    assert f"spec.models.{role}.credentialsFrom is the HTTP API's alone" in found.invalid
+async def test_withheld_credentials_are_the_apis_alone(model: str, named: Any):
+    found = await look(named, **models(model, "credentialsFrom", named[1]["metadata"]["name"]))
+    assert f"spec.{model}.credentialsFrom is the HTTP API's alone" in found.invalid
 
 
-@ROLES
-async def test_nor_does_the_apis_label_make_another_name_the_apis(role: str):
+@EVERY_MODEL
+async def test_nor_does_the_apis_label_make_another_name_the_apis(model: str):
     found = await look(
-        secret("mine-keys", UID), name="mine", api_made=True, **models(role, "credentialsFrom", "mine-keys")
+        secret("mine-keys", UID), name="mine", api_made=True, **models(model, "credentialsFrom", "mine-keys")
     )
-    assert f"spec.models.{role}.credentialsFrom is the HTTP API's alone" in found.invalid
+    assert f"spec.{model}.credentialsFrom is the HTTP API's alone" in found.invalid
 
 
-@ROLES
+@EVERY_MODEL
 @pytest.mark.parametrize("name", ["openai", ANOTHERS])
-async def test_the_apis_job_too_names_only_its_own_secret(role: str, name: str):
-    own = models(role, "credentialsFrom", name)
+async def test_the_apis_job_too_names_only_its_own_secret(model: str, name: str):
+    own = models(model, "credentialsFrom", name)
     found = await look(secret(name, UID), name=MINE, api_made=True, **own)
-    assert f"spec.models.{role}.credentialsFrom: Secret '{name}' is not this job's" in found.invalid
+    assert f"spec.{model}.credentialsFrom: Secret '{name}' is not this job's" in found.invalid
 
 
-@ROLES
+@EVERY_MODEL
 @pytest.mark.parametrize("owner", ["", "uid-of-an-earlier-job"])
-async def test_what_an_earlier_job_of_its_name_has_left_is_not_its_own(role: str, owner: str):
+async def test_what_an_earlier_job_of_its_name_has_left_is_not_its_own(model: str, owner: str):
     """The API is about to replace it, so that the job waits."""
-    own = models(role, "credentialsFrom", ITS_SECRET)
+    own = models(model, "credentialsFrom", ITS_SECRET)
     found = await look(secret(ITS_SECRET, owner), name=MINE, api_made=True, **own)
     assert (found.missing_reason, "belongs to another job" in found.missing) == ("SecretNotUsable", True)
     assert await look(secret(ITS_SECRET, UID, labels={}), name=MINE, api_made=True, **own) == Prerequisites()
