@@ -254,12 +254,13 @@ def test_a_metric_of_any_name_and_kind_scores_as_it_did(load: Load, text: str) -
     assert not sent("cat", "dog")
 
 
-def test_what_is_done_to_imported_things_stays_here(load: Load) -> None:
+def test_what_is_done_to_imported_things_stays_here(load: Load, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JUDGES_KEY", "")  # so that what the module sets is gone after this test
     module = load(
         """
         import logging, os
         logging.basicConfig(level="INFO")
-        os.environ["OPENAI_API_KEY"] = "sk-secret"
+        os.environ["JUDGES_KEY"] = "sk-secret"
         def judged(gold, pred, trace=None):
             logging.info("x")
             return os.sep

@@ -60,6 +60,9 @@ class Careless:
             return '{"label": "billing", "urgent": true}', "task"
         return "[[ ## label ## ]]\nbilling\n\n[[ ## urgent ## ]]\nTrue\n\n[[ ## completed ## ]]", "task"
 
+    def message(self, text: str) -> dict[str, Any]:
+        return {"role": "assistant", "content": text}
+
 
 @pytest.mark.parametrize("spoilt", SPOILT.values(), ids=SPOILT)
 def test_answers_that_do_not_parse_reach_the_reflection(spoilt: str, forge: OptimizerForge, tmp_path: Path) -> None:
