@@ -1,8 +1,9 @@
-"""Takes the job's model keys out of whatever leaves the pod, by value and in the forms in which keys travel.
+"""Removes the job's model keys from everything that leaves the pod: their values, and the forms in which these appear
+in JSON, URLs, headers and the like.
 
-The optimizer must hold the keys, and its code, a library or a provider's error message may print them. This stops
-accidents; user code that wants to tell its own key can always disguise it. The reporter redacts what it carries away,
-the optimizer what the container itself prints.
+The optimizer must hold the keys, and its code, a library or a provider's error message may print them. This prevents
+accidents; user code that wants to give its own key away can always disguise it. The reporter redacts what it stores and
+reports, the optimizer what it prints to the container's output.
 """
 
 import base64
@@ -18,7 +19,8 @@ from dspy_service_core.resource import names
 
 MARK = "[redacted]"
 SHORTEST = 8
-"""Shorter values are placeholders of local servers (none, EMPTY, ollama) and would riddle ordinary text."""
+"""Shorter values are not redacted: they are placeholders for local servers (none, EMPTY, ollama), and occur in ordinary
+text."""
 
 
 class Redactor:
@@ -32,13 +34,13 @@ class Redactor:
         return any(needle in content for needle in self._needles)
 
     def text(self, text: str) -> str:
-        # The search for plain bytes is some ten times as fast as the pattern, and almost always the end of it.
+        # Searching for plain bytes is about ten times as fast as the pattern, and almost always finds nothing.
         if self._pattern is None or not self.finds(text.encode(errors="surrogatepass")):
             return text
         return self._pattern.sub(MARK, text)
 
     def json(self, value: Any) -> Any:
-        """The value with every string in it, keys included, redacted; a number that is a key becomes the mark."""
+        """Redacts every string in the value, names of members too, and replaces a number that contains a secret."""
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, dict):
@@ -55,7 +57,8 @@ class Redactor:
 
 
 def secrets_of(environ: Mapping[str, str]) -> Iterator[str]:
-    """Every value that the operator gave this job as a model key or a withheld credential."""
+    """Every value that the operator put into the pod's environment as a model key or as another credential of the
+    job."""
     for variable, value in environ.items():
         if names.is_key_variable(variable):
             found: Iterable[str] = (value,)
@@ -63,7 +66,7 @@ def secrets_of(environ: Mapping[str, str]) -> Iterator[str]:
             found = _credentials(value or "{}") if names.is_credentials_variable(variable) else ()
         for secret in found:
             yield secret.strip()
-            yield from secret.split("\n")  # lines of a PEM key are logged one by one
+            yield from secret.split("\n")  # a PEM key may be logged line by line
 
 
 def _credentials(document: str) -> Iterator[str]:
@@ -94,7 +97,7 @@ def _url_secrets(text: str) -> Iterator[str]:
         written = [part for part in (parts.username, parts.password) if part]
         yield from written
         yield from map(unquote, written)
-        yield user_part(text)  # whole: the header that it becomes holds it in base64
+        yield user_part(text)  # user and password together: in that form they are encoded into the header
         yield from (value for _, value in parse_qsl(parts.query))
 
 
@@ -108,7 +111,8 @@ def _forms(secret: str) -> Iterator[str]:
 
 
 def _base64_forms(secret: bytes) -> Iterator[str]:
-    """Alone and inside longer text: at each of the three alignments, what does not depend on the neighbours."""
+    """Base64 of the secret alone, and as part of a longer text: for each of the three alignments those characters that
+    do not depend on what stands next to it."""
     for encode in (base64.b64encode, base64.urlsafe_b64encode):
         yield encode(secret).decode().rstrip("=")
         for shift in range(3):

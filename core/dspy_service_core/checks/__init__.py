@@ -1,1 +1,1 @@
-"""What can be known of a job to fail before it runs, by one check of its spec."""
+"""Checks a job's spec before the job runs, and refuses what is certain to fail."""

@@ -1,7 +1,7 @@
-"""Cells that cannot become what their input's type says, as far as that is known before the pod.
+"""Finds cells that cannot be converted to the type of their input field, as far as that is known before the pod runs.
 
-The pod reads cells by DSPy's own rules (`optimizer/values/cells.py`); what is refused here it would refuse too, once
-the job had waited for it. In doubt a cell passes.
+The pod reads cells by DSPy's own rules (`optimizer/values/cells.py`). Whatever is refused here the pod would refuse
+too, but only after the job has waited for its turn. In doubt a cell passes.
 """
 
 import datetime
@@ -13,10 +13,10 @@ from dspy_service_core.code.field_types import FieldType
 from dspy_service_core.rows.cell_text import inside
 
 Problem = tuple[str, str, Any]
-"""The place inside the cell, why, and what is there."""
+"""The place inside the cell, the reason, and the value at that place."""
 
 _LONGEST = 200
-"""Of a text that is looked into."""
+"""Longer texts are not checked: they pass."""
 _WHOLE = re.compile(r"[-+]?\d[\d_]*\.0*")
 _DAY = re.compile(r"\s*(\d{4}-\d\d-\d\d)")
 _TRUTHS = frozenset({"0", "off", "f", "false", "n", "no", "1", "on", "t", "true", "y", "yes"})

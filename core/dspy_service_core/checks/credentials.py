@@ -1,7 +1,7 @@
-"""Which parts of a model's settings are credentials, by the contract's rule, and taking them out and putting them back.
+"""Finds credentials in a model's settings by the contract's rule, takes them out, and puts them back.
 
-They are taken out before anything is stored: the resource holds the public part, the job's Secret the withheld one,
-and the runner merges the two.
+They are taken out before anything is stored: the public part goes into the resource, the withheld part into the job's
+Secret, and the runner merges the two.
 """
 
 import re
@@ -23,14 +23,15 @@ _NOTHING = object()
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """`public` goes into the resource; `withheld` is `{"base_url": ..., "extra": ...}`, empty where nothing was."""
+    """`public` goes into the resource; `withheld` is `{"base_url": ..., "extra": ...}`, and empty if there were no
+    credentials."""
 
     public: dict[str, Any]
     withheld: dict[str, Any]
 
 
 def withhold(config: Mapping[str, Any]) -> Split:
-    """Of a model config with `base_url` and `extra`. In lists, what is withheld leaves a null in its place."""
+    """Splits a model config with `base_url` and `extra`. In lists, a null keeps the place of what was taken out."""
     withheld: dict[str, Any] = {}
     public = dict(config)
     if url := config.get("base_url"):
@@ -44,7 +45,7 @@ def withhold(config: Mapping[str, Any]) -> Split:
 
 
 def merge(public: Any, withheld: Any) -> Any:
-    """Withheld leaves back in their places."""
+    """Puts the withheld values back in their places."""
     if isinstance(public, dict) and isinstance(withheld, dict):
         return {**public, **{name: merge(public.get(name), value) for name, value in withheld.items()}}
     if isinstance(public, list) and isinstance(withheld, list):
@@ -64,7 +65,7 @@ def public_url(url: str) -> str:
 
 
 def user_part(url: str) -> str:
-    """`user:password` as its owner wrote it, percent signs resolved; empty where there is none."""
+    """`user:password` with its percent-encoding resolved; empty where there is none."""
     return unquote(urlsplit(url).netloc.rpartition("@")[0])
 
 
@@ -74,7 +75,7 @@ def without_user_part(url: str) -> str:
 
 
 def paths(value: Any, path: str) -> Iterator[str]:
-    """Where credentials are in `value`, which the client calls `path`."""
+    """The paths of the credentials in `value`, where `path` is the client's name for the value itself."""
     _, taken = _split(value, withhold_strings=False)
     if taken is not _NOTHING:
         yield from _leaves(taken, path)
@@ -96,12 +97,13 @@ def holds_headers(name: str) -> bool:
 
 
 def words(name: str) -> set[str]:
-    """`apiKey`, `x-api-key`, `API_KEY`: split at `_`, `-` and case, and `APIkey` both as AP-Ikey and as API-key."""
+    """The words of `apiKey`, `x-api-key` or `API_KEY`: split at `_`, at `-` and where the case changes. `APIkey` is
+    split in both possible ways, as AP-Ikey and as API-key."""
     return {word.lower() for word in _CAMEL.findall(name) + _CASE.findall(name)}
 
 
 def _split(value: Any, *, withhold_strings: bool) -> tuple[Any, Any]:
-    """The public part and the withheld one; `_NOTHING` where there is none."""
+    """The public part and the withheld part; `_NOTHING` for one that does not exist."""
     if isinstance(value, Mapping):
         return _split_object(value, withhold_strings)
     if isinstance(value, Sequence) and not isinstance(value, str):

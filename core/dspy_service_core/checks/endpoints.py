@@ -1,4 +1,5 @@
-"""A model's endpoint against a list of hosts: which ones jobs may name, and which ones get the service's own keys."""
+"""Compares a model's endpoints with a list of hosts: those that jobs may name, or those that get the service's own
+keys."""
 
 import re
 import socket
@@ -14,7 +15,7 @@ Hosts = Sequence[str]
 """`example.org`, or `*.example.org` for every host below it."""
 
 _PLAIN_URL = re.compile(r"https?://(?P<host>[a-z0-9.-]+|\[[0-9a-f:]+\])(:[0-9]{1,5})?(/[^\\@]*)?", re.IGNORECASE)
-"""Anything odder than this is read differently by different libraries, and is on no list."""
+"""Only URLs of this form can be on a list, because libraries read unusual ones in different ways."""
 _PORTS = {"http": 80, "https": 443}
 _ANY_URL = re.compile(r"\s*https?:", re.IGNORECASE)
 
@@ -28,22 +29,24 @@ def is_listed(url: str, hosts: Hosts) -> bool:
 
 
 def refused_urls(base_url: str | None, extra: Mapping[str, Any], hosts: Hosts) -> Iterator[tuple[str, str]]:
-    """(path below the spec's model, URL without its credentials) of what a model's settings hold and the list does not.
+    """Yields (path below the spec's model, URL without its credentials) for each URL in a model's settings whose host
+    is not on the list.
 
-    Not `baseUrl` alone: settings of LiteLLM further down, such as fallbacks, name endpoints under many names.
+    All settings are searched and not only `baseUrl`, because settings of LiteLLM, such as fallbacks, have endpoints
+    under many names.
     """
     urls = [*([("baseUrl", base_url)] if base_url else []), *_urls(extra, "extra")]
     for path, url in urls:
         try:
             shown = public_url(url)
         except ValueError:
-            shown = ""  # no URL at all: its owner need not read it again
+            shown = ""  # credentials cannot be taken out of it, so it is not shown
         if not is_listed(shown, hosts):
             yield path, shown
 
 
 def named_endpoints(base_url: str | None, extra: Mapping[str, Any]) -> Iterator[tuple[str, str, int]]:
-    """(path below the spec's model, host, port) of every URL in a model's settings, as far as it is one."""
+    """Yields (path below the spec's model, host, port) for each URL in a model's settings; invalid ones are skipped."""
     for path, url in [*([("baseUrl", base_url)] if base_url else []), *_urls(extra, "extra")]:
         try:
             parts = urlsplit(url.strip())
@@ -55,7 +58,8 @@ def named_endpoints(base_url: str | None, extra: Mapping[str, Any]) -> Iterator[
 
 
 def is_this_machine(host: str) -> bool:
-    """As far as it can be said without asking for names: in whichever way its address is written."""
+    """Whether the host is this machine, as far as that can be told without a DNS query, and however the address is
+    written."""
     name = host.rstrip(".").lower()
     if name == "localhost" or name.endswith(".localhost"):
         return True
@@ -70,7 +74,7 @@ def is_this_machine(host: str) -> bool:
 
 
 def _is_own(address: str, version: int) -> bool:
-    """Whether one could listen there."""
+    """Whether the address is one of this machine's: then a socket can be bound to it."""
     with socket.socket(socket.AF_INET6 if version == 6 else socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.bind((address, 0))
@@ -84,7 +88,7 @@ def _urls(value: Any, path: str) -> Iterator[tuple[str, str]]:
         yield path, value
     elif isinstance(value, Mapping):
         for name, item in value.items():
-            if not holds_headers(name):  # a site's own address is sent as one
+            if not holds_headers(name):  # a header may tell a site's address, which nobody calls
                 yield from _urls(item, f"{path}.{name}")
     elif isinstance(value, list | tuple):
         for index, item in enumerate(value):

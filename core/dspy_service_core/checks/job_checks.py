@@ -1,9 +1,9 @@
-"""All that can be known of a job before it runs: core of a submit's 400s and of a resource's condition `Valid`.
+"""Checks all that can be known of a job before it runs, for a submit's 400 answers and a resource's condition `Valid`.
 
-    spec, what it refers to -> check -> CheckedJob, or UnusableRequest naming the thing and what is allowed
+    spec, what it refers to -> check -> CheckedJob, or UnusableRequest that names the problem and what is allowed
 
-A request is made a spec before it comes here. Pure. What only running the code would tell (see
-`signature_source`) is the pod's to find out.
+A request has been made a spec before it comes here. The checks are pure. What only running the code would tell (see
+`signature_source`) is left to the pod.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,29 +30,29 @@ from dspy_service_core.resource.words import Words, resource_words
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """What a service offers to jobs."""
+    """What this installation of the service offers to jobs."""
 
     registry: Registry
     base_url_hosts: Hosts = ()
-    """Those that a model may be reached at; empty: any."""
+    """The hosts at which models may be called; empty means any."""
     own_ports: frozenset[int] = frozenset()
-    """Those of this machine that the service itself listens on, where jobs run on the same one."""
+    """The ports on which the service itself listens; only given where jobs run on the same machine."""
 
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What a spec refers to, as far as it is at hand; the checks of what is not are left to the pod."""
+    """What a spec refers to, as far as the caller has it. The rest is checked in the pod."""
 
     rows: Sequence[Mapping[str, Any]] | None = None
     code: Mapping[str, str] = field(default_factory=dict)
-    """Texts by the source's name. What is inline in the spec need not be given."""
+    """Source texts by the source's name. Those that are inline in the spec need not be given."""
     withheld: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """Credentials by the model's role, which no spec holds."""
+    """Credentials by the model's role or name; a spec never holds them."""
 
 
 @dataclass(frozen=True, slots=True)
 class CheckedJob:
-    """The kwargs have the registry's defaults in them. What was not at hand is None."""
+    """The kwargs include the registry's defaults. What the caller did not have is None."""
 
     module: Resolved[ModuleAsset]
     module_kwargs: Mapping[str, JsonValue]
@@ -79,7 +79,7 @@ def check(
     contents: Contents | None = None,
     words: Words = resource_words,
 ) -> CheckedJob:
-    """Of a spec whose shape is right. `words`: the sender's, in which a problem is told."""
+    """Checks a spec whose shape is right. `words` gives the sender's name for a field of the spec, for messages."""
     at_hand = contents or Contents()
     checked = _read(spec, installation.registry, at_hand, words)
     for problem in _problems(spec, checked, installation, at_hand, words):
@@ -90,7 +90,7 @@ def check(
 def check_resource(
     spec: OptimizationJobSpec, installation: Installation, contents: Contents | None = None
 ) -> CheckedJob:
-    """Its shape too, which a request's 422 is about."""
+    """Checks the shape too. For a request that has been done before, with 422 as the answer."""
     for problem in spec_shape.problems(spec):
         raise UnusableRequest(problem)
     return check(spec, installation, contents)
@@ -146,7 +146,8 @@ def _problems(
 
 
 def _roles(checked: CheckedJob) -> Iterator[str]:
-    """Some of DSPy's modules take other modules, some optimizers no training rows: there is no job for those."""
+    """Some of DSPy's modules take other modules and no signature, and some optimizers take no training rows. No job can
+    use those."""
     module, optimizer = checked.module.asset, checked.optimizer.asset
     if module and module.init.find("signature") is None:
         yield f"Module '{checked.module.name}' cannot be used here: it takes no signature."
@@ -172,7 +173,7 @@ def _kwargs(checked: CheckedJob, models: Sequence[str], words: Words) -> Iterato
 
 
 def _needed_splits(spec: OptimizationJobSpec, checked: CheckedJob) -> Mapping[str, str]:
-    """A share of 0 for validation means none, which DSPy's optimizers know how to do without."""
+    """A share of 0 for validation is allowed: DSPy's optimizers can do without validation rows."""
     named = f"optimizer '{checked.optimizer.name}'"
     needed = {"train": f"{named} trains on", "test": "the scores are measured on"}
     if checked.uses_validation_rows and float(spec.split.val) > 0:

@@ -1,4 +1,4 @@
-"""Keyword arguments against what the catalogue knows of the callee."""
+"""Checks keyword arguments against what the catalogue knows about the module or optimizer that takes them."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -12,7 +12,7 @@ from dspy_service_core.resource.words import Words
 
 
 def reserved(words: Words) -> Mapping[str, str]:
-    """Keyword arguments that the service sets, and where a job says what they become."""
+    """The keyword arguments that the service sets, each with the words that say from where, for messages."""
     data = f"from {words('spec.dataset')} and {words('spec.split')}"
     module, signature = words("spec.module.name"), words("spec.signature")
     return {
@@ -32,8 +32,8 @@ def reserved(words: Words) -> Mapping[str, str]:
 def problems(
     callee: Callee | None, what: str, field: str, given: Mapping[str, JsonValue], kept: Mapping[str, str]
 ) -> Iterator[str]:
-    """`what` is the callee to people, `field` the place of its kwargs, `kept` what is `reserved`. Nothing is known of a
-    callee that is None.
+    """`what` names the callee in messages, `field` is the path of its kwargs, and `kept` is the result of `reserved`. A
+    callee of None is one about which nothing is known.
     """
     callee = callee or Callee(parameters=(), further=True)
     for name, value in given.items():

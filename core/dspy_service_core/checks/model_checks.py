@@ -1,4 +1,4 @@
-"""Checks of a job's models: the settings that DSPy refuses, and endpoints that this service asks no models at."""
+"""Checks of a job's models: settings that DSPy refuses, and endpoints that this service does not allow."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from dspy_service_core.resource.words import Words
 
 @dataclass(frozen=True, slots=True)
 class GivenModel:
-    """A model with its credentials, which may hold URLs too."""
+    """A model with its credentials put back, because they may hold URLs too."""
 
     path: str
     model: Model
@@ -38,7 +38,7 @@ def refused_settings(models: Sequence[GivenModel], words: Words) -> Iterator[str
 
 
 def refused_module_temperature(models: Models, kwargs: Mapping[str, Any], words: Words) -> Iterator[str]:
-    """A module hands its `temperature` to each call, over the model's own."""
+    """A module passes its `temperature` with each call, which overrides the model's own."""
     given = kwargs.get("temperature")
     for role, model in (("default", models.default), ("task", models.task)):
         if given is not None and model and model_rules.objection(model.name, given, None):
@@ -49,7 +49,7 @@ def refused_module_temperature(models: Models, kwargs: Mapping[str, Any], words:
 
 
 def refused_endpoints(models: Sequence[GivenModel], hosts: Hosts, words: Words) -> Iterator[str]:
-    """A model without a base_url is asked at its provider's own endpoint, which needs no listing."""
+    """A model without a base_url is called at its provider's own endpoint, which need not be on the list."""
     if not hosts:
         return
     for given in models:
@@ -59,7 +59,7 @@ def refused_endpoints(models: Sequence[GivenModel], hosts: Hosts, words: Words) 
 
 
 def own_ports(models: Sequence[GivenModel], ports: frozenset[int], words: Words) -> Iterator[str]:
-    """No job may have the service itself for its model: what answers there obeys whoever reaches it."""
+    """A job must not use the service itself as its model's endpoint, because the service obeys whoever can reach it."""
     if not ports:
         return
     for given in models:

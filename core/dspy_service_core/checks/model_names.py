@@ -1,7 +1,7 @@
-"""Models inside kwargs, at any depth: JSON holds no Python object, so a name there means one of the job's own models.
+"""Models inside kwargs, at any depth. JSON cannot hold a Python object, so a name stands for one of the job's models.
 
-`{"teacher_settings": {"lm": "prompt"}}` asks the job's prompt model to be the teacher. A text that is no such name
-would fail on every row, unseen: DSPy's optimizers swallow it.
+`{"teacher_settings": {"lm": "prompt"}}` makes the job's prompt model the teacher. A text that is no such name must be
+refused here: it would fail on every row, and nobody would notice, because DSPy's optimizers catch the errors.
 """
 
 from collections.abc import Collection, Iterator, Mapping
@@ -10,13 +10,13 @@ from typing import Any
 from pydantic import JsonValue
 
 MODEL_ARGUMENTS = frozenset({"lm", "sub_lm", "prompt_model", "task_model", "reflection_lm", "teacher_lm"})
-"""Whatever DSPy takes a model for has one of these names."""
+"""All arguments for which DSPy takes a model have one of these names."""
 _CONTEXT = "teacher_settings"
-"""What `dspy.context` takes: models alone can be named."""
+"""An argument that DSPy passes on to `dspy.context`. Of the settings in it a job can give only models."""
 
 
 def problems(given: Mapping[str, JsonValue], field: str, models: Collection[str]) -> Iterator[str]:
-    """`field` is what the sender calls the kwargs, `models` the names of the job's models that may stand there."""
+    """`field` is the sender's name for the kwargs, `models` are the names of models that may be used in them."""
     for path, value in _places(given, field):
         if not isinstance(value, str) or value not in models:
             shown = f"'{value[:80]}'" if isinstance(value, str) else "no name"
@@ -34,7 +34,7 @@ def _allowed(models: Collection[str]) -> str:
 
 
 def resolved(value: Any, models: Mapping[str, Any]) -> Any:
-    """The same kwargs with the models in the places of their names."""
+    """The same kwargs with each name replaced by its model."""
     if isinstance(value, Mapping):
         return {
             name: models.get(item, item) if _names_model(name, item) else resolved(item, models)

@@ -1,4 +1,4 @@
-"""Checks of a job's rows: the columns that feed its signature's fields, each row, and what each split gets of them."""
+"""Checks of a job's rows: their columns against the signature's fields, each row, and how many each split gets."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -67,7 +67,7 @@ def rows(given: Sequence[Mapping[str, Any]], columns: Columns, words: Words) -> 
 def types(
     given: Sequence[Mapping[str, Any]], columns: Columns, signature: SignatureSource | None, words: Words
 ) -> Iterator[str]:
-    """Of inputs: a gold of another type stays as it was sent, and the metric knows what to do with it, or not."""
+    """Checks inputs only. A gold value of another type is left as it was sent, and the metric has to deal with it."""
     for name, column in columns.inputs.items():
         its = signature.types.get(name) if signature else None
         for index, row in enumerate(given if its else ()):
@@ -81,7 +81,7 @@ def types(
 
 
 def splits(counts: Counts | None, fractions: Fractions, needs: Mapping[str, str], words: Words) -> Iterator[str]:
-    """`needs`: a split to what happens on its rows."""
+    """`needs` says for each split that must not be empty what its rows are used for."""
     if counts is None:
         return
     for split, why in needs.items():

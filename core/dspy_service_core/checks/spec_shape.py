@@ -1,6 +1,7 @@
-"""What a request is refused for with 422, of a spec: not all of it can be said by the resource's schema and CEL rules.
+"""Checks a spec for everything that a request would be refused for with 422, because the resource's schema and CEL
+rules cannot express all of it.
 
-The shapes are the request's own, so that both are held to the same rules.
+It validates with the request's own models, so that the same rules hold for both.
 """
 
 import re

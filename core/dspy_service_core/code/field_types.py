@@ -1,5 +1,5 @@
-"""The type of a signature's field, as far as its annotation tells without running code: the plain builtins, dates,
-choices, lists and dicts of them, and each of these or None. Of all else nothing is known before the pod.
+"""Reads the type of a signature's field from its annotation, without running code: plain builtins, dates, choices,
+lists and dicts of these, and each of them or None. Any other type stays unknown until the pod runs the code.
 """
 
 import ast
@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 Resolve = Callable[[ast.expr], object]
-"""From an expression to the dotted path that it stands for."""
+"""Returns the dotted path that an expression stands for."""
 _KINDS = {
     "builtins.int": "int",
     "builtins.float": "float",
@@ -35,7 +35,7 @@ class FieldType:
 
 
 def type_of(annotation: ast.expr, resolve: Resolve) -> FieldType | None:
-    """None for text, which needs no look, and for whatever is not known."""
+    """None for text, which needs no check, and for types that are not known here."""
     found = _type_of(annotation, resolve)
     return replace(found, written=ast.unparse(annotation)) if found else None
 

@@ -23,7 +23,7 @@ def read_metric(code: str, field: str = "metric_code") -> MetricSource:
     module = parse(code, field)
     functions = {node.name: node for node in module.body if isinstance(node, _Function)}
     if METRIC_FUNCTION not in functions and _bound_otherwise(module):
-        return MetricSource(METRIC_FUNCTION)  # imported, assigned or defined under a condition: the pod sees what it is
+        return MetricSource(METRIC_FUNCTION)  # imported, assigned or under a condition: the pod finds out what it is
     found = _chosen(functions, field)
     _check(found, field)
     return MetricSource(found.name)
@@ -59,7 +59,7 @@ def _check(function: _Function, field: str) -> None:
     if any(isinstance(node, ast.Yield | ast.YieldFrom) for line in function.body for node in outside_functions(line)):
         raise UnusableRequest(f"{where} is a generator; it must return its score.")
     if function.decorator_list:
-        return  # what it takes is the decorator's to say
+        return  # the decorator decides which arguments it takes
     _check_arguments(function.args, where)
 
 

@@ -1,22 +1,22 @@
 """Names that a signature's fields cannot have, because DSPy or pydantic keeps them for itself.
 
-Each was tried with DSPy: some cannot be declared, some are never sent to the model, some vanish from demonstrations,
-and few of them say so. Names of methods (`items`, `keys`, `copy`, ...) are no trouble: a metric's gold and prediction
-show the value.
+Each was tried with DSPy: some cannot be declared, some are never sent to the model, some vanish from demos, and few of
+them cause an error message. Names of methods (`items`, `keys`, `copy`, ...) are allowed: the gold and the prediction
+that a metric gets return the field's value under them.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
 
 _ALWAYS = frozenset(
     {
-        *("fields", "input_fields", "instructions", "model_config", "output_fields", "signature"),  # the class's own
-        *("augmented", "base", "self"),  # arguments of what DSPy makes demonstrations with
+        *("fields", "input_fields", "instructions", "model_config", "output_fields", "signature"),  # its own attributes
+        *("augmented", "base", "self"),  # arguments of what makes DSPy's demos
     }
 )
 _INPUTS = frozenset({"completions", "config", "demos", "lm", "new_signature"})
 """Arguments of `dspy.Predict`."""
 _BEGINNINGS = ("_", "dspy_", "model_dump", "model_validate")
-"""Private to Python, hidden by `dspy.Example`, kept by pydantic."""
+"""`_` is private in Python, `dspy_` is hidden by `dspy.Example`, and pydantic reserves the others."""
 _OF_MODULES: Mapping[str, frozenset[str]] = {
     "dspy.ChainOfThought": frozenset({"reasoning"}),
     "dspy.CodeAct": frozenset({"max_iters", "trajectory"}),
@@ -24,7 +24,7 @@ _OF_MODULES: Mapping[str, frozenset[str]] = {
     "dspy.RLM": frozenset({"iteration", "repl_history", "variables_info"}),
     "dspy.ReAct": frozenset({"max_iters", "trajectory"}),
 }
-"""Inputs that a module adds by itself, by its first path."""
+"""Inputs that a module adds by itself, by the module's shortest path."""
 
 
 def reserved(inputs: Iterable[str], outputs: Iterable[str], module: str = "") -> Iterator[str]:

@@ -86,7 +86,7 @@ def _makes_classes(call: ast.Call, names: Names) -> bool:
         return len(call.args) != 1
     if isinstance(made_by, str):
         return made_by in _CLASS_MAKERS or made_by.endswith(".make_signature")
-    # Ticket.with_instructions(...), Ticket.append(...): a new class of the same fields or others
+    # Ticket.with_instructions(...), Ticket.append(...): these make a new class with the same or other fields
     return isinstance(call.func, ast.Attribute) and names.is_signature(call.func.value)
 
 
@@ -109,7 +109,7 @@ def _definition(node: ast.ClassDef, names: Names, field: str) -> Definition:
 
 
 def _types(body: list[ast.stmt], fields: Mapping[str, str], names: Names) -> Mapping[str, FieldType]:
-    """Not of an annotation that looks up a field: that is no type any more."""
+    """Without annotations that use a name which is also a field of the class: it no longer stands for a type."""
     found: dict[str, FieldType] = {}
     for statement in body:
         if not (isinstance(statement, ast.AnnAssign) and isinstance(statement.target, ast.Name)):

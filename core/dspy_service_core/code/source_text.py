@@ -39,7 +39,7 @@ def parse(code: str, field: str) -> ast.Module:
     if problem := costly(code):
         raise UnusableRequest(f"{field} {problem}.")
     try:
-        with warnings.catch_warnings():  # of invalid escapes and such: the user's business, not our log's
+        with warnings.catch_warnings():  # warnings, as about invalid escapes, do not belong in our log
             warnings.simplefilter("ignore")
             return ast.parse(code)
     except SyntaxError as exc:

@@ -1,1 +1,1 @@
-"""The body of `POST /run`, read and bounded before anything is made of it."""
+"""Reads the body of `POST /run`: limits its size, parses it and checks its shape."""

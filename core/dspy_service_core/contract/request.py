@@ -1,7 +1,7 @@
-"""The body of `POST /run`: JSON to a `RunRequest`, or to the list of what is wrong with its shape.
+"""Makes a `RunRequest` of the JSON body of `POST /run`, or a list of what is wrong with its shape.
 
-Thousands of rows must cost one parse and one look each: orjson reads the body, `payload_json` looks at the rows, and
-pydantic validates everything else and never sees them. What needs knowledge beyond the shape is `checks`' business.
+There may be many thousands of rows, so each is parsed once and checked once: orjson reads the body, `request_json`
+checks the rows, and pydantic validates everything else without seeing them. Checks beyond the shape are in `checks`.
 """
 
 from typing import Annotated, ClassVar, Literal, Self
@@ -158,11 +158,11 @@ class RunRequest(BaseModel):
         "prompt": "prompt_model_config",
         "task": "task_model_config",
     }
-    """Role to the request's field."""
+    """The request's field for each role."""
 
     @property
     def models(self) -> dict[str, ModelSettings]:
-        """The given ones by what the job calls them: role or name."""
+        """The given models by their role or name."""
         given = {
             "default": self.default_model_config,
             "reflection": self.reflection_model_config,
@@ -178,7 +178,7 @@ class RunRequest(BaseModel):
 
     @property
     def code(self) -> dict[str, str]:
-        """The sources' texts by what the spec calls them."""
+        """The source texts by the names that the spec has for them."""
         return {sources.SIGNATURE: self.signature_code, sources.METRIC: self.metric_code}
 
     @property
@@ -191,7 +191,7 @@ _MESSAGES = {
     "dict_type": "Should be an object",
     "model_type": "Should be an object",
 }
-"""Where pydantic's own words speak of its insides."""
+"""Messages for cases in which pydantic's own message speaks of its internals."""
 
 
 def parse_run_request(body: Body, limits: request_json.RequestLimits = request_json.DEFAULTS) -> RunRequest:

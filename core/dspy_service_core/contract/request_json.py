@@ -1,8 +1,8 @@
-"""The JSON of a request's body, looked at in tight loops: the part of `payload` that pydantic never sees.
+"""Parses the JSON of a request's body, and checks in fast loops what pydantic never sees.
 
-orjson refuses what is no JSON (NaN, lone surrogates, bytes that are no UTF-8, a thousand levels). What is left to
-refuse here is what could not be kept as it came: integers beyond 64 bits, which the cluster would round, and values
-nested so deeply that orjson could not write them again.
+orjson refuses what is no JSON (NaN, lone surrogates, bytes that are no UTF-8, a thousand levels). What remains to be
+refused here could not be stored unchanged: integers beyond 64 bits, which the cluster would round, and values nested so
+deeply that orjson could not write them again.
 """
 
 from collections.abc import Mapping
@@ -18,9 +18,10 @@ from dspy_service_core.nesting import MAX_DEPTH
 from dspy_service_core.rows.rows import EMPTY_DATASET
 
 BODY = "body"
-"""The path of the whole."""
+"""The path of the body as a whole, for messages."""
 MAX_SETTINGS = 10_000
-"""Values beside the dataset, which pydantic looks at one by one, and copies; a job has room for 16 KiB of them."""
+"""How many values a request may have beside its dataset. Pydantic checks and copies them one by one, and a job has room
+for 16 KiB of them."""
 MOST_PROBLEMS = 100
 _LIMIT = 2**63
 _LOOKED_INTO = 1024 * 1024
@@ -28,7 +29,7 @@ _LOOKED_INTO = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class RequestLimits:
-    """The service's settings."""
+    """Limits that are settings of the service."""
 
     values: int = 500_000
     rows: int = 200_000
@@ -64,8 +65,8 @@ def dataset_problems(rows: object, limits: RequestLimits = DEFAULTS) -> list[Fie
 
 
 def _unreadable(body: Body, exc: orjson.JSONDecodeError) -> FieldProblem:
-    """What orjson finds too deep is read again without its depths, to name the field: a small body only, as that takes
-    time."""
+    """A body that is too deep for orjson is read again with its deep parts cut off, to name the field. This is done for
+    small bodies only, because it takes time."""
     if found := json_text.not_a_number(exc):
         return FieldProblem(found.path or BODY, f"{found.written} is not JSON: {found.cure}", "not_a_number")
     malformed = FieldProblem(BODY, f"Malformed JSON: {exc}", "json_invalid")
@@ -135,7 +136,7 @@ def _level(containers: list[Any]) -> tuple[list[Any], bool]:
 
 
 def _refuse_large(digits: str) -> None:
-    """Only integers: 1e20 is a fine float, and orjson gives both alike."""
+    """Refuses integers only. It needs the digits, because orjson makes a float of them as of 1e20, which is allowed."""
     number = digits.removeprefix("-")
     if len(number) > 19 or not -_LIMIT <= int(digits) < _LIMIT:
         shown = digits if len(digits) <= 24 else f"{digits[:20]}... ({len(digits)} digits)"

@@ -25,8 +25,9 @@ OWN_FIELDS: Mapping[str, str] = {
     "max_tokens": "max_tokens",
     "top_p": "top_p",
 }
-"""What a model config has fields for, by the name that it would have in `extra`. Two sources would be one too many,
-and a `base_url` in `extra` would slip past the rule on which endpoints get the service's own keys."""
+"""The fields of a model config, by the names that they would have in `extra`, where they are refused: a setting must
+not have two sources, and a `base_url` in `extra` would escape the rule on which endpoints get the service's own keys.
+"""
 
 
 def problem(kind: str, text: str) -> PydanticCustomError:
@@ -40,7 +41,7 @@ def no_control_characters(value: str) -> str:
 
 
 def number(value: Any) -> Any:
-    """JSON has numbers: text and booleans are not read as such."""
+    """Refuses text and booleans, which pydantic would convert: JSON has numbers."""
     if isinstance(value, bool | str):
         raise problem("number_type", "Input should be a number")
     return value
@@ -82,7 +83,7 @@ def extra(value: dict[str, Any]) -> dict[str, Any]:
 
 
 def one_limit(max_tokens: int | None, extra: Mapping[str, Any]) -> None:
-    """`max_completion_tokens` is the same limit by the name that some models take alone."""
+    """`max_completion_tokens` is the same limit under the name that some models insist on."""
     if max_tokens is not None and "max_completion_tokens" in extra:
         raise problem("two_limits", "max_tokens and extra.max_completion_tokens are one limit: give one of them")
 

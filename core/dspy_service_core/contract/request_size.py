@@ -1,7 +1,8 @@
-"""How much a JSON text will take once it is built, told from its bytes: `[{},{},...]` takes thirty times its length.
+"""Estimates from the bytes of a JSON text how much memory its values will take: for `[{},{},...]`, thirty times its
+length.
 
-What is counted first is an upper bound at the speed of `bytes.count`: commas and brackets inside of strings count too.
-Only where that is too much are the strings left out, which goes string by string.
+First an upper bound is counted, at the speed of `bytes.count`; it includes commas and brackets inside strings. Only if
+that is too much, the text is counted again without strings, which is slower because it goes from string to string.
 """
 
 import re
@@ -13,11 +14,12 @@ from dspy_service_core.json_text import outside_strings
 Body = bytes | bytearray
 
 BYTES_OF_A_VALUE = 140
-"""What orjson makes takes so much for each value at most: `{"a":1}` are two, in 280 bytes."""
+"""Memory that orjson needs for each value at most: `{"a":1}` are two values, in 280 bytes."""
 BYTES_OF_A_BYTE = 6
-"""Text becomes objects, is encoded again, put into a document and sent; one emoji makes a string four times as long."""
+"""Memory for each byte of the body: text becomes objects, is encoded again, put into a document and sent, and one emoji
+makes a string four times as large."""
 BYTES_OF_A_BYTE_AT_MOST = 40
-"""Of the densest body: for one of usual size it is not worth while to count."""
+"""The same for the densest possible body. It is used for small bodies, whose values are not worth counting."""
 _SMALL_BYTES = 500_000
 
 _INTEGER = re.compile(rb"(?<![\d.eE+-])-?\d{19,}(?![\d.eE])")
@@ -28,7 +30,7 @@ def values_at_most(body: Body) -> int:
 
 
 def weight(body: Body) -> int:
-    """Bytes that a request of this body takes at most while it is worked on, beside the body itself."""
+    """Bytes of memory that a request takes at most while it is handled, beside its body."""
     if len(body) <= _SMALL_BYTES:
         return BYTES_OF_A_BYTE_AT_MOST * len(body)
     return BYTES_OF_A_BYTE * len(body) + BYTES_OF_A_VALUE * values_at_most(body)
@@ -50,7 +52,7 @@ def refuse_many_values(body: Body, most: int) -> None:
 
 
 def large_integers(body: Body) -> Iterator[str]:
-    """The digits of all integers in a JSON text that are longer than eighteen."""
+    """All integers in a JSON text that have more than eighteen digits."""
     for start, end in outside_strings(body):
         for found in _INTEGER.finditer(body, start, end):
             yield found.group().decode()

@@ -1,7 +1,8 @@
-"""Keys that the contract has and this version has not: refused, because somebody may have set a budget.
+"""Keys that the contract knows but this version does not support. They are refused and not ignored, because a client
+that sets a budget, for example, relies on it.
 
-A key leaves this list in the commit that builds it. Keys that the contract does not know either are another matter:
-clients in the field send some, and they are reported (`RunRequest.unknown_fields`).
+The commit that builds such a feature removes its keys here. Keys that the contract does not know are accepted, because
+existing clients send some, and reported (`RunRequest.unknown_fields`).
 """
 
 from collections.abc import Iterator, Mapping

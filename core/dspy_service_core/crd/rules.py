@@ -145,7 +145,7 @@ VALIDATIONS: Mapping[str, list[Json]] = {
         },
     ],
 }
-"""By the name of the model."""
+"""The rules by the name of the model that they are about."""
 
 ROOT_VALIDATIONS: list[Json] = [
     {

@@ -23,7 +23,7 @@ class Setup:
     counts: Counts | None
     fractions: Fractions
     models: Mapping[str, str]
-    """By what the job calls them: what they are at their provider."""
+    """The provider's name of each model, by the model's role or name in the job."""
     words: Words
 
     @property

@@ -62,7 +62,7 @@ class RandomSearch(Family):
         for seed in seeds:
             demos += self._demos(seed, counts.train, most, options.number("max_rounds"))
         scores = exactly(len(seeds) * rows)
-        if options.init.get("stop_at_score") is not None:  # perhaps with the first one
+        if options.init.get("stop_at_score") is not None:  # it may end with the first candidate
             scores, demos = Range(rows, scores.most), Range(0, demos.most)
         return Calls(scores=scores, demos=demos, own=exactly(0), predictors=predictors)
 

@@ -1,4 +1,4 @@
-"""What a cell of text says: CSV has nothing but text, and people write JSON and Python's own literals into it."""
+"""Reads the value that a text cell stands for: CSV has only text, and people write JSON and Python literals into it."""
 
 import ast
 import json
@@ -8,9 +8,9 @@ from typing import Any
 
 
 def inside(text: str) -> Any:
-    """The value that the text writes as JSON or as a Python literal; the text itself where it is neither.
+    """The value that the text is as JSON or as a Python literal; the text itself if it is neither.
 
-    Only the whole of a text counts: `see [1]` says nothing but that.
+    Only the whole text counts: `see [1]` remains text.
     """
     stripped = text.strip()
     for read in (json.loads, _literal):
@@ -24,6 +24,6 @@ def inside(text: str) -> Any:
 
 
 def _literal(text: str) -> Any:
-    with warnings.catch_warnings():  # of invalid escapes and such: a cell is no source
+    with warnings.catch_warnings():  # warnings, as about invalid escapes, make no sense for a cell
         warnings.simplefilter("ignore")
         return ast.literal_eval(text)

@@ -1,1 +1,2 @@
-"""How a container of the embedded node begins, cold or forked from a warm process, before it is its command."""
+"""How a container of the embedded node starts, afresh (cold) or forked from a prepared process (warm), up to the point
+where it runs its command."""

@@ -1,7 +1,7 @@
-"""The first program of a container that starts afresh: finishes its sandbox from inside, then becomes its command.
+"""The first program of a container that starts afresh: it finishes the sandbox from inside, then executes the command.
 
-Bubblewrap mounts and makes namespaces as whoever started the node, so that what only root reads can be shown; what it
-cannot do is to go on as another user. This does, with the same steps as a fork of a warm process (`privileges`).
+Bubblewrap runs as the user who started the node, so that it can mount files that only root may read; but it cannot
+change to another user afterwards. This program does, by the same steps as a fork of a warm process (`privileges`).
 
     node -> request (a file in memory)    here -> "network", if it has its own    node -> "go"
     here -> "ready" or why not    node -> "go"    here -> exec
@@ -36,7 +36,7 @@ def _confine(node: socket.socket) -> ContainerRequest:
 
 
 def _execute(request: ContainerRequest) -> None:
-    for number in (signal.SIGPIPE, signal.SIGXFSZ):  # which Python ignores, and whoever is executed would too
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):  # Python ignores these, and the command would inherit that
         signal.signal(number, signal.SIG_DFL)
     try:
         os.execvpe(request.argv[0], request.argv, request.env)

@@ -1,8 +1,8 @@
-"""What the node and a process in the sandbox tell each other about the container that it is to become, warm or cold.
+"""The messages between the node and a process in the sandbox about the container that the process is to become.
 
-Every container that starts afresh reads this before its own interpreter starts: nothing is imported here that takes
-longer than to be read, or that is not there anyway (`socket`). Both ends are the same interpreter, and the node is
-trusted, which is what `marshal` asks for; `json` and `dataclasses` would take twice the time of all else.
+Every container that starts afresh runs this before its own interpreter starts, so it imports only what loads at once or
+is loaded anyway (`socket`). `marshal` needs the same interpreter at both ends and a trusted sender, and the node is
+both; importing `json` and `dataclasses` would take twice as long as everything else.
 """
 
 import marshal
@@ -14,9 +14,9 @@ HERE, NETWORK, READY, GO = b"here", b"network", b"ready", b"go"
 
 
 class Network:
-    """A network of the container's own. `forwarded` are the addresses and ports that it is to listen on for the node,
-    `addresses` those of them that its loopback interface is to have (packed), and `unreachable` is all that is not the
-    internet (packed address, length of the prefix).
+    """A network of the container's own. `forwarded` are the addresses and ports that it listens on for the node,
+    `addresses` those of them that its loopback interface must get (packed), and `unreachable` are the networks that are
+    not the internet (packed address, length of the prefix).
     """
 
     __slots__ = ("addresses", "forwarded", "unreachable")
@@ -30,10 +30,12 @@ class Network:
 
 
 class ContainerRequest:
-    """`mounts` are (folder below the hidden one, target, read-only); `keep` are visible paths that a target covers.
+    """`mounts` are (folder below the hidden one, target, read-only); `keep` are visible paths that a target would cover
+    and that must stay visible.
 
-    `own_users`: whether there are user namespaces; then the container must have one of its own. `drops_root`: whether
-    `user` is another than the one who made the sandbox. `network` None: that of whoever made the sandbox.
+    `own_users`: whether the machine has user namespaces; if so, the container must have one of its own. `drops_root`:
+    whether `user` is another user than the one who made the sandbox. `network` None: the container uses the network of
+    the sandbox's maker.
     """
 
     __slots__ = (
@@ -83,7 +85,8 @@ def _fields(value: ContainerRequest | Network) -> dict[str, object]:
 
 
 def confined(node: socket.socket, confine: Callable[[], ContainerRequest]) -> ContainerRequest:
-    """What `confine` made its sandbox for, once the node has set the limits; ends the process where there is none."""
+    """Returns the request whose sandbox `confine` finished, as soon as the node has set the limits. Ends the process if
+    the sandbox cannot be made."""
     try:
         request = confine()
     except (OSError, ValueError) as exc:
@@ -95,6 +98,6 @@ def confined(node: socket.socket, confine: Callable[[], ContainerRequest]) -> Co
 
 
 def await_go(node: socket.socket) -> None:
-    """Ends the process when the node will not have it."""
+    """Ends the process if the node answers anything else, or closes the socket."""
     if node.recv(len(GO)) != GO:
         os._exit(0)

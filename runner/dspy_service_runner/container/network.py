@@ -1,9 +1,10 @@
-"""A container's own network, from inside and before its user's code: what cannot be reached, and what is forwarded.
+"""Sets up a container's own network, from inside and before any user code: what is unreachable, and what is forwarded.
 
-Packets to the internet leave by an interface that the node attaches (slirp4netns), which connects as the node would: so
-everything that is not the internet gets a route that ends here. What the container may reach all the same (an endpoint
-of its models on this machine, or in a private network) has its address on the loopback interface and a listening socket
-there, whose connections the node takes and relays. Who runs here later may change nothing of it.
+Packets to the internet leave by an interface that the node attaches (slirp4netns). That would connect to anything that
+the node can reach, so every network that is not the internet gets an `unreachable` route. For an address that the
+container may reach all the same (an endpoint of its models on this machine or in a private network), the loopback
+interface gets the address and a listening socket, whose connections the node accepts and relays. The command that runs
+here later has no right to change any of this.
 """
 
 import os
@@ -24,7 +25,7 @@ _BACKLOG = 128
 
 
 def join(node: socket.socket, wanted: Network) -> None:
-    """Returns when the node has attached the way out."""
+    """Returns when the node has attached the interface to the internet."""
     listeners = _make(wanted)
     if listeners:
         socket.send_fds(node, [NETWORK], [listener.fileno() for listener in listeners])

@@ -1,7 +1,8 @@
-"""What a container's process was allowed while its sandbox was made, and gives up before it becomes its command.
+"""The rights that a container's process needs while its sandbox is made, and gives up before it becomes its command.
 
-Root gives up being root: files of /proc belong to the machine's root, with or without capabilities, in whichever user
-namespace. Then comes a user namespace of the container's own, in which there may be no other, and no capability stays.
+Root becomes another user first, because files in /proc belong to the machine's root, who may write them even without
+capabilities and in any user namespace. Then the container gets a user namespace of its own, inside of which no further
+ones can be made, and every capability is dropped.
 """
 
 import ctypes
@@ -29,11 +30,12 @@ _PR_SET_DUMPABLE, _PR_SET_KEEPCAPS, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS = 4, 
 _PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 47, 4
 _CAPABILITIES = 64
 _PROC_COVERED = ("sys", "sysrq-trigger", "irq", "bus", "fs", "acpi", "scsi")
-"""Where the machine is governed from. Whether they look writable says nothing: folders do not, files in them are."""
+"""Parts of /proc that control the whole machine. They are covered whatever their permissions say, because a folder that
+looks read-only may hold writable files."""
 
 
 def give_up(request: ContainerRequest, proc_sys: int) -> None:
-    """`proc_sys` is a descriptor of /proc/sys from before it was covered; it is closed."""
+    """`proc_sys` is a descriptor of /proc/sys that was opened before that was covered; it is closed here."""
     if request.drops_root:
         _change_user(request.user, request.group)
     if request.own_users:
@@ -45,7 +47,8 @@ def give_up(request: ContainerRequest, proc_sys: int) -> None:
 
 
 def own_proc() -> int:
-    """/proc of this pid namespace, where nothing can be set; a descriptor of /proc/sys from before it was covered."""
+    """Mounts /proc of this pid namespace with its settings read-only; returns a descriptor of /proc/sys that was opened
+    before that was covered."""
     mount("proc", "/proc", NOSUID | NODEV | NOEXEC, "proc")
     proc_sys = os.open("/proc/sys", os.O_RDONLY | os.O_DIRECTORY)
     for place in (f"/proc/{name}" for name in _PROC_COVERED):
@@ -56,19 +59,19 @@ def own_proc() -> int:
 
 
 def set_traceable(traceable: bool) -> None:
-    """Whether processes of the same user may trace this one and take its descriptors: not the one that tells the node
-    how all ended.
+    """Whether processes of the same user may trace this one and take its descriptors. They must not where it is the
+    process that reports the exit code to the node.
     """
     checked(libc.prctl(_PR_SET_DUMPABLE, int(traceable), 0, 0, 0), "dumpable")
 
 
 def _change_user(user: int, group: int) -> None:
-    """With the capabilities kept for the steps that follow."""
+    """Keeps the capabilities, which the steps after this one need."""
     checked(libc.prctl(_PR_SET_KEEPCAPS, 1, 0, 0, 0), "keep capabilities")
     os.setgroups([])
     os.setresgid(group, group, group)
     os.setresuid(user, user, user)
-    if {*os.getresuid(), *os.getresgid()} - {user, group}:  # -1 means: as it was
+    if {*os.getresuid(), *os.getresgid()} - {user, group}:  # -1 as an id means "unchanged"
         raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), f"user {user}")
     header, sets = _header(), (ctypes.c_uint32 * 6)()
     checked(libc.capget(header, sets), "capabilities")
@@ -77,10 +80,11 @@ def _change_user(user: int, group: int) -> None:
 
 
 def _own_user_namespace(proc_sys: int, user: int, group: int) -> None:
-    """In which there may be no other: less of the kernel to attack. Processes are counted and limited in it."""
+    """No further user namespace can be made inside it, so that less of the kernel is open to attack. The limit on the
+    number of processes counts only those in this namespace."""
     outer_user, outer_group = os.getuid(), os.getgid()
     checked(libc.unshare(_CLONE_NEWUSER), "unshare")
-    set_traceable(True)  # whoever changed its user does not own its own files in /proc
+    set_traceable(True)  # otherwise a process that changed its user does not own its files in /proc
     _write("/proc/self/setgroups", "deny")
     _write("/proc/self/uid_map", f"{user} {outer_user} 1")
     _write("/proc/self/gid_map", f"{group} {outer_group} 1")
@@ -90,9 +94,9 @@ def _own_user_namespace(proc_sys: int, user: int, group: int) -> None:
 
 
 def _drop_capabilities() -> None:
-    """All five sets, and no program to be run can bring any back."""
+    """Empties all five sets of capabilities; no program that is executed later can bring one back."""
     for capability in range(_CAPABILITIES):
-        libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)  # fails for those that this kernel does not know
+        libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0)  # fails for numbers that this kernel does not know
     checked(libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0), "ambient capabilities")
     checked(libc.capset(_header(), (ctypes.c_uint32 * 6)()), "capabilities")
     checked(libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "no new privileges")

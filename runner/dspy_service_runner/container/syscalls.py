@@ -1,4 +1,4 @@
-"""The few system calls that Python has no function for, each checked."""
+"""The few system calls that Python has no function for; a failing one raises OSError."""
 
 import ctypes
 import os

@@ -1,10 +1,10 @@
-"""A process that has a command's modules imported, and forks itself for every job: a start without the imports.
+"""A process that has imported a command's modules and forks itself for every job, which saves each job the imports.
 
-Started by the embedded node (never in a cluster) inside a sandbox, which it never leaves. It reads nothing of any job,
-so that no fork has another job's keys in its memory: what comes through its inherited socket are pairs of descriptors,
-a container's output and a socket for that container alone. Its fork reads the request from there, makes the rest of its
-sandbox (`warm_sandbox`), gives up the right to do so, waits until the node has set its limits, and only then becomes
-the command.
+The embedded node (never a cluster) starts it inside a sandbox, which it never leaves. It reads no data of any job, so
+that no fork has another job's keys in its memory: through its inherited socket it receives only pairs of descriptors,
+one for a container's output and one for a socket of that container alone. The fork reads the request from that socket,
+makes the rest of its sandbox (`warm_sandbox`), gives up the rights that this needed, waits until the node has set its
+limits, and only then becomes the command.
 
     node -> request    fork -> "network", if it has its own    node -> "go"
     fork -> "ready" or why not    node -> "go"    fork -> exit code
@@ -48,7 +48,7 @@ def main() -> None:
 
 
 def _next_container(control: socket.socket) -> ContainerRequest:
-    """Returns in a fork alone; the process itself ends when the node closes its end."""
+    """Returns only in a fork; the warm process itself ends when the node closes its end of the socket."""
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)
     while True:
         more, descriptors, _, _ = socket.recv_fds(control, 1, 2)
@@ -65,12 +65,12 @@ def _next_container(control: socket.socket) -> ContainerRequest:
 def _forked() -> bool:
     try:
         return os.fork() == 0
-    except OSError:  # no memory or no process left: the node sees its socket closed
+    except OSError:  # no memory or no process left; the node notices because its socket is closed
         return False
 
 
 def _command(output: int, node: socket.socket) -> ContainerRequest:
-    """Returns in the container's command, the second process of its pid namespace."""
+    """Returns only in the second process of the container's pid namespace, which becomes the command."""
     request = confined(node, lambda: _confine(node))
     set_traceable(False)
     if command := os.fork():
@@ -89,7 +89,7 @@ def _confine(node: socket.socket) -> ContainerRequest:
 
 
 def _enter(request: ContainerRequest, node: socket.socket | None = None) -> None:
-    """Returns in the first process of a new pid namespace, in its finished sandbox."""
+    """Returns only in the first process of a new pid namespace, when its sandbox is finished."""
     enter_namespaces(own_network=request.network is not None)
     if os.fork():
         os._exit(0)
@@ -99,8 +99,9 @@ def _enter(request: ContainerRequest, node: socket.socket | None = None) -> None
 
 
 def _reap(command: int, node: socket.socket) -> NoReturn:
-    """The namespace's first process: when it ends, the kernel ends all others with it."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # which its own namespace cannot send it; Python's handler it could
+    """What the pid namespace's first process does: it waits for the command and tells the node the exit code. When it
+    ends, the kernel ends all other processes of the namespace."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # the kernel then drops one from inside; Python's handler would end us
     null = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1, 2):
         os.dup2(null, standard)
@@ -114,7 +115,7 @@ def _reap(command: int, node: socket.socket) -> NoReturn:
 
 
 def _become(request: ContainerRequest) -> None:
-    """The command's name, arguments and environment, as an exec would set them."""
+    """Sets the command's name, arguments and environment as an exec would."""
     Path("/proc/self/comm").write_text(Path(request.argv[0]).name)
     os.setsid()
     os.chdir(request.cwd)
@@ -122,12 +123,13 @@ def _become(request: ContainerRequest) -> None:
     os.environ.update(request.env)
     time.tzset()
     if numpy := sys.modules.get("numpy"):
-        numpy.random.seed()  # `random` does so itself after a fork
+        numpy.random.seed()  # Python's own `random` seeds itself anew after a fork
     sys.argv = request.argv
 
 
 def _rehearse(request: ContainerRequest) -> None:
-    """Some systems grant namespaces and then no rights in them: better known before a job has to wait for it."""
+    """Makes one sandbox as a trial, because some systems allow namespaces but no mounts in them. It is better to find
+    that out before a job waits for it."""
     read_end, write_end = os.pipe()
     if (child := os.fork()) == 0:
         try:
@@ -145,16 +147,18 @@ def _rehearse(request: ContainerRequest) -> None:
 
 
 def _close_all_but(kept: int) -> None:
-    """And the three standard ones."""
+    """Keeps this descriptor and the three standard ones."""
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     os.closerange(3, max(kept, 3))
     os.closerange(max(kept + 1, 3), most)
 
 
 def _refuse_what_forks_badly(control: int) -> None:
-    """Threads would not live on in a fork, and locks that they held would never be released; files would be closed.
+    """Exits if a fork would not work as a fresh process does. A fork has no threads but one, so a lock that another
+    thread held would never be released; and open files are closed in the fork.
 
-    OpenSSL tells a fork by its process id and seeds anew: in a namespace of its own, ours is always _COMMAND_PID.
+    OpenSSL notices a fork by a changed process id, and only then seeds its random numbers anew. The command's id is
+    always _COMMAND_PID, as it has a namespace of its own, so this process must have a higher one.
     """
     if len(os.listdir("/proc/self/task")) > 1:
         sys.exit("an import started a thread: no warm starts")
@@ -165,7 +169,7 @@ def _refuse_what_forks_badly(control: int) -> None:
 
 
 def _is_open(descriptor: str) -> bool:
-    """Not the one that listed them all."""
+    """False for the descriptor by which the folder was listed: it is closed by now."""
     return os.path.lexists(f"/proc/self/fd/{descriptor}")
 
 

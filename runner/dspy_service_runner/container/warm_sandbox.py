@@ -1,8 +1,8 @@
-"""The rest of a sandbox, made from inside: namespaces and mounts of one container, then no right to make any more.
+"""Makes the rest of a sandbox from inside: namespaces and mounts of one container. Then it gives up the right to do so.
 
-What bubblewrap does for a fresh process, for a fork of a process that it started: bubblewrap can only exec. The outer
-sandbox has hidden everything else already, so what is added here is the container's own volumes; what is taken away is
-the hidden folder that they were bound from, and the rights that all this needs (`privileges`).
+It does for a fork of a warm process what bubblewrap does for a fresh process, since bubblewrap can only exec. The outer
+sandbox has hidden everything else already. So this adds the container's own volumes, and then covers the hidden folder
+that they come from and drops the rights that all this needs (`privileges`).
 """
 
 import os
@@ -34,17 +34,17 @@ _TMPFS = {"/tmp": "size=256m,mode=1777", "/dev/shm": "size=64m,mode=1777"}
 
 
 def enter_namespaces(own_network: bool) -> None:
-    """For the next fork, which becomes the first process of the new pid namespace."""
+    """The pid namespace applies from the next fork on, which becomes its first process."""
     network = _CLONE_NEWNET if own_network else 0
     checked(libc.unshare(_CLONE_NEWNS | _CLONE_NEWPID | _CLONE_NEWIPC | _CLONE_NEWUTS | network), "unshare")
 
 
 def finish_sandbox(request: ContainerRequest) -> None:
-    """What is to be hidden is mounted over, which nobody inside can undo: an unmount would wait for the kernel, 5 ms.
-
-    (Mounts of a more privileged user namespace are locked together in any other: see mount_namespaces(7).)
+    """What must be hidden is covered by a mount, since an unmount would wait 5 ms for the kernel. Nobody inside can
+    take the cover away, because mounts that come from a more privileged user namespace are locked together in a less
+    privileged one: see mount_namespaces(7).
     """
-    umask = os.umask(0o022)  # the way to what is mounted is also for another user than this one
+    umask = os.umask(0o022)  # the folders on the way to a mount must be open to the container's user
     mount(None, "/", REC | PRIVATE)
     for number, path in enumerate(request.keep):
         _bind(path, f"{_KEPT}/{number}")
@@ -68,7 +68,7 @@ def finish_sandbox(request: ContainerRequest) -> None:
 
 
 def _mount_volumes(mounts: list[tuple[str, str, bool]]) -> None:
-    """Outer targets first."""
+    """Mounts outer targets first, so that they do not cover inner ones."""
     for target, source, read_only in sorted((target, source, read_only) for source, target, read_only in mounts):
         _bind(f"{HIDDEN}/{source}", target)
         if read_only:
@@ -76,7 +76,8 @@ def _mount_volumes(mounts: list[tuple[str, str, bool]]) -> None:
 
 
 def _covered(targets: set[str]) -> list[str]:
-    """Mount points are made in tmpfs of this container's own: siblings share the outer sandbox's root."""
+    """The folders over which a tmpfs is mounted. Mount points are made in these and not in the outer sandbox's root,
+    because all containers of the warm process share that."""
     tops = {"/" + target.split("/")[1] for target in targets}
     return sorted(_TMPFS.keys() | {top for top in tops if not os.path.isdir(top) or not os.listdir(top)})
 

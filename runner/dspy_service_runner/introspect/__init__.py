@@ -1,1 +1,1 @@
-"""The catalogue of what DSPy's classes take, written for core."""
+"""Writes the catalogue of the arguments that DSPy's classes take; core ships it, for the API's checks."""

@@ -1,4 +1,4 @@
-"""A Python signature as a catalogue's parameters: which JSON a payload may give for each."""
+"""Turns a Python signature into the parameters of a catalogue: which types of JSON a job may give for each."""
 
 import ast
 import inspect
@@ -28,7 +28,7 @@ _UNIONS = frozenset({"Union", "Optional"})
 
 
 def callee(function: Callable[..., Any]) -> Callee:
-    """A `**_kwargs` is taken and thrown away: it counts as not taken, so that a typo is refused."""
+    """A parameter `**_kwargs` does not count: the function ignores what it gets there, so a typo must be refused."""
     parameters = [p for name, p in inspect.signature(function).parameters.items() if name != "self"]
     named = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
     return Callee(
@@ -59,7 +59,8 @@ def _types(parameter: inspect.Parameter) -> tuple[set[Word], list[Any]]:
 
 
 def _implied(default: object) -> set[Word]:
-    """Of a parameter without annotation: its default's type, or nothing given."""
+    """The types of a parameter without annotation: its default's type or null. Empty, which means any, where the
+    default tells nothing."""
     word = _NAMED.get(type(default).__name__)
     if word in (None, "null") or default is inspect.Parameter.empty:
         return set()
@@ -83,7 +84,7 @@ def _takes_json(annotation: object) -> bool:
 
 
 def _read(text: str) -> tuple[set[Word], list[Any]]:
-    """Empty words mean anything."""
+    """Types and choices. No types mean that any is taken."""
     try:
         return _words(ast.parse(text, mode="eval").body)
     except (SyntaxError, _Anything):
@@ -91,7 +92,7 @@ def _read(text: str) -> tuple[set[Word], list[Any]]:
 
 
 class _Anything(Exception):
-    """`Any` is in it."""
+    """The annotation contains `Any` or `object`, so it excludes nothing."""
 
 
 def _words(node: ast.expr) -> tuple[set[Word], list[Any]]:

@@ -1,7 +1,7 @@
 """`dspy-service-catalogue`: writes down what classes take, so that the API can check a job without importing them.
 
-Without arguments it is about the installed dspy and the catalogue that core ships (`--check`, `--write`). With dotted
-paths it is about an operator's own modules and optimizers, to be run where they are installed, in the runner's image:
+Without arguments it describes the installed dspy, for the catalogue that core ships (`--check`, `--write`). With dotted
+paths it describes your own modules and optimizers, and has to run where they are installed, in the runner's image:
 
     dspy-service-catalogue acme.optimizers.Annealer --output acme-catalogue.json
 """
@@ -30,7 +30,7 @@ README_PATHS = {
     "dspy.ChainOfThought": "dspy.modules.ChainOfThought",
     "dspy.Predict": "dspy.modules.Predict",
 }
-"""Paths of the original's README, where DSPy has none."""
+"""Paths that the README of the original service shows, and that do not exist in DSPy."""
 
 
 def of_dspy() -> Catalogue:
@@ -76,7 +76,7 @@ def rendered(catalogue: Catalogue) -> str:
 
 
 def _public_classes() -> Iterator[tuple[type, list[str]]]:
-    """Classes with all the paths under which `import dspy` exposes them, the shortest first."""
+    """Each class with all paths under which `import dspy` exposes it, the shortest first."""
     paths: dict[type, list[str]] = {}
     for module_name, module in sorted(sys.modules.items()):
         if module is None or not _is_public(module_name):
@@ -112,7 +112,7 @@ def _optimizer(cls: Any, paths: list[str]) -> OptimizerAsset:
 
 
 def _init(cls: Any) -> Callee:
-    """What the constructor takes, with what it hands on to a base's constructor as `**kwargs`."""
+    """The constructor's parameters, and those of the base class's constructor if it passes `**kwargs` on to that."""
     own = callee(cls.__init__)
     if not own.further:
         return own

@@ -1,7 +1,8 @@
 """`dspy-service-reporter`: the trusted sidecar of one attempt.
 
-Exit codes: 0 when everything is where it belongs, or another attempt's turn has come; 1 when the grace period after
-SIGTERM did not suffice. Started again in the same pod (after a kill), it goes on where the store says it was.
+Exit codes: 0 when everything is in the store and the status, or when another attempt has taken over; 1 when the grace
+period after SIGTERM was too short. When it is started again in the same pod (after a kill), it continues from what the
+store holds.
 """
 
 import logging
@@ -22,7 +23,7 @@ EXIT_GAVE_UP = 1
 
 
 def main(argv: Sequence[str] | None = None) -> None:
-    """Callable by a prewarmed process too: the imports open no file, no connection and no thread."""
+    """A warm process may call this too, so the imports must not open files or connections or start threads."""
     termination = SignalTermination()
     logging.basicConfig(level=logging.WARNING, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
     logger.setLevel(logging.INFO)
@@ -31,7 +32,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def report(arguments: Arguments, environ: Mapping[str, str], termination: Termination) -> int:
-    """The exit code."""
+    """Runs the attempt and returns the exit code."""
     token = arguments.token_folder / "token"
     patience = Patience(termination, arguments.grace_period)
     with open_client(arguments.api_server, arguments.token_folder) as client:

@@ -1,7 +1,7 @@
-"""Foreign JSON made harmless: whatever user code wrote becomes something that Kubernetes, the store and clients take.
+"""Cleans JSON that user code may have written, so that Kubernetes, the store and clients accept it.
 
-Nothing here raises for any input: a value that has no sensible form becomes None. Single values of known kinds are
-`core.records.values`' to read.
+Nothing here raises, whatever the input: a value without a sensible form becomes None. Single values of a known type are
+read by `core.records.values`.
 """
 
 import json
@@ -17,7 +17,7 @@ MAX_DEPTH = 32
 
 
 def load_object(content: bytes) -> dict[str, Any] | None:
-    """The JSON object, NaN and Infinity (which Python's own encoder writes) as None; None for anything else."""
+    """The JSON object, with None for NaN and Infinity, which Python's own encoder writes. None for anything else."""
     try:
         value = orjson.loads(content)
     except orjson.JSONDecodeError:
@@ -33,7 +33,7 @@ def _load_leniently(content: bytes) -> Any:
 
 
 def clean(value: Any, depth: int = MAX_DEPTH) -> Any:
-    """Finite numbers, whole Unicode, bounded depth."""
+    """The value with finite numbers, valid Unicode and a limited depth only."""
     if value is None or isinstance(value, bool):
         return value
     if isinstance(value, str):
@@ -50,7 +50,7 @@ def clean(value: Any, depth: int = MAX_DEPTH) -> Any:
 
 
 def clean_text(text: str) -> str:
-    """Lone surrogates cannot be encoded."""
+    """Replaces lone surrogates, which cannot be encoded."""
     return text.encode(errors="replace").decode()
 
 

@@ -1,1 +1,1 @@
-"""The program and the checkpoint, file by file into the store."""
+"""Copies the optimized program and the checkpoint into the store, file by file."""

@@ -1,7 +1,8 @@
-"""The optimized program from the optimizer's folder into the store, checked file by file, the manifest last.
+"""Uploads the optimized program from the optimizer's folder into the store, checking each file; the manifest is last.
 
-An artifact without a manifest is not served, so a half-uploaded one never is. Texts are redacted; a pickle cannot be
-(its strings carry their lengths), so a program whose pickle holds a model key is withheld, and the job says so.
+An artifact without a manifest is not served, so a half-uploaded one never is. Text files are redacted. A pickle cannot
+be, because it holds the length of each string; so a program whose pickle contains a model key is withheld, and the job
+fails with that reason.
 """
 
 import hashlib
@@ -26,7 +27,7 @@ _HOLDS_KEY = (
 
 
 class ArtifactUnusable(Exception):
-    """What the run left as its program cannot be handed over; a reason and a message for the job."""
+    """The program that the run left cannot be stored; with the reason and the message for the job."""
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
@@ -43,7 +44,7 @@ class FileRecord:
 
 
 def upload_artifact(out: OutFolder, store: Store, redactor: Redactor, url: str) -> ArtifactRef | None:
-    """The status' reference to it; None where the run left no program."""
+    """Returns the reference for the status; None where the run left no program."""
     with out.below(pod_files.ARTIFACT) as folder:
         if folder is None or folder.look(pod_files.PROGRAM_STATE) is None:
             return None
@@ -57,7 +58,7 @@ def upload_artifact(out: OutFolder, store: Store, redactor: Redactor, url: str) 
 
 
 def artifact_path(url: str) -> str:
-    """`<namespace>/artifacts/<id>`: the folder below the store's URL, which ends in it."""
+    """`<namespace>/artifacts/<id>`: the artifact's folder, which its URL ends in."""
     return "/".join(urlsplit(url).path.strip("/").split("/")[-3:])
 
 

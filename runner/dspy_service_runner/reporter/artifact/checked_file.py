@@ -1,4 +1,4 @@
-"""A file of the optimizer's as it streams into the store: hashed on the way, stopped as soon as it shows a key."""
+"""Reads a file of the optimizer for its upload: computes the digest, and stops as soon as a key is found in it."""
 
 import hashlib
 import os
@@ -14,7 +14,7 @@ class HoldsKey(Exception):
 
 
 class CheckedFile:
-    """At most `size` bytes of it: what was appended since is not part of what was looked at."""
+    """Reads at most `size` bytes, the size at which the caller judged the file: what is appended later is left out."""
 
     def __init__(self, descriptor: int, size: int, redactor: Redactor) -> None:
         self._descriptor, self._size, self._redactor = descriptor, size, redactor
@@ -26,7 +26,7 @@ class CheckedFile:
         return self._digest.hexdigest()
 
     def content(self) -> bytes | Iterator[bytes]:
-        """Whole where it is small: a store takes that in one request, pieces in several."""
+        """A small file in one piece, because a store takes that in one request and an iterator in several."""
         return b"".join(self._chunks()) if self._size <= CHUNK else self._chunks()
 
     def _chunks(self) -> Iterator[bytes]:
@@ -40,7 +40,7 @@ class CheckedFile:
             yield chunk
 
     def _read(self, size: int) -> bytes:
-        """A file that cannot be read further is as long as what was read."""
+        """An error counts as the end of the file."""
         try:
             return os.read(self._descriptor, size)
         except OSError:

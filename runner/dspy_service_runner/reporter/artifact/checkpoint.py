@@ -1,8 +1,9 @@
-"""GEPA's own state and the best program so far, mirrored between the optimizer's folder and the store.
+"""Mirrors the checkpoint, which is GEPA's own state and the best program so far, from the optimizer's folder into the
+store, and back for the next attempt.
 
-Files are taken as they are and only when nobody wrote while they were read. Each is whole, the set is not one
-transaction: the optimizer writes its state file last and by rename. Only files that this process itself uploaded are
-ever deleted from the store, so an attempt that has not yet copied its checkpoint out takes nothing away.
+Files are uploaded unchanged, and count as uploaded only if nobody wrote to them meanwhile. Each file is complete, but
+together they are no transaction: the optimizer writes its state file last and by rename. Files are deleted from the
+store only if this process uploaded them, so that an attempt that has no checkpoint yet does not delete the one before.
 """
 
 import logging
@@ -37,18 +38,18 @@ class Checkpoint:
     _aside: threading.Thread | None = field(init=False, default=None)
 
     def sync_aside(self) -> None:
-        """In a thread of its own: it may be large, and heartbeats must not wait for it."""
+        """Runs in a thread of its own, because a checkpoint may be large and heartbeats must not wait for it."""
         if self._aside is None or not self._aside.is_alive():
             self._aside = threading.Thread(target=self._try_sync, daemon=True)
             self._aside.start()
 
     def settle(self) -> None:
-        """Waits for what is on its way."""
+        """Waits for an upload that is under way."""
         if self._aside:
             self._aside.join()
 
     def sync(self) -> None:
-        """Uploads what changed since the last time; raises the store's errors, and goes on where it was."""
+        """Uploads what changed since the last time. Raises the store's errors; the next call continues from there."""
         present: set[str] = set()
         room = self.limit
         for key, folder, name, seen in self._files():
@@ -86,7 +87,7 @@ class Checkpoint:
 
 
 def _walk(folder: OutFolder, prefix: str, depth: int) -> Iterator[tuple[str, OutFolder, str, Seen]]:
-    """Names that a store's key cannot hold, and hidden files (the optimizer's half-written ones), are passed over."""
+    """Skips names that cannot be part of a store's key, and hidden files, which the optimizer is still writing."""
     files, folders = folder.names()
     for name in filter(_NAME.fullmatch, files):
         if seen := folder.look(name):
@@ -98,7 +99,7 @@ def _walk(folder: OutFolder, prefix: str, depth: int) -> Iterator[tuple[str, Out
 
 
 def restore_checkpoint(store: Store, into: Path) -> None:
-    """The folder is there in any case: an attempt without a checkpoint finds it empty."""
+    """Makes the folder in any case; without a checkpoint it is empty."""
     folder = into / pod_files.CHECKPOINT
     folder.mkdir(parents=True, exist_ok=True)
     for entry in store.files(pod_files.CHECKPOINT):

@@ -1,1 +1,1 @@
-"""One attempt from its turn to its end."""
+"""One attempt, from waiting for its turn to its end."""

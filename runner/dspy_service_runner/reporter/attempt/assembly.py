@@ -1,4 +1,4 @@
-"""Puts one attempt's parts together from what its predecessor left: the store's streams and the status as it was."""
+"""Builds the parts of one attempt, continuing the streams and the status where the reporter before it ended."""
 
 from collections.abc import Callable
 from itertools import islice
@@ -25,7 +25,7 @@ from dspy_service_runner.reporter.streams.tail import Tail
 
 
 def new_report(arguments: Arguments, resource: Object, earlier: Usage | None) -> Report:
-    """`earlier` is known where this is not the attempt's first reporter."""
+    """`earlier` is the usage of earlier attempts, as this attempt's first reporter noted it; None in that reporter."""
     report = Report(arguments.attempt, arguments.pod_uid)
     take_over(report, status_of(resource).get("run"))
     if earlier is not None:
@@ -65,7 +65,8 @@ def status_of(resource: Object) -> Object:
 
 
 def _recall(store: Store, report: Report, logs: SegmentWriter, events: SegmentWriter) -> None:
-    """What the store holds and the status does not say yet, or (the newest lines) should go on saying."""
+    """Adds to the report what the store holds: the events that the status does not count yet, and the newest events and
+    log lines, which the status shows."""
     known = min(report.event_count, events.stored)
     begin = min(known, max(events.stored - MAX_EVENTS, 0))
     report.events.clear()

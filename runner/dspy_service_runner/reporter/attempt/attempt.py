@@ -1,6 +1,6 @@
 """One attempt from beginning to end: wait for the turn -> restore -> follow -> hand over or drain.
 
-A job that cannot be run as it was asked for (`UsersFault`) ends here as Failed, before the optimizer may begin.
+A job that cannot run as it was submitted (`UsersFault`) ends here as Failed, before the optimizer begins.
 """
 
 import logging
@@ -60,7 +60,7 @@ class Attempt:
         self._follow(outbox, fault, already_told(resource, arguments.pod_uid))
 
     def _prepare(self, resource: Object, store: Store) -> UsersFault | None:
-        """Lets the optimizer begin, unless it never can."""
+        """Fills the optimizer's folder and lets it begin; returns the fault if the job cannot run."""
         if not is_ready(self.arguments):
             try:
                 self._repeat(lambda: restore(self.arguments, resource, store, self.report.earlier_usage))
@@ -99,7 +99,7 @@ class Attempt:
         return Session(outbox, checkpoint, self.patience.termination, timetable, arguments.unheard_limit)
 
     def _heed(self, resource: Object) -> None:
-        """`spec.stop` reaches the optimizer as a file; Cancel is the operator's to carry out."""
+        """Passes `spec.stop: KeepBest` on to the optimizer as a file. Cancel is carried out by the operator."""
         wanted = resource["spec"].get("stop")
         if wanted == "KeepBest" and not (self.arguments.in_folder / pod_files.STOP).exists():
             say_stop(self.arguments, wanted)
@@ -108,7 +108,8 @@ class Attempt:
         return self.patience.repeat(step, self._tell)
 
     def _tell(self, error: Exception) -> None:
-        """Of what is going on alone: a predecessor in this pod may have said more than is known again yet."""
+        """Patches only these parts, because a reporter that ran in this pod before may have reported more than this one
+        has recovered yet."""
         self.report.trouble = f"{error}{pod_files.TRYING_AGAIN}"
         run = self.report.run()
         parts = (
@@ -121,7 +122,7 @@ class Attempt:
 
 
 def already_told(resource: Object, pod_uid: str) -> bool:
-    """Whether a reporter of this pod has handed over the result before it was killed."""
+    """Whether a reporter that ran in this pod before has already put the result into the status."""
     run = status_of(resource).get("run") or {}
     return run.get("podUID") == pod_uid and bool(run.get("result"))
 

@@ -1,8 +1,8 @@
-"""The end of an attempt: everything where it belongs before anyone is told, each step repeated until it took effect.
+"""The end of an attempt: everything is stored before the status tells of it, and each step is repeated until it worked.
 
-With a result: streams, artifact and `result.json` into the store, and only then the status that speaks of them.
-Without one: streams and checkpoint, for the next attempt. Each step may be done twice, by this process or by the one
-that follows after a kill.
+With a result, streams, artifact and `result.json` go into the store, and only then the result into the status. Without
+one, streams and checkpoint are stored for the next attempt. Each step may be done twice, by this process or by its
+successor after a kill.
 """
 
 import logging
@@ -28,7 +28,8 @@ logger = logging.getLogger("dspy_service.reporter")
 
 _IDLE = 3600.0
 _LONG_UNHEARD = 30.0
-"""Without an answer for so long, another attempt may have begun: ask before writing a result."""
+"""After this many seconds without an answer of the API server, another attempt may have begun, so the resource is read
+before a result is written."""
 T = TypeVar("T")
 
 
@@ -42,7 +43,7 @@ class Ending:
     clock: Callable[[], float] = time.monotonic
 
     def hand_over(self, result: ResultDocument) -> None:
-        """Ends with the status that tells the result."""
+        """Stores everything, and puts the result into the status last."""
         if self.clock() - self.outbox.answered > _LONG_UNHEARD:
             self._check_place()
         self.outbox.look_at_progress()
@@ -54,14 +55,14 @@ class Ending:
         self._forget_checkpoint()
 
     def outlast(self) -> None:
-        """Waits for the end of the pod, and ships what the optimizer still said in its last moments."""
+        """Waits until the pod is asked to end, and then stores what the optimizer wrote after its result."""
         while not self.patience.termination.wait(_IDLE):
             pass
         if self._ship_streams():
             self._repeat(self.outbox.patch_streams)
 
     def drain(self) -> None:
-        """The attempt ends without a result, unless it came in its last moment."""
+        """Ends the attempt without a result, unless one appeared at the last moment."""
         self._check_place()
         if result := self.outbox.result():
             self.hand_over(result)
@@ -74,7 +75,7 @@ class Ending:
         self._repeat(self.checkpoint.sync)
 
     def _ship_streams(self) -> bool:
-        """Everything written by now; whether there was anything that the store did not hold."""
+        """Stores everything that is written by now; tells whether the store lacked any of it."""
         before = [stream.writer.stored for stream in self.outbox.streams]
         self._repeat(self.outbox.take_all)
         self.outbox.finish()
@@ -82,7 +83,8 @@ class Ending:
         return before != [stream.writer.stored for stream in self.outbox.streams]
 
     def _store_result(self, result: ResultDocument) -> Result:
-        """What the status will say: the result as it stands once its artifact was looked at."""
+        """Uploads the artifact, stores the result and returns its summary for the status. A run whose artifact cannot
+        be stored has failed."""
         artifact = None
         if result.outcome == "Succeeded" or result.reason == NO_IMPROVEMENT:
             try:
@@ -101,7 +103,7 @@ class Ending:
         return upload_artifact(self.outbox.out, store, self.outbox.redactor, self.artifact_url)
 
     def _forget_checkpoint(self) -> None:
-        """Nobody resumes what has ended; what a failure leaves goes with the job's folder."""
+        """A job that has ended is never resumed. If deleting fails, the files go when the job's folder is deleted."""
         self.checkpoint.settle()
         try:
             self.outbox.store.delete_folder(pod_files.CHECKPOINT)
@@ -109,7 +111,8 @@ class Ending:
             logger.warning("the checkpoint was not deleted: %s", error)
 
     def _check_place(self) -> None:
-        """Before a last writing: a deleted job's folder must not come back, nor a successor's be written over."""
+        """Raises `Fenced` if this pod is no longer the recorded attempt. Without this check, the last writes could
+        bring back the folder of a deleted job, or overwrite what the next attempt stored."""
         own = self.outbox.own_resource
         try:
             self.outbox.known = own.current(own.get())
@@ -120,7 +123,7 @@ class Ending:
         return self.patience.repeat(step, self._tell)
 
     def _tell(self, error: Exception) -> None:
-        """The status says what the end waits for, if the API server is there to hear it."""
+        """Reports trouble with the store in the status, as far as the API server answers."""
         if not isinstance(error, StoreError):
             return
         self.outbox.trouble(error)

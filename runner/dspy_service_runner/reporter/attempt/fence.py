@@ -1,7 +1,7 @@
-"""Whose turn it is: nothing begins before the operator recorded this very pod as the job's attempt.
+"""Waits for the pod's turn: nothing begins before the operator has recorded this pod as the job's attempt.
 
-Two pods of one job can be alive at once (a node that lost its connection still runs its own); the recorded UID tells
-which of them may run user code, write to the store and report.
+Two pods of one job can be alive at the same time, since a node that lost its connection keeps running its pods. The
+recorded UID tells which of them may run user code, write to the store and report.
 """
 
 import logging
@@ -25,7 +25,8 @@ _GROWTH = 1.25
 
 
 def await_turn(own_resource: OwnResource, pod_uid: str, attempt: int, patience: Patience) -> Object:
-    """The resource, once its recorded pod is this one. `Fenced` when it never will be, or the pod ends first."""
+    """Returns the resource as soon as this pod is recorded in it. Raises `Fenced` if that can no longer happen, or if
+    the pod is asked to end before."""
     pause, said = FIRST_PAUSE, ""
     while True:
         resource, problem = _ask(own_resource)
@@ -36,7 +37,7 @@ def await_turn(own_resource: OwnResource, pod_uid: str, attempt: int, patience: 
         if problem != said:
             said = problem
             logger.warning("%s", problem)
-        # A pod that is started only to drain what it left may find the API server still starting.
+        # A pod that is started again only to drain may find the API server still starting, and then keeps asking.
         if patience.termination.asked and (not problem or patience.exhausted()):
             raise Fenced("the pod ends before its turn came")
         patience.termination.wait(pause)
@@ -44,7 +45,7 @@ def await_turn(own_resource: OwnResource, pod_uid: str, attempt: int, patience: 
 
 
 def _ask(own_resource: OwnResource) -> tuple[Object | None, str]:
-    """The resource, or what stands between."""
+    """The resource, or why there is none."""
     try:
         resource = own_resource.get()
     except (Unreachable, NotAllowed) as error:

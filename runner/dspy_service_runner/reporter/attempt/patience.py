@@ -1,7 +1,7 @@
-"""Trying again until it works: everywhere that a store or an API server may be away for minutes.
+"""Repeats a step until it works, because a store or an API server may be away for minutes.
 
-Before SIGTERM there is no end to it: the operator decides when a job has waited long enough, and ends the pod. After
-SIGTERM there is the grace period, one for all that is still to do.
+Before SIGTERM there is no limit: the operator decides when a job has waited long enough, and ends the pod. After
+SIGTERM, all remaining steps together have one grace period.
 """
 
 import logging
@@ -19,12 +19,12 @@ from dspy_service_runner.reporter.status.own_resource import NotAllowed, Unreach
 logger = logging.getLogger("dspy_service.reporter")
 
 PASSING = (StoreError, SourceAway, OSError, Unreachable, NotAllowed)
-"""Failures of the infrastructure's making (OSError: our own volume is full)."""
+"""Failures of the infrastructure, which may pass. OSError: for example, the pod's volume is full."""
 T = TypeVar("T")
 
 
 class GaveUp(Exception):
-    """The grace period is over, and not everything is where it belongs."""
+    """The grace period is over, and not everything is in the store and the status."""
 
 
 @dataclass(slots=True)
@@ -35,7 +35,7 @@ class Patience:
     _deadline: float | None = field(init=False, default=None)
 
     def repeat(self, step: Callable[[], T], tell: Callable[[Exception], None]) -> T:
-        """The step's value; `tell` hears of each failure."""
+        """Returns the step's value; calls `tell` with each failure."""
         backoff = Backoff()
         while True:
             try:

@@ -1,9 +1,10 @@
-"""The long middle of an attempt, from `ready` to its result: look, flush, patch, in one loop and one thread.
+"""The main part of an attempt, from `ready` to its result: look, flush and patch, in one loop and one thread.
 
-Only checkpoints, which may be large, are shipped beside it. A store or an API server that is away delays its own
-part alone: the optimizer's files wait, and the status says so as soon as it can. But a pod that has not been heard for
-long may be given up, and another attempt write to the same store: then this one waits for the API server's word first.
-Kubernetes needs more than `unheard_limit` to give a node up: 40 s at least, and the pod's grace period.
+Only checkpoints are uploaded in another thread, because they may be large. A store that is away does not delay the
+status, nor the API server the store: the optimizer's files keep what is not stored yet, and the status says what is
+wrong. But when the API server has not answered for `unheard_limit`, Kubernetes may have given this pod up, and another
+attempt may write to the same store; so nothing is stored until it answers again. The limit is short enough, since
+giving a node up takes Kubernetes longer: at least 40 s and the pod's grace period.
 """
 
 import logging
@@ -34,7 +35,7 @@ class Session:
     _cluster_patience: Backoff = field(init=False, default_factory=Backoff)
 
     def follow(self) -> ResultDocument | None:
-        """Until the result is there; None when the pod is asked to end before."""
+        """Returns the result as soon as there is one; None if the pod is asked to end before."""
         looks = Looks(self.clock())
         result = None
         while result is None and not self.termination.wait(looks.pause(self.clock())):

@@ -1,7 +1,7 @@
-"""SIGTERM, blocked from the first moment and waited for instead of handled: every pause is a wait for it.
+"""SIGTERM is blocked from the start, and every pause is a wait for it; there is no handler.
 
-No handler means nothing to interrupt half-way. And a parent that starts a reporter only to have it drain can block
-the signal before it starts it: blocked signals stay pending through exec, so it cannot come too early.
+Without a handler, nothing is interrupted half-way. And a parent that starts a reporter only to let it drain can block
+the signal and send it at once: a blocked signal stays pending through exec, so it cannot come too early.
 """
 
 import signal
@@ -11,7 +11,7 @@ from typing import Protocol
 
 class Termination(Protocol):
     def wait(self, seconds: float) -> bool:
-        """Pauses; returns true, and at once the first time, when this process is asked to end."""
+        """Pauses; returns whether this process has been asked to end. The request itself ends the pause at once."""
         ...
 
     @property
@@ -38,7 +38,7 @@ class SignalTermination:
 
 
 def _taken_within(seconds: float) -> bool:
-    """A process that was stopped (SIGSTOP) past the wait's end gets an answer with no signal in it: CPython returns
-    what it never filled in, when the wait is over after an EINTR."""
+    """The signal's number has to be checked: if the process was stopped (SIGSTOP) until after the end of the wait,
+    CPython returns a result that it never filled in."""
     found = signal.sigtimedwait([signal.SIGTERM], seconds)
     return found is not None and found.si_signo == signal.SIGTERM

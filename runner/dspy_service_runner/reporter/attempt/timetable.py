@@ -7,17 +7,19 @@ SHORTEST_LOOK = 0.005
 LONGEST_LOOK = 0.2
 QUIET_SHARE = 0.1
 FIRST_PATCH_AFTER = 0.5
-"""A short run's first stage change comes sooner and makes this patch needless."""
+"""Seconds until the first patch. In a short run the stage changes sooner, and the patch for that makes this one
+unnecessary."""
 LONGEST_STRETCH = 1.2
-"""Of the progress interval, anew for each patch: what brought many reporters into step (an API server that was away,
-a busy node) would keep them in it."""
+"""Each patch waits for the progress interval times a random number up to this. Otherwise reporters that something
+brought into step (an API server that was away, a busy node) would go on patching at the same moments."""
 
 
 @dataclass(slots=True)
 class Looks:
-    """How long to sleep between looks at the files: a tenth of how long they have been quiet.
+    """How long to sleep between two looks at the optimizer's files: a tenth of the time since they last changed.
 
-    So what ends a long quiet is seen late by a tenth at most, and an idle reporter looks five times a second.
+    So a change after a quiet time is noticed with a delay of at most a tenth of that time, and an idle reporter looks
+    five times a second.
     """
 
     last_change: float
@@ -32,7 +34,7 @@ class Looks:
 
 @dataclass(slots=True)
 class Backoff:
-    """Pauses that double from `first` to `longest`, spread so that many reporters do not come back at once."""
+    """Pauses that double from `first` to `longest`, with a random part so that many reporters do not return at once."""
 
     first: float = 0.2
     longest: float = 5.0
@@ -40,7 +42,7 @@ class Backoff:
     _pause: float = field(init=False, default=0.0)
 
     def failed(self, now: float) -> float:
-        """The pause."""
+        """Returns the pause before the next try."""
         self._pause = min(max(self._pause * 2, self.first), self.longest)
         pause = self._pause * random.uniform(0.5, 1.0)
         self.until = now + pause
@@ -52,9 +54,11 @@ class Backoff:
 
 @dataclass(slots=True)
 class Timetable:
-    """Patches: what is important at once, what changed after the progress interval, a heartbeat in any case.
+    """When to patch: at once if the run reaches the stage Running, after the progress interval if anything changed, and
+    after the heartbeat interval in any case.
 
-    No heartbeat is sooner than the progress interval, which keeps all reporters together below the cluster's budget.
+    A heartbeat never comes sooner than the progress interval, which is set so that all reporters together do not
+    overload the API server.
     """
 
     progress_interval: float

@@ -1,1 +1,1 @@
-"""What the optimizer finds in `/job/in`: its inputs fetched, checked and laid out."""
+"""Fetches and checks the optimizer's inputs, and writes them to `/job/in`."""

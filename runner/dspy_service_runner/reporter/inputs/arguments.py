@@ -1,6 +1,6 @@
-"""What the operator tells a reporter: its command line (made in `runner_job`) and the pod's environment.
+"""What the operator passes to a reporter: its command line (made in `runner_job`) and the pod's environment.
 
-Read once, at the start; nothing below looks at `argv` or the environment again.
+Both are read once, at the start; no other module looks at `argv` or the environment.
 """
 
 import argparse
@@ -13,7 +13,7 @@ MEGABYTE = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Arguments:
-    """One reporter's part in one attempt of one job. Defaults are for what the operator need not know."""
+    """The settings of a reporter for one attempt of one job. Those with a default may be left out by the operator."""
 
     in_folder: Path
     out_folder: Path

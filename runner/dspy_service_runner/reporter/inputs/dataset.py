@@ -1,7 +1,8 @@
-"""From the rows of a dataset to the file that the optimizer reads, each row with every column that the job maps.
+"""Checks the rows of a dataset and writes them to the file that the optimizer reads. Each row must have every column
+that the job maps.
 
-Rows behind a URI or in a ConfigMap could not be checked at submit: here is the first place that sees them. What is
-wrong with them is the user's to mend, so it is said with the row's number.
+Rows behind a URI or in a ConfigMap could not be checked when the job was submitted, so this is the first place that
+sees them. Users have to correct them, so the message names the row's number.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,7 +15,7 @@ from dspy_service_core.rows.rows import Row, UnusableRows, checked
 
 
 class UsersFault(Exception):
-    """The job cannot be run as it was asked for, and trying again will not help."""
+    """The job cannot run as it was submitted, and trying again will not help."""
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
@@ -27,7 +28,7 @@ class InvalidDataset(UsersFault):
 
 
 def check_rows(rows: Iterable[Any], columns: Mapping[str, Any]) -> Iterator[Row]:
-    """The rows, as long as they are usable and each has every mapped column."""
+    """Yields the rows; raises `InvalidDataset` at the first that is unusable or lacks a mapped column."""
     sides = ("inputs", "outputs")
     mapped = {column: f"columns.{side}.{name}" for side in sides for name, column in (columns.get(side) or {}).items()}
     try:

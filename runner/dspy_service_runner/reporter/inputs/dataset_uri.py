@@ -1,8 +1,8 @@
-"""Fetches a dataset behind a URI: only below prefixes that the operator of the service allows, and of one digest.
+"""Fetches a dataset behind a URI: only below prefixes that the administrator allows, and only with the given digest.
 
-The prefixes are what keeps a job from making the reporter, which holds the store's credentials and stands inside the
-cluster's network, read what the job's owner could not. So a URI is compared only in a plain form, a path that leads
-out of its folder is refused, links are followed only to where a prefix allows, and redirects not at all.
+The reporter holds the store's credentials and is inside the cluster's network. The prefixes keep a job from using it to
+read what the job's owner may not read. So only URIs in a plain form are compared, a path that leads out of its folder
+is refused, links are followed only if their target is below a prefix too, and redirects are not followed.
 """
 
 import hashlib
@@ -22,11 +22,12 @@ _TIMEOUT = 30.0
 
 
 class SourceAway(Exception):
-    """The dataset's server does not answer: worth another try."""
+    """The dataset's server does not answer; a later try may succeed."""
 
 
 def fetch(uri: str, digest: str, into: Path, prefixes: tuple[str, ...], limit: int) -> None:
-    """Writes the content into a file, once its digest (where one is asked for) and its size are as they should be."""
+    """Writes the content into the file `into`. Raises if it is larger than `limit`, or if a digest is given and the
+    content has another one."""
     check_allowed(uri, prefixes)
     found, size = hashlib.sha256(), 0
     with into.open("wb") as file:
@@ -76,7 +77,7 @@ def _read_object(uri: str, _prefixes: tuple[str, ...]) -> Iterator[bytes]:
 
 
 def _read_http(uri: str, _prefixes: tuple[str, ...]) -> Iterator[bytes]:
-    # The system's authorities, where operators add their own; httpx by itself would load a bundle of its own.
+    # Trusts the system's certificate authorities, because administrators add theirs there; httpx has its own bundle.
     client = httpx.Client(verify=ssl.create_default_context(), trust_env=False, timeout=_TIMEOUT)
     try:
         with client, client.stream("GET", uri) as answer:

@@ -1,7 +1,8 @@
-"""Fills `/job/in` before the optimizer may begin: job, rows, the journal and checkpoint of earlier attempts; `ready`.
+"""Fills `/job/in` before the optimizer may begin: the job, its rows, the journal and checkpoint of earlier attempts,
+and last the file `ready`.
 
-`ready` is the fence: it appears only once this pod is the recorded attempt, and last of all. Two kinds of failure:
-`UsersFault` ends the job with a reason; anything else (store, disk, a dataset's server) is worth another try.
+The optimizer waits for `ready`, which appears only when this pod is the recorded attempt. There are two kinds of
+failure: a `UsersFault` ends the job with a reason; anything else (store, disk, a dataset's server) is tried again.
 """
 
 import hashlib
@@ -32,12 +33,12 @@ JsonObject = dict[str, Any]
 
 
 def is_ready(arguments: Arguments) -> bool:
-    """A reporter that was started again in its pod finds this done."""
+    """Whether a reporter that ran in this pod before has done this already."""
     return (arguments.in_folder / pod_files.READY).exists()
 
 
 def restore(arguments: Arguments, resource: JsonObject, store: Store, earlier: Usage) -> None:
-    """Everything but `ready`."""
+    """Writes everything but `ready`."""
     spec = resource["spec"]
     payload = _payload(spec, store, arguments.in_folder)
     job = {
@@ -70,14 +71,15 @@ def say_refused(arguments: Arguments) -> None:
 
 
 def say_stop(arguments: Arguments, how: str) -> None:
-    """Appears whole: the optimizer may look at any moment."""
+    """Writes the file under another name first, because the optimizer may read it at any moment."""
     temporary = arguments.in_folder / f".{pod_files.STOP}"
     temporary.write_text(how)
     temporary.rename(arguments.in_folder / pod_files.STOP)
 
 
 def earlier_usage(arguments: Arguments) -> Usage | None:
-    """What this attempt's first reporter noted; the status cannot tell any more once it holds this attempt's own."""
+    """The usage of earlier attempts, as this attempt's first reporter noted it. The status no longer tells it as soon
+    as it holds this attempt's own usage."""
     try:
         job = orjson.loads((arguments.in_folder / pod_files.JOB).read_bytes())
     except (OSError, orjson.JSONDecodeError):
@@ -86,7 +88,7 @@ def earlier_usage(arguments: Arguments) -> Usage | None:
 
 
 def _payload(spec: JsonObject, store: Store, folder: Path) -> JsonFile | None:
-    """The document that large rows and code were moved to; None where nothing was."""
+    """The document in the store to which large rows and code were moved; None where nothing was moved."""
     digests = {source.payload_digest for source in sources_of(spec) if source.payload_digest is not None}
     if rows := spec["dataset"].get("payload"):
         digests.add(rows["digest"])

@@ -1,1 +1,1 @@
-"""The reporter's part of the resource's status, and the requests that write it."""
+"""The reporter's part of the status of its job's resource, and the requests that write it."""

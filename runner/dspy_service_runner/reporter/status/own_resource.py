@@ -1,7 +1,7 @@
-"""The reporter's whole use of the Kubernetes API: GET its own resource, PATCH its own part of the status.
+"""All that the reporter does with the Kubernetes API: GET its job's resource, PATCH its own part of the status.
 
-Every answer carries the whole object, so each one also tells whether this pod still is the recorded attempt (`Fenced`
-where not: the caller stops writing) and what `spec.stop` says.
+Every answer has the whole resource, so each one also tells whether this pod is still the recorded attempt and what
+`spec.stop` says. `Fenced` means that it is not, and that the caller must stop writing.
 """
 
 import ssl
@@ -22,15 +22,15 @@ Object = dict[str, Any]
 
 
 class Unreachable(Exception):
-    """No usable answer: the request may or may not have taken effect, and is worth another try."""
+    """There was no usable answer: the request may or may not have taken effect, and should be repeated."""
 
 
 class NotAllowed(Exception):
-    """401 and 403: the token or its rights are not (yet, or any longer) in place."""
+    """401 or 403: the token is not valid or lacks the right, perhaps only not yet."""
 
 
 class Refused(Exception):
-    """The server will not take this patch, though the pod is the recorded one."""
+    """The server refuses this patch although this pod is the recorded one."""
 
 
 class Fenced(Exception):
@@ -50,7 +50,7 @@ class OwnResource:
         return None if answer.status_code == httpx.codes.NOT_FOUND else _object(answer)
 
     def patch_run(self, run: Object) -> Object:
-        """Merges `run` into `status.run`; the answered resource."""
+        """Merges `run` into `status.run`, and returns the resource from the answer."""
         body = orjson.dumps({"status": {"run": run}})
         answer = self._request("PATCH", f"{self._path}/status", body)
         if answer.status_code in (httpx.codes.FORBIDDEN, httpx.codes.UNPROCESSABLE_ENTITY):
@@ -60,7 +60,7 @@ class OwnResource:
         return self.current(_object(answer))
 
     def current(self, resource: Object | None) -> Object:
-        """The resource, if this pod is its recorded attempt."""
+        """Returns the resource if this pod is its recorded attempt, and raises `Fenced` otherwise."""
         if resource is None:
             raise Fenced("the resource is gone")
         recorded = recorded_pod(resource)
@@ -69,7 +69,7 @@ class OwnResource:
         return resource
 
     def _explain(self, answer: httpx.Response) -> None:
-        """Fenced, or a patch that the server dislikes? The resource tells."""
+        """Reads the resource to tell why: raises `Fenced` if another pod is recorded, and `Refused` otherwise."""
         self.current(self.get())
         raise Refused(f"{answer.status_code}: {_message(answer)}")
 
@@ -83,7 +83,7 @@ class OwnResource:
             raise Unreachable(f"the API server does not answer ({type(error).__name__})") from None
 
     def _token(self) -> str:
-        """Read anew each time: the kubelet replaces it before it expires."""
+        """Read for each request, because the kubelet replaces the token before it expires."""
         try:
             return self._token_file.read_text().strip()
         except OSError as error:
@@ -103,7 +103,7 @@ def _attempt(resource: Object) -> Object:
 
 
 def open_client(base_url: str, token_folder: Path) -> httpx.Client:
-    """Trusts the cluster's own CA alone, which also spares loading a bundle of public ones."""
+    """The client trusts only the cluster's own CA, which also saves loading the bundle of public ones."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_verify_locations(cafile=str(token_folder / "ca.crt"))
     return httpx.Client(

@@ -1,7 +1,7 @@
-"""What the reporter says in `status.run`: one value, made whole each time from what is known; no input or output.
+"""Builds `status.run`, the reporter's part of the status, anew each time from all that is known; no input or output.
 
-The status never says what the store does not hold: events and logs are those already stored, so that a number once
-seen in the status means the same entry for ever.
+The status shows only events and log lines that are stored already, so that a number that was once in the status means
+the same entry for ever.
 """
 
 from collections import deque
@@ -36,7 +36,7 @@ _MAX_LOG_MESSAGE = 1024
 
 @dataclass(slots=True)
 class Report:
-    """Everything that `status.run` is made from."""
+    """All that `status.run` is made from."""
 
     attempt: int
     pod_uid: str
@@ -67,7 +67,7 @@ class Report:
         return self.earlier_usage + self.progress.usage
 
     def run(self) -> JsonObject:
-        """`status.run`, with null for what is not known: a merge patch then takes away an earlier attempt's."""
+        """`status.run`, with null for what is not known, so that a merge patch removes an earlier attempt's value."""
         run = RunStatus(
             attempt=self.attempt,
             pod_uid=self.pod_uid,
@@ -85,14 +85,15 @@ class Report:
         return fit(resource(run))
 
     def _message(self) -> str:
-        """While it runs, trouble, or else the last event's name; the result has a message of its own."""
+        """Trouble with the store, else, while the job runs, the last event's name. A result has its own message."""
         if self.trouble or self.result is not None:
             return values.cut(self.trouble, _MAX_LOG_MESSAGE)
         return self.events[-1].event if self.events else ""
 
 
 def fit(run: JsonObject) -> JsonObject:
-    """Within the limit, giving up first what the store has in full: the log tail, then events, then figures."""
+    """Shortens the status to `MAX_RUN_BYTES` by leaving out what the store has in full: first the log tail, then the
+    events' metrics, then the metrics."""
     shortenings: list[Callable[[JsonObject], JsonObject]] = [
         lambda run: run | {"logs": run["logs"] | {"tail": run["logs"]["tail"][-5:]}},
         lambda run: run | {"logs": run["logs"] | {"tail": []}},
@@ -107,7 +108,7 @@ def fit(run: JsonObject) -> JsonObject:
 
 
 def bare(run: JsonObject) -> JsonObject:
-    """Without anything that user code chose: for a server that refuses the whole."""
+    """Without everything that user code can choose, for a server that refuses the complete status."""
     return run | {
         "metrics": {},
         "events": run["events"] | {"last": []},
@@ -116,14 +117,14 @@ def bare(run: JsonObject) -> JsonObject:
 
 
 def with_removals(run: JsonObject, known: Any) -> JsonObject:
-    """Null for each figure that the server still has and `run` has not: a merge patch would keep it."""
+    """Adds null for each metric that the server has and `run` has not, since a merge patch would keep it."""
     old = known.get("metrics") if isinstance(known, dict) else None
     gone = dict.fromkeys(old.keys() - run["metrics"].keys()) if isinstance(old, dict) else {}
     return run | {"metrics": gone | run["metrics"]}
 
 
 def take_over(report: Report, run: Any) -> None:
-    """Goes on from what the status says: an earlier attempt's, or this one's before its reporter was killed."""
+    """Continues from the status: that of an earlier attempt, or of this one before its reporter was killed."""
     found = read(RunStatus, run)
     if found is None:
         return
@@ -134,7 +135,7 @@ def take_over(report: Report, run: Any) -> None:
 
 
 def _small_metrics(metrics: JsonObject) -> JsonObject:
-    """Figures and short texts, the newest names where there are too many."""
+    """Without long values; where there are too many, the newest are kept."""
     kept: JsonObject = {}
     room = MAX_METRICS_BYTES
     for name, value in reversed(metrics.items()):

@@ -1,1 +1,1 @@
-"""What the optimizer writes, on its way into the store: followed, checked, made harmless."""
+"""Follows the files that the optimizer writes, checks and redacts their content, and stores it."""

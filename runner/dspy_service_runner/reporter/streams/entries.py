@@ -1,9 +1,9 @@
-"""Lines of the optimizer's files to entries of the store: checked, rebuilt to the expected shape, redacted.
+"""Makes entries for the store of the lines in the optimizer's files: checked, brought into the right shape, redacted.
 
-- A log line that is no JSON object was printed by something into our file: it becomes an entry of its own, as text.
-- An event or a call that is not what it should be becomes nothing: a garbled figure is worse than none. So does a
-  figure of the service's own (`FIGURES`) that is no number.
-- Calls are kept byte for byte (the optimizer's journal reads them back by position), unless a key must be taken out.
+- A log line that is no JSON object was printed into our file by something else: it becomes the text of an entry.
+- An event or a call of the wrong shape is dropped, because a wrong figure is worse than none. So is one of the
+  service's own figures (`FIGURES`) that is not a number.
+- Calls are kept byte for byte, because the optimizer's journal reads them by position, unless a key must be removed.
 """
 
 from dataclasses import dataclass
@@ -44,7 +44,7 @@ class EntryMaker:
         return orjson.dumps(document(found) | {"metrics": _figures(found.metrics) if small else {}})
 
     def call(self, line: Line) -> bytes | None:
-        """Rebuilt by nobody: `load_object` only proves that it is one object on one line."""
+        """The line itself; it is parsed only to make sure that it is one JSON object, and to look for keys."""
         content = line.content
         if content is None or (found := _strict_object(content)) is None:
             return None
@@ -55,12 +55,12 @@ class EntryMaker:
 
 
 def reading(redactor: Redactor, now: str) -> Reading:
-    """Of what the optimizer's process wrote."""
+    """How to read what the optimizer's process wrote: cleaned and redacted, `now` where a time is missing."""
     return Reading(now, redactor.text, lambda value: redactor.json(sanitize.clean(value)))
 
 
 def own_log(message: str, now: str, level: str = "WARNING") -> LogEntry:
-    """The reporter's own word among the job's entries."""
+    """An entry that the reporter itself adds to the job's log."""
     return LogEntry(now, level, OWN_LOGGER, message)
 
 

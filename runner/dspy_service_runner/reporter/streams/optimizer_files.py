@@ -1,7 +1,7 @@
-"""The optimizer's two documents, `progress.json` and `result.json`, as what the reporter may pass on.
+"""Reads the optimizer's two documents, `progress.json` and `result.json`, into what the reporter may pass on.
 
-Both were written beside user code: what the records do not declare is dropped, texts are cut and redacted. A result
-that cannot be read is a result all the same: the job failed, and says why.
+User code runs in the process that writes them, so fields that the records do not declare are dropped, and texts are cut
+and redacted. A result that cannot be read counts as a result too: the job has failed, and the message says why.
 """
 
 from dspy_service_core.records.record import Reading, read
@@ -13,7 +13,7 @@ MAX_PROGRESS_BYTES = 64 * 1024
 
 
 def read_progress(content: bytes, reading: Reading) -> ProgressDocument | None:
-    """None for what is no progress document: the one before stays."""
+    """None for anything that is no progress document; then the one before stays in force."""
     return read(ProgressDocument, sanitize.load_object(content), reading)
 
 

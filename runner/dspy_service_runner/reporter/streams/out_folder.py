@@ -1,8 +1,8 @@
-"""`/job/out` as it has to be read: user code ran beside whoever wrote it.
+"""Reads `/job/out` without trusting it, because user code runs in the process that writes there.
 
-Only regular files are ever opened, by one name below an open folder (`dir_fd`), following no link in any component
-and never waiting (a FIFO without a writer would block an ordinary open for ever). What was checked is what is read:
-the descriptor, not the name, is asked what it is.
+Only regular files are opened, by one name below an open folder (`dir_fd`), without following links and without waiting
+(a FIFO without a writer would block an ordinary open for ever). The check is made on the open descriptor and not on the
+name, so that the file that is read is the one that was checked.
 """
 
 import os
@@ -16,16 +16,16 @@ _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 _FOLDER = os.O_RDONLY | os.O_NOFOLLOW | os.O_DIRECTORY | os.O_CLOEXEC
 _CHUNK = 1024 * 1024
 MAX_NAMES = 10_000
-"""So many entries of one folder are looked at."""
+"""How many entries of one folder are looked at."""
 
 
 class TooLarge(Exception):
-    """A file has more bytes than its reader takes."""
+    """The file is larger than the limit of whoever reads it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A regular file at one moment: two equal ones mean that nobody wrote in between."""
+    """A regular file at one moment. Two equal values mean that nobody wrote to it in between."""
 
     device: int
     inode: int
@@ -48,7 +48,7 @@ class OutFolder:
         os.close(self._descriptor)
 
     def look(self, name: str) -> Seen | None:
-        """What a regular file of that name is now; None for anything else."""
+        """The state of the regular file of that name; None for anything else."""
         try:
             return _seen(os.stat(name, dir_fd=self._descriptor, follow_symlinks=False))
         except OSError:
@@ -56,7 +56,7 @@ class OutFolder:
 
     @contextmanager
     def opened(self, name: str) -> Iterator[tuple[int, Seen] | None]:
-        """A descriptor and what it is; None where there is no regular file of that name."""
+        """An open descriptor and the state of its file; None where there is no regular file of that name."""
         descriptor = self._open_file(name) if self.look(name) else None
         try:
             seen = None if descriptor is None else _seen(os.fstat(descriptor))
@@ -66,7 +66,7 @@ class OutFolder:
                 os.close(descriptor)
 
     def read(self, name: str, limit: int) -> bytes | None:
-        """The whole file; None where there is none. Never more than `limit` bytes are held."""
+        """The whole file; None where there is none. Raises `TooLarge` above `limit`, without reading further."""
         with self.opened(name) as file:
             if file is None:
                 return None
@@ -117,7 +117,7 @@ def _read(descriptor: int, limit: int) -> bytes | None:
 
 
 def _seen(status: os.stat_result) -> Seen | None:
-    """A file with a second name may be somebody else's: no writer of ours makes one."""
+    """A file with a second name (a hard link) is refused: it may be somebody else's, and our own code makes none."""
     if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
         return None
     return Seen(status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)

@@ -1,6 +1,7 @@
-"""Everything of one attempt that goes into the store and the status, and how far each has come.
+"""Everything of one attempt that goes into the store and the status, and how much of it has arrived there.
 
-`look` reads what is new in the optimizer's folder, `flush` stores it, `patch` says it: always in this order.
+`look` reads what is new in the optimizer's folder, `flush` stores it, `patch` reports it in the status, always in this
+order.
 """
 
 import logging
@@ -57,7 +58,7 @@ class Outbox:
         return [self.logs, *self.others]
 
     def look(self) -> bool:
-        """Whether there was anything new."""
+        """Reads what is new; returns whether there was anything."""
         taken = [stream.take() for stream in self.streams]
         for problem in filter(None, (stream.problem() for stream in self.streams)):
             if problem not in self._said:
@@ -81,7 +82,7 @@ class Outbox:
         return True
 
     def result(self) -> ResultDocument | None:
-        """What the run ended with; None as long as there is no such file."""
+        """The run's result; None as long as there is no such file."""
         try:
             content = self.out.read(pod_files.RESULT, MAX_RESULT_BYTES)
         except TooLarge:
@@ -89,7 +90,7 @@ class Outbox:
         return None if content is None else read_result(content, self.redactor)
 
     def take_all(self) -> None:
-        """What is written by now, to its end: what is added meanwhile can wait. Raises the store's errors."""
+        """Reads everything that was written before this call. Raises the store's errors."""
         for stream in self.streams:
             seen = self.out.look(stream.tail.name)
             while seen and stream.tail.offset < seen.size and stream.take():
@@ -101,7 +102,7 @@ class Outbox:
             stream.finish()
 
     def trouble(self, error: StoreError | None) -> bool:
-        """What the status says of the store; whether that is news."""
+        """Sets what the status says about the store; returns whether that changed."""
         text = f"{error}{pod_files.TRYING_AGAIN}" if error else ""
         if text == self.report.trouble:
             return False
@@ -110,7 +111,7 @@ class Outbox:
         return True
 
     def flush(self) -> None:
-        """Raises the store's errors; what was stored until then is settled all the same."""
+        """Stores what was read. Raises the store's errors, after counting what was stored until then."""
         try:
             for stream in self.streams:
                 flush(stream, self.store)
@@ -119,11 +120,12 @@ class Outbox:
                 stream.settle(self.report)
 
     def patch(self) -> None:
-        """Raises `Fenced`, `Unreachable` and `NotAllowed`. What the server refuses is said in our own words alone."""
+        """Raises `Fenced`, `Unreachable` and `NotAllowed`. A status that the server refuses is sent again without what
+        user code can choose."""
         self._send(self.report.run())
 
     def patch_streams(self) -> None:
-        """Events and logs alone: a result that was told stays as it is."""
+        """Patches events and logs only, so that a result in the status stays as it is."""
         run = self.report.run()
         self._send({part: run[part] for part in ("attempt", "podUID", "metrics", "events", "logs")})
 

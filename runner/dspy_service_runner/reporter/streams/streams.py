@@ -1,8 +1,8 @@
-"""The optimizer's three appended files on their way into the store: tail -> entry -> segment, within a quota.
+"""Brings the three files that the optimizer appends to into the store: tail -> entry -> segment, within a quota.
 
-Order of saying things, which is why nothing is lost or doubled: an entry and the offset behind it enter the store in
-one put (`core.segments`), and only then does the status speak of it (`settle`). While the store is away, reading stops
-at `MAX_BACKLOG`: the optimizer's own files are the buffer.
+Nothing is lost or stored twice, because an entry and the offset behind it enter the store in one put
+(`core.storage.segments`), and only after that does the status count it (`settle`). While the store is away, reading
+stops at `MAX_BACKLOG`, and the optimizer's own files keep the rest.
 """
 
 from collections import deque
@@ -22,16 +22,16 @@ from dspy_service_runner.reporter.streams.tail import Line, Tail
 
 MAX_BACKLOG = 1024 * 1024
 LAST_LINES = 100
-"""So many of the newest lines are kept though the quota is used up: a failure's stack trace stands at the end."""
+"""How many of the newest lines are kept after the quota is used up: a failure's stack trace is at the end."""
 
 
 class Stream(Protocol):
     def take(self) -> bool:
-        """Reads on; whether there was anything."""
+        """Reads new lines; returns whether there were any."""
         ...
 
     def finish(self) -> None:
-        """The optimizer has written its last word, as far as is known."""
+        """Called when the optimizer has ended, as far as is known: adds what was held back."""
         ...
 
     def settle(self, report: Report) -> None:
@@ -39,7 +39,7 @@ class Stream(Protocol):
         ...
 
     def problem(self) -> str:
-        """What is wrong with the file, for the job's log; empty where nothing is."""
+        """What is wrong with the file, for the job's log; empty if nothing is."""
         ...
 
     @property
@@ -50,7 +50,7 @@ class Stream(Protocol):
 
 
 def flush(stream: Stream, store: Store) -> None:
-    """Everything taken so far into the store; a failure leaves the rest for the next time."""
+    """Stores everything that was read so far. After a failure, the next call stores the rest."""
     for segment in stream.writer.unsaved():
         store.put(segment.key, segment.content, durable=True)
         stream.writer.saved(segment)
@@ -91,7 +91,7 @@ class LogStream:
         report.log_count = max(report.log_count, self.writer.stored)
 
     def say(self, message: str, level: str = "WARNING") -> None:
-        """An entry of the reporter's own."""
+        """Adds an entry of the reporter's own."""
         self._append(own_log(message, self.now(), level), self.writer.to)
 
     def _take(self, line: Line) -> None:
@@ -100,7 +100,7 @@ class LogStream:
             if self.writer.total_bytes >= self.quota:
                 self.say(f"The log quota of {self.quota} bytes is used up: of what follows, the end alone is kept.")
         else:
-            # The writer's offset stays behind until `finish`, so that a killed reporter's successor counts these too.
+            # The stored offset stays before these lines until `finish`, so that the reporter after a kill counts them.
             self._newest.append(line)
             self._beyond += 1
 
@@ -113,7 +113,7 @@ class LogStream:
 
 @dataclass(slots=True)
 class CheckedStream:
-    """Events and calls: what is not what it should be, or beyond the quota, is left out."""
+    """A stream of events or calls. Lines of the wrong shape and lines beyond the quota are left out."""
 
     tail: Tail
     writer: SegmentWriter

@@ -1,10 +1,11 @@
-"""Follows a file that the optimizer appends to, line by line, by offset alone: nothing is remembered but a number.
+"""Follows a file that the optimizer appends to, line by line. The only thing that it has to remember is an offset.
 
-The offset moves only past whole lines, so a reader that begins anew at a stored offset misses nothing and doubles
-nothing. What no honest writer does costs that file alone:
-- it shrank or was replaced: reading begins at its start again, and the caller is told;
-- a line longer than `MAX_LINE`: passed over, and the caller is told its length;
-- no end of line within `MAX_SCAN` (sparse files can be huge), or replaced too often: the file is given up.
+The offset moves past whole lines only, so a reader that begins at a stored offset neither misses nor repeats a line. A
+file that was not written as agreed harms no other file:
+- if it shrank or was replaced, it is read from its start again, and the caller is told;
+- a line longer than `MAX_LINE` is skipped, and the caller is told its length;
+- if a line does not end within `MAX_SCAN` (sparse files can be huge), or the file is replaced too often, it is no
+  longer read.
 """
 
 import os
@@ -21,7 +22,7 @@ MAX_REPLACEMENTS = 16
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """`content` without its newline; None for one that was too long. `to`: the offset behind it."""
+    """`content` has no newline, and is None for a line that was too long. `to` is the offset behind the newline."""
 
     content: bytes | None
     length: int
@@ -80,7 +81,7 @@ class Tail:
         yield from self._pass_over(descriptor)
 
     def _block(self, descriptor: int, size: int) -> bytes:
-        """From the offset on: a chunk, or more of it as long as it holds no whole line."""
+        """Reads chunks from the offset on, until one has an end of line."""
         data = b""
         while len(data) < MAX_LINE and self.offset + len(data) < size:
             more = os.pread(descriptor, CHUNK, self.offset + len(data))
