@@ -1,8 +1,9 @@
 """Gathers the fields that a signature inherits, by pydantic's rule: a base's fields win over those of the bases after
 it.
 
-Each class is visited once, however the classes derive from each other. Otherwise a ladder of diamonds would double the
-work at every step, and a long chain in which each class holds all fields above it would take quadratic memory.
+Each class is visited once, however the classes derive from each other. Otherwise the work would double at each class
+whose two bases share a base, and a long chain in which each class holds all fields above it would need quadratic
+memory.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

@@ -24,7 +24,7 @@ class LabeledFewShot(Family):
 
 
 class BootstrapFewShot(Family):
-    """Scores rows one by one until it has enough demos; never a candidate."""
+    """Scores rows one by one until it has enough demos; it never scores a candidate."""
 
     def known_calls(self, options: Options, counts: Counts, predictors: int) -> Calls:
         wanted = exactly(options.number("max_bootstrapped_demos"))

@@ -53,7 +53,7 @@ def _minibatch(setup: Setup) -> Iterator[str]:
 
 
 def _shuffled_demos(setup: Setup) -> Iterator[str]:
-    """All sets of demos beyond the first few draw their size from 1 up to that number."""
+    """Sets of demos beyond the first few draw their size from 1 up to `max_bootstrapped_demos`, which fails for 0."""
     try:
         options = setup.options
         bootstrapped, labelled = _demos(options, "max_bootstrapped_demos"), _demos(options, "max_labeled_demos")

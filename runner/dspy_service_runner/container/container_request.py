@@ -98,6 +98,6 @@ def confined(node: socket.socket, confine: Callable[[], ContainerRequest]) -> Co
 
 
 def await_go(node: socket.socket) -> None:
-    """Ends the process if the node answers anything else, or closes the socket."""
+    """Ends the process if the node answers anything but GO, or closes the socket."""
     if node.recv(len(GO)) != GO:
         os._exit(0)

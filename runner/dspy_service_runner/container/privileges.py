@@ -66,7 +66,7 @@ def set_traceable(traceable: bool) -> None:
 
 
 def _change_user(user: int, group: int) -> None:
-    """Keeps the capabilities, which the steps after this one need."""
+    """Changes the user and keeps the capabilities, which the next steps need."""
     checked(libc.prctl(_PR_SET_KEEPCAPS, 1, 0, 0, 0), "keep capabilities")
     os.setgroups([])
     os.setresgid(group, group, group)

@@ -101,7 +101,7 @@ def _enter(request: ContainerRequest, node: socket.socket | None = None) -> None
 def _reap(command: int, node: socket.socket) -> NoReturn:
     """What the pid namespace's first process does: it waits for the command and tells the node the exit code. When it
     ends, the kernel ends all other processes of the namespace."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # the kernel then drops one from inside; Python's handler would end us
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Python's handler would let a process inside end this one
     null = os.open(os.devnull, os.O_RDWR)
     for standard in (0, 1, 2):
         os.dup2(null, standard)

@@ -14,7 +14,7 @@ class HoldsKey(Exception):
 
 
 class CheckedFile:
-    """Reads at most `size` bytes, the size at which the caller judged the file: what is appended later is left out."""
+    """Reads at most `size` bytes, the size when the caller checked the file: what is appended later is left out."""
 
     def __init__(self, descriptor: int, size: int, redactor: Redactor) -> None:
         self._descriptor, self._size, self._redactor = descriptor, size, redactor

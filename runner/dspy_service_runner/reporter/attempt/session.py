@@ -1,10 +1,10 @@
 """The main part of an attempt, from `ready` to its result: look, flush and patch, in one loop and one thread.
 
 Only checkpoints are uploaded in another thread, because they may be large. A store that is away does not delay the
-status, nor the API server the store: the optimizer's files keep what is not stored yet, and the status says what is
-wrong. But when the API server has not answered for `unheard_limit`, Kubernetes may have given this pod up, and another
-attempt may write to the same store; so nothing is stored until it answers again. The limit is short enough, since
-giving a node up takes Kubernetes longer: at least 40 s and the pod's grace period.
+status, and an API server that is away does not delay the store: the optimizer's files keep what is not stored yet, and
+the status says what is wrong. But when the API server has not answered for `unheard_limit`, Kubernetes may have given
+this pod up, and another attempt may write to the same store; so nothing is stored until it answers again. The limit is
+short enough, since giving a node up takes Kubernetes longer: at least 40 s and the pod's grace period.
 """
 
 import logging

@@ -1,8 +1,8 @@
 """Fetches a dataset behind a URI: only below prefixes that the administrator allows, and only with the given digest.
 
-The reporter holds the store's credentials and is inside the cluster's network. The prefixes keep a job from using it to
-read what the job's owner may not read. So only URIs in a plain form are compared, a path that leads out of its folder
-is refused, links are followed only if their target is below a prefix too, and redirects are not followed.
+The reporter holds the store's credentials and is inside the cluster's network. The prefixes keep a job from using the
+reporter to read what the job's owner may not read. So only URIs in a plain form are compared, a path that leads out of
+its folder is refused, links are followed only if their target is below a prefix too, and redirects are not followed.
 """
 
 import hashlib

@@ -111,7 +111,7 @@ class Outbox:
         return True
 
     def flush(self) -> None:
-        """Stores what was read. Raises the store's errors, after counting what was stored until then."""
+        """Stores what was read. Raises the store's errors, after telling the report what was stored until then."""
         try:
             for stream in self.streams:
                 flush(stream, self.store)
