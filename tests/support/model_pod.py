@@ -19,7 +19,7 @@ from waiting import wait_for
 
 NAMESPACE = "dspy-service-models"
 _NAME, _PORT = "scripted-model", 8911
-_SCRIPTS = ("scripted_lm.py", "scripted_model.py")
+SCRIPTS = ("scripted_lm.py", "scripted_model.py", "model_manners.py", "knowing_model.py")
 _ARGUMENTS = ["/scripts/scripted_lm.py", "--host", "0.0.0.0", "--port", str(_PORT)]
 _DATA = ["--dataset", f"/scripts/{DATASET.name}", "--label", "team"]
 
@@ -94,7 +94,7 @@ def _namespace() -> dict[str, Any]:
 
 
 def _scripts() -> dict[str, Any]:
-    files = [*(Path(__file__).parent / name for name in _SCRIPTS), DATASET]
+    files = [*(Path(__file__).parent / name for name in SCRIPTS), DATASET]
     data = {path.name: path.read_text() for path in files}
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": _NAME}, "data": data}
 
