@@ -1,7 +1,8 @@
-"""How a run ends other than well: failures with a reason, and interrupts that no optimizer can swallow.
+"""How a run ends without success: failures with a reason, and interrupts that no optimizer can swallow.
 
-DSPy's optimizers catch `Exception` and go on with a score of 0. What must end a run from inside one is therefore a
-`BaseException`, and it is raised anew in every thread that asks (`StopToken.check`), because queued work would go on.
+DSPy's optimizers catch `Exception` and go on with a score of 0. Whatever must end a run from inside an optimizer is
+therefore a `BaseException`. It is raised again in every thread that checks (`StopToken.check`), because queued work
+would go on otherwise.
 """
 
 import errno
@@ -10,7 +11,7 @@ import threading
 
 
 class JobFailed(Exception):
-    """The job's end: a CamelCase reason and a message whose first line is the cause."""
+    """Ends the job as failed, with a CamelCase reason and a message whose first line is the cause."""
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
@@ -19,7 +20,7 @@ class JobFailed(Exception):
 
 
 class Interrupt(BaseException):
-    """Ends whatever runs inside an optimizer; `failure` is the cause, or None where the user asked for the end."""
+    """Ends whatever runs inside an optimizer; `failure` is the cause, or None if the user stopped the job."""
 
     def __init__(self, failure: JobFailed | None) -> None:
         super().__init__(str(failure) if failure else "stop requested")
@@ -27,7 +28,7 @@ class Interrupt(BaseException):
 
 
 class StopToken:
-    """What work of one stage asks before it goes on. Once shut it stays shut; the first cause counts."""
+    """Tells the work of one stage whether to go on. Once stopped it stays stopped; the first cause counts."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -55,13 +56,13 @@ class StopToken:
 
 
 def first_line(error: BaseException) -> str:
-    """An exception as people read it: its type, and the first line of what it says."""
+    """An exception in one line for people: its type and the first line of its message."""
     text = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
     return f"{type(error).__name__}: {text}{_limit(error)}" if text else type(error).__name__
 
 
 def _limit(error: BaseException) -> str:
-    """The system's words for a file that outgrew its volume do not say how large it may be."""
+    """Adds how large a file may be, which the system's own message about one that is too large does not say."""
     if not isinstance(error, OSError) or error.errno != errno.EFBIG:
         return ""
     return f" (a file may have at most {resource.getrlimit(resource.RLIMIT_FSIZE)[0]} bytes)"

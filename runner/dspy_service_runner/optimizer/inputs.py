@@ -1,4 +1,4 @@
-"""`/job/in`: what the job is, read once the reporter says that all of it is there."""
+"""Reads the job from `/job/in`, once the reporter has marked it as complete."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -29,11 +29,11 @@ class Job:
     spec: OptimizationJobSpec
     targets: Targets
     code: Mapping[str, str]
-    """The text of each of its sources, by the source's name."""
+    """The text of each code source, by the source's name."""
 
     @property
     def seed(self) -> int:
-        """The one given or drawn; else the same at every attempt."""
+        """The seed that was given or drawn; else one derived from the job, which is the same in every attempt."""
         if self.spec.split.seed is not None:
             return self.spec.split.seed
         return names.derived_seed(self.namespace, self.job_id)
@@ -45,7 +45,8 @@ def wait_until_ready(
     now: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> bool:
-    """A prewarmed process starts within one short poll; one that waits for long does not spin."""
+    """Polls often at first, so that a prewarmed process starts at once, and less often later, to save CPU. False if the
+    job is refused or does not come within `timeout` seconds."""
     ready, refused, start = folder / pod_files.READY, folder / pod_files.REFUSED, now()
     while not ready.exists():
         waited = now() - start

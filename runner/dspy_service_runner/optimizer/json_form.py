@@ -1,8 +1,8 @@
-"""Values as JSON holds them, in the form in which DSPy's adapters write them into prompts.
+"""Converts values to JSON, in the form in which DSPy's adapters write them into prompts.
 
-Every adapter shows a value through `serialize_for_json`, so a demo whose values are replaced by it prompts as before,
-and JSON gives back the same values. What that leaves out is settled here: the order of sets, integers that readers of
-JSON take for floats, and text that is not Unicode.
+Every adapter shows a value through `serialize_for_json`. So a demo whose values are replaced by this form makes the
+same prompt as before, and has the same values after it was saved and loaded. What `serialize_for_json` leaves open is
+settled here: the order of sets, integers that readers of JSON take for floats, and text that is not Unicode.
 """
 
 import json
@@ -18,15 +18,15 @@ from pydantic import BaseModel, RootModel
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _INTEGERS = range(-(2**63), 2**64)
-"""What `dspy.Module.load` reads as integers; it takes larger ones for floats."""
+"""The integers that `dspy.Module.load` reads as such; larger ones become floats."""
 _SETS = (set, frozenset)
 _SEQUENCES = (list, tuple, deque)
 _DEEPEST = 100
-"""Levels of nesting that every reader of JSON follows; what lies deeper becomes JSON text."""
+"""Levels of nesting that every reader of JSON accepts; what lies deeper becomes a string of JSON."""
 
 
 def plain(value: Any, levels: int = _DEEPEST) -> Any:
-    """Never fails: a value that nothing serializes becomes its text, NaN and infinity become null."""
+    """Never fails: a value that cannot be serialized becomes text, NaN and infinity become null."""
     try:
         whole = valid_unicode(value)
         return _as_read(_with_sorted_sets(whole, _written(whole)), levels)
@@ -39,14 +39,14 @@ def text(value: Any) -> str:
 
 
 def valid_text(text: str) -> str:
-    """Half a character becomes U+FFFD; two halves that belong together become the character."""
+    """A lone surrogate (half a character) becomes U+FFFD; a pair of surrogates becomes the character that it means."""
     if not _SURROGATE.search(text):
         return text
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def valid_unicode(value: Any) -> Any:
-    """The value itself where nothing is wrong with its text, as nearly always."""
+    """Replaces surrogates in all text of a value. Nearly always there are none, and the value itself is returned."""
     if isinstance(value, str):
         return valid_text(value) if _SURROGATE.search(value) else value
     if isinstance(value, BaseModel):
@@ -65,7 +65,7 @@ def valid_unicode(value: Any) -> Any:
 
 
 def is_finite(value: Any) -> bool:
-    """Whether all numbers in it are: JSON has no others."""
+    """Whether all numbers in a value are finite; JSON has no others."""
     if isinstance(value, float):
         return math.isfinite(value)
     return all(map(is_finite, _parts(value)))
@@ -87,7 +87,7 @@ def _written(value: Any) -> Any:
     written = serialize_for_json(value)
     if not isinstance(written, str) or not isinstance(value, (Mapping, *_SEQUENCES, *_SETS)):
         return written
-    if isinstance(value, Mapping):  # one part that nothing serializes would make text of all of it
+    if isinstance(value, Mapping):  # one part that cannot be serialized makes text of the whole
         return {_key(key): _written(item) for key, item in value.items()}
     return [_written(item) for item in value]
 
@@ -98,7 +98,8 @@ def _key(key: Any) -> str:
 
 
 def _with_sorted_sets(value: Any, written: Any) -> Any:
-    """`written`, the JSON form of `value`, with what was a set in an order that no process' hash seed decides."""
+    """`written`, the JSON form of `value`, with sets sorted, because their own order depends on the process's hash
+    seed."""
     if isinstance(value, RootModel):
         return _with_sorted_sets(value.root, written)
     if isinstance(written, list) and isinstance(value, _SEQUENCES + _SETS) and len(value) == len(written):
@@ -117,7 +118,7 @@ def _order(item: Any) -> tuple[bool, float, str]:
 
 
 def _as_read(written: Any, levels: int) -> Any:
-    """What JSON gives back where it would give back something else."""
+    """Replaces what would be read back as something else: too deep nesting, NaN, infinity and large integers."""
     if isinstance(written, dict | list) and not levels:
         return json.dumps(written, ensure_ascii=False)
     if isinstance(written, dict):

@@ -1,7 +1,8 @@
 """`dspy-service-optimizer`: one job's run, from `ready` to `result.json`.
 
-Importing this module imports dspy and whatever the usual job needs, and starts no thread: a prewarmed process imports
-it, forks, and calls `main`. The process ends with `os._exit`: user code's threads and exit handlers keep nobody.
+Importing this module imports dspy and whatever the usual job needs, and starts no thread, because a prewarmed process
+imports it, forks, and calls `main`. The process ends with `os._exit`, so that threads and exit handlers of user code
+cannot keep it alive.
 """
 
 import argparse
@@ -42,13 +43,13 @@ from dspy_service_runner.redaction import Redactor, secrets_of
 logger = logging.getLogger("dspy_service")
 
 EXIT_NO_RESULT = 70
-"""Not even a result could be written."""
+"""Exit code if not even `result.json` could be written."""
 
 
 def preload() -> None:
-    """For whoever prewarms a process: what only some optimizers need, and a cold start had better not pay for.
+    """Imports, for a prewarmed process, what only some optimizers need and a cold start should not pay for.
 
-    Not numpy: it starts threads.
+    numpy is not imported, because it starts threads.
     """
     for name in ("gepa.lm", "gepa.visualization"):
         importlib.import_module(name)
@@ -102,7 +103,7 @@ def run(arguments: Arguments) -> int:
 
 
 def _capture(arguments: Arguments, settings: Settings, redactor: Redactor) -> Capture:
-    """First of all: from here on, nothing that is said is lost."""
+    """Called before all else, so that no output is lost."""
     stdout, stderr = os.dup(1), os.dup(2)
     arguments.out.mkdir(parents=True, exist_ok=True)
     file = AppendFile(arguments.out / pod_files.LOGS)

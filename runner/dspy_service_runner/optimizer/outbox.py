@@ -1,10 +1,11 @@
-"""`/job/out`: the only place where the run's words leave the process, each file in the way the reporter reads it.
+"""Writes `/job/out`, the only way in which a run reports anything, each file as the reporter reads it.
 
 Appended files get whole lines, each with one write, so that a kill cuts at most the last one; documents are replaced
-by rename. A full disk is met with a small reserve, so that the result, which says so, still fits.
+by rename. A small file is kept in reserve and removed when the disk is full, so that the result, which says so, still
+fits.
 
-User code may have put anything under these names. Whatever is no regular file is never written to: a FIFO that nobody
-reads would hold the writer for ever.
+User code may have created anything under these names. Only regular files are ever written to, because a FIFO that
+nobody reads would block the writer for ever.
 """
 
 import contextlib
@@ -33,9 +34,10 @@ def timestamp(moment: datetime | None = None) -> str:
 
 
 class AppendFile:
-    """Whole lines at the end of a file. User code that closes our descriptor costs a reopen; a full disk, the line.
+    """Appends whole lines to a file. If user code closed our descriptor, the file is opened again; on a full disk the
+    line is lost.
 
-    A descriptor that user code closed may by now be somebody else's: hence the look at its identity.
+    The number of a closed descriptor may by now belong to another file, so its identity is checked before each use.
     """
 
     def __init__(self, path: Path) -> None:
@@ -44,7 +46,8 @@ class AppendFile:
         self._open()
 
     def append(self, line: bytes) -> bool:
-        """True when all of it is written; half a line is taken back. A forked child would garble our offsets."""
+        """True if the whole line was written; a part of it is cut off again. A forked child writes nothing, because
+        the offsets here would then be wrong."""
         if os.getpid() != self._owner:
             return False
         try:
@@ -98,7 +101,7 @@ class Outbox:
         self._events.append(orjson.dumps(event) + b"\n")
 
     def progress(self, progress: ProgressDocument) -> None:
-        """Best effort: the next one replaces it anyway."""
+        """Errors are ignored, because the next document replaces this one anyway."""
         with contextlib.suppress(OSError):
             self.replace(pod_files.PROGRESS, orjson.dumps(document(progress)))
 
@@ -111,7 +114,8 @@ class Outbox:
             self.replace(pod_files.RESULT, data)
 
     def replace(self, name: str, data: bytes) -> None:
-        """The whole file or the one before; user code that closed 0, 1 or 2 must not get this file in their place."""
+        """Readers find the old file or the whole new one. If user code closed descriptor 0, 1 or 2, the new file must
+        not be opened under that number, since output would be written into it."""
         plug_standard_descriptors()
         temporary = self.folder / f".{name.replace('/', '-')}.tmp"
         with self._lock:
@@ -124,7 +128,7 @@ class Outbox:
 
 
 def write_new(path: Path, data: bytes) -> None:
-    """In the place of whatever has that name, a folder excepted."""
+    """Replaces whatever has that name, except a folder."""
     path.unlink(missing_ok=True)
     with open(os.open(path, _NEW, 0o644), "wb") as file:
         file.write(data)
@@ -135,4 +139,4 @@ def plug_standard_descriptors() -> None:
         try:
             os.fstat(descriptor)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # the lowest free number: this one
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number, which is this one

@@ -1,7 +1,7 @@
-"""A program as its JSON state can hold it.
+"""Changes a program so that its JSON state can hold all of it.
 
-What an optimizer leaves in a program (demos with sets, dates, models, keys that are no text) is replaced in the program
-itself, before its final score: program, pickle and state are then one, and prompt alike.
+Values in demos that JSON does not have (sets, dates, pydantic models, keys that are not text) are replaced in the
+program itself, before its final score. So the program, its pickle and its state are the same and make the same prompts.
 """
 
 import json
@@ -14,11 +14,12 @@ from dspy_service_runner.optimizer.json_form import is_finite, plain
 State = dict[str, Any]
 
 _LEVELS = 80
-"""Of nesting in a demo's value: the state that it lies in must not be cut."""
+"""Levels of nesting that a demo's value may have: fewer than JSON readers accept, as the state around it has some."""
 
 
 def mend(program: dspy.Module) -> dict[str, list[str]]:
-    """Why demos were dropped, by predictor: what JSON cannot hold, no state could show again."""
+    """Replaces the values of demos by their JSON form, and drops demos that JSON cannot hold. Returns why demos were
+    dropped, by predictor."""
     dropped: dict[str, list[str]] = {}
     for name, predictor in program.named_predictors():
         kept = []
@@ -32,13 +33,13 @@ def mend(program: dspy.Module) -> dict[str, list[str]]:
 
 
 def strip_models(program: dspy.Module) -> None:
-    """No model in what is kept: it would hold the key and the endpoint."""
+    """Removes the models from a program that is kept, because they hold the API key and the endpoint."""
     for _, predictor in program.named_predictors():
         predictor.lm = None
 
 
 def state_of(program: dspy.Module) -> State:
-    """Its state as JSON; the program stays as it is."""
+    """The program's state as JSON; the program itself is not changed."""
     copy = program.deepcopy()
     strip_models(copy)
     mend(copy)
@@ -46,7 +47,7 @@ def state_of(program: dspy.Module) -> State:
 
 
 def dump(program: dspy.Module) -> State:
-    """Of a mended program."""
+    """The state of a program that `mend` has changed already."""
     state: State = plain(program.dump_state())
     return state
 
@@ -62,6 +63,7 @@ def _plain_demo(demo: Any, signature: type[dspy.Signature]) -> dspy.Example:
 
 
 def _as_shown(written: Any, value: Any, annotation: Any) -> Any:
-    """DSPy numbers the items of a list in a text field, but of nothing else that becomes one."""
+    """In a text field, DSPy numbers the items of a list, but not those of a set or a tuple. These became lists in
+    `written`, so they become JSON text to look as before."""
     numbered = annotation is str and isinstance(written, list) and not isinstance(value, list)
     return json.dumps(written, ensure_ascii=False) if numbered else written

@@ -1,4 +1,4 @@
-"""Examples to train, validation and test: the contract's rule, to the letter."""
+"""Splits examples into train, validation and test, exactly by the contract's rule."""
 
 import random
 from collections.abc import Sequence

@@ -1,1 +1,1 @@
-"""The language models of a job: every call is made, journalled, counted and watched here."""
+"""The language models of a job: every call is made, kept in the journal, counted and watched here."""

@@ -1,4 +1,4 @@
-"""The query of a base URL goes behind the path of each call: dspy's own client puts the path behind the query."""
+"""Moves the query of a base URL behind each call's path, because dspy's own client puts the path behind the query."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from dspy._vendor.lm15.transports import _async, _sync
 
 
 def install() -> None:
-    """Where both transports read the URL of a call."""
+    """Replaces the function with which both of dspy's transports parse the URL of a call."""
     parse = _sync.parse_url
 
     def parse_in_order(url: str) -> Any:

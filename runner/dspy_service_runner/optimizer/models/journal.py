@@ -1,8 +1,8 @@
 """Answered model calls, kept so that they are never paid twice: dspy's cache, as an append-only journal.
 
 Every answer is one line of `out/calls.jsonl`; an earlier attempt's lines come back as `in/calls.jsonl`. Memory holds
-an index alone (about 150 bytes a call): a hit is read from the file again, which costs less than the deep copy that
-dspy's own memory cache makes. dspy's disk cache is not used: it is slow to create and SQLite.
+only an index (about 150 bytes for each call): a hit is read from the file again, which costs less than the deep copy
+that dspy's own memory cache makes. dspy's disk cache is not used, because it is slow to create and is SQLite.
 """
 
 import logging
@@ -24,9 +24,9 @@ logger = logging.getLogger(__name__)
 _HEAD = b'{"key":"'
 _KEY = slice(len(_HEAD), len(_HEAD) + 64)
 _UNWRITABLE_ENTRIES = 4096
-"""Answers that are no plain data (embeddings, say) are kept in memory alone, so many of them."""
+"""How many answers may be kept only in memory, because they are not plain data (embeddings, for example)."""
 Place = tuple[bool, int, int]
-"""Whether it is an earlier attempt's, offset, length."""
+"""Where a line is: whether in an earlier attempt's file, its offset and its length."""
 
 
 class JournalCache(Cache):  # type: ignore[misc]  # dspy is untyped
@@ -54,7 +54,7 @@ class JournalCache(Cache):  # type: ignore[misc]  # dspy is untyped
         self._thread.hit = False
 
     def was_hit(self) -> bool:
-        """Whether this thread's last call was answered from here."""
+        """Whether this thread's last call was answered from this cache."""
         return getattr(self._thread, "hit", False)
 
     def get(self, request: dict[str, Any], ignored_args_for_cache_key: list[str] | None = None) -> Any:
@@ -125,12 +125,13 @@ class JournalCache(Cache):  # type: ignore[misc]  # dspy is untyped
 def _line_of(entry: dict[str, Any]) -> bytes:
     try:
         return orjson.dumps(entry) + b"\n"
-    except orjson.JSONEncodeError:  # half a character, which its reader gets as U+FFFD anyway
+    except orjson.JSONEncodeError:  # a lone surrogate, which is read as U+FFFD anyway
         return orjson.dumps(valid_unicode(entry)) + b"\n"
 
 
 def _written(value: Any) -> dict[str, Any]:
-    """dspy's own record as it is; an SDK's response object as plain data, to be read back by attribute."""
+    """dspy's own records stay as they are. An SDK's response object becomes plain data; reading it back makes the data
+    attributes again."""
     if isinstance(value, dict | list | str | int | float):
         return {"value": value}
     content = plain(value)

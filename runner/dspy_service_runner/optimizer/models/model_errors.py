@@ -1,7 +1,8 @@
-"""What a model's error tells: of this one request alone, or of the model, so that the next call fails too.
+"""What a model's error means: that it refused this one request, or that the next call will fail as well.
 
-dspy's own classes go first. They do not tell everything: providers send an empty account, a wrong key or an unknown
-model as a bare 400 as well, and refuse a text as 403 or a too long one as 429 or 413. What they say decides then.
+dspy's own error classes are looked at first, but do not tell everything: providers also report an empty account, a
+wrong key or an unknown model as a plain 400, a text that they refuse as 403, and one that is too long as 429 or 413.
+Then the words of the message decide.
 """
 
 import re
@@ -19,7 +20,7 @@ CONFIGURATION, UNREACHABLE, TIMEOUT = "configuration", "unreachable", "timeout"
 RATE_LIMITED, SERVER_ERROR = "rate_limited", "server_error"
 
 OF_ONE_REQUEST = frozenset({CONTEXT_TOO_LONG, CONTENT_REFUSED, NOT_ENCODABLE, REJECTED_REQUEST, UNSUPPORTED_FEATURE})
-"""Another request may well be answered: however many come in a row, they say nothing of the model."""
+"""Errors after which another request may well be answered. Even many in a row do not mean that the model is dead."""
 _LASTING = frozenset({AUTHENTICATION, BILLING, UNKNOWN_MODEL, CONFIGURATION, UNREACHABLE})
 
 REASONS: Mapping[str, str] = {
@@ -34,9 +35,10 @@ REASONS: Mapping[str, str] = {
     SERVER_ERROR: "ModelFailed",
     OTHER: "ModelFailed",
 }
-"""Of the end of a job, by the kind of error that ended it."""
+"""The reason of a job's failure, by the kind of error that ended it."""
 DISOWNED = frozenset(REASONS[kind] for kind in (AUTHENTICATION, BILLING, UNKNOWN_MODEL))
-"""No patience and no other request cures these; what is unreachable may be back."""
+"""Reasons that neither waiting nor another request helps against. An unreachable model is not among them, since it may
+come back."""
 
 _Table = tuple[tuple[type[Exception], str], ...]
 _BY_TYPE: _Table = (
@@ -82,9 +84,9 @@ _REFUSED = _words(
 _INPUT_REFUSED = _words(
     r"(input|prompt|content|message)\S*( \S+){0,4} (flagged|blocked)", r"content[ _-]?(policy|filter|moderation)"
 )
-"""A 403 may as well speak of an account that was flagged, for good."""
+"""Words of a 403 that refuses one text. Other words may mean that the account was flagged, which does not pass."""
 _TOO_LARGE_FOR_THE_LIMIT = _words(r"request too large")
-"""A 429 that no patience cures: the request alone is more than a minute's tokens."""
+"""A 429 that waiting does not help against: the request alone has more tokens than a minute allows."""
 _NO_MONEY = _words(r"credit balance", r"insufficient[ _](funds|balance|quota|credits?)", r"exceeded your current quota")
 _WRONG_KEY = _words(r"api[ _-]?key[ _](is )?(not valid|invalid|expired)", r"invalid api[ _-]?key", r"incorrect api key")
 _NO_MODEL = _words(r"not a valid model", r"model\S*( \S+){1,3} (does not exist|not found)", r"(unknown|no such) model")
@@ -104,7 +106,7 @@ _BY_WORDS: Mapping[str, tuple[tuple[re.Pattern[str], str], ...]] = {
     SERVER_ERROR: ((_TOO_LONG, CONTEXT_TOO_LONG),),
     OTHER: ((_TOO_LONG, CONTEXT_TOO_LONG), (_REFUSED, CONTENT_REFUSED)),
 }
-"""What the provider's words make of a kind that is only roughly known."""
+"""For kinds that are only roughly right: the better kind, by the words of the provider."""
 
 
 def kind_of(error: BaseException) -> str:
@@ -119,10 +121,10 @@ def kind_of(error: BaseException) -> str:
 
 
 def is_lasting(kind: str) -> bool:
-    """Whether the next call will meet the same error."""
+    """Whether the next call will fail in the same way."""
     return kind in _LASTING
 
 
 def shows_life(error: BaseException) -> bool:
-    """A refusal of one request that came from the provider: it is there, and it knows the key."""
+    """Whether the provider itself refused one request: then it can be reached and accepts the key."""
     return getattr(error, "status", None) is not None and kind_of(error) in OF_ONE_REQUEST

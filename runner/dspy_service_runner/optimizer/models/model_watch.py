@@ -1,8 +1,8 @@
-"""Watches every model call of one stage: optimizers swallow errors, so a dead model could end as a fake success.
+"""Watches every model call of one stage: optimizers swallow errors, so a dead model could look like a success.
 
-One watch a stage, installed with `dspy.context(callbacks=...)`, which reaches the stage's worker threads and no
-others. A model that fails time and again ends the stage through its stop token; so does, at its end, one that never
-answered. What a model refuses of one request alone (`OF_ONE_REQUEST`) fails that row and is counted, and ends nothing.
+Each stage has its own watch, installed with `dspy.context(callbacks=...)`, which reaches the stage's worker threads and
+no others. A model that fails again and again stops the stage through its stop token; one that never answered fails the
+stage when it is over. An error of one request (`OF_ONE_REQUEST`) fails its row and is counted, but ends nothing.
 """
 
 import threading
@@ -34,13 +34,13 @@ class ModelWatch(BaseCallback):  # type: ignore[misc]  # dspy is untyped
         self._failed: dict[ModelKey, JobFailed] = {}
         self._refused: dict[ModelKey, JobFailed] = {}
         self.failures: Counter[str] = Counter()
-        """Errors of the job's models by their kind, judges' calls left out."""
+        """How many errors of each kind the job's models had, not counting calls by the metric (judges)."""
         self.program_error: BaseException | None = None
         self.in_metric = JudgeWatch(self)
 
     def check(self) -> None:
-        """A model that died with the stage's last calls ends it too, however few they were where it knows the job no
-        more: the next call would fail as well."""
+        """Also fails the stage if a model died with its last calls. A single error is enough if the model refuses the
+        job as such (wrong key, no money, unknown model), because the next call would fail as well."""
         self._stop_token.check()
         with self._lock:
             gone = [self._failed[key] for key in self._roles if self._lasting_in_a_row[key]]
@@ -49,11 +49,11 @@ class ModelWatch(BaseCallback):  # type: ignore[misc]  # dspy is untyped
                 raise failure
 
     def verdict(self) -> JobFailed | None:
-        """The cause, when one of the job's models was asked anew in this stage and never answered."""
+        """The error of a model of the job that never answered in this stage; answers of the journal do not count."""
         return self._first_silent(self._failed)
 
     def refusal(self) -> JobFailed | None:
-        """The last of a model that refused all that it was asked in this stage."""
+        """The last refusal of a model that refused every request of this stage."""
         return self._first_silent(self._refused)
 
     def _first_silent(self, errors: dict[ModelKey, JobFailed]) -> JobFailed | None:
@@ -92,7 +92,7 @@ class ModelWatch(BaseCallback):  # type: ignore[misc]  # dspy is untyped
     def _note_failure(self, lm: dspy.BaseLM, error: BaseException, judging: bool) -> None:
         key = model_key(lm)
         if key not in self._roles:
-            return  # a model of the user's own code, which may well cope with its errors
+            return  # a model of the user's own code, which may handle its errors
         role, known = self._roles[key]
         kind, failure = kind_of(error), explain(role, known, error)
         with self._lock:
@@ -112,7 +112,7 @@ class ModelWatch(BaseCallback):  # type: ignore[misc]  # dspy is untyped
             self._in_a_row[key] = self._lasting_in_a_row[key] = 0
 
     def _count(self, key: ModelKey, failure: JobFailed, kind: str) -> bool:
-        """Whether it is to be asked no more."""
+        """Counts a failure; True if the model is not to be asked any more."""
         self._failed[key] = failure
         self._in_a_row[key] += 1
         self._lasting_in_a_row[key] = self._lasting_in_a_row[key] + 1 if is_lasting(kind) else 0
@@ -123,8 +123,8 @@ class ModelWatch(BaseCallback):  # type: ignore[misc]  # dspy is untyped
 
 
 class JudgeWatch(BaseCallback):  # type: ignore[misc]  # dspy is untyped
-    """Of the same models where the metric asks them. An error there is the metric's, which may well cope with it: it
-    says of the model no more than whether the model is dead, and nothing of the program."""
+    """Watches the same models when the metric asks them. An error there is the metric's, which may handle it: it counts
+    only towards whether the model is dead, and says nothing of the program."""
 
     def __init__(self, watch: ModelWatch) -> None:
         self._watch = watch

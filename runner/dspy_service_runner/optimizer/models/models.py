@@ -1,7 +1,8 @@
-"""The models of a job: four roles and those that it names, their keys from the environment, what their errors mean.
+"""Builds the models of a job (four roles, and those that it names), with keys from the environment, and explains their
+errors.
 
-The variables are removed as they are read, before any user code runs. (A process can still find its own keys in
-memory: until a gateway holds them, the docs say so.)
+The variables are removed as they are read, before any user code runs. (User code can still find the keys in the memory
+of its own process, as the docs say; only a gateway that holds them would change that.)
 """
 
 import json
@@ -29,33 +30,35 @@ from dspy_service_runner.optimizer.models.usage import UsageCounter
 logger = logging.getLogger(__name__)
 
 NO_KEY = "no-key"
-"""Sent to a base URL for which no key came: servers on loopback ask for none; others fail, and `explain` says why."""
+"""Sent as the key to a base URL that has none. Servers on loopback need none; others refuse it, and `explain` says
+why."""
 
 OWN_ROLE = "job's own"
-"""Of a model that the job's code makes itself."""
+"""How messages call a model that the job's code makes itself."""
 
 ModelKey = tuple[str, str]
 _AZURE_VERSION = "api-version"
-"""Of a query: LiteLLM, which asks Azure, has an argument for it."""
+"""A parameter in the query of Azure's URLs; LiteLLM, which asks Azure, has an argument for it."""
 
 
 class CountedLM(dspy.LM):  # type: ignore[misc]  # dspy is untyped
     """Counts prices, and keeps no history: at 4 KB a call it would fill the pod's memory.
 
-    Half a character (a lone surrogate) leaves and arrives as U+FFFD: dspy refuses to send it, nothing can store it.
+    A lone surrogate (half a character) becomes U+FFFD in requests and answers, because dspy refuses to send it and
+    nothing can store it.
     """
 
     usage: UsageCounter | None = None
     sends_temperature = True
-    """Where it does not, no optimizer's or module's own temperature is sent either."""
+    """If False, not even a temperature that an optimizer or a module sets is sent."""
     own_temperature = False
-    """Whether its temperature is the service's default, and nobody's wish."""
+    """Whether the temperature is the service's default, which nobody asked for."""
 
     def copy(self, **kwargs: Any) -> Any:
         return super().copy(**self._sent(kwargs))
 
     def adapt(self, refusal: Exception) -> str:
-        """Takes a setting in the form that the model wants it in; what was changed, or nothing."""
+        """Changes a refused setting to the form that the model wants. Returns what was changed, or empty text."""
         said = str(refusal).lower()
         if "max_completion_tokens" in said and self.kwargs.get("max_tokens") is not None:
             self.kwargs["max_completion_tokens"] = self.kwargs.pop("max_tokens")
@@ -86,7 +89,7 @@ class CountedLM(dspy.LM):  # type: ignore[misc]  # dspy is untyped
 
 
 class ValidAnswers(BaseCallback):  # type: ignore[misc]  # dspy is untyped
-    """The same for the values of an answer: JSON in it may spell half a character as an escape."""
+    """Replaces lone surrogates in the parsed values of an answer too: JSON in it may hold them as escapes."""
 
     def on_adapter_parse_end(self, call_id: str, outputs: Any, exception: BaseException | None = None) -> None:
         if isinstance(outputs, dict):
@@ -107,7 +110,7 @@ class CountedEmbedder(dspy.Embedder):  # type: ignore[misc]  # dspy is untyped
 
 
 class JobModels(dict[str, Any]):
-    """What the job's code has as `models`: each by its role or name."""
+    """The global `models` of the job's code: each model by its role or name."""
 
     def __missing__(self, name: str) -> Any:
         raise KeyError(
@@ -118,7 +121,7 @@ class JobModels(dict[str, Any]):
 
 @dataclass(frozen=True)
 class ModelSet:
-    """`reflection`, `prompt` and `task` are None where the job names none: the caller knows what that falls back to."""
+    """`reflection`, `prompt` and `task` are None if the job names none; the caller decides what is used instead."""
 
     default: dspy.LM
     reflection: dspy.LM | None = None
@@ -146,11 +149,11 @@ class Credentials:
 
 
 _CREDENTIALS = (names.key_variable(""), names.credentials_variable(""))
-"""What the names of all such variables begin with."""
+"""Prefixes of the variables that hold credentials."""
 
 
 def take_credentials(spec: OptimizationJobSpec, environment: MutableMapping[str, str]) -> dict[str, Credentials]:
-    """All of them leave the environment, those of no model of the job too: user code runs in it."""
+    """Removes all credentials from the environment, in which user code runs, even those of no model of the job."""
     taken = {name: _take(name, environment) for _, name, _ in spec.all_models()}
     for variable in [name for name in environment if name.startswith(_CREDENTIALS)]:
         del environment[variable]
@@ -220,7 +223,7 @@ def _kwargs(role: str, model: Model, credentials: Credentials) -> dict[str, Any]
         "top_p": None if model.top_p is None else float(model.top_p),
     }
     kwargs |= {name: value for name, value in given.items() if value is not None}
-    if is_reasoning(model.name) and "max_completion_tokens" in kwargs:  # dspy gives it that name by itself
+    if is_reasoning(model.name) and "max_completion_tokens" in kwargs:  # dspy renames max_tokens itself
         kwargs["max_tokens"] = kwargs.pop("max_completion_tokens")
     if credentials.api_key or base_url:
         kwargs.setdefault("api_key", credentials.api_key or NO_KEY)
@@ -228,7 +231,7 @@ def _kwargs(role: str, model: Model, credentials: Credentials) -> dict[str, Any]
 
 
 def _trouble(model: Model, credentials: Credentials) -> str:
-    """Where a model is asked was checked in the spec: a Secret adds credentials to it, and nothing else."""
+    """The endpoint was checked in the spec, so a Secret may add credentials to it, and nothing else."""
     if credentials.base_url and public_url(credentials.base_url) != public_url(model.base_url):
         return "another endpoint than its baseUrl"
     foreign = sorted(OWN_FIELDS.keys() & (credentials.extra or {}).keys())
@@ -236,7 +239,8 @@ def _trouble(model: Model, credentials: Credentials) -> str:
 
 
 def _with_basic_authorization(extra: dict[str, Any], user: str) -> dict[str, Any]:
-    """The user part of a URL as the header that it stands for: dspy would look the whole authority up as a host."""
+    """Turns the user part of a URL into the header that it stands for, because dspy would take it for a part of the
+    host's name."""
     headers = extra.get("extra_headers") or {}
     named = {str(name).lower() for group in (headers, extra.get("headers") or {}) for name in group}
     if not user or "authorization" in named:
@@ -246,7 +250,7 @@ def _with_basic_authorization(extra: dict[str, Any], user: str) -> dict[str, Any
 
 
 def _temperature(model: Model) -> float | None:
-    """`extra` may name one as well: what DSPy is given by name goes first."""
+    """`extra` may have a temperature as well; the model's own field goes first."""
     if model.sends_no_temperature:
         return None
     given = model.extra.get("temperature") if model.temperature is None else model.temperature
@@ -259,7 +263,7 @@ def model_key(lm: dspy.BaseLM) -> ModelKey:
 
 
 def explain(role: str, lm: dspy.BaseLM, error: BaseException) -> JobFailed:
-    """A model's error as the job's end; the first line is the cause."""
+    """Makes a model's error the failure of the job; the first line is the cause."""
     reason = REASONS[kind_of(error)]
     base = public_url(lm.kwargs.get("api_base") or "")
     message = f"The {role} model {lm.model}{f' at {base}' if base else ''} failed: {first_line(error)}"

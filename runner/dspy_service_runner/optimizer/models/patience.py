@@ -1,9 +1,10 @@
-"""Waits for models that refuse calls for now (429), so that no row loses its score to a limit that passes.
+"""Waits for models that refuse calls because of a rate limit (429), so that no row loses its score to a limit that
+passes.
 
-dspy tries a refused call again by itself, three times, each call alone and all in lock-step, and for as long as the
-model says. So each single attempt of its engines comes through here instead: calls of one model share what its
-refusals have shown (`RateLimit`), a wait is never longer than a setting, what is waited for is said, and a model that
-answers nobody for too long ends the run.
+dspy itself tries a refused call three times more, but each call by itself and all at the same moments, and waits for as
+long as the model says. So each attempt of dspy's engines goes through here: the calls of one model share what its
+refusals have shown (`RateLimit`), no wait is longer than a setting, the run reports what it waits for, and a model that
+answers no call for too long ends the run.
 """
 
 import asyncio
@@ -30,9 +31,9 @@ from dspy_service_runner.optimizer.settings import Settings
 logger = logging.getLogger("dspy_service.models")
 
 _LOOK = 0.25
-"""Seconds between two looks at a stop while a call waits."""
+"""Seconds between two checks for a stop while a call waits."""
 _WORTH_SAYING = 1.0
-"""Seconds: what passes sooner is no news."""
+"""Seconds; shorter waits are not reported."""
 
 
 @dataclass
@@ -43,7 +44,7 @@ class _Model:
 
 
 class Patience:
-    """`announce` hears what is waited for, and an empty text when nothing is."""
+    """`announce` is called with what is waited for, and with an empty text when nothing is."""
 
     def __init__(
         self, settings: Settings, announce: Callable[[str], None], clock: Callable[[], float] = time.monotonic
@@ -56,18 +57,18 @@ class Patience:
         self.begin(StopToken(), settings.preflight_patience)
 
     def know(self, models: ModelSet) -> None:
-        """By which role each is called when it is spoken of."""
+        """Remembers the role of each model, by which messages name it."""
         self._roles = {model_key(lm): role for role, lm in reversed(list(models.by_role()))}
 
     def role(self, lm: dspy.BaseLM) -> str:
         return self._roles.get(model_key(lm), OWN_ROLE)
 
     def begin(self, stop_token: StopToken, seconds: float) -> None:
-        """A stage: what ends it, and for how long a model may refuse all calls in it."""
+        """Begins a stage, which `stop_token` ends, and in which a model may refuse all calls for `seconds`."""
         self.stop_token, self.seconds = stop_token, seconds
 
     def install(self) -> None:
-        """In the place between dspy's retries and its engines, for which dspy has no hook."""
+        """Replaces the functions between dspy's retries and its engines, because dspy has no hook there."""
         once, once_async = execution._attempt, execution._aattempt
 
         def attempt(lm: Any, call: Any, *rest: Any) -> None:
@@ -85,7 +86,8 @@ class Patience:
         self._engines[model_key(lm)] = "litellm" if compatible else "native"
 
     def engine(self, lm: dspy.BaseLM) -> str | None:
-        """dspy's own client, or LiteLLM, which takes three to four times as long; None for a model nobody asked."""
+        """Which client asks the model: dspy's own (`native`), or LiteLLM, which takes three to four times as long. None
+        for a model that was not asked."""
         return self._engines.get(model_key(lm))
 
     def call(self, lm: dspy.BaseLM, prepared: Any, once: Callable[[], None]) -> None:
@@ -124,17 +126,17 @@ class Patience:
 
 
 class _Call:
-    """One attempt of an engine, made until it is not refused."""
+    """One attempt of an engine, repeated until the rate limit lets it through."""
 
     def __init__(self, patience: Patience, lm: dspy.BaseLM, prepared: Any) -> None:
         self._patience, self._lm = patience, lm
         self._model = patience.model(lm)
         self._ready = self._sent_at = 0.0
-        # Kept with the call, for dspy's own retries of it, which must not be patient anew.
+        # Kept with dspy's call, so that dspy's own retries of it do not wait all over again.
         self._past: dict[str, float] = prepared.__dict__.setdefault("_dspy_service_refused", {})
 
     def enter(self) -> None:
-        """Its own wait first, then the model's."""
+        """Waits first as long as this call must, then as long as all calls of the model must."""
         changed, limit = self._model.changed, self._model.limit
         with changed:
             while (left := self._left()) != 0:
@@ -154,15 +156,15 @@ class _Call:
             self._patience.say(self._model, "")
 
     def goes_again(self, error: BaseException) -> bool:
-        """Whether it is made again; raises where the model has been waited for long enough."""
+        """Whether the call is made again; raises `Interrupt` if the model has been waited for long enough."""
         if isinstance(error, lm15.RateLimitError):
             refusal = wrap_error(error, model=self._lm.model)
             if kind_of(refusal) == RATE_LIMITED:
                 return self._refused(error, refusal)
-            error.retry_after = 0.0  # larger than the limit: no patience cures that
+            error.retry_after = 0.0  # larger than the limit: waiting does not help
         self._note(self._model.limit.broke)
         asked = getattr(error, "retry_after", None)
-        if asked is not None:  # dspy waits for it as it is
+        if asked is not None:  # dspy would wait that long
             error.retry_after = min(asked, self._patience.settings.longest_wait)  # type: ignore[attr-defined]
         return False
 
@@ -180,7 +182,7 @@ class _Call:
             self._give_the_model_up(refusal)
         if now - self._past.setdefault("since", now) >= self._patience.seconds:
             error.retry_after = 0.0
-            return False  # it answers others: this one call is what it refuses
+            return False  # it answers other calls, and refuses just this one
         self._ready = now + wait
         if wait >= _WORTH_SAYING:
             self._say(error, wait, left)

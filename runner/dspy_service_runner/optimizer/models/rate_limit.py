@@ -1,8 +1,10 @@
-"""One model's rate limit as its refusals show it: how many calls may be out at once, and until when all of them wait.
+"""Learns one model's rate limit from its refusals: how many calls may be under way at once (places), and until when all
+of them wait.
 
-Places halve at a refusal and grow by one a round while all are taken. Only a call sent after the last cut tells news:
-the others met the limit that the cut already answers. A model that answers nobody is left alone by everybody until it
-wants to be asked again; one that still answers some makes only the refused call wait. Pure: time is passed in.
+A refusal cuts the places to a half; while all are taken, they grow by one with each round of answers. Calls that were
+sent before the last cut do not cut again, because they met the limit that the cut was for. If a model refuses every
+call, all calls wait until it may be asked again; if it still answers some, only the refused call waits. Pure: time is
+passed in.
 """
 
 import math
@@ -21,7 +23,7 @@ class RateLimit:
     out: int = 0
     open_at: float = 0.0
     refused_since: float | None = None
-    """The first refusal since the last answer."""
+    """When the first refusal since the last answer came."""
     _cut_at: float = -math.inf
     _cuts: int = 0
 
@@ -41,7 +43,7 @@ class RateLimit:
         self.refused_since, self._cuts = None, 0
 
     def broke(self) -> None:
-        """Any other error: it says nothing of the limit."""
+        """A call failed in any other way, which says nothing about the limit."""
         self.out -= 1
 
     def refused(self, sent_at: float, now: float, asked: float | None, patience: float) -> tuple[float, float]:

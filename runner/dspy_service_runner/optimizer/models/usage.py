@@ -1,7 +1,7 @@
 """What the model calls cost, counted exactly.
 
-dspy deep-copies its usage tracker for every worker thread, so that most of an optimizer's calls are lost; here all
-copies are the one object. Prices are known to the LM alone, after the call: see `models.CountedLM`.
+dspy deep-copies its usage tracker for every worker thread, so that most of an optimizer's calls would be lost; here
+every copy is the same object. Only the LM knows prices, and only after the call: see `models.CountedLM`.
 """
 
 import threading
@@ -30,7 +30,7 @@ class UsageCounter(UsageTracker):  # type: ignore[misc]  # dspy is untyped
         self._add(Usage(cached_calls=1))
 
     def add_priced(self, cost: float | None, further_calls: int) -> None:
-        """`further_calls`: dspy reports the calls for `n` candidates as one."""
+        """`further_calls`: how many more calls there were, because dspy reports the calls for `n` answers as one."""
         self._add(Usage(calls=further_calls, cost=cost))
 
     def total(self) -> Usage:

@@ -1,1 +1,1 @@
-"""What the run leaves: the program in its forms, its prompts, the result."""
+"""What a run leaves behind: the program in its forms, its prompts, the result."""

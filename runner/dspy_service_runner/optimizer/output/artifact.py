@@ -1,7 +1,7 @@
-"""The optimized program, in the forms that people need: its state, a pickle, its source, its prompts, its record.
+"""Writes the optimized program in the forms that people need: its state, a pickle, its source, its prompts, its record.
 
-Each is written for itself: what one of them cannot hold must not cost the others. Only the state is indispensable, and
-a mended program always has one.
+Each file is written by itself, so that one that fails does not cost the others. Only the state is indispensable, and a
+program that was changed by `mend` always has one.
 """
 
 import contextlib
@@ -36,7 +36,8 @@ _TRIALS = (
     "results_best",
     "results_latest",
 )
-"""What optimizers hang on the program that they return: other programs, hundreds of times its size."""
+"""Attributes that optimizers add to the program that they return. They hold other programs, and can be hundreds of
+times its size."""
 
 
 class NotWritten(Exception):
@@ -51,7 +52,7 @@ def trim(program: dspy.Module) -> dspy.Module:
 
 
 def pickled(program: dspy.Module, module: types.ModuleType) -> bytes:
-    """Readable by plain `pickle.loads` where only dspy is installed: the user's module travels by value."""
+    """`pickle.loads` can read it where only dspy is installed, because the user's module is pickled by value."""
     cloudpickle.register_pickle_by_value(module)
     try:
         return bytes(cloudpickle.dumps(program))
@@ -68,7 +69,7 @@ def write_artifact(
     redactor: Redactor,
     rows: Callable[[], bytes],
 ) -> dict[str, str]:
-    """Why each file that is missing could not be written. Raises the state's own `OSError`."""
+    """Returns why each missing file could not be written. Raises `OSError` if the state could not."""
     versions = get_dependency_versions()
     folder.mkdir(exist_ok=True)
     write_new(folder / pod_files.PROGRAM_STATE, _json(dump(program) | {"metadata": {"dependency_versions": versions}}))
@@ -90,7 +91,7 @@ def _write_each(folder: Path, writers: Writers) -> dict[str, str]:
     for name, content in writers.items():
         try:
             write_new(folder / name, _within_limit(name, content()))
-        except (Exception, SystemExit) as error:  # user code runs as it is pickled or printed
+        except (Exception, SystemExit) as error:  # user code may run while it is pickled or printed
             missing[name] = first_line(error)
             logger.warning("the program's %s could not be written: %s", name, missing[name])
             with contextlib.suppress(OSError):
@@ -106,7 +107,7 @@ def _within_limit(name: str, content: bytes) -> bytes:
 
 
 def _without_keys(content: bytes, redactor: Redactor) -> bytes:
-    """Keys in a pickle cannot be blanked out: its strings carry their lengths."""
+    """A pickle that holds keys is not written: they cannot be blanked out, because its strings carry their lengths."""
     if redactor.finds(content):
         raise NotWritten(
             "it would hold one of the job's model keys (a model set on the program with set_lm carries its key)"
@@ -115,5 +116,5 @@ def _without_keys(content: bytes, redactor: Redactor) -> bytes:
 
 
 def _json(document: Any) -> bytes:
-    """Not orjson: it refuses what Python's own writer takes, and nothing here may be refused."""
+    """Not with orjson, which refuses some values that Python's own writer takes; here nothing may be refused."""
     return json.dumps(plain(document), indent=2, ensure_ascii=False, allow_nan=False).encode() + b"\n"

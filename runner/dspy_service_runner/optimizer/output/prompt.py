@@ -1,5 +1,5 @@
-"""`prompt.md`: what the optimizer wrote, for people: every predictor's instructions, fields and demos, and the
-messages that a model is sent."""
+"""Writes `prompt.md`, in which people read what the optimizer made: every predictor's instructions, fields and demos,
+and the messages that a model is sent."""
 
 from typing import Any
 
@@ -53,7 +53,7 @@ def _messages(predictor: Any) -> str:
     try:
         adapter = dspy.settings.adapter or dspy.ChatAdapter()
         messages = adapter.format(predictor.signature, predictor.demos, inputs)
-    except Exception as error:  # a placeholder is no image or list: the rest above says as much
+    except Exception as error:  # no placeholder fits an image or a list; the parts above are enough
         return f"(not shown: {error})\n"
     return "\n".join(f"**{m['role']}**\n\n{_fenced(m['content'])}\n" for m in messages)
 

@@ -1,4 +1,4 @@
-"""What a program was made of and by: enough to run it again, and to see what differs where it comes out otherwise."""
+"""Records what a program was made of and by: enough to repeat the run, and to see what differs if its result does."""
 
 import hashlib
 import inspect
@@ -24,9 +24,9 @@ _PACKAGES = (
     "cloudpickle",
     "dspy-service",
 )
-"""What decides on prompts, on their answers and on searches."""
+"""Packages that influence prompts, their answers and searches."""
 _WITHOUT_SAY = ("run", "suspend", "stop")
-"""Parts of a spec that say how a job is run, and nothing about what comes out."""
+"""Parts of a spec that say how a job is run, and do not influence its result."""
 
 
 @cache
@@ -42,7 +42,7 @@ def packages() -> dict[str, str]:
 
 
 def payload_digest(inputs: Path) -> str:
-    """Of everything that decides on the outcome: the spec with its code, and the rows."""
+    """A digest of everything that decides the result: the spec with its code, and the rows."""
     spec = orjson.loads((inputs / pod_files.JOB).read_bytes())["spec"]
     said = {name: value for name, value in spec.items() if name not in _WITHOUT_SAY}
     digest = hashlib.sha256(orjson.dumps(said, option=orjson.OPT_SORT_KEYS) + b"\n")
@@ -53,12 +53,12 @@ def payload_digest(inputs: Path) -> str:
 
 
 def image_digest(image: str) -> str | None:
-    """None for an image that is named by a tag alone: what that stands for may change."""
+    """None for an image that is named only by a tag, because a tag may be moved to another image."""
     return image.rpartition("@")[2] if "@sha256:" in image else None
 
 
 def seeds(split: int, optimizer: type, kwargs: Mapping[str, Any], compile_kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """Of the split, and of the optimizer where it takes one: given, or its default."""
+    """The seed of the split, and the optimizer's if it takes one: the given one or its default."""
     taken = {
         "optimizer": _seed(inspect.getattr_static(optimizer, "__init__"), kwargs),
         "compile": _seed(inspect.getattr_static(optimizer, "compile"), compile_kwargs),

@@ -1,4 +1,4 @@
-"""`result.json`: how the run ended, for the reporter and in the shape of the HTTP contract's answer."""
+"""Makes `result.json`: how the run ended, for the reporter and in the shape of the HTTP contract's answer."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -27,9 +27,9 @@ class RunRecord:
     unused_rows: int = 0
     engine: str | None = None
     failed_rows: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """Of each score: how many rows failed, and which."""
+    """For each score (baseline, optimized): how many rows failed, and which."""
     score_scale: dict[str, float] | None = None
-    """Told where the metric returns other numbers than 0 to 1."""
+    """Set only if the metric returned numbers outside 0 to 1."""
     metric_errors: int = 0
     model_errors_by_kind: Counter[str] = field(default_factory=Counter)
     candidate_scores: list[tuple[int, float]] = field(default_factory=list)
@@ -40,11 +40,11 @@ class RunRecord:
     stopped_early: bool = False
     gold_as_sent: bool = False
     dropped_demos: dict[str, int] = field(default_factory=dict)
-    """How many each predictor lost, because JSON cannot hold them."""
+    """How many demos each predictor lost, because JSON cannot hold them."""
     not_written: dict[str, str] = field(default_factory=dict)
-    """Why, by the artifact's file that is left out."""
+    """The files that the artifact lacks, each with why."""
     nothing_tried: str = ""
-    """Why the optimizer scored nothing but the program as given; empty where it did."""
+    """Why the optimizer scored no other program than the given one; empty if it did."""
     outcome: Outcome = "Failed"
     reason: str = ""
     message: str = ""

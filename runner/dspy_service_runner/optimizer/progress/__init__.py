@@ -1,1 +1,1 @@
-"""What the run tells while it goes on: progress, candidates, log, checkpoint."""
+"""What a run reports while it goes on: progress, candidates, log, checkpoint."""

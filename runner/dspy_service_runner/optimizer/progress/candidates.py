@@ -1,7 +1,7 @@
-"""The best program so far, for whoever stops a run early, and how its score rose, for a picture later.
+"""Keeps the best program so far, for a run that is stopped early, and how its score rose, for a chart.
 
 Optimizers hand out no intermediate program. Most score candidates through `dspy.Evaluate`, whose callbacks show the
-program and its score; the others have an observer of their own beside their strategy.
+program and its score; the others have an observer of their own in their strategy's file.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ logger = logging.getLogger("dspy_service.candidates")
 BEST_FILE = "best.json"
 Shape = tuple[tuple[str, ...], ...]
 Scored = tuple[int, float]
-"""Metric calls until then, and a score."""
+"""The metric calls made when a program was scored, and a score."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Candidate:
 
 
 def shape_of(program: dspy.Module) -> Shape:
-    """What no optimizer changes: its predictors and their fields."""
+    """The names of a program's predictors and of their fields, which no optimizer changes."""
     return tuple((name, *predictor.signature.fields) for name, predictor in program.named_predictors())
 
 
@@ -51,29 +51,29 @@ class Candidates:
         self._tried = self._closed = False
         self._best: Candidate | None = None
         self.tried_another = False
-        """Whether anything else than the program as given was scored, be it on a few rows."""
+        """Whether any other program than the given one was scored, even if only on a few rows."""
         self.obstacle = ""
-        """What kept an optimizer from trying anything, where it tells."""
+        """Why the optimizer tried nothing, if it can tell."""
         self.scores: list[Scored] = []
-        """Of every candidate, in order."""
+        """One for each candidate, in order."""
         self.best_so_far: list[Scored] = []
-        """The best score after each of them: it never falls."""
+        """The best score after each candidate; it never falls."""
 
     @property
     def best(self) -> Candidate | None:
-        """None until something else than the program as given was scored."""
+        """None until another program than the given one was scored."""
         return self._best if self._tried else None
 
     def final(self) -> Candidate | None:
-        """The best for good: what another thread still scores comes too late, and the file says the same, even if the
-        thread that was to write it was interrupted before."""
+        """The best program; what other threads still score no longer counts. The file is written again, because the
+        thread that was to write it may have been interrupted."""
         with self._lock:
             self._closed = True
         self._keep()
         return self.best
 
     def begin(self, program: dspy.Module, earlier: Path) -> None:
-        """`earlier`: the file that an earlier attempt left."""
+        """`earlier`: the file in which an earlier attempt left its best program."""
         self._start, self._shape = state_of(program), shape_of(program)
         with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
             kept = Candidate(**orjson.loads(earlier.read_bytes()))
@@ -81,18 +81,18 @@ class Candidates:
             self._improved(kept.score)
 
     def is_one(self, program: Any) -> bool:
-        """Optimizers, programs and metrics evaluate other programs too."""
+        """Whether a program may be a candidate: optimizers, programs and metrics evaluate other programs too."""
         return isinstance(program, dspy.Module) and shape_of(program) == self._shape
 
     def is_as_given(self, program: dspy.Module) -> bool:
         return state_of(program) == self._start
 
     def seen(self, state: State) -> None:
-        """Scored on whatever number of rows."""
+        """Notes a program that was scored on any number of rows."""
         self.tried_another = self.tried_another or state != self._start
 
     def scored(self, state: State, score: float, rows: int) -> None:
-        """A candidate's full score. More rows outweigh a higher score on few."""
+        """Notes a candidate's full score. A score on more rows goes before a higher one on fewer."""
         with self._lock:
             if self._closed:
                 return
@@ -112,7 +112,7 @@ class Candidates:
         if best is not None and (candidate.rows, candidate.score) <= (best.rows, best.score):
             return best
         if best is not None and candidate.rows > best.rows:
-            self.best_so_far.clear()  # scores on fewer rows are another measure: the curve begins anew
+            self.best_so_far.clear()  # scores on fewer rows cannot be compared: the curve begins anew
         return candidate
 
     def _keep(self) -> None:
@@ -125,8 +125,8 @@ class Candidates:
 
 
 class EvaluationObserver(BaseCallback):  # type: ignore[misc]  # dspy is untyped
-    """Candidates are what the optimizer itself scores through `dspy.Evaluate`, fully on at least `full` rows: neither
-    what a program evaluates as it runs nor what a metric does."""
+    """Reports the programs that the optimizer itself scores through `dspy.Evaluate`, from `full` rows on as fully
+    scored. What a program evaluates as it runs, or what a metric evaluates, is no candidate."""
 
     in_metric = None
 

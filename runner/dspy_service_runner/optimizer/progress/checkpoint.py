@@ -1,4 +1,4 @@
-"""The folder of what a next attempt resumes from: GEPA's state and the best program so far."""
+"""The folder from which a next attempt resumes: it holds GEPA's state and the best program so far."""
 
 import logging
 import os
@@ -14,9 +14,10 @@ GEPA_STOP = "gepa.stop"
 
 
 def restore(earlier: Path, checkpoint: Path) -> None:
-    """A state that a kill left unreadable is dropped: the journal makes repeating its work free.
+    """Copies an earlier attempt's folder. A GEPA state that a kill left unreadable is dropped: its work is repeated for
+    free, because the journal has the answers.
 
-    To be called once the user's modules are loaded: the state may name their classes.
+    The user's modules must be loaded before, because the state may refer to their classes.
     """
     if not earlier.is_dir():
         return
@@ -33,7 +34,7 @@ def restore(earlier: Path, checkpoint: Path) -> None:
 
 
 def drop_special_files(checkpoint: Path) -> None:
-    """GEPA opens its files by name: a FIFO that user code put there would hold it for ever."""
+    """GEPA opens its files by name, and would wait for ever on a FIFO that user code put there."""
     with os.scandir(checkpoint) as entries:
         special = [e for e in entries if not (e.is_file(follow_symlinks=False) or e.is_dir(follow_symlinks=False))]
     for entry in special:

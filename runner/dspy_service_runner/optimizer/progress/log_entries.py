@@ -1,7 +1,7 @@
-"""`logs.jsonl`: every log record and every printed line becomes one entry here, up to the quota.
+"""Writes `logs.jsonl`: every log record and every printed line becomes one entry, up to the quota.
 
-Entries are also passed on as text to the container's own stdout, so that `kubectl logs` shows them. Whoever reads that
-stdout may be slow or gone: it is never waited for twice.
+Entries are also written as text to the container's own stdout, so that `kubectl logs` shows them. The reader of that
+stdout may be slow or gone, so the run never waits twice for the same stall.
 """
 
 import contextlib
@@ -22,15 +22,15 @@ from dspy_service_runner.optimizer.outbox import AppendFile, timestamp
 
 OWN_LOGGER = "dspy_service"
 QUIET_LOGGERS = ("httpx", "httpcore", "urllib3", "openai", "LiteLLM", "asyncio", "filelock", "matplotlib")
-"""Libraries that say one line a request at INFO."""
+"""Libraries that log a line for each request at INFO."""
 _ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]")
 _PIPE_CHUNK = 4096
 
 
 class Relay:
-    """The container's stdout. A reader that stalls once costs one second, and afterwards lines, not time.
+    """The container's stdout. If its reader stalls, one second is waited; then lines are dropped until it reads again.
 
-    `redact` takes the job's keys out: what `kubectl logs` shows does not pass the reporter, which does so elsewhere.
+    `redact` removes the job's keys: what `kubectl logs` shows does not pass the reporter, which removes them elsewhere.
     """
 
     def __init__(self, descriptor: int, redact: Callable[[str], str] = str) -> None:
@@ -43,7 +43,7 @@ class Relay:
         self._poll.register(descriptor, select.POLLOUT)
 
     def write(self, text: str) -> None:
-        """By one thread at a time: lines stay whole, and a poll object takes no second caller."""
+        """One thread at a time, so that lines stay whole, and because threads cannot share a poll object."""
         data = self._redact(text).encode(errors="replace")
         with self._lock, contextlib.suppress(OSError):  # nobody reads it any more
             self._send(data)
@@ -66,7 +66,7 @@ class LogEntries:
         self.full = False
 
     def add(self, level: str, logger: str, message: str, *, exempt: bool = False) -> None:
-        """`exempt` is for the run's own last words: they are few and must not be lost."""
+        """`exempt` from the quota are the run's own final messages: they are few and must not be lost."""
         if self.full and not exempt:
             return
         message = self._clean(message)
@@ -127,7 +127,7 @@ class EntryHandler(logging.Handler):
 
 
 def route_loggers(handler: logging.Handler) -> None:
-    """All loggers speak through `handler` alone: DSPy's and optuna's own handlers would print each line again."""
+    """Makes `handler` the only one, because DSPy's and optuna's own handlers would print each line again."""
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.INFO)

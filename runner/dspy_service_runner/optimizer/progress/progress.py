@@ -17,7 +17,7 @@ from dspy_service_runner.optimizer.models.usage import UsageCounter
 from dspy_service_runner.optimizer.outbox import Outbox, timestamp
 
 _WINDOW = 20
-"""Samples that the rate is taken over: replayed calls at the start of a resumed run say nothing of the rest."""
+"""How many recent samples the rate is taken over. A resumed run replays its first calls much faster than the rest."""
 
 
 @dataclass
@@ -34,7 +34,7 @@ class Part:
 
     @property
     def expected(self) -> int | None:
-        """Never less than is done: dspy repeats what takes longer than two minutes."""
+        """Never less than the calls made: dspy repeats what takes longer than two minutes."""
         if self.total is None:
             return None
         return max(self.total + (self.demo_calls if self.counts_demos else 0), self.calls)
@@ -46,7 +46,7 @@ class Progress:
     ) -> None:
         self._outbox, self._usage, self._interval, self._clock = outbox, usage, interval, clock
         self._lock = threading.Lock()
-        self._writing = threading.Lock()  # what is written keeps its order
+        self._writing = threading.Lock()  # held while a document is made and written, to keep the order
         self._stage: OptimizerStage = "Validating"
         self._started_at: str | None = None
         self._around = self._around_total = 0
@@ -58,7 +58,7 @@ class Progress:
 
     @property
     def calls(self) -> int:
-        """Of the whole run so far."""
+        """Metric calls of the whole run so far."""
         return self._around + (self._part.calls if self._part else 0)
 
     def stage(self, name: OptimizerStage) -> None:
@@ -69,7 +69,7 @@ class Progress:
         self.write()
 
     def waits_for(self, notice: str) -> None:
-        """Empty: it goes on."""
+        """`notice` is what the run waits for; empty when it goes on."""
         self._notice = notice
         self.write()
 
@@ -101,7 +101,7 @@ class Progress:
             self._emit()
 
     def set_calls(self, calls: int) -> None:
-        """For an optimizer that keeps count itself."""
+        """For an optimizer that counts its metric calls itself."""
         with self._lock:
             assert self._part is not None
             self._part.calls = calls
@@ -110,7 +110,7 @@ class Progress:
             self._emit()
 
     def end_optimizer(self) -> None:
-        """Totals are upper bounds: what is over is complete."""
+        """Sets the total, which was only an upper bound, to the calls made, so that the part shows as complete."""
         with self._lock:
             if self._part is None:
                 return

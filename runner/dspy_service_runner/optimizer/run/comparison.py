@@ -1,16 +1,17 @@
 """Is the optimized program better than the one that was given? An answer from their scores on the same test rows.
 
-The interval is Student's t of the paired differences with two rows added: one that the optimized program wins whole and
-one that it loses whole. Those two stand for what few rows cannot show. Where next to all rows are tied, or where a rare
-row changes much, the rows at hand vary less than the rows to come will, and an interval that is made of them alone lies
-(Student's t, a bootstrap) as soon as the rare row is missing. For 0/1 scores this is the interval of Agresti and Min
-with a whole row, not half of one, added to the rows won and to the rows lost.
+The interval is Student's t of the paired differences with two made-up rows added: one that the optimized program wins
+by a whole point and one that it loses by a whole point. They stand for what few rows cannot show. If nearly all rows
+are tied, or if a rare row changes much, the test rows vary less than future rows will. An interval of the test rows
+alone (Student's t, a bootstrap) is then wrong as soon as the rare row is missing. For 0/1 scores this is the interval
+of Agresti and Min with a whole row, not half of one, added to the rows won and to the rows lost.
 
 For the same reason the degrees of freedom are not the number of rows, but how many rows the variance rests on
-(Satterthwaite: the squared sum of the squares by the sum of the fourth powers); of 0/1 scores the rows that changed.
+(Satterthwaite: the square of the sum of squares, divided by the sum of fourth powers). For 0/1 scores these are the
+rows that changed.
 
-The shares of true intervals among simulated ones, by rows and shape, are what `bench/verdicts.py` prints. Scores
-outside 0 to 1 have no worst and no best, so there is nothing to add: the sign test decides, and there is no interval.
+`bench/verdicts.py` prints how many of its simulated intervals are true, by number of rows and shape. Scores outside 0
+to 1 have no known worst and best, so no rows can be added: the sign test decides, and there is no interval.
 """
 
 import math
@@ -25,20 +26,20 @@ SIGN_TEST = "sign_test"
 NOT_COMPARED = "none"
 
 _SCALE = 100
-"""Of DSPy's scores: a row's 1 is 100."""
+"""DSPy's scores are percentages: a row's score of 1 counts as 100."""
 _DECIMALS = 4
 _FEWEST = 2
-"""Rows that a verdict takes."""
+"""The fewest rows that allow a verdict."""
 _LEAST_FREEDOM = 3.0
-"""Of two rows that are tied, with the two that are added."""
+"""The degrees of freedom of two tied rows with the two that are added."""
 _Z = NormalDist().inv_cdf((1 + CONFIDENCE) / 2)
 
 Score = float | None
-"""None of a row that failed, which counts 0."""
+"""None for a row that failed, which counts as 0."""
 
 
 def compare(baseline: Sequence[Score], optimized: Sequence[Score]) -> tuple[Verdict, Comparison]:
-    """Of the same rows in the same order. A row that failed with both programs says nothing of which is better."""
+    """Both have the same rows in the same order. A row on which both programs failed does not show which is better."""
     pairs = list(zip(baseline, optimized, strict=True))
     before, after = ([score or 0.0 for score in scores] for scores in (baseline, optimized))
     differences = [late - early for early, late in zip(before, after, strict=True)]
@@ -63,7 +64,7 @@ def compare(baseline: Sequence[Score], optimized: Sequence[Score]) -> tuple[Verd
 
 
 def _verdict(comparison: Comparison) -> Verdict:
-    """From the figures as they are told, so that nobody reads an interval that says otherwise."""
+    """Uses the rounded figures that are published, so that the published interval never says otherwise."""
     if comparison.method == NOT_COMPARED:
         return "unknown"
     if comparison.interval is not None:
@@ -77,7 +78,7 @@ def _verdict(comparison: Comparison) -> Verdict:
 
 
 def _interval(differences: Sequence[float]) -> list[float]:
-    """Of the mean difference of rows whose scores lie in 0 to 1, in percentage points."""
+    """The interval of the mean difference, in percentage points, for scores from 0 to 1."""
     rows = len(differences) + 2
     mean = math.fsum(differences) / rows
     squares = 2 + math.fsum(each**2 for each in differences)
@@ -92,8 +93,8 @@ def _published(difference: float) -> float:
 
 
 def t_quantile(freedom: float) -> float:
-    """Student's, of the confidence's upper end: the first terms of Cornish and Fisher's series (Abramowitz and Stegun,
-    26.7.5), right to 0.13 % from three degrees of freedom on."""
+    """The quantile of Student's t for the upper end of the interval: the first terms of Cornish and Fisher's series
+    (Abramowitz and Stegun, 26.7.5), right to 0.13 % from three degrees of freedom on."""
     z, terms = _Z, 0.0
     terms += (z**3 + z) / 4 / freedom
     terms += (5 * z**5 + 16 * z**3 + 3 * z) / 96 / freedom**2
@@ -103,7 +104,7 @@ def t_quantile(freedom: float) -> float:
 
 
 def sign_test(won: int, lost: int) -> float:
-    """Two-sided p value that rows are won as often as lost; with 0/1 scores McNemar's exact test."""
+    """The two-sided p value for rows being won as often as lost; for 0/1 scores this is McNemar's exact test."""
     changed, term, tail = won + lost, 1, 1
     for k in range(min(won, lost)):
         term = term * (changed - k) // (k + 1)

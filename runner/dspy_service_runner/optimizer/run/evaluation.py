@@ -1,4 +1,4 @@
-"""A program's score on a split, on DSPy's scale (0 to 100), or the real cause why there is none."""
+"""Scores a program on a split, on DSPy's scale (0 to 100), or raises the real cause why it cannot."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -17,12 +17,12 @@ from dspy_service_runner.optimizer.user_code.score import Score
 from dspy_service_runner.optimizer.values.rows import row_number
 
 _SHOWN = 120
-"""Characters of an answer that cannot be read."""
+"""How many characters are shown of an answer that cannot be parsed."""
 
 
 @contextmanager
 def watched(watch: ModelWatch, observers: Sequence[BaseCallback] = ()) -> Iterator[None]:
-    """A stage whose model calls are watched; a model that never answered ends it with its own error."""
+    """Runs a stage with its model calls watched. If a model never answered, the stage ends with the model's error."""
     with dspy.context(callbacks=[watch, ValidAnswers(), *observers]):
         try:
             yield
@@ -41,7 +41,7 @@ def watched(watch: ModelWatch, observers: Sequence[BaseCallback] = ()) -> Iterat
 
 @dataclass(frozen=True)
 class RowOutcome:
-    """What one row came to: its score is the metric's own number, and None where program or metric failed."""
+    """The result of one row. Its score is the metric's own number, or None if the program or the metric failed."""
 
     n: int
     """The row's place in the dataset as it was submitted, from 0."""
@@ -62,7 +62,7 @@ class Evaluation:
     """Mean over all rows, a failed one counting as 0; from 0 to 100 where the metric's numbers lie within 0 and 1."""
     rows: tuple[RowOutcome, ...]
     first_error: BaseException | None = None
-    """The program's, for its stack."""
+    """The program's first error, kept for its stack trace."""
 
     @property
     def failed_rows(self) -> list[RowOutcome]:
@@ -71,7 +71,7 @@ class Evaluation:
 
 @dataclass
 class _Answer:
-    """Stands for the prediction on its way through `dspy.Evaluate`, which forgets why a row failed."""
+    """Carries the prediction through `dspy.Evaluate`, and why a row failed, which `dspy.Evaluate` does not keep."""
 
     prediction: Any = None
     score: float | None = None
@@ -113,7 +113,7 @@ def evaluate(
 
 
 def cause_of(error: BaseException) -> str:
-    """Why a program failed on a row; of an answer that cannot be read, what was asked for and what came."""
+    """Why a program failed on a row; for an answer that cannot be parsed, which fields it lacks and what it was."""
     said = first_line(error)
     if not isinstance(error, AdapterParseError):
         return said
@@ -141,7 +141,8 @@ def _outcome(n: int, row: dspy.Example, answer: _Answer) -> RowOutcome:
 
 
 def _fields(found: Any) -> dict[str, Any]:
-    """Of an example or a prediction, whose own fields may hide its methods; an answer of another kind stands alone."""
+    """The fields of an example or a prediction, which may hide its own methods. Any other answer is put into a field
+    `prediction`."""
     if isinstance(found, dict):
         return dict(found)
     return dict(dspy.Example.items(found)) if isinstance(found, dspy.Example) else {"prediction": found}

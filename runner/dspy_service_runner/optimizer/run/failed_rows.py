@@ -1,4 +1,4 @@
-"""The rows of a score on which program or metric failed: how they are told, and when they are too many."""
+"""The rows of a score on which program or metric failed: how they are reported, and when they are too many."""
 
 from collections.abc import Sequence
 from decimal import Decimal
@@ -10,7 +10,7 @@ from dspy_service_runner.optimizer.user_code.failing_rows import listed
 
 
 def document(evaluation: Evaluation, most: int) -> dict[str, Any]:
-    """As the result's `details` hold it."""
+    """The failed rows in the form that the result's `details` have."""
     failed = evaluation.failed_rows
     return {"count": len(failed), "rows": [{"row": row.n, "error": row.error} for row in failed[:most]]}
 

@@ -1,7 +1,8 @@
-"""Whether a metric wants gold by its type, or as the dataset has it: tried on right answers, before money is spent.
+"""Finds out, before money is spent, whether a metric expects gold converted to its types or as the dataset has it.
 
 A metric may be written for the cells that its author sees: `gold.day == pred.day.isoformat()`,
-`json.loads(gold.tags) == pred.tags`. With gold by its type it would find every right answer wrong.
+`json.loads(gold.tags) == pred.tags`. With converted gold it would score every right answer as wrong. So both are tried
+on right answers.
 """
 
 import itertools
@@ -21,7 +22,8 @@ _TRIED = 3
 
 
 def choose_gold(metric: Metric, program: dspy.Module, examples: Iterable[dspy.Example]) -> None:
-    """As sent, if each right answer tried has full marks so and fewer with gold by its type."""
+    """Chooses gold as it was sent if each right answer that is tried then gets full marks, and less with converted
+    gold."""
     tried = list(itertools.islice(filter(_reads_otherwise, examples), _TRIED))
     metric.gold_as_sent = bool(tried) and all(_better_as_sent(metric, program, example) for example in tried)
     if metric.gold_as_sent:
@@ -49,7 +51,7 @@ def _better_as_sent(metric: Metric, program: dspy.Module, example: dspy.Example)
 
 
 def _marks(metric: Metric, program: dspy.Module, example: dspy.Example, *, as_sent: bool) -> float | None:
-    """None where it raises, which a metric does that takes a date for text."""
+    """None if the metric raises, as one does that expects text and gets a date."""
     metric.gold_as_sent = as_sent
     try:
         return metric.score(example, right_answer(program, example), None, None, None).value

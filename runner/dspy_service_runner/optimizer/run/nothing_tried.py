@@ -1,4 +1,4 @@
-"""Nothing done is not a success: whether an optimizer tried anything at all, and if not, why."""
+"""Tells whether an optimizer tried anything at all, and if not, why: a run that did nothing is no success."""
 
 import dspy
 
@@ -11,7 +11,8 @@ from dspy_service_runner.optimizer.progress.candidates import Candidates
 def why_nothing_was_tried(
     optimizer: str, program: dspy.Module, candidates: Candidates, calls: Calls | None, watch: ModelWatch
 ) -> str:
-    """Empty where something was. An optimizer that scores nothing (`LabeledFewShot`, say) tried what it changed."""
+    """Empty if something was tried. An optimizer that scores nothing (`LabeledFewShot`, say) tried something if it
+    changed the program."""
     if candidates.tried_another or not candidates.is_as_given(program):
         return ""
     scores_none = calls is not None and not calls.scores.most

@@ -1,4 +1,4 @@
-"""Before money is spent: each model answers one small call, and the metric makes a number of a right answer."""
+"""Checks, before money is spent, that each model answers one small call and that the metric scores a right answer."""
 
 import logging
 from collections.abc import Callable, Sequence
@@ -20,7 +20,8 @@ logger = logging.getLogger("dspy_service.preflight")
 QUESTION = "Answer with the single word OK."
 _MOST_ADAPTATIONS = 2
 _PASSING = (LMServerError, LMTimeoutError)
-"""Errors of a model that is there: they get dspy's full retries, a refused connection only one."""
+"""Errors of a model that can be reached: it is asked again, with all of dspy's retries. A refused connection gets only
+one retry."""
 
 
 def check_models(models: ModelSet) -> None:
@@ -44,7 +45,7 @@ def _check_model(role: str, lm: CountedLM) -> None:
 
 
 def _ask(role: str, lm: CountedLM) -> None:
-    """Once more where it refuses nothing but the form of its settings."""
+    """Asks again with changed settings if the model refuses only their form."""
     for _ in range(_MOST_ADAPTATIONS):
         try:
             lm.copy(num_retries=min(lm.num_retries, 1))(QUESTION)
@@ -57,15 +58,16 @@ def _ask(role: str, lm: CountedLM) -> None:
 
 
 def spread(rows: Sequence[dspy.Example], most: int) -> list[dspy.Example]:
-    """So many of the rows at most, from the first to the last."""
+    """At most this many of the rows, spread evenly from the first to the last."""
     wanted = min(most, len(rows))
     return [rows[round(step * (len(rows) - 1) / max(wanted - 1, 1))] for step in range(wanted)]
 
 
 def check_metric(metric: Metric, program: dspy.Module, rows: Sequence[dspy.Example]) -> None:
-    """Right answers first, for free. A metric may need more of a prediction than that, so then real ones decide.
+    """Tries the metric on right answers first, which cost nothing. If it fails on them, real predictions decide,
+    because it may need more of a prediction than a made-up one has.
 
-    No single row decides: one on which it works is enough.
+    One row on which the metric works is enough.
     """
 
     def on_right_answer(row: dspy.Example) -> None:
@@ -105,7 +107,7 @@ class _Trouble:
 
 
 def _until_one_works(rows: Sequence[dspy.Example], attempt: Callable[[dspy.Example], None]) -> list[_Trouble]:
-    """What went wrong on each of the rows; nothing where one works."""
+    """What went wrong on each of the rows; an empty list as soon as one works."""
     troubles = []
     for row in rows:
         try:

@@ -1,4 +1,4 @@
-"""`rows.jsonl` of the artifact: what both programs made of every test row, a line each, in the dataset's order."""
+"""The artifact's `rows.jsonl`: a line for each test row, with the results of both programs, in the dataset's order."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,7 +8,7 @@ from dspy_service_runner.optimizer.run.evaluation import RowOutcome
 
 
 def lines(baseline: Sequence[RowOutcome], optimized: Sequence[RowOutcome]) -> bytes:
-    """Of two evaluations of the same rows."""
+    """The two evaluations must be of the same rows in the same order."""
     pairs = sorted(zip(baseline, optimized, strict=True), key=lambda pair: pair[0].n)
     return "".join(f"{json_form.text(_line(*pair))}\n" for pair in pairs).encode()
 

@@ -44,7 +44,7 @@ logger = logging.getLogger("dspy_service")
 
 @dataclass(frozen=True)
 class RunContext:
-    """What a run works with, whichever job it is."""
+    """What a run works with that does not depend on the job."""
 
     inputs: Path
     outbox: Outbox
@@ -96,7 +96,8 @@ class Run:
         return program
 
     def _construct(self) -> Any:
-        """The optimizer, which may refuse its arguments, and what an earlier attempt left: neither asks a model."""
+        """Restores what an earlier attempt left, and constructs the optimizer, which may refuse its arguments. Neither
+        asks a model."""
         plan, candidates = self._plan, self._context.candidates
         earlier = self._context.inputs / pod_files.CHECKPOINT
         restore(earlier, self._context.outbox.checkpoint)
@@ -160,7 +161,8 @@ class Run:
             self._context.outbox.event(events.NOTHING_TRIED, {"nothing_tried": why})
 
     def _best_despite(self, error: Exception, watch: ModelWatch) -> dspy.Module:
-        """One request that a model refuses, a proposal say, ends some optimizers with all that they had found."""
+        """Some optimizers give up when a model refuses a single request, such as one for a proposal. Then the best
+        program that they had found is kept."""
         best = None if OF_ONE_REQUEST.isdisjoint(watch.failures) else self._context.candidates.final()
         if best is None:
             raise error
@@ -169,14 +171,14 @@ class Run:
         return self._program_of(best)
 
     def _best_so_far(self, interrupt: Interrupt) -> dspy.Module:
-        """What a stop leaves to keep; any other end is raised again."""
+        """The best program, if the user stopped the run and there is one; otherwise the cause is raised again."""
         if interrupt.failure is not None:
             raise interrupt.failure
         best = self._context.candidates.final()
         if best is None:
             raise interrupt
         self._record.stopped_early = True
-        if self._record.baseline is None:  # stopped at once, with an earlier attempt's best at hand
+        if self._record.baseline is None:  # stopped before it was scored; the best is an earlier attempt's
             self._baseline(StopToken())
         return self._program_of(best)
 
@@ -186,7 +188,7 @@ class Run:
         return program
 
     def _mended(self, program: dspy.Module) -> dspy.Module:
-        """Before the final score: what is scored is what any form of the artifact gives back."""
+        """Done before the final score, so that what is scored is what every form of the artifact gives back."""
         for name, reasons in mend(program).items():
             self._record.dropped_demos[name] = len(reasons)
             logger.warning("%d demos of predictor %s are dropped: %s", len(reasons), name, reasons[0])
@@ -209,11 +211,11 @@ class Run:
         scores = ([row.score for row in rows] for rows in (self._baseline_rows, optimized.rows))
         self._record.verdict, self._record.comparison = compare(*scores)
         if self._record.nothing_tried and self._record.verdict == "improved":
-            self._record.verdict = "no_evidence"  # the same program twice: a metric's or a model's mood
+            self._record.verdict = "no_evidence"  # it is the same program, so the difference is chance
         logger.info("%s", verdicts.sentence(self._record.verdict, self._record.comparison))
 
     def _require(self) -> None:
-        """Last of all: whoever demands an improvement and gets none is to see what there was."""
+        """Checked last, so that a job that requires an improvement and gets none still shows what was found."""
         required, record = self._prepared.job.spec.run.require, self._record
         if required is not None and record.verdict != required:
             told = verdicts.sentence(record.verdict, record.comparison)
@@ -264,7 +266,7 @@ class Run:
 
 
 def _uncounted(_for_demo: bool) -> None:
-    """For an optimizer that keeps count itself."""
+    """For an optimizer that counts its metric calls itself."""
 
 
 def failure_of(error: BaseException, optimizer: str) -> JobFailed:

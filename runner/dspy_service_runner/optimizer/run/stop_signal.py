@@ -1,8 +1,8 @@
-"""Ends from outside: SIGTERM (at once, with no result) and the stop file (with the best so far).
+"""How a run is ended from outside: by SIGTERM (at once, with no result) or the stop file (with the best so far).
 
-A signal's Python handler waits for the main thread to come back from C code; so the signal's byte also wakes a thread,
-and whichever is first ends the process. On a stop the main thread is signalled too: it may be waiting for a slow
-model call, and the work's own checks come only before and after one.
+Python runs a signal's handler only after the main thread has returned from C code. So the signal also wakes a thread
+(by `set_wakeup_fd`), and whichever is first ends the process. On a stop the main thread is sent a signal too: it may be
+waiting for a slow model call, and the work itself checks for a stop only before and after a call.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ def terminate(_signal: int = 0, _frame: FrameType | None = None) -> None:
 
 
 class StopSignal:
-    """Watches from construction on; what is to stop is armed for as long as it may."""
+    """Watches from its construction on. The stop file stops only the work whose token is armed at that time."""
 
     def __init__(self, stop_file: Path, interval: float) -> None:
         self._stop_file, self._interval = stop_file, interval

@@ -1,4 +1,5 @@
-"""From a job's words to something that can run: code, fields, rows, models, optimizer; all checks before money."""
+"""Makes of a job's spec what can be run, and checks all of it (code, fields, rows, models, optimizer) before money is
+spent."""
 
 import types
 from collections.abc import Mapping

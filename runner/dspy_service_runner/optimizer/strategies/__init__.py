@@ -1,1 +1,1 @@
-"""What each family of DSPy's optimizers needs beyond the common way: one file a family, found by class."""
+"""What each family of DSPy's optimizers needs beyond the common way to run one; the optimizer's class decides."""

@@ -27,16 +27,16 @@ class Gepa(Strategy):
     counts_calls = False
 
     def total(self, calls: Calls) -> int:
-        """Its budget: how far the last step goes beyond it, nobody knows."""
+        """GEPA's budget; its last step may exceed it, by how much nobody knows beforehand."""
         return calls.scores.least
 
     def init_kwargs(self, plan: Plan, metric: Callable[..., Any]) -> dict[str, Any]:
-        """An answer that does not parse is the plainest thing to learn from: it is shown unless the job says no."""
+        """An answer that does not parse is easy to learn from, so it becomes feedback unless the job says no."""
         shown = plan.kwargs.get("add_format_failure_as_feedback")
         return super().init_kwargs(plan, metric) | {"add_format_failure_as_feedback": True if shown is None else shown}
 
     def observers(self, plan: Plan, candidates: Candidates) -> list[BaseCallback]:
-        return [PartlyParsed()]  # of candidates its own callbacks tell more: see `GepaObserver`
+        return [PartlyParsed()]  # candidates are reported by gepa's own callbacks: see `GepaObserver`
 
     def build(self, plan: Plan, metric: Callable[..., Any], progress: Progress, candidates: Candidates) -> Any:
         optimizer = super().build(plan, _tidying(metric, plan.checkpoint), progress, candidates)
@@ -47,7 +47,7 @@ class Gepa(Strategy):
         return optimizer
 
     def use_scale(self, optimizer: Any, plan: Plan, scale: Scale) -> None:
-        """It does not reflect on answers of `perfect_score`, 1 if nobody says otherwise."""
+        """GEPA does not reflect on answers that reach `perfect_score`, which is 1 by default."""
         if "perfect_score" not in plan.kwargs and scale.perfect > 1:
             optimizer.perfect_score = scale.perfect
             logger.info("perfect_score is %g: the metric returns scores up to %g", scale.perfect, scale.highest)
@@ -59,8 +59,8 @@ class Gepa(Strategy):
 
 
 def with_own_signatures(program: dspy.Module) -> dspy.Module:
-    """GEPA finds a predictor's traces by its signature: those of two equal ones would be mixed. A mark that no prompt
-    shows tells them apart."""
+    """GEPA finds a predictor's traces by its signature, and would mix those of predictors with equal signatures. A mark
+    that no prompt shows makes the signatures different."""
     marked = program.deepcopy()
     if len(program.predictors()) < 2:
         return marked
@@ -71,7 +71,7 @@ def with_own_signatures(program: dspy.Module) -> dspy.Module:
 
 
 def with_signatures_of(given: dspy.Module, program: dspy.Module) -> dspy.Module:
-    """The optimized instructions without the marks."""
+    """Removes the marks, and keeps the optimized instructions."""
     signatures = {name: predictor.signature for name, predictor in given.named_predictors()}
     for name, predictor in program.named_predictors():
         if name in signatures:
@@ -80,8 +80,8 @@ def with_signatures_of(given: dspy.Module, program: dspy.Module) -> dspy.Module:
 
 
 class PartlyParsed(BaseCallback):  # type: ignore[misc]  # dspy is untyped
-    """dspy 3.4.1 divides a list by a list where an answer holds some of the fields, and drops the row. Without the part
-    that was found, the row is one whose answer did not parse, and GEPA can learn from it."""
+    """dspy 3.4.1 divides a list by a list if an answer holds only some of the fields, and drops the row. Without the
+    fields that were found, it is a row whose answer did not parse, and GEPA can learn from it."""
 
     def on_adapter_parse_end(self, call_id: str, outputs: Any, exception: BaseException | None = None) -> None:
         if isinstance(exception, AdapterParseError):
@@ -89,7 +89,7 @@ class PartlyParsed(BaseCallback):  # type: ignore[misc]  # dspy is untyped
 
 
 class GepaObserver:
-    """Told by gepa of its budget and of every candidate scored on the validation rows."""
+    """Callbacks by which gepa reports its budget and every candidate that it scored on the validation rows."""
 
     def __init__(self, program: dspy.Module, progress: Progress, candidates: Candidates) -> None:
         self._program, self._progress, self._candidates = program, progress, candidates
@@ -115,7 +115,8 @@ class GepaObserver:
         self._candidates.scored(state_of(program), score, event["num_examples_evaluated"])
 
     def on_optimization_end(self, event: dict[str, Any]) -> None:
-        """gepa's own record goes back to the first attempt, and tells of proposals that a few rows sufficed to drop."""
+        """gepa's own record is read, because it includes earlier attempts, and proposals that were dropped after a few
+        rows."""
         scored = any("new_subsample_scores" in step for step in event["final_state"].full_program_trace)
         self._candidates.tried_another = self._candidates.tried_another or scored
         self._candidates.obstacle = self._obstacle()
@@ -129,7 +130,7 @@ class GepaObserver:
 
 
 def _tidying(metric: Callable[..., Any], checkpoint: Path) -> Callable[..., Any]:
-    """User code ran just before: see `drop_special_files`."""
+    """Cleans up after each call of the metric, which is user code: see `drop_special_files`."""
 
     @functools.wraps(metric)
     def tidying(*args: Any, **kwargs: Any) -> Any:

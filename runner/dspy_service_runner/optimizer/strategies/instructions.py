@@ -8,7 +8,7 @@ from dspy_service_runner.optimizer.strategies.strategy import Plan, Strategy
 
 
 class Copro(Strategy):
-    """Takes its threads through `eval_kwargs`."""
+    """COPRO takes the number of threads in `eval_kwargs`."""
 
     def compile_kwargs(self, plan: Plan) -> dict[str, Any]:
         given = plan.compile_kwargs.get("eval_kwargs") or {}
@@ -16,8 +16,8 @@ class Copro(Strategy):
 
 
 class PrivateRules(dspy.InferRules):  # type: ignore[misc]  # dspy is untyped
-    """dspy writes the rules into the signature class itself, which all candidates (and the user's code) share: the
-    last candidate's rules would win whatever their score. Each gets a class of its own instead."""
+    """dspy writes the rules into the signature class itself, which all candidates (and the user's code) share, so that
+    the last candidate's rules would win whatever their score. Here each candidate gets a class of its own."""
 
     def update_program_instructions(self, predictor: Any, natural_language_rules: str) -> None:
         predictor.signature = predictor.signature.with_instructions(predictor.signature.instructions)

@@ -15,8 +15,9 @@ logger = logging.getLogger("dspy_service.mipro")
 
 
 class RefusedProposals(dspy.MIPROv2):  # type: ignore[misc]  # dspy is untyped
-    """A prompt model that refuses a request for a proposal would end the run, baseline and bootstrapping paid. The
-    instructions as given are always among the candidates: the search for demos goes on with them."""
+    """If the prompt model refuses to propose instructions, dspy's class ends the run, although baseline and
+    bootstrapping are paid already. Here the search for demos goes on with the given instructions, which are always
+    among the candidates."""
 
     def _propose_instructions(self, program: Any, *args: Any, **kwargs: Any) -> dict[int, list[str]]:
         try:

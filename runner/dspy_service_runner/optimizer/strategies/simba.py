@@ -1,7 +1,7 @@
 """SIMBA: mini-batches of sampled trajectories, from which it appends demos or rules.
 
-It scores through `dspy.Parallel`, so no evaluation callback shows its candidates. `wrap_program` does, which it calls
-with each program and the metric that is to score it: here the metric learns whose score it gives.
+It scores through `dspy.Parallel`, so evaluation callbacks do not see its candidates. But it calls `wrap_program` with
+each program and the metric that is to score it: that function is replaced here, so that the metric knows the program.
 """
 
 import functools
@@ -26,7 +26,7 @@ from dspy_service_runner.optimizer.strategies.strategy import Plan, Strategy
 
 class Simba(Strategy):
     def observers(self, plan: Plan, candidates: Candidates) -> list[BaseCallback]:
-        return []  # its metric tells more: see `ProgramScores`
+        return []  # candidates are reported by its metric: see `ProgramScores`
 
     def build(self, plan: Plan, metric: Callable[..., Any], progress: Progress, candidates: Candidates) -> Any:
         sizes = {plan.options.number("bsize"), self.full_rows(plan)}
@@ -44,7 +44,8 @@ class Tally:
 
 
 class ProgramScores:
-    """The metric. A program scored on as many rows as a batch, or as the training split, is a scored candidate."""
+    """The metric, which also reports a program as a scored candidate when as many of its rows are scored as a batch or
+    the training split has."""
 
     def __init__(self, metric: Callable[..., Any], candidates: Candidates, sizes: set[int]) -> None:
         self._metric, self._candidates, self._sizes = metric, candidates, sizes
@@ -89,12 +90,13 @@ def _programs_told() -> Iterator[None]:
 
 
 def plain(value: Any) -> Any:
-    """What the prompt model is shown of inputs, gold and answers, as JSON.
+    """Inputs, gold and answers as JSON, for the prompt model.
 
-    DSPy shows `<non-serializable: Person>` for a model or a set, and fails on keys that are no text.
+    DSPy's own function writes `<non-serializable: Person>` for a pydantic model or a set, and fails on keys that are
+    not text.
     """
     if isinstance(value, dspy.Type):
-        return f"<{type(value).__name__}>"  # an image is nothing for a text
+        return f"<{type(value).__name__}>"  # an image cannot be shown in text
     if isinstance(value, dict):
         return {str(serialize_for_json(key)): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -104,7 +106,7 @@ def plain(value: Any) -> Any:
 
 
 def _fits_json(value: Any) -> bool:
-    """It refuses whole numbers of more than 64 bits."""
+    """orjson refuses integers of more than 64 bits."""
     try:
         orjson.dumps(value)
     except TypeError:

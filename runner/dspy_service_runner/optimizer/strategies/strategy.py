@@ -1,7 +1,7 @@
-"""The common way to run an optimizer: whatever its signature asks for and the service has, it gets.
+"""The common way to run an optimizer: it gets every argument that its signature asks for and the service has.
 
 That is enough for most of DSPy's optimizers, and for those that nobody here knows (an operator's own). What is known
-of a family before it runs is core's (`dspy_service_core.optimizers`); here a family overrides how it is run.
+of a family before a run is in `dspy_service_core.optimizers`; here a family changes how it is run.
 """
 
 import inspect
@@ -30,7 +30,7 @@ from dspy_service_runner.optimizer.user_code.score import Scale
 
 @dataclass(frozen=True)
 class Plan:
-    """All that is known of an optimizer's run before it begins. kwargs are the user's over the operator's defaults."""
+    """All that is known of an optimizer's run before it begins. The user's kwargs win over the operator's."""
 
     name: str
     optimizer: type
@@ -52,7 +52,8 @@ class Plan:
 
     @property
     def setup(self) -> Setup:
-        """In the words of a resource: what a request could be refused for, the API has refused already."""
+        """Its messages name the fields of the resource, because the API has already refused what it could refuse in a
+        request."""
         return Setup(
             name=f"Optimizer '{self.name}'",
             options=self.options,
@@ -67,14 +68,15 @@ class Strategy:
     feedback = False
     """Whether the optimizer reads feedback: it then gets a Prediction from the metric instead of a float."""
     counts_calls = True
-    """False where the optimizer keeps its own count."""
+    """False if the optimizer counts its metric calls itself."""
 
     def __init__(self, family: Family = UNKNOWN) -> None:
         self._family = family
 
     def check(self, plan: Plan) -> None:
-        """Raises `JobFailed` for what the optimizer would refuse only after money was spent: a submit was checked for
-        the same, but perhaps without its rows, and not for an operator's own kind of one of DSPy's optimizers."""
+        """Raises `JobFailed` for what the optimizer would refuse only after money was spent. A job is checked for the
+        same when it is submitted, but perhaps without its rows, and not if an operator added a variant of one of DSPy's
+        optimizers."""
         for objection in self._family.objections(plan.setup):
             raise JobFailed("InvalidOptimizer", objection)
 
@@ -82,8 +84,8 @@ class Strategy:
         return self._family.calls(plan.options, plan.splits.counts, len(plan.program.predictors()))
 
     def total(self, calls: Calls) -> int:
-        """Metric calls that can be told beforehand: those for demos come on top of it, except where there are no
-        others."""
+        """The metric calls that are known beforehand. Those for demos are added as they happen, unless there are no
+        others: then they are the total."""
         return calls.scores.most or calls.demos.most
 
     def full_rows(self, plan: Plan) -> int:
@@ -91,7 +93,7 @@ class Strategy:
         return self._family.full_rows(plan.options, plan.splits.counts)
 
     def init_kwargs(self, plan: Plan, metric: Callable[..., Any]) -> dict[str, Any]:
-        """What the service sets; only what the constructor takes is passed."""
+        """What the service sets; `build` passes only what the constructor takes."""
         return {
             "metric": metric,
             "prompt_model": plan.models.prompt,
@@ -104,11 +106,11 @@ class Strategy:
         return {"trainset": plan.splits.train, "valset": plan.splits.val or None}
 
     def observers(self, plan: Plan, candidates: Candidates) -> list[BaseCallback]:
-        """Callbacks that tell the candidates; `on_score` of an observer hears every score."""
+        """Callbacks that report the candidates."""
         return [EvaluationObserver(candidates, self.full_rows(plan))]
 
     def build(self, plan: Plan, metric: Callable[..., Any], progress: Progress, candidates: Candidates) -> Any:
-        """The optimizer, constructed: wrong kwargs show before any model is asked."""
+        """Constructs the optimizer, so that wrong kwargs are found before any model is asked."""
         parameters = inspect.signature(plan.optimizer).parameters
         taken = {*parameters, "metric"} if _takes_any(parameters.values()) else set(parameters)
         service = {k: v for k, v in self.init_kwargs(plan, metric).items() if k in taken and v is not None}
@@ -122,7 +124,7 @@ class Strategy:
             raise refused(plan, error) from error
 
     def use_scale(self, optimizer: Any, plan: Plan, scale: Scale) -> None:
-        """For an optimizer that takes scores to lie within 0 and 1, where this metric's do not."""
+        """Tells the range of this metric's scores to an optimizer that assumes 0 to 1; most need not be told."""
 
     def optimizer_class(self, plan: Plan) -> type:
         return plan.optimizer
@@ -142,7 +144,7 @@ def _compile_parameters(optimizer: type) -> Any:
 
 
 def _constructor_defaults(optimizer: type) -> dict[str, Any]:
-    """Those of a base's constructor too, where `**kwargs` are handed on to it."""
+    """Includes those of a base class's constructor, if `**kwargs` are passed on to it."""
     found: dict[str, Any] = {}
     for cls in optimizer.__mro__:
         if "__init__" in vars(cls):

@@ -13,7 +13,7 @@ import dspy
 from dspy_service_runner.optimizer.strategies.strategy import Plan, Strategy
 
 _SEED = 0
-"""Where DSPy gives none, as for BootstrapFewShotWithOptuna: the same payload is to search alike."""
+"""Used where DSPy gives no seed, as for BootstrapFewShotWithOptuna: the same payload should make the same search."""
 
 
 class OptunaStrategy(Strategy):

@@ -1,1 +1,1 @@
-"""User code as modules, the program and the metric made of it, and what it prints."""
+"""Runs user code as modules, makes the program and the metric of it, and captures what it prints."""

@@ -1,8 +1,9 @@
-"""Everything printed while user code runs becomes log entries, in whichever way it was printed.
+"""Turns everything that is printed while user code runs into log entries, however it was printed.
 
-Python's own `sys.stdout` and `sys.stderr` are replaced, so that prints and log records keep their order and a flood
-of prints costs no pipe. Beneath, descriptors 1 and 2 are pipes read by one thread: for subprocesses, `os.write` and
-C code. (C code that prints more than a pipe holds while it keeps the GIL would wait for ever; the deadline ends it.)
+Python's own `sys.stdout` and `sys.stderr` are replaced, so that prints and log records keep their order, and many
+prints need no pipe. For subprocesses, `os.write` and C code, descriptors 1 and 2 are pipes that one thread reads. (C
+code that holds the GIL while it prints more than a pipe holds blocks for ever, because that thread cannot run; the
+job's deadline ends it.)
 """
 
 import codecs
@@ -26,14 +27,16 @@ _NAMES = {1: "stdout", 2: "stderr"}
 
 @dataclass
 class _Begun:
-    """A line's pieces so far: joined once, or a program that prints dots would copy them again and again."""
+    """The pieces of an unfinished line. They are joined only once: a program that prints a long line of single dots
+    would otherwise copy it at each dot."""
 
     pieces: list[str] = field(default_factory=list)
     length: int = 0
 
 
 class Lines:
-    """Written pieces to whole lines. What a carriage return overwrote is dropped, so progress bars cost one line."""
+    """Joins printed pieces to whole lines. Text that a carriage return overwrites is dropped, so that a progress bar
+    becomes one line."""
 
     def __init__(self, emit: Callable[[str], None], limit: int) -> None:
         self._emit, self._limit = emit, limit
@@ -49,7 +52,7 @@ class Lines:
         *lines, rest = "".join(self._begun.pop(source).pieces).split("\n")
         for line in lines:
             self._line(line)
-        rest = rest[rest.rfind("\r", 0, -1) + 1 :]  # a last one may yet be half of a line's end
+        rest = rest[rest.rfind("\r", 0, -1) + 1 :]  # a "\r" at the very end stays: "\n" may follow
         if len(rest) >= self._limit:
             self._line(rest)
         elif rest:
@@ -68,7 +71,7 @@ class Lines:
 
 
 class CapturedStream(io.TextIOBase):
-    """In place of `sys.stdout` or `sys.stderr`. Closing it does nothing; a forked child writes to the pipe instead."""
+    """Replaces `sys.stdout` or `sys.stderr`. Closing it does nothing; a forked child writes to the pipe instead."""
 
     def __init__(self, descriptor: int, lines: Lines, entries: LogEntries) -> None:
         self._fd, self._lines, self._entries = descriptor, lines, entries
@@ -131,9 +134,9 @@ class Pump:
         self._thread = threading.Thread(target=self._run, name="output-pump", daemon=True)
 
     def take(self, descriptor: int) -> None:
-        """`descriptor` becomes a pipe's write end."""
+        """Makes `descriptor` the write end of a pipe that the thread reads."""
         read, write = os.pipe()
-        with contextlib.suppress(OSError, AttributeError):  # more room is only an ease, and Linux alone gives it
+        with contextlib.suppress(OSError, AttributeError):  # only helpful, and only Linux has it
             fcntl.fcntl(write, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
         os.set_blocking(read, False)
         os.dup2(write, descriptor)
@@ -160,7 +163,7 @@ class Pump:
                     self._drain(key.fd, *key.data)
         for key in [key for key in self._selector.get_map().values() if key.data is not None]:
             more = True
-            while more:  # at most as long as `stop` waits: a child may print for ever
+            while more:  # a child may print for ever, but `stop` waits only two seconds
                 more = self._drain(key.fd, *key.data)
             key.data[0].finish()
 
@@ -178,7 +181,7 @@ class Pump:
 
 
 class Capture:
-    """Takes over output and loggers for the life of the process; `finish` flushes what is left of lines."""
+    """Takes over output and loggers for the life of the process; `finish` logs lines that have no end yet."""
 
     def __init__(self, entries: LogEntries, limit: int) -> None:
         self._lines = {fd: line_entries(entries, fd, limit) for fd in _NAMES}

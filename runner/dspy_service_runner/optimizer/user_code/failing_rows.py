@@ -1,6 +1,6 @@
-"""On how many of a stage's rows a metric failed, and when that is more than one can go on with.
+"""Counts the rows of a stage on which a metric failed, and decides when they are too many to go on.
 
-Optimizers take a metric's error for a score of 0 and go on, so that a broken metric would end as a fake success.
+Optimizers take a metric's error for a score of 0 and go on, so a broken metric would look like a success.
 """
 
 from collections.abc import Hashable
@@ -13,17 +13,18 @@ import dspy
 from dspy_service_runner.optimizer.values.rows import row_number
 
 NAMED = 20
-"""So many rows a failure's message names."""
+"""How many rows the message of a failure lists."""
 
 
 @dataclass(frozen=True)
 class Allowance:
-    """How much may fail before a stage ends. `least`: so many rows may fail of however few."""
+    """How much may fail before a stage ends. `least` rows may fail however few there are, unless the share is 0."""
 
     rows: int
     share: Decimal
     patience: int
-    """Failing calls in a row that nobody waits beyond."""
+    """After this many failing calls in a row (or as many as there are rows, if more), the share of all failing calls no
+    longer matters."""
     least: int = 0
 
     @property
@@ -36,12 +37,13 @@ ANY_NUMBER = Allowance(0, Decimal(1), 0)
 
 @dataclass
 class FailingRows:
-    """Of one stage. No single row decides, however often it is tried; nor does one candidate whose answers the metric
-    cannot read, among others that it reads well: rows and calls must both fail too often, or all calls for long."""
+    """The failing rows of one stage. They are too many if too many rows failed, and besides too many of all calls, or
+    all calls for a long time. So neither one row that is tried often ends a stage, nor one candidate whose answers the
+    metric cannot read while it reads those of others."""
 
     allowed: Allowance
     rows: dict[Hashable, str] = field(default_factory=dict)
-    """With what is said of each."""
+    """What is said about the first error of each row, by the row's key."""
     calls: int = 0
     failing_calls: int = 0
     in_a_row: int = 0
@@ -85,7 +87,7 @@ def row_key(row: Any) -> Hashable:
 
 
 def row_name(row: Any) -> str:
-    """As people find it in their dataset; a null of it is often the cause."""
+    """How people find the row in their dataset. Its null fields are named, because they are often the cause."""
     number = row_number(row)
     name = "a row that is not the dataset's" if number is None else f"dataset[{number}]"
     items = dspy.Example.items(row) if isinstance(row, dspy.Example) else ()

@@ -1,7 +1,7 @@
-"""What dspy imports and loads only at its first model call, loaded at once: a prewarmed process then has it already.
+"""Loads what dspy itself would load only at its first model call, so that a prewarmed process has it already.
 
-A cold one pays no more than it would a moment later. The price list is the one that came with dspy: asking the
-internet for a newer one would cost a pod without a way out five seconds.
+A cold process only pays for it a moment earlier. The price list is the one that came with dspy: in a pod that cannot
+reach the internet, asking for a newer one would take five seconds.
 """
 
 import difflib
@@ -20,6 +20,6 @@ model_metadata.source_info()
 
 
 def quiet_bars() -> None:
-    """Progress bars without the process-shared lock and the monitor thread that tqdm would make at the first one."""
+    """Keeps tqdm from creating a lock shared by processes and a monitor thread with its first progress bar."""
     tqdm.tqdm.set_lock(threading.RLock())
     tqdm.tqdm.monitor_interval = 0

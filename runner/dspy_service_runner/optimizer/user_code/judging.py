@@ -1,4 +1,5 @@
-"""What the metric calls is a judge: no candidate, no part of the program's trace, and its errors are the metric's."""
+"""Keeps what a metric calls (a judge) apart from the program: it is no candidate, it is not in the program's trace, and
+its errors are the metric's."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,8 +9,8 @@ import dspy
 
 @contextmanager
 def judging() -> Iterator[None]:
-    """Callbacks that follow the program do not follow the metric: what one of ours has as `in_metric` takes its place
-    there, or nothing. dspy carries them into the threads that the metric starts through it."""
+    """While a metric runs, those of our callbacks that watch the program are replaced by their attribute `in_metric`,
+    or left out if that is None. dspy passes callbacks on to the threads that the metric starts through dspy."""
     given = [getattr(callback, "in_metric", callback) for callback in dspy.settings.callbacks]
     with dspy.context(callbacks=[callback for callback in given if callback is not None], trace=[]):
         yield

@@ -1,9 +1,9 @@
 """The one adapter between a user's metric and every optimizer.
 
-Optimizers call metrics with two to five arguments and differ in what they take back; a `Prediction` is true even with
-a score of 0, which makes bootstrapping keep wrong answers. So: always five arguments here, as many as the metric takes
-there, and a plain float back, or a `Prediction` with feedback where the optimizer reads feedback.
-A row on which it fails scores 0, as it does in DSPy, but it is counted and said; a metric that never worked, or that
+Optimizers call metrics with two to five arguments and expect different results. A `Prediction` is true even with a
+score of 0, so that bootstrapping would keep wrong answers. Therefore this adapter accepts five arguments, passes on as
+many as the metric takes, and returns a plain float, or a `Prediction` if the optimizer reads feedback.
+A row on which the metric fails scores 0, as in DSPy, but it is counted and logged. A metric that never worked, or that
 fails on more than the allowed share of a stage's rows, ends the run with its own error.
 """
 
@@ -35,10 +35,10 @@ logger = logging.getLogger("dspy_service.metric")
 
 
 class Metric:
-    """The user's function, called the way it wants to be, with its errors counted."""
+    """The user's function, called with as many arguments as it takes, and its errors counted."""
 
     def __init__(self, function: Callable[..., Any], settings: Settings, share: Decimal | None = None) -> None:
-        """`share`: of a stage's rows, on how many it may fail."""
+        """`share`: on what share of a stage's rows the metric may fail."""
         self.name = getattr(function, "__name__", "metric")
         self._function = function
         self._arguments = positional_arguments(function)
@@ -47,9 +47,9 @@ class Metric:
         self._lock = threading.Lock()
         self._usable = 0
         self.gold_as_sent = False
-        """Whether gold outputs are the dataset's own cells: see `gold_check`."""
+        """Whether the metric gets gold outputs as the cells were sent, not converted to types: see `gold_check`."""
         self.text_or_none: frozenset[str] = frozenset()
-        """Outputs in which a model's "None" may be None."""
+        """Output fields in which the answer "None" may mean None."""
         self.errors = 0
         self.first_error: BaseException | None = None
         self.scale = Scale()
@@ -73,7 +73,7 @@ class Metric:
             logger.warning("the metric returned %g, which is outside 0 to 1: %s", value, UNUSUAL)
 
     def allowance(self, rows: int, least: int = 0) -> Allowance:
-        """For a stage of so many rows."""
+        """How much may fail in a stage with this many rows."""
         return Allowance(rows, self._share, self._settings.failing_metric_failures, least)
 
     def failure(self) -> JobFailed:
@@ -87,7 +87,7 @@ class Metric:
         feedback: bool = False,
         allowed: Allowance = ANY_NUMBER,
     ) -> Callable[..., Any]:
-        """As optimizers call it: for a float, or for a Prediction with feedback."""
+        """The metric as optimizers call it: it returns a float, or a Prediction with feedback."""
         scoring = self.scoring(stop_token, called, allowed=allowed)
 
         def metric(gold: Any, pred: Any, trace: Any = None, pred_name: Any = None, pred_trace: Any = None) -> Any:
@@ -99,7 +99,8 @@ class Metric:
     def scoring(
         self, stop_token: StopToken, called: Callable[[bool], None], *, allowed: Allowance = ANY_NUMBER
     ) -> Callable[..., Score]:
-        """For one stage. `called` hears of each call of a whole program and whether it was for a demo."""
+        """The metric for one stage. `called` is called after each scoring of a whole program, with whether it was for
+        a demo."""
         failing = FailingRows(allowed)
 
         def score_of(gold: Any, pred: Any, trace: Any = None, pred_name: Any = None, pred_trace: Any = None) -> Score:
@@ -151,7 +152,7 @@ class Metric:
 
 
 def failure_from(error: BaseException, row: Any = None, more: str = "") -> JobFailed:
-    """The metric's own error first, with the row that it is of."""
+    """Its message begins with the metric's own error and the row on which it happened."""
     where = "" if row is None else f" ({row_name(row)})"
     message = f"{sentence(said_of(error))}{where}." + _cure(error) + (f"\n{more}" if more else "")
     failure = JobFailed("MetricFailed", message)
@@ -160,7 +161,7 @@ def failure_from(error: BaseException, row: Any = None, more: str = "") -> JobFa
 
 
 def _cure(error: BaseException) -> str:
-    """For a judge's model that has no key: what dspy says of it speaks of an environment that no job has."""
+    """Advice if a judge's model has no key: dspy's own message asks for environment variables, which no job can set."""
     if not any(isinstance(cause, LMAuthError | LMNotConfiguredError) for cause in (error, error.__cause__)):
         return ""
     return (

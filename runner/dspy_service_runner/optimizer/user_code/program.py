@@ -11,7 +11,8 @@ from dspy_service_runner.optimizer.failures import JobFailed, first_line
 
 
 def check_columns(signature: type[dspy.Signature], columns: Columns) -> None:
-    """What the static reader could not see: the mapping must cover every field, and name no other."""
+    """The mapping must cover every field and name no other. Checked again here, because reading the code without
+    running it may not show all fields."""
     for kind, fields, mapping in (
         ("input", signature.input_fields, list(columns.inputs)),
         ("output", signature.output_fields, [*columns.outputs, *(columns.without_gold or ())]),
@@ -35,7 +36,7 @@ def check_names(signature: type[dspy.Signature], module: type) -> None:
 
 
 def build_program(module: type, signature: type[dspy.Signature], kwargs: dict[str, Any]) -> dspy.Module:
-    # Of the class itself, the signature would be its metaclass's.
+    # Not `inspect.signature(module)`, which is that of the metaclass.
     takes_signature = "signature" in inspect.signature(inspect.getattr_static(module, "__init__")).parameters
     try:
         program = module(**kwargs, **({"signature": signature} if takes_signature else {}))

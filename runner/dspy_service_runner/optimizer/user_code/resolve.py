@@ -1,6 +1,7 @@
-"""Paths to classes.
+"""Finds classes by their import paths.
 
-Which names a job may use, and what they stand for, was decided before (API and operator, by the same registry).
+Which names a job may use, and which paths they stand for, was decided before, by the API and the operator with the same
+registry.
 """
 
 import importlib
@@ -11,7 +12,7 @@ from dspy_service_runner.optimizer.failures import JobFailed, first_line
 
 
 def find_class(path: str, what: str, reason: str) -> type:
-    """`what` is the name that the job used, for people."""
+    """`what` is how messages call the class: by the name that the job used."""
     try:
         found = _import(path)
     except Exception as error:
@@ -22,7 +23,7 @@ def find_class(path: str, what: str, reason: str) -> type:
 
 
 def _import(path: str) -> Any:
-    """The longest importable prefix, then attributes."""
+    """Imports the longest prefix that is a module, and looks the rest up as attributes."""
     parts = path.split(".")
     for length in range(len(parts) - 1, 0, -1):
         try:

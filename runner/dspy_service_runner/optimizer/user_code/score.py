@@ -1,4 +1,4 @@
-"""What a metric may return as a score, and what it says where it returned something else."""
+"""What a metric may return as a score, and the error for anything else."""
 
 import math
 from dataclasses import dataclass, replace
@@ -19,7 +19,7 @@ class Score:
     value: float
     feedback: str | None = None
     error: str | None = None
-    """Why there is none: such a row counts as 0."""
+    """Why the row could not be scored; it then counts as 0."""
 
 
 def as_score(returned: Any) -> Score:
@@ -53,12 +53,12 @@ def _show(returned: Any) -> str:
 
 @dataclass(frozen=True)
 class Scale:
-    """The numbers that a metric was seen to return. DSPy's optimizers reckon with 0 to 1."""
+    """The range of the numbers that a metric has returned so far. DSPy's optimizers assume 0 to 1."""
 
     lowest: float = 0.0
     highest: float = 1.0
     of_right_answers: float | None = None
-    """The best that a right answer was given."""
+    """The best score that a right answer got."""
 
     @property
     def usual(self) -> bool:
@@ -66,8 +66,8 @@ class Scale:
 
     @property
     def perfect(self) -> float:
-        """The score that nothing is better than. Where right answers do not tell it, rather too high than too low:
-        GEPA never reflects on answers that it takes to be perfect."""
+        """The best possible score. If right answers do not show it, the guess is rather too high than too low, because
+        GEPA does not reflect on answers with a perfect score."""
         if self.highest <= 1 or (self.of_right_answers or 0.0) >= self.highest:
             return self.highest
         return max(100.0, 10.0 ** math.ceil(math.log10(self.highest)))

@@ -1,7 +1,7 @@
-"""User code, as modules: runs the signature's and the metric's source and picks what the contract says is meant.
+"""Runs the source of the signature and of the metric, and picks from each what the contract says is meant.
 
-A real module, registered before it runs: a bare dict would break postponed annotations, and pickling by value needs
-one. Tracebacks show the user's lines through `linecache`.
+Each source becomes a real module, registered before it runs: with a bare dict, postponed annotations would not
+resolve, and pickling by value needs a module. Tracebacks show the user's lines through `linecache`.
 """
 
 import inspect
@@ -18,13 +18,13 @@ from dspy_service_core.resource.sources import METRIC_FUNCTION
 from dspy_service_runner.optimizer.failures import JobFailed, first_line
 
 _MODULE = "user_"
-"""Before a source's name, so that what users write hides no module of ours."""
+"""Prefix of these modules' names, so that none of them hides another module."""
 _DYNAMIC = "dspy.signatures.signature"
-"""Where classes made from strings claim to be from."""
+"""The `__module__` of signatures that dspy makes from strings."""
 
 
 def run_source(name: str, code: str, reason: str, models: Mapping[str, Any] | None = None) -> types.ModuleType:
-    """`name` is what the spec calls the source, `models` what its code finds under that name."""
+    """`name` is what the spec calls the source; `models` becomes the global `models` of its code."""
     module = types.ModuleType(f"{_MODULE}{name}")
     module.__file__ = f"<{module.__name__}>"
     module.__dict__.update(dspy=dspy, models=models or {})
@@ -108,7 +108,7 @@ def _say(error: BaseException) -> str:
 
 
 def user_line(error: BaseException) -> str:
-    """Where in the user's code, for people who look at their own lines."""
+    """The line of the user's code where the error happened, for messages; empty if it happened elsewhere."""
     if isinstance(error, SyntaxError) and error.lineno:
         return f" at line {error.lineno}"
     frames = traceback.walk_tb(error.__traceback__)

@@ -1,1 +1,1 @@
-"""What a dataset's rows are to DSPy and to a metric: cells of a type, rows that keep their number, and gold."""
+"""Makes of a dataset's rows what DSPy and metrics need: typed values, examples that know their row, and gold."""

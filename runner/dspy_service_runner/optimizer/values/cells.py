@@ -1,9 +1,10 @@
-"""A dataset's cell as the value that its field's annotation names, for inputs and gold alike.
+"""Converts a dataset's cell to the type of its field's annotation, for inputs and gold alike.
 
-Outputs become what DSPy parses from a model's right answer, so that `gold.x == pred.x` holds for it. DSPy parses text
-as repaired JSON; here text is JSON, a Python literal or itself, and nothing else: "see [1]" is no list. What DSPy
-refuses and a dataset may well hold is taken: an enum's number as text or its name, a bare URL for an image, a list of
-messages for a history. What it reads as something else is refused: digits for a date.
+An output becomes what DSPy parses from a model's right answer, so that `gold.x == pred.x` holds for that answer. DSPy
+repairs text to make JSON of it; here text is read only as JSON, as a Python literal or as itself, so that "see [1]" is
+not taken for a list. Some cells that DSPy refuses are common in datasets, and so are accepted: an enum's number as text
+or its name, a bare URL for an image, a list of messages for a history. Digits for a date are refused, because they
+would be read as seconds.
 """
 
 import datetime
@@ -28,11 +29,11 @@ _TIMES = (datetime.date, datetime.datetime, datetime.time)
 _NUMBER = re.compile(r"\s*[-+]?[\d_]*\.?\d+(?:[eE][-+]?\d+)?\s*")
 _SHOWN = 80
 _TAG = re.compile(r"nullable|none|int|float|bool|str|bytes|date|datetime|time|decimal|uuid|.*[\[(].*[\])]")
-"""What pydantic puts into a place besides names: the kind of a union's member that was tried."""
+"""Parts of pydantic's error locations that are not names in the cell, but the member of a union that was tried."""
 
 
 class BadCell(ValueError):
-    """`place` is inside the cell: `[1].name`."""
+    """`place` is where in the cell, such as `[1].name`; empty for the whole cell."""
 
     def __init__(self, place: str, reason: str, value: Any) -> None:
         shown = repr(value)
@@ -42,7 +43,7 @@ class BadCell(ValueError):
 
 
 class CellReader:
-    """For one field. Making one costs more than reading with it."""
+    """Reads the cells of one field. Making a reader costs more than reading with it, so one is made for each field."""
 
     def __init__(self, annotation: Any, *, output: bool, typed: bool = True) -> None:
         self._annotation, self._output = annotation, output
@@ -57,11 +58,11 @@ class CellReader:
 
     @property
     def may_be_no_text(self) -> bool:
-        """Whether it takes text and None: what a model's `None` means is then for the gold to say."""
+        """Whether the field takes both text and None. Then only the gold tells what a model means by `None`."""
         return self._nullable and self._takes_text
 
     def read(self, value: Any, *, empty_is_none: bool = False) -> Any:
-        """`empty_is_none`: an empty text stands for None, where the field allows it, as it does in CSV."""
+        """`empty_is_none`: whether empty text means None, as in CSV, if the field allows None."""
         if self._as_it_is or (value is None and self._nullable):
             return value
         if self._bare is str and isinstance(value, str) and not (self._nullable and not value):
@@ -104,7 +105,8 @@ class CellReader:
         raise error or ValueError("it cannot be read")
 
     def _forms(self, value: Any) -> list[Any]:
-        """DSPy tries what is inside a text first, but for a union of text and None."""
+        """What to try, in order. As in DSPy, what is inside a text (JSON or a literal) usually comes before the text
+        itself, and is not tried for a union of text and None."""
         if not isinstance(value, str) or self.may_be_no_text:
             return [value]
         found = inside(value)
@@ -132,7 +134,7 @@ class CellReader:
 
 
 def _mended(annotation: Any) -> Any:
-    """The annotation with a reader of ours before each leaf that needs one, at any depth of what typing can nest."""
+    """The annotation with a reader of ours (see `_fix`) before each type that needs one, at any depth of nesting."""
     if (fix := _fix(annotation)) is not None:
         return Annotated[annotation, BeforeValidator(fix)]
     origin, args = get_origin(annotation), get_args(annotation)
@@ -163,7 +165,7 @@ def _fix(annotation: Any) -> Callable[[Any], Any] | None:
 
 
 def _to_text(value: Any) -> str:
-    """Of a number, as a model would write it."""
+    """A number becomes text as a model would write it."""
     if not isinstance(value, str | int | float):
         raise ValueError("it must be text")
     return str(value)
@@ -205,12 +207,12 @@ def _readings(value: Any) -> list[Any]:
 
 
 def _same(one: Any, other: Any) -> bool:
-    """True is no 1 here."""
+    """Equal, but True and 1 are different here."""
     return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
 
 
 def _only_text_field(kind: type[dspy.Type]) -> str | None:
-    """Of a type that one text makes up, and that does not read texts itself."""
+    """The only required field of a dspy type that can be made of one text but does not read text itself."""
     required = [name for name, field in kind.model_fields.items() if field.is_required()]
     reads_itself = bool(kind.__pydantic_decorators__.model_validators)
     return required[0] if len(required) == 1 and not reads_itself else None
@@ -221,7 +223,7 @@ def _wrapped(field: str, value: Any) -> Any:
 
 
 def _stripped(text: str) -> str:
-    """As DSPy's chat adapter takes an answer apart: by lines, and without what surrounds it."""
+    """Treats text as DSPy's chat adapter treats an answer: split into lines, and stripped at both ends."""
     return "\n".join(text.splitlines()).strip()
 
 
@@ -249,7 +251,7 @@ def _bad_cell(error: pydantic.ValidationError, value: Any) -> BadCell:
 
 
 def _name(annotation: Any) -> str:
-    """As people write it: `list[Person] | None`."""
+    """The annotation as people write it: `list[Person] | None`."""
     origin, args = get_origin(annotation), get_args(annotation)
     if annotation in (None, type(None)):
         return "None"

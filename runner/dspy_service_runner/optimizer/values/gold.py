@@ -1,8 +1,8 @@
-"""What a metric is given: `gold` with every column of its row, and attributes that are values.
+"""The examples that a metric gets: `gold` has every column of its row, and attributes are values, not methods.
 
-DSPy's examples have methods of common names (`items`, `keys`, `labels`, `copy`, ...), which hide a field or column of
-that name. Inside DSPy the methods must win; a metric means the value. So it gets a view, made only where a name needs
-one.
+DSPy's examples have methods with common names (`items`, `keys`, `labels`, `copy`, ...), which hide a field or column of
+that name. Inside DSPy the methods must win, but a metric means the value. So the metric gets a view in which values
+win; it is made only if an example has such a name.
 """
 
 from typing import Any
@@ -15,7 +15,8 @@ _METHODS = frozenset(name for name in dir(dspy.Prediction) if not name.startswit
 
 
 def gold_of(example: Any, *, as_sent: bool = False) -> Any:
-    """The fields win over columns that happen to have their names. `as_sent`: gold outputs before they had a type."""
+    """Fields win over other columns of the same name. `as_sent`: gold outputs are the cells as they were sent, not
+    converted to types."""
     row = row_of(example)
     if row is None:
         return values_first(example)
@@ -34,9 +35,9 @@ def values_first(example: Any) -> Any:
 
 
 def prediction_of(prediction: Any, gold: Any, text_or_none: frozenset[str]) -> Any:
-    """For a field of text or None, DSPy hands on the text "None" that a model writes for None, by its chat adapter.
+    """For a field of text or None, DSPy's chat adapter returns the text "None" that a model writes for None.
 
-    Only where None is right is it read as None: a text may well be "None" otherwise.
+    It is read as None only if the gold is None, because elsewhere "None" may be meant as text.
     """
     if not text_or_none or not isinstance(prediction, dspy.Prediction):
         return values_first(prediction)
@@ -57,7 +58,7 @@ def _says_none(value: Any) -> bool:
 
 
 class _ValuesFirst:
-    """A view of another example, whose content it shares."""
+    """A view of another example: it shares the content, but a value goes before a method of the same name."""
 
     def __getattribute__(self, name: str) -> Any:
         if not name.startswith("_"):
@@ -76,7 +77,7 @@ class _ValuesFirst:
         return values_first(self._plain().with_inputs(*keys))
 
     def _plain(self) -> Any:
-        """DSPy's own methods call each other, and must not meet a value instead."""
+        """The example without the view, for DSPy's own methods: they call each other, and must not find values."""
         plain = object.__new__(dspy.Prediction if isinstance(self, dspy.Prediction) else dspy.Example)
         plain.__dict__ = self.__dict__
         return plain

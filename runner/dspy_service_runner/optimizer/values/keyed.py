@@ -1,7 +1,7 @@
-"""`gold.person["name"]` on a pydantic model: metrics in the field are written for cells as JSON has them.
+"""Allows `gold.person["name"]` on a pydantic model, because many existing metrics are written for cells of JSON.
 
-The accessor is put on the user's own classes, so that gold and prediction stay of one class, and lives in the user's
-module: what is pickled with that module must not need ours.
+The method is added to the user's own classes, so that gold and prediction are still of the same class. It belongs to
+the user's module, because what is pickled with that module must load without ours.
 """
 
 import types
@@ -13,7 +13,7 @@ import pydantic
 
 
 def allow_keys(signature: type[dspy.Signature], module: types.ModuleType) -> None:
-    """On each model that an output holds, at any depth, unless it has a meaning of its own for keys."""
+    """For each pydantic model in an output's type, at any depth, unless it defines `__getitem__` itself."""
     found: dict[type[pydantic.BaseModel], None] = {}
     for field in signature.output_fields.values():
         _gather(field.annotation, found)
@@ -26,7 +26,7 @@ def allow_keys(signature: type[dspy.Signature], module: types.ModuleType) -> Non
 
 
 def _accessor(self: Any, key: str) -> Any:
-    """By the field's name, or the one that JSON has for it. (Runs with the globals of another module.)"""
+    """Finds a field by its name or its alias. (Runs with the globals of the user's module, not of this one.)"""
     fields = type(self).model_fields
     if key in fields or key in (self.model_extra or {}):
         return getattr(self, key)

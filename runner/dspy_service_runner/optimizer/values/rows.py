@@ -1,8 +1,8 @@
 """A dataset's rows as DSPy's examples, each of which knows the row that it was made from.
 
-An example holds the mapped columns alone: optimizers print whole examples into prompts, and demos become state. The
-row beside it survives every copy that DSPy makes of an example (`copy`, `without`, `with_inputs`, `deepcopy`), and no
-pickle: a program that is kept loads where only dspy is installed.
+An example holds only the mapped columns, because optimizers print whole examples into prompts, and demos become a part
+of the state. The row is kept beside them in every copy that DSPy makes of an example (`copy`, `without`,
+`with_inputs`, `deepcopy`), but not in a pickle, so that a stored program loads where only dspy is installed.
 """
 
 import copy
@@ -16,9 +16,9 @@ import dspy
 @dataclass(frozen=True, slots=True)
 class DatasetRow:
     number: int
-    """From 0, in the dataset as it was submitted."""
+    """The row's place in the dataset as it was submitted, from 0."""
     gold: Mapping[str, Any]
-    """What the metric sees of its gold outputs, by field, with the cells as they were sent."""
+    """The cells of the gold outputs as they were sent, by field."""
     others: Mapping[str, Any]
     """The columns that are not mapped."""
 
@@ -57,7 +57,7 @@ class RowExample(dspy.Example):  # type: ignore[misc]  # dspy is untyped
 
 
 def row_of(example: Any) -> DatasetRow | None:
-    """None for an example that no row of the dataset became."""
+    """None for an example that was not made from a row of the dataset."""
     return example._row if isinstance(example, RowExample) else None
 
 

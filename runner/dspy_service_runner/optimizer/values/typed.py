@@ -1,7 +1,7 @@
-"""The rows of a dataset as examples whose values have the types that the signature names.
+"""Makes examples of a dataset's rows, with values of the types that the signature names.
 
-An input that cannot become its type ends the job before money is spent. A gold that cannot stays as it was sent: the
-metric may know what to do with it.
+An input that cannot be converted ends the job before money is spent. A gold value that cannot be converted stays as it
+was sent, because the metric may know what to do with it.
 """
 
 import logging
@@ -60,7 +60,7 @@ def _field(fields: Mapping[str, Any], name: str, column: str, rows: Rows, *, out
     info = fields[name]
     typed = not (info.json_schema_extra or {}).get(IS_TYPE_UNDEFINED)
     reader = CellReader(info.annotation, output=output, typed=typed)
-    # CSV has no null; JSON does, and where a column has nulls too, an empty text is meant to be one.
+    # CSV has no null, so an empty text may stand for it. In a column that has nulls, empty text means empty text.
     empty_is_none = reader.may_be_no_text and all(row[column] is not None for row in rows)
     return _Field(name, column, reader, empty_is_none)
 
