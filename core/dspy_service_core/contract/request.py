@@ -42,7 +42,7 @@ class Nested(BaseModel):
 
 
 class ColumnMapping(Nested):
-    """Field of the signature to column of the dataset. An output for which no column holds the gold: null."""
+    """Maps fields of the signature to columns of the dataset; an output without gold in any column, to null."""
 
     inputs: Mapping128 = Field(min_length=1, examples=[{"question": "question"}])
     outputs: GoldMapping = Field(default_factory=dict, examples=[{"answer": "answer"}])
@@ -73,7 +73,7 @@ class SplitFractions(Nested):
 
 
 class ModelSettings(Nested):
-    """A language model as `dspy.LM` takes it. `temperature` left out: see `model_rules`."""
+    """A language model as `dspy.LM` takes it."""
 
     name: Name = Field(examples=["openai/gpt-4o-mini"])
     base_url: Annotated[str, StringConstraints(max_length=2048), AfterValidator(rules.base_url)] | None = None
@@ -108,7 +108,7 @@ class NamedModelSettings(ModelSettings):
 
 
 class RunOptions(Nested):
-    """Everything absent is the service's setting."""
+    """What is left out has the service's default."""
 
     labels: Annotated[dict[str, str], Field(max_length=32), AfterValidator(rules.labels)] = Field(default_factory=dict)
     priority: Integer = Field(default=0, ge=-1_000_000, le=1_000_000)
@@ -116,15 +116,19 @@ class RunOptions(Nested):
     retries: Integer | None = Field(default=None, ge=0, le=MOST_RETRIES)
     ttl_seconds: Integer | None = Field(default=None, ge=0, le=LONGEST_TTL_SECONDS)
     require: Literal["improved"] | None = Field(
-        default=None, description="The job fails unless its verdict is this; what it found is kept all the same."
+        default=None,
+        description="The job fails unless its verdict is this one; its scores, rows and program are kept in any case.",
     )
     max_failed_rows: Number | None = Field(
-        default=None, ge=0, le=1, description="Share of a score's rows that may fail, each counted as 0; 0.2."
+        default=None,
+        ge=0,
+        le=1,
+        description="Share of a score's rows that may fail, each counted as 0. When left out, 0.2.",
     )
 
 
 class RunRequest(BaseModel):
-    """Unknown keys at the top level are accepted, because clients in the field send some, and reported."""
+    """Unknown keys at the top level are accepted, since existing clients send some; a Warning header names them."""
 
     model_config = ConfigDict(extra="allow", frozen=True, protected_namespaces=())
 

@@ -17,7 +17,8 @@ class Settings(BaseModel):
         default=900, gt=0, description="Seconds to wait for the restored inputs before giving up with exit code 64."
     )
     image: str = Field(
-        default="", description="Image of the optimizer's container; the artifact's metadata tells its digest."
+        default="",
+        description="Image of the optimizer's container. A digest in its name goes into the artifact's metadata.",
     )
     threads: int = Field(
         default=8,
@@ -27,8 +28,8 @@ class Settings(BaseModel):
     max_errors: int = Field(
         default=1_000_000,
         ge=1,
-        description="Failing rows after which DSPy gives an evaluation up. High, because dead models are watched "
-        "separately and an evaluation given up counts as a score of 0.",
+        description="Failing rows after which DSPy ends an evaluation with a score of 0. High, because dead models are "
+        "watched separately and failing rows are counted by the service itself.",
     )
     dead_model_failures: int = Field(
         default=8, ge=1, description="Authentication or connection errors in a row, of one model, that end the run."
@@ -39,7 +40,7 @@ class Settings(BaseModel):
     longest_wait: float = Field(
         default=30,
         gt=0,
-        description="Seconds that a model's Retry-After and the back-off after its refusals (429) are cut to.",
+        description="Longest wait in seconds after a model's refusal (429), whatever its Retry-After asks for.",
     )
     preflight_patience: float = Field(
         default=45,
@@ -63,7 +64,7 @@ class Settings(BaseModel):
         default=Decimal(MAX_FAILED_ROWS),
         ge=0,
         le=1,
-        description="Share of a score's rows that may fail, for jobs whose spec.run.maxFailedRows says nothing.",
+        description="Share of a score's rows that may fail, for jobs without spec.run.maxFailedRows.",
     )
     listed_failed_rows: int = Field(
         default=100, ge=0, description="Failed rows of a score that the result lists; it counts the others."
@@ -71,13 +72,15 @@ class Settings(BaseModel):
     failing_metric_failures: int = Field(
         default=20,
         ge=1,
-        description="Metric errors in a row that end the run, with no usable result before them. With one, it takes "
-        "as many as there are rows, if those are more.",
+        description="How many metric errors in a row end the run. If the metric has worked before, it takes at least "
+        "as many as the stage has rows.",
     )
     progress_interval: float = Field(
-        default=2.0, ge=0, description="Least seconds between two optimizer_progress events."
+        default=2.0, ge=0, description="Shortest time in seconds between two optimizer_progress events."
     )
-    stop_interval: float = Field(default=0.25, gt=0, description="Seconds between two looks at the stop file.")
+    stop_interval: float = Field(
+        default=0.25, gt=0, description="How often, in seconds, the optimizer looks whether it is asked to stop."
+    )
     max_line: int = Field(default=65_536, ge=256, description="Longest log message in characters; the rest is cut.")
     logged_errors: int = Field(
         default=20, ge=0, description="Metric errors that are logged with their stack; later ones are only counted."
