@@ -77,7 +77,7 @@ def auto_budget(components: int, candidates: int, rows: int) -> int:
 
 
 class Gepa(Family):
-    rules = (_budget, _first_proposal, _reflection, _further)
+    rules = (_budget, _reflection, _first_proposal, _further)
 
     def known_calls(self, options: Options, counts: Counts, predictors: int) -> Calls:
         """The budget is checked before each step. So the given program is scored in any case, and the last step may
