@@ -109,9 +109,8 @@ def _only_as_leader(leadership: Leadership, told: OnRequest) -> OnRequest:
 def make_telemetry(settings: OperatorSettings) -> Telemetry:
     if not settings.metrics_port:
         return Telemetry()
-    from dspy_service_operator.monitoring.metrics import (
-        Metrics,  # here: its library costs memory that nobody uses otherwise
-    )
+    # Imported here, because its library costs memory that nobody uses otherwise.
+    from dspy_service_operator.monitoring.metrics import Metrics
 
     return Metrics()
 

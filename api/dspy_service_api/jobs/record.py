@@ -1,7 +1,7 @@
 """What the API keeps in memory of each job of the namespace: one small frozen record.
 
 It has no rows, code, conditions or managed fields, because the cache keeps thousands of records. DSPy's own JSON
-(kwargs, metrics) stays encoded, because answers need it only encoded. `reading.py` makes them of resources.
+(kwargs, metrics) stays encoded, because answers need it only encoded. `from_resource.py` makes them of resources.
 """
 
 from collections.abc import Mapping

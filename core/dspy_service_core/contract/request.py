@@ -26,6 +26,7 @@ from dspy_service_core.errors import FieldProblem, InvalidRequest
 from dspy_service_core.resource import sources
 from dspy_service_core.resource.job import MOST_NAMED_MODELS
 from dspy_service_core.resource.run_defaults import LONGEST_DEADLINE_SECONDS, LONGEST_TTL_SECONDS, MOST_RETRIES
+from dspy_service_core.resource.splits import DEFAULTS
 
 Integer = Annotated[int, BeforeValidator(rules.number)]
 Number = Annotated[float, BeforeValidator(rules.number)]
@@ -62,9 +63,9 @@ class ColumnMapping(Nested):
 
 
 class SplitFractions(Nested):
-    train: Number = Field(default=0.7, ge=0)
-    val: Number = Field(default=0.15, ge=0)
-    test: Number = Field(default=0.15, ge=0)
+    train: Number = Field(default=DEFAULTS.train, ge=0)
+    val: Number = Field(default=DEFAULTS.val, ge=0)
+    test: Number = Field(default=DEFAULTS.test, ge=0)
 
     @model_validator(mode="after")
     def _whole(self) -> Self:

@@ -1,7 +1,7 @@
 """Builds the batch/v1 Job of one attempt from the resource.
 
 It has two containers that exchange nothing but files. `reporter`, a native sidecar, holds the Kubernetes token and the
-store; `optimizer` runs the user's code and holds neither. What lies where is in `runner_volumes`.
+store; `optimizer` runs the user's code and holds neither. What lies where is in `volumes`.
 """
 
 from typing import Any
