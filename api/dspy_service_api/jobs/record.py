@@ -7,7 +7,7 @@ It has no rows, code, conditions or managed fields, because the cache keeps thou
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from dspy_service_core.records.run import NO_IMPROVEMENT, Progress, Result
+from dspy_service_core.records.run import Progress, Result
 from dspy_service_core.resource.job import StatusWord
 from dspy_service_core.resource.queue_order import Age, Rank
 from dspy_service_core.resource.splits import Fractions
@@ -81,10 +81,10 @@ class JobRecord:
 
     @property
     def keeps_result(self) -> bool:
-        """Whether scores and program are answered, as they are of a success, and where only the verdict was not the
-        one that the job demanded."""
+        """Whether scores and program are answered: after a success, and after a failure that came when the program was
+        finished."""
         return self.status == "success" or (
-            self.status == "failed" and self.end is not None and self.end.reason == NO_IMPROVEMENT
+            self.status == "failed" and self.end is not None and self.end.artifact is not None
         )
 
     @property

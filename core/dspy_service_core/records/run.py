@@ -21,8 +21,6 @@ MAX_MESSAGE = 2048
 MAX_NOTICE = 1024
 MAX_RESULT_BYTES = 4 * 1024 * 1024
 """Bytes that `result.json` may have; it holds the whole message."""
-NO_IMPROVEMENT = "NoImprovement"
-"""Reason of the one failure that keeps what was found: the job demanded a verdict that it did not get."""
 _MAX_REASON = 64
 _MAX_EVIDENCE = 64
 
@@ -177,6 +175,9 @@ class ResultDocument(RunResult):
     details: JsonObject = field(default_factory=dict)
     metadata: JsonObject = field(default_factory=dict)
     usage: Usage | None = None
+    program_kept: bool = False
+    """Whether the optimized program was written. A run can fail after that: its last score cannot be told, or shows no
+    improvement where the job demands one."""
 
     def summary(self, artifact: ArtifactRef | None, ended_at: str) -> Result:
         """The part for the status, with a message that fits there."""

@@ -67,9 +67,10 @@ def write_artifact(
     source: str,
     metadata: Mapping[str, Any],
     redactor: Redactor,
-    rows: Callable[[], bytes],
+    rows: Callable[[], bytes] | None,
 ) -> dict[str, str]:
-    """Returns why each missing file could not be written. Raises `OSError` if the state could not."""
+    """Returns why each missing file could not be written. Raises `OSError` if the state could not. Without `rows` there
+    is no file of them."""
     versions = get_dependency_versions()
     folder.mkdir(exist_ok=True)
     write_new(folder / pod_files.PROGRAM_STATE, _json(dump(program) | {"metadata": {"dependency_versions": versions}}))
@@ -78,7 +79,7 @@ def write_artifact(
         {
             pod_files.PROGRAM_PICKLE: lambda: _without_keys(pickled(program, module), redactor),
             pod_files.SIGNATURE_SOURCE: source.encode,
-            pod_files.ROW_RESULTS: rows,
+            **({pod_files.ROW_RESULTS: rows} if rows else {}),
             pod_files.PROMPT: lambda: readable_prompts(program).encode(errors="replace"),
         },
     )

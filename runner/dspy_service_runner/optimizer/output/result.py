@@ -42,6 +42,7 @@ class RunRecord:
     dropped_demos: dict[str, int] = field(default_factory=dict)
     """How many demos each predictor lost, because JSON cannot hold them."""
     not_written: dict[str, str] = field(default_factory=dict)
+    program_kept: bool = False
     """The files that the artifact lacks, each with why."""
     nothing_tried: str = ""
     """Why the optimizer scored no other program than the given one; empty if it did."""
@@ -123,6 +124,7 @@ class RunRecord:
             message=self.message,
             stopped_early=self.stopped_early,
             nothing_tried=self.nothing_tried,
+            program_kept=self.program_kept,
             split_counts=SplitCounts(**self.splits) if self.splits else None,
             baseline_score=self.baseline,
             optimized_score=self.optimized,

@@ -1,5 +1,6 @@
 """The run itself: preflight, baseline, optimizer, final score, artifact; and how each of them may end."""
 
+import contextlib
 import errno
 import logging
 from collections.abc import Callable
@@ -10,7 +11,6 @@ from typing import Any
 import dspy
 
 from dspy_service_core.records import events, verdicts
-from dspy_service_core.records.run import NO_IMPROVEMENT
 from dspy_service_core.resource.sources import SIGNATURE
 from dspy_service_core.storage import pod_files
 from dspy_service_runner.optimizer.failures import Interrupt, JobFailed, StopToken, first_line
@@ -40,6 +40,8 @@ from dspy_service_runner.optimizer.user_code.source import user_line
 from dspy_service_runner.redaction import Redactor
 
 logger = logging.getLogger("dspy_service")
+
+NO_IMPROVEMENT = "NoImprovement"
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,7 @@ class Run:
         try:
             program = self._mended(self._optimized_program())
             self._context.progress.stage("Finishing")
-            optimized = self._evaluate("optimized", program, StopToken())
+            optimized = self._final_score(program)
             self._record.optimized = optimized.score
             self._context.outbox.event(events.OPTIMIZED, {"optimized_test_metric": optimized.score})
             self._compare(optimized)
@@ -82,6 +84,15 @@ class Run:
             self._require()
         finally:
             self._note()
+
+    def _final_score(self, program: dspy.Module) -> Evaluation:
+        """If it cannot be told, the job fails, but the program is finished and paid for: it is kept first."""
+        try:
+            return self._evaluate("optimized", program, StopToken())
+        except (JobFailed, Interrupt):
+            with contextlib.suppress(JobFailed):  # the score's failure came first, and is the one to be told
+                self._keep(trim(program), None)
+            raise
 
     def _optimized_program(self) -> dspy.Module:
         optimizer = self._construct()
@@ -228,7 +239,7 @@ class Run:
         self._watches.append(watch)
         return watch
 
-    def _keep(self, program: dspy.Module, rows: Callable[[], bytes]) -> None:
+    def _keep(self, program: dspy.Module, rows: Callable[[], bytes] | None) -> None:
         prepared = self._prepared
         try:
             self._record.not_written = write_artifact(
@@ -240,6 +251,7 @@ class Run:
                 self._context.redactor,
                 rows,
             )
+            self._record.program_kept = True
         except OSError as error:
             full = error.errno in (errno.ENOSPC, errno.EDQUOT)
             reason = "DiskFull" if full else "ArtifactFailed"

@@ -15,7 +15,7 @@ import orjson
 
 from dspy_service_core.errors import StoreError
 from dspy_service_core.records.record import document
-from dspy_service_core.records.run import NO_IMPROVEMENT, ArtifactRef, Result, ResultDocument
+from dspy_service_core.records.run import ArtifactRef, Result, ResultDocument
 from dspy_service_core.storage import pod_files
 from dspy_service_core.storage.store import Store
 from dspy_service_runner.reporter.artifact.artifact import ArtifactUnusable, upload_artifact
@@ -86,7 +86,7 @@ class Ending:
         """Uploads the artifact, stores the result and returns its summary for the status. A run whose artifact cannot
         be stored has failed."""
         artifact = None
-        if result.outcome == "Succeeded" or result.reason == NO_IMPROVEMENT:
+        if result.outcome == "Succeeded" or (result.outcome == "Failed" and result.program_kept):
             try:
                 artifact = self._upload_artifact()
             except ArtifactUnusable as error:

@@ -161,7 +161,10 @@ async def test_a_job_that_demanded_more_keeps_scores_comparison_rows_and_artifac
 
 
 async def test_any_other_failure_keeps_none_of_them(api: Harness) -> None:
-    status = succeeded(job_id=ID, outcome="Failed", reason="MetricFailed") | {"phase": "Failed", "message": "m"}
+    status = succeeded(job_id=ID, outcome="Failed", reason="MetricFailed", artifact=None) | {
+        "phase": "Failed",
+        "message": "m",
+    }
     job = await api.job(names.api_job(ID), status)
     put_artifact(api.store, job)
     assert (await api.client.get(f"/jobs/{ID}/artifact")).status_code == 404

@@ -377,3 +377,43 @@ def test_the_perfect_score(right: float | None, seen: list[float], perfect: floa
     for score in seen:
         scale = scale.with_score(score)
     assert (scale if right is None else scale.with_right_answer(right)).perfect == perfect
+
+
+LATE = """
+calls = 0
+
+def metric(gold, pred, trace=None):
+    global calls
+    calls += 1
+    {late}
+    return gold.label == pred.label
+"""
+
+
+@pytest.mark.parametrize(
+    ("late", "reason"),
+    [
+        ("if calls > 27: raise ValueError('no more')", "MetricFailed"),
+        ("if calls > 27: return None", "MetricFailed"),
+    ],
+)
+def test_a_program_whose_last_score_fails_is_kept(
+    late: str, reason: str, forge: OptimizerForge, odd: ScriptedServer, tmp_path: Path
+) -> None:
+    """20 calls are the baseline's; the optimizer makes none."""
+    result = run(forge, odd, tmp_path, rows(40, {}), metric={"code": LATE.format(late=late)})
+
+    assert (result["outcome"], result["reason"], result["programKept"]) == ("Failed", reason, True), result["message"]
+    assert (result["baselineScore"], result["optimizedScore"], result["verdict"]) == (100.0, None, None)
+    kept = {path.name for path in (tmp_path / "job" / "out" / "artifact").iterdir()}
+    assert kept >= {"program.json", "program.pkl"}
+    assert "rows.jsonl" not in kept
+
+
+def test_a_program_that_was_never_finished_is_not_kept(
+    forge: OptimizerForge, odd: ScriptedServer, tmp_path: Path
+) -> None:
+    given = rows(40, dict.fromkeys(range(20, 40), "prose"))
+    result = run(forge, odd, tmp_path, given)
+    assert (result["outcome"], result["programKept"]) == ("Failed", False)
+    assert not (tmp_path / "job" / "out" / "artifact").exists()

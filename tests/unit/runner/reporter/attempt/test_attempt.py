@@ -212,13 +212,25 @@ def test_a_program_that_did_not_improve_as_demanded_is_kept(pod: ReporterPod, ap
     with pod.running() as reporter:
         follow_to_running(pod)
         pod.program(rows__jsonl=b'{"n":0}\n')
-        pod.result("Failed", reason="NoImprovement", message="no evidence", verdict="no_evidence")
+        pod.result("Failed", reason="NoImprovement", message="no evidence", verdict="no_evidence", programKept=True)
         pod.wait_result()
         assert reporter.end() == "done"
     assert api.result is not None
     assert (api.result["outcome"], api.result["verdict"]) == ("Failed", "no_evidence")
     assert api.result["artifact"]["bytes"] > 0
     assert pod.artifact.get("rows.jsonl") == b'{"n":0}\n'
+
+
+def test_what_a_failed_run_did_not_finish_is_no_program(pod: ReporterPod, api: AttemptApi) -> None:
+    with pod.running() as reporter:
+        follow_to_running(pod)
+        pod.program()
+        pod.result("Failed", message="boom")
+        pod.wait_result()
+        assert reporter.end() == "done"
+    assert api.result is not None
+    assert api.result.get("artifact") is None
+    assert not pod.artifact.exists("manifest.json")
 
 
 def test_words_after_the_result_are_kept(pod: ReporterPod, api: AttemptApi) -> None:
