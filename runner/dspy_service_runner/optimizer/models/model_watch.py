@@ -5,6 +5,7 @@ no others. A model that fails again and again stops the stage through its stop t
 stage when it is over. An error of one request (`OF_ONE_REQUEST`) fails its row and is counted, but ends nothing.
 """
 
+import itertools
 import threading
 from collections import Counter
 from typing import Any
@@ -27,10 +28,13 @@ class ModelWatch(BaseCallback):  # type: ignore[misc]  # dspy is untyped
         self._stop_token, self._journal, self._usage, self._settings = stop_token, journal, usage, settings
         self._roles = {model_key(lm): (role, lm) for role, lm in reversed(list(models.by_role()))}
         self._lock = threading.Lock()
-        self._open: dict[str, dspy.BaseLM] = {}
+        self._clock = itertools.count(1)
+        """Puts the begins and the failures of calls in an order."""
+        self._open: dict[str, tuple[dspy.BaseLM, int]] = {}
         self._answered: Counter[ModelKey] = Counter()
         self._in_a_row: Counter[ModelKey] = Counter()
         self._lasting_in_a_row: Counter[ModelKey] = Counter()
+        self._failing_since: dict[ModelKey, int] = {}
         self._failed: dict[ModelKey, JobFailed] = {}
         self._refused: dict[ModelKey, JobFailed] = {}
         self.failures: Counter[str] = Counter()
@@ -64,32 +68,38 @@ class ModelWatch(BaseCallback):  # type: ignore[misc]  # dspy is untyped
     def on_lm_start(self, call_id: str, instance: Any, inputs: dict[str, Any]) -> None:
         self._stop_token.check()
         self._journal.forget_hit()
-        self._open[call_id] = instance
+        self._open[call_id] = instance, next(self._clock)
 
     def on_lm_end(self, call_id: str, outputs: Any, exception: BaseException | None = None) -> None:
         self.ended(call_id, exception, judging=False)
 
     def ended(self, call_id: str, exception: BaseException | None, *, judging: bool) -> None:
-        lm = self._open.pop(call_id, None)
+        lm, begun = self._open.pop(call_id, (None, 0))
         if lm is None or isinstance(exception, Interrupt):
             return
         if exception is not None:
-            self._note_failure(lm, exception, judging)
+            self._note_failure(lm, begun, exception, judging)
         elif self._journal.was_hit():
             self._usage.add_cached()
         else:
-            self._note_answer(model_key(lm))
+            self._note_answer(model_key(lm), begun)
 
     def on_module_end(self, call_id: str, outputs: Any, exception: BaseException | None = None) -> None:
         if isinstance(exception, Exception) and self.program_error is None:
             self.program_error = exception
 
-    def _note_answer(self, key: ModelKey) -> None:
+    def _note_answer(self, key: ModelKey, begun: int) -> None:
         with self._lock:
             self._answered[key] += 1
+            self._note_life(key, begun)
+
+    def _note_life(self, key: ModelKey, begun: int) -> None:
+        """Ends a row of failures, unless this call began before the first of them: its answer, which was only slower,
+        says nothing of the model as it is now."""
+        if begun > self._failing_since.get(key, 0):
             self._in_a_row[key] = self._lasting_in_a_row[key] = 0
 
-    def _note_failure(self, lm: dspy.BaseLM, error: BaseException, judging: bool) -> None:
+    def _note_failure(self, lm: dspy.BaseLM, begun: int, error: BaseException, judging: bool) -> None:
         key = model_key(lm)
         if key not in self._roles:
             return  # a model of the user's own code, which may handle its errors
@@ -99,21 +109,23 @@ class ModelWatch(BaseCallback):  # type: ignore[misc]  # dspy is untyped
             if not judging:
                 self.failures[kind] += 1
             if kind in OF_ONE_REQUEST:
-                self._note_refusal(key, error, failure, judging)
+                self._note_refusal(key, begun, error, failure, judging)
                 return
             hopeless = self._count(key, failure, kind)
         if hopeless:
             self._stop_token.fail(failure)
 
-    def _note_refusal(self, key: ModelKey, error: BaseException, failure: JobFailed, judging: bool) -> None:
+    def _note_refusal(self, key: ModelKey, begun: int, error: BaseException, failure: JobFailed, judging: bool) -> None:
         if not judging:
             self._refused[key] = failure
         if shows_life(error):
-            self._in_a_row[key] = self._lasting_in_a_row[key] = 0
+            self._note_life(key, begun)
 
     def _count(self, key: ModelKey, failure: JobFailed, kind: str) -> bool:
         """Counts a failure; True if the model is not to be asked any more."""
         self._failed[key] = failure
+        if not self._in_a_row[key]:
+            self._failing_since[key] = next(self._clock)
         self._in_a_row[key] += 1
         self._lasting_in_a_row[key] = self._lasting_in_a_row[key] + 1 if is_lasting(kind) else 0
         return (

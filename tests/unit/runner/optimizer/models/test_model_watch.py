@@ -6,8 +6,9 @@ from pathlib import Path
 import dspy
 import pytest
 from dspy.utils import exceptions as dspy_errors
+from dspy.utils.callback import BaseCallback
 
-from dspy_service_runner.optimizer.failures import Interrupt, StopToken
+from dspy_service_runner.optimizer.failures import Interrupt, JobFailed, StopToken
 from dspy_service_runner.optimizer.models.journal import JournalCache
 from dspy_service_runner.optimizer.models.model_watch import ModelWatch
 from dspy_service_runner.optimizer.models.models import ModelSet
@@ -35,11 +36,19 @@ class Watched:
         return self._token.is_stopped
 
     def call(self, error: Exception | None = None, *, judging: bool = False) -> None:
-        callback = self.watch.in_metric if judging else self.watch
+        self.end(self.begin(judging=judging), error, judging=judging)
+
+    def begin(self, *, judging: bool = False) -> str:
         call_id = str(next(self._ids))
-        callback.on_lm_start(call_id, self._lm, {})
+        self._callback(judging).on_lm_start(call_id, self._lm, {})
         self._journal.forget_hit()
-        callback.on_lm_end(call_id, None if error else ["OK"], error)
+        return call_id
+
+    def end(self, call_id: str, error: Exception | None = None, *, judging: bool = False) -> None:
+        self._callback(judging).on_lm_end(call_id, None if error else ["OK"], error)
+
+    def _callback(self, judging: bool) -> BaseCallback:
+        return self.watch.in_metric if judging else self.watch
 
 
 @pytest.fixture
@@ -97,3 +106,37 @@ def test_judges_errors_are_not_the_models_but_a_dead_model_is_dead(watched: Watc
         watched.call(AUTH, judging=True)
     assert watched.stopped
     assert watched.watch.failures.total() == 0
+
+
+@pytest.mark.parametrize("answer", [None, TOO_LONG], ids=["an answer", "a refusal of that request"])
+@pytest.mark.parametrize("judging", [False, True])
+def test_the_answer_to_a_call_from_before_the_failures_shows_no_life(
+    watched: Watched, judging: bool, answer: Exception | None
+) -> None:
+    slow = [watched.begin() for _ in range(7)]
+    for call_id in slow:
+        watched.call(AUTH, judging=judging)
+        watched.end(call_id, answer)
+    watched.call(AUTH, judging=judging)
+
+    assert watched.stopped
+
+
+def test_a_model_that_dies_with_a_stages_last_calls_fails_it_though_slower_ones_were_answered(watched: Watched) -> None:
+    slow = watched.begin()
+    watched.call(AUTH)
+    watched.end(slow)
+
+    with pytest.raises(JobFailed, match="The default model"):
+        watched.watch.check()
+
+
+def test_an_answer_to_a_call_that_began_among_failures_shows_life(watched: Watched) -> None:
+    for _ in range(200):
+        watched.call(AUTH)
+        later = watched.begin()
+        watched.call(AUTH)
+        watched.end(later)
+
+    assert not watched.stopped
+    watched.watch.check()
