@@ -75,6 +75,19 @@ class TwoSteps(dspy.Module):  # type: ignore[misc]  # dspy is untyped
         return self.label(text=text)
 
 
+class ThreeSteps(dspy.Module):  # type: ignore[misc]  # dspy is untyped
+    """Predictors in a list, of which two have the same signature, and one in a module of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.drafts, self.last = [dspy.Predict(Ticket), dspy.Predict(Ticket)], dspy.ChainOfThought(Ticket)
+
+    def forward(self, text: str) -> Any:
+        for draft in self.drafts:
+            draft(text=text)
+        return self.last(text=text)
+
+
 class Failing(dspy.Module):  # type: ignore[misc]  # dspy is untyped
     """On every third row."""
 
@@ -88,7 +101,7 @@ class Failing(dspy.Module):  # type: ignore[misc]  # dspy is untyped
         return self.label(text=text)
 
 
-PROGRAMS: dict[int, Callable[[], Any]] = {1: lambda: dspy.Predict(Ticket), 2: TwoSteps}
+PROGRAMS: dict[int, Callable[[], Any]] = {1: lambda: dspy.Predict(Ticket), 2: TwoSteps, 3: ThreeSteps}
 
 
 @dataclass(frozen=True)
@@ -151,7 +164,9 @@ OPTUNA, MIPRO, RULES = "dspy.BootstrapFewShotWithOptuna", "dspy.MIPROv2", "dspy.
 EXPLICIT = {"auto": None, "num_candidates": 4, "max_errors": 30}
 CASES: dict[str, Case] = {
     "labelled": Case("dspy.LabeledFewShot", {"k": 3}),
+    "labelled three predictors": Case("dspy.LabeledFewShot", {"k": 3}, predictors=3),
     "bootstrap": Case(BOOTSTRAP),
+    "bootstrap three predictors": Case(BOOTSTRAP, predictors=3),
     "bootstrap easily": Case(BOOTSTRAP, score=always, predictors=2),
     "bootstrap in vain": Case(BOOTSTRAP, {"max_rounds": 3, "max_errors": 1}, score=never),
     "bootstrap nothing": Case(BOOTSTRAP, {"max_bootstrapped_demos": 0}),
@@ -160,6 +175,7 @@ CASES: dict[str, Case] = {
     "search on training rows": Case(SEARCH, {"num_candidate_programs": 2, "max_rounds": 2}, val=0, predictors=2),
     "search easily": Case(SEARCH, {"num_candidate_programs": 4, "max_bootstrapped_demos": 2}, score=always),
     "search in vain": Case(SEARCH, {"num_candidate_programs": 2, "max_errors": 5}, score=never),
+    "search three predictors": Case(SEARCH, {"num_candidate_programs": 3}, predictors=3),
     "search restricted": Case(SEARCH, {"num_candidate_programs": 4}, {"restrict": [-3, 2, 7]}),
     "search stopped": Case(SEARCH, {"num_candidate_programs": 4, "stop_at_score": 50.0}, score=always),
     "search never stopped": Case(SEARCH, {"num_candidate_programs": 2, "stop_at_score": 50.0}, score=never),
@@ -168,10 +184,15 @@ CASES: dict[str, Case] = {
         OPTUNA, {"num_candidate_programs": 2, "max_rounds": 2}, {"max_demos": 2}, val=0, score=never
     ),
     "optuna two predictors": Case(OPTUNA, {"num_candidate_programs": 2}, {"max_demos": 1}, predictors=2, score=always),
+    "optuna three predictors": Case(OPTUNA, {"num_candidate_programs": 2}, {"max_demos": 2}, predictors=3),
     "mipro light": Case(MIPRO),
     "mipro light easily": Case(MIPRO, score=always),
     "mipro light in vain": Case(MIPRO, score=never),
     "mipro light two predictors": Case(MIPRO, train=15, val=3, predictors=2),
+    "mipro light three predictors": Case(MIPRO, train=8, val=2, predictors=3),
+    "mipro minibatches three predictors": Case(
+        MIPRO, EXPLICIT, {"num_trials": 5, "minibatch_size": 3, "minibatch_full_eval_steps": 2}, predictors=3
+    ),
     "mipro light without validation rows": Case(MIPRO, train=20, val=0),
     "mipro light with minibatches": Case(MIPRO, train=8, val=51),
     "mipro light with smaller minibatches": Case(
@@ -208,6 +229,11 @@ CASES: dict[str, Case] = {
     ),
     "gepa light": Case("dspy.GEPA", {"auto": "light"}, val=3),
     "gepa light two predictors": Case("dspy.GEPA", {"auto": "light"}, train=6, val=0, predictors=2),
+    "gepa light three predictors": Case("dspy.GEPA", {"auto": "light"}, train=3, val=0, predictors=3),
+    "gepa calls three predictors": Case("dspy.GEPA", {"max_metric_calls": 60}, predictors=3),
+    "gepa calls, all of three components": Case(
+        "dspy.GEPA", {"max_metric_calls": 60, "component_selector": "all"}, predictors=3
+    ),
     "gepa calls": Case("dspy.GEPA", {"max_metric_calls": 47}),
     "gepa calls, all of it right": Case("dspy.GEPA", {"max_metric_calls": 40}, score=always),
     "gepa calls, all of it wrong": Case("dspy.GEPA", {"max_metric_calls": 40}, score=never),
@@ -224,13 +250,16 @@ CASES: dict[str, Case] = {
     "simba without demos": Case(
         "dspy.SIMBA", {"bsize": 8, "num_candidates": 2, "max_steps": 2, "max_demos": 0}, predictors=2
     ),
+    "simba three predictors": Case("dspy.SIMBA", {"bsize": 6, "num_candidates": 3, "max_steps": 2}, predictors=3),
     "simba with advice": Case(
         "dspy.SIMBA", {"bsize": 6, "num_candidates": 3, "max_steps": 2, "max_demos": 0}, score=changing()
     ),
     "copro": Case("dspy.COPRO", {"breadth": 3, "depth": 2}),
     "copro broader": Case("dspy.COPRO", {"breadth": 4, "depth": 1}, val=0),
     "copro two predictors": Case("dspy.COPRO", {"breadth": 2, "depth": 3}, train=4, predictors=2),
+    "copro three predictors": Case("dspy.COPRO", {"breadth": 2, "depth": 2}, train=3, predictors=3),
     "rules": Case(RULES, {"num_candidates": 2}),
+    "rules three predictors": Case(RULES, {"num_candidates": 2}, predictors=3),
     "rules on halves": Case(RULES, {"num_candidates": 2, "max_rounds": 2}, train=9, val=0, score=never),
     "rules easily": Case(RULES, {"num_candidates": 3, "max_bootstrapped_demos": 2}, predictors=2, score=always),
 }
@@ -249,6 +278,11 @@ def test_calls_are_as_said(case: Case, tmp_path: Path) -> None:
 
 def test_every_family_is_counted() -> None:
     assert {case.path for case in CASES.values()} == FAMILIES.keys() - UNUSABLE
+
+
+def test_every_family_is_counted_for_one_and_for_several_predictors() -> None:
+    for path in FAMILIES.keys() - UNUSABLE:
+        assert {1, 3} <= {case.predictors for case in CASES.values() if case.path == path}, path
 
 
 EXTREMES = {

@@ -95,6 +95,27 @@ class Pair(dspy.Module):  # type: ignore[misc]  # dspy is untyped
         return self.two(text=f"second: {text}")
 
 
+class Triple(dspy.Module):  # type: ignore[misc]  # dspy is untyped
+    """Three of them, two in a dictionary, of which one runs twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.by = {name: dspy.Predict("text -> label") for name in ("first", "second")}
+        self.third = dspy.ChainOfThought("text -> label")
+
+    def forward(self, text: str) -> Any:
+        for order in ("first", "second", "first"):
+            self.by[order](text=f"{order}: {text}")
+        return self.third(text=f"third: {text}")
+
+
+BEGINNINGS: dict[type, dict[str, str]] = {
+    Pair: {"one": "first", "two": "second"},
+    Triple: {"by['first']": "first", "by['second']": "second", "third.predict": "third"},
+}
+"""How the inputs of each predictor begin."""
+
+
 class Recorder:
     def __init__(self) -> None:
         self.inputs: list[tuple[str, str]] = []
@@ -104,7 +125,17 @@ class Recorder:
             self.inputs += [(name, example["Inputs"]["text"]) for example in examples]
 
 
-def test_predictors_of_equal_signature_keep_their_own_traces(server: ScriptedServer, tmp_path: Path) -> None:
+@pytest.mark.parametrize("program", BEGINNINGS)
+def test_predictors_of_equal_signature_keep_their_own_traces(
+    program: type, server: ScriptedServer, tmp_path: Path
+) -> None:
+    asked: list[tuple[str, str]] = []
+
+    def score(gold: Any, pred: Any, trace: Any, pred_name: Any, pred_trace: Any) -> float:
+        if pred_name is not None:
+            asked.extend((pred_name, inputs["text"]) for _, inputs, _ in pred_trace)
+        return 0.0
+
     lm = dspy.LM("openai/scripted", api_base=server.url, api_key="x")
     rows = [dspy.Example(text=f"Ticket {n}: x", label="none").with_inputs("text") for n in range(12)]
     outbox, recorder = Outbox(tmp_path), Recorder()
@@ -113,7 +144,7 @@ def test_predictors_of_equal_signature_keep_their_own_traces(server: ScriptedSer
         optimizer=dspy.GEPA,
         kwargs={"max_metric_calls": 60},
         compile_kwargs={},
-        program=Pair(),
+        program=program(),
         splits=Splits(rows[:6], rows[6:9], rows[9:]),
         fractions=Fractions(0.5, 0.25, 0.25),
         models=ModelSet(default=lm, reflection=lm),
@@ -123,15 +154,16 @@ def test_predictors_of_equal_signature_keep_their_own_traces(server: ScriptedSer
     progress = Progress(outbox, UsageCounter(), 60)
     progress.begin_optimizer("gepa", None, counts_demos=True)
     strategy = strategy_for(dspy.GEPA)
-    metric = Metric(lambda gold, pred: 0.0, Settings()).bound(StopToken(), lambda demo: None, feedback=True)
+    metric = Metric(score, Settings()).bound(StopToken(), lambda demo: None, feedback=True)
     with dspy.context(lm=lm, num_threads=2):
         optimizer = strategy.build(plan, metric, progress, Candidates(outbox, lambda: 0, lambda score: None))
         optimizer.gepa_kwargs["callbacks"].append(recorder)
-        program = strategy.compile(optimizer, plan)
+        compiled = strategy.compile(optimizer, plan)
 
-    assert {name for name, _ in recorder.inputs} == {"one", "two"}
-    assert all(text.startswith("first" if name == "one" else "second") for name, text in recorder.inputs)
-    assert "predictor" not in str([predictor.signature.fields for predictor in program.predictors()])
+    for told in (recorder.inputs, asked):  # to the reflection, and to the metric for its feedback
+        assert {name for name, _ in told} == BEGINNINGS[program].keys()
+        assert all(text.startswith(BEGINNINGS[program][name]) for name, text in told)
+    assert "predictor" not in str([predictor.signature.fields for predictor in compiled.predictors()])
 
 
 def test_marks_show_in_no_prompt_and_are_taken_off_again() -> None:
