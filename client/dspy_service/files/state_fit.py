@@ -132,8 +132,7 @@ def _fields(given: Mapping[str, Any], wanted: Mapping[str, Any]) -> Iterator[str
             its, own = given[name]["signature"]["fields"], wanted[name]["signature"]["fields"]
             if len(its) != len(own) or not all(map(_same, own, its, _last(own))):
                 yield (
-                    f"The predictor {_quoted(name)} has the fields {_labels(own)}; "
-                    f"in the state it has {_labels(its)}."
+                    f"The predictor {_quoted(name)} has the fields {_labels(own)}; in the state it has {_labels(its)}."
                 )
 
 
