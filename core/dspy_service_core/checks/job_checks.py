@@ -8,6 +8,7 @@ A request has been made a spec before it comes here. The checks are pure. What o
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from pydantic import JsonValue
@@ -16,6 +17,7 @@ from dspy_service_core.checks import kwargs_rules, model_checks, model_names, ro
 from dspy_service_core.checks.endpoints import Hosts
 from dspy_service_core.code.metric_source import MetricSource, read_metric
 from dspy_service_core.code.signature_source import SignatureSource, read_signature
+from dspy_service_core.code.source_text import quick
 from dspy_service_core.errors import UnusableRequest
 from dspy_service_core.optimizers.families import family_of
 from dspy_service_core.optimizers.family import Setup
@@ -26,6 +28,12 @@ from dspy_service_core.resource.job import OptimizationJobSpec
 from dspy_service_core.resource.sources import METRIC, SIGNATURE
 from dspy_service_core.resource.splits import Counts, counts
 from dspy_service_core.resource.words import Words, resource_words
+
+_REMEMBERED = 32
+"""Small sources of each kind that stay read. Reading one is a third of what a submit costs, and whoever tries several
+optimizers on one task sends the same sources each time."""
+_signature_read_before = lru_cache(_REMEMBERED)(read_signature)
+_metric_read_before = lru_cache(_REMEMBERED)(read_metric)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +116,18 @@ def _read(spec: OptimizationJobSpec, registry: Registry, contents: Contents, wor
         optimizer=optimizer,
         optimizer_kwargs=optimizer.with_defaults(spec.optimizer.kwargs),
         compile_kwargs=optimizer.with_compile_defaults(spec.optimizer.compile_kwargs),
-        signature=None if signature is None else read_signature(signature, words("spec.signature")),
-        metric=None if metric is None else read_metric(metric, words("spec.metric")),
+        signature=None if signature is None else _signature(signature, words("spec.signature")),
+        metric=None if metric is None else _metric(metric, words("spec.metric")),
         split_counts=None if rows is None else counts(rows, spec.split.fractions),
     )
+
+
+def _signature(code: str, field: str) -> SignatureSource:
+    return _signature_read_before(code, field) if quick(code) else read_signature(code, field)
+
+
+def _metric(code: str, field: str) -> MetricSource:
+    return _metric_read_before(code, field) if quick(code) else read_metric(code, field)
 
 
 def _row_count(spec: OptimizationJobSpec, contents: Contents) -> int | None:

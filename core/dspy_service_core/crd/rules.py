@@ -149,7 +149,8 @@ VALIDATIONS: Mapping[str, list[Json]] = {
 
 ROOT_VALIDATIONS: list[Json] = [
     {
-        "rule": f"!self.metadata.name.matches('^{names.UUID_PATTERN}$')",
+        "rule": f"self.metadata.name.size() != {names.UUID_LENGTH} || "
+        f"!self.metadata.name.matches('^{names.UUID_PATTERN}$')",
         "message": "a bare UUID is no name for a job: it would be mistaken for one of the HTTP API's",
     }
 ]

@@ -46,6 +46,7 @@ MODEL_NAME_PATTERN = r"^[a-z][a-z0-9_]{0,30}$"
 _KEY, _CREDENTIALS = "DSPY_SERVICE_KEY_", "DSPY_SERVICE_CREDENTIALS_"
 
 UUID_PATTERN = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+UUID_LENGTH = 36
 _API_NAME = re.compile(rf"job-({UUID_PATTERN})")
 _API_SECRET = re.compile(rf"job-{UUID_PATTERN}-keys")
 _BARE_UUID = re.compile(UUID_PATTERN)

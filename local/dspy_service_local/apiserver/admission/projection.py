@@ -5,7 +5,7 @@ When in doubt a part counts as read: the worst that this analysis does is too li
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 Part = Literal["whole", "size", "exists"]
@@ -78,6 +78,20 @@ def _both(one: Reads, other: Part) -> Reads:
     if other == "exists":
         return one
     return other if one in ("exists", other) else "whole"
+
+
+def together(several: Sequence[Reads]) -> Reads:
+    """What is read by at least one of them."""
+    parts = [one for one in several if one != "exists"]
+    maps = [one for one in parts if not isinstance(one, str)]
+    if not parts:
+        return "exists" if several else {}
+    if not maps:
+        return parts[0] if len(set(map(str, parts))) == 1 else "whole"
+    if len(maps) < len(parts):
+        return "whole"
+    names = {name for one in maps for name in one}
+    return {name: together([one[name] for one in maps if name in one]) for name in names}
 
 
 def projected(read: Reads, value: Any) -> Any:

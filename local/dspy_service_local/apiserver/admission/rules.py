@@ -8,7 +8,7 @@ from typing import Any
 
 from dspy_service_core.kube.protocol import Object
 from dspy_service_local.apiserver.admission.programs import CONTEXT, Rule, optional
-from dspy_service_local.apiserver.admission.projection import escaped, projected
+from dspy_service_local.apiserver.admission.projection import Reads, escaped, projected
 from dspy_service_local.apiserver.admission.schema_nodes import Node
 from dspy_service_local.apiserver.refusals import Problem
 
@@ -64,10 +64,14 @@ def _key(node: Node, item: Any) -> Any:
 
 def _run(node: Node, value: Any, old: Any, path: str) -> list[Problem]:
     found: list[Problem] = []
+    shown: Reads = {}
     for rule in node.rules:
         if rule.transition and old is None and not rule.optional_old:
             continue
-        CONTEXT.add_variable("self", converted(node, projected(rule.reads_self, value)))
+        needed = rule.reads_self if rule.transition else node.read
+        if needed is not shown:  # one rule after another sees the same value, and handing it over costs most
+            CONTEXT.add_variable("self", converted(node, projected(needed, value)))
+            shown = needed
         if rule.transition:
             CONTEXT.add_variable("oldSelf", _old_self(node, rule, old))
         problem = _broken(rule, value, path)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dspy_service_local.apiserver.admission.programs import Rule, compile_rules
-from dspy_service_local.apiserver.admission.projection import escaped
+from dspy_service_local.apiserver.admission.projection import Reads, escaped, together
 
 MISSING = object()
 
@@ -27,6 +27,8 @@ class Node:
     list_type: str = "atomic"
     list_keys: tuple[str, ...] = ()
     rules: tuple[Rule, ...] = ()
+    read: Reads = field(default_factory=dict)
+    """What the rules that see no old value together read of the value there."""
     rules_below: bool = False
     lists_below: bool = False
     converts_below: bool = False
@@ -50,6 +52,7 @@ def compile_node(schema: Mapping[str, Any]) -> Node:
         list_keys=tuple(schema.get("x-kubernetes-list-map-keys") or ()),
         rules=compile_rules(schema.get("x-kubernetes-validations") or ()),
     )
+    node.read = together([rule.reads_self for rule in node.rules if not rule.transition])
     below = [child for child in (*node.properties.values(), node.additional, node.items) if child is not None]
     node.fills_below = bool(node.properties) or any(child.fills_below for child in below)
     node.rules_below = bool(node.rules) or any(child.rules_below for child in below)

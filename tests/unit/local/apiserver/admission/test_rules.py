@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from dspy_service_local.apiserver.admission.programs import RuleError
-from dspy_service_local.apiserver.admission.projection import escaped, projected, reads
+from dspy_service_local.apiserver.admission.projection import escaped, projected, reads, together
 from dspy_service_local.apiserver.admission.schema import StructuralAdmission
 
 _PROPERTIES = {
@@ -126,6 +126,42 @@ def test_what_is_not_supported_is_refused_at_once(rule: str) -> None:
 )
 def test_reads(source: str, expected: object) -> None:
     assert reads(source, "self") == expected
+
+
+@pytest.mark.parametrize(
+    ("several", "expected"),
+    [
+        ([], {}),
+        (["exists"], "exists"),
+        (["exists", "exists"], "exists"),
+        (["exists", "size"], "size"),
+        (["size", "whole"], "whole"),
+        (["exists", {"a": "size"}], {"a": "size"}),
+        (["size", {"a": "size"}], "whole"),
+        ([{"a": "exists"}, {"b": "size"}, {"a": {"c": "whole"}}], {"a": {"c": "whole"}, "b": "size"}),
+        ([{"a": {"b": "exists"}}, "exists", {"a": {"b": "size", "c": "exists"}}], {"a": {"b": "size", "c": "exists"}}),
+    ],
+)
+@pytest.mark.parametrize("turned", [False, True])
+def test_what_several_rules_read_together(several: list[Any], expected: object, turned: bool) -> None:
+    assert together(several[::-1] if turned else several) == expected
+
+
+def test_each_rule_of_a_place_sees_what_it_reads_whatever_runs_before_it() -> None:
+    rules = ["self.n > 1", "self.text != oldSelf.text", "has(self.share)", "self.n > 2", "self.share > oldSelf.share"]
+    node = {
+        "type": "object",
+        "properties": _PROPERTIES,
+        "x-kubernetes-validations": [{"rule": rule, "message": rule} for rule in rules],
+    }
+    admission = StructuralAdmission({"type": "object", "properties": {"spec": node}})
+    changed = {"metadata": {}, "spec": {"n": 2, "text": "a", "share": 1}}
+    before = {"metadata": {}, "spec": {"n": 1, "text": "a", "share": 2}}
+
+    found = [str(problem) for problem in admission.problems(changed, before)]
+
+    assert [rule for rule in rules if any(rule in problem for problem in found)] == [rules[1], rules[3], rules[4]]
+    assert len(found) == 3
 
 
 def test_projection_keeps_what_is_read() -> None:
