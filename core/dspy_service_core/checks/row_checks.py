@@ -56,7 +56,7 @@ def rows(given: Sequence[Mapping[str, Any]], columns: Columns, words: Words) -> 
     mapped |= {column: f"{_OUTPUTS}.{name}" for name, column in columns.outputs.items()}
     wanted = mapped.keys()
     for index, row in enumerate(given):
-        if not isinstance(row, Mapping):
+        if type(row) is not dict and not isinstance(row, Mapping):  # nearly all are dicts, and told so much faster
             yield f"{words('spec.dataset')}[{index}] is no object."
         elif not row.keys() >= wanted:
             column = next(column for column in mapped if column not in row)
