@@ -1,8 +1,8 @@
 """A scripted, OpenAI-compatible model server: every test and bench that needs a model uses this one.
 
-Faults (401, 429, 500, hang, refuse, garbage) are chosen by the path (`/err401/v1`), for everybody (`server.fault`),
-from a certain call on (`server.fail_from(20, "refuse")`), or for every nth (`server.fail_every(3, "429")`). What
-comes while `places` calls are being answered is refused with 429.
+Faults (401, 429, 500, hang, refuse, garbage, filtered, declined) are chosen by the path (`/err401/v1`), for everybody
+(`server.fault`), from a certain call on (`server.fail_from(20, "refuse")`), or for every nth
+(`server.fail_every(3, "429")`). What comes while `places` calls are being answered is refused with 429.
 
     with ScriptedServer(rows) as server: ... server.url ... server.stats.calls ...
     python tests/support/scripted_lm.py --port 8911 --dataset rows.jsonl [--latency-ms 20] [--log requests.jsonl]
@@ -26,6 +26,15 @@ import orjson
 import model_manners
 from scripted_model import TICKETS, ScriptedModel
 
+EMPTIED: dict[str, dict[str, Any]] = {
+    "filtered": {"index": 0, "finish_reason": "content_filter", "message": {"role": "assistant", "content": ""}},
+    "declined": {
+        "index": 0,
+        "finish_reason": "stop",
+        "message": {"role": "assistant", "content": None, "refusal": "I cannot help with that."},
+    },
+}
+"""Answers of status 200 without a text: removed by a filter, or refused by the model itself."""
 Refusal = Callable[[Sequence[Mapping[str, str]]], tuple[int, dict[str, Any]] | None]
 """From a request's messages to what it is refused with: a status, and parts of the error in its body."""
 
@@ -302,6 +311,10 @@ class ScriptedServer:
             connection.close()
         elif fault == "garbage":
             connection.send(200, ["not", "a", "completion"])
+        elif fault in EMPTIED:
+            connection.send(
+                200, {"id": "scripted", "created": 1, "model": "m", "usage": {}, "choices": [EMPTIED[fault]]}
+            )
         else:
             wait = f"retry-after: {self.retry_after}\r\n" if fault in ("429", "500", "503") else ""
             connection.send(int(fault), {"error": {"message": f"injected {fault}", "type": "x", "code": "c"}}, wait)

@@ -80,6 +80,8 @@ _REFUSED = _words(
     r"responsible ?ai",
     r"usage polic",
     r"prohibited content",
+    r"(prompt|candidate) blocked",
+    r"^(image_)?(safety|prohibited_content|blocklist|spii) ",
 )
 _INPUT_REFUSED = _words(
     r"(input|prompt|content|message)\S*( \S+){0,4} (flagged|blocked)", r"content[ _-]?(policy|filter|moderation)"
@@ -125,6 +127,21 @@ def is_lasting(kind: str) -> bool:
     return kind in _LASTING
 
 
-def shows_life(error: BaseException) -> bool:
+def shows_life(error: BaseException, kind: str) -> bool:
     """Whether the provider itself refused one request: then it can be reached and accepts the key."""
-    return getattr(error, "status", None) is not None and kind_of(error) in OF_ONE_REQUEST
+    return getattr(error, "status", None) is not None and kind in OF_ONE_REQUEST
+
+
+def refusal_behind(error: BaseException) -> str | None:
+    """The kind of a refused request that an error is, or that it was raised because of; None if there was none.
+
+    Only dspy's own errors of models count: a `ValueError` somewhere in an optimizer is that optimizer's fault.
+    """
+    seen: set[int] = set()
+    cause: BaseException | None = error
+    while cause is not None and id(cause) not in seen:
+        seen.add(id(cause))
+        if isinstance(cause, lm_errors.LMError) and (kind := kind_of(cause)) in OF_ONE_REQUEST:
+            return kind
+        cause = cause.__cause__ or cause.__context__
+    return None

@@ -104,22 +104,20 @@ class ModelWatch(BaseCallback):  # type: ignore[misc]  # dspy is untyped
         if key not in self._roles:
             return  # a model of the user's own code, which may handle its errors
         role, known = self._roles[key]
-        kind, failure = kind_of(error), explain(role, known, error)
+        kind = kind_of(error)
+        failure = explain(role, known, error, kind)
         with self._lock:
             if not judging:
                 self.failures[kind] += 1
             if kind in OF_ONE_REQUEST:
-                self._note_refusal(key, begun, error, failure, judging)
+                if not judging:
+                    self._refused[key] = failure
+                if shows_life(error, kind):
+                    self._note_life(key, begun)
                 return
             hopeless = self._count(key, failure, kind)
         if hopeless:
             self._stop_token.fail(failure)
-
-    def _note_refusal(self, key: ModelKey, begun: int, error: BaseException, failure: JobFailed, judging: bool) -> None:
-        if not judging:
-            self._refused[key] = failure
-        if shows_life(error):
-            self._note_life(key, begun)
 
     def _count(self, key: ModelKey, failure: JobFailed, kind: str) -> bool:
         """Counts a failure; True if the model is not to be asked any more."""

@@ -24,7 +24,7 @@ from dspy_service_core.resource.job import Model, OptimizationJobSpec
 from dspy_service_core.resource.model_rules import is_reasoning, temperature
 from dspy_service_runner.optimizer.failures import JobFailed, first_line
 from dspy_service_runner.optimizer.json_form import valid_unicode
-from dspy_service_runner.optimizer.models.model_errors import REASONS, kind_of
+from dspy_service_runner.optimizer.models.model_errors import REASONS
 from dspy_service_runner.optimizer.models.usage import UsageCounter
 
 logger = logging.getLogger(__name__)
@@ -262,9 +262,9 @@ def model_key(lm: dspy.BaseLM) -> ModelKey:
     return lm.model, str(lm.kwargs.get("api_base") or "")
 
 
-def explain(role: str, lm: dspy.BaseLM, error: BaseException) -> JobFailed:
+def explain(role: str, lm: dspy.BaseLM, error: BaseException, kind: str) -> JobFailed:
     """Makes a model's error the failure of the job; the first line is the cause."""
-    reason = REASONS[kind_of(error)]
+    reason = REASONS[kind]
     base = public_url(lm.kwargs.get("api_base") or "")
     message = f"The {role} model {lm.model}{f' at {base}' if base else ''} failed: {first_line(error)}"
     if reason == "ModelAuthFailed" and lm.kwargs.get("api_key", NO_KEY) == NO_KEY:

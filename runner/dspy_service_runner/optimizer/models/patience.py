@@ -23,6 +23,7 @@ from dspy.clients.engines.litellm_engine import AsyncLiteLLMEngine, LiteLLMEngin
 from dspy.clients.errors import wrap_error
 
 from dspy_service_runner.optimizer.failures import Interrupt, StopToken, first_line
+from dspy_service_runner.optimizer.models.filtered_answers import refuse_filtered
 from dspy_service_runner.optimizer.models.model_errors import RATE_LIMITED, kind_of
 from dspy_service_runner.optimizer.models.models import OWN_ROLE, ModelKey, ModelSet, explain, model_key
 from dspy_service_runner.optimizer.models.rate_limit import RateLimit
@@ -74,10 +75,12 @@ class Patience:
         def attempt(lm: Any, call: Any, *rest: Any) -> None:
             self._note_engine(lm, rest[0])
             self.call(lm, call, lambda: once(lm, call, *rest))
+            refuse_filtered(lm.model, rest[-2].result)
 
         async def attempt_async(lm: Any, call: Any, *rest: Any) -> None:
             self._note_engine(lm, rest[0])
             await self.call_async(lm, call, lambda: once_async(lm, call, *rest))
+            refuse_filtered(lm.model, rest[-2].result)
 
         execution._attempt, execution._aattempt = attempt, attempt_async
 
@@ -189,7 +192,7 @@ class _Call:
         return True
 
     def _give_the_model_up(self, refusal: Exception) -> None:
-        failure = explain(self._patience.role(self._lm), self._lm, refusal)
+        failure = explain(self._patience.role(self._lm), self._lm, refusal, RATE_LIMITED)
         failure.message += (
             f"\nIt answered nobody for {self._patience.seconds:g} s, as long as this service waits for a rate limit "
             "to pass: have the limit raised, or submit the job again later."

@@ -9,6 +9,7 @@ import dspy
 from dspy.utils.exceptions import LMInvalidRequestError, LMServerError, LMTimeoutError
 
 from dspy_service_runner.optimizer.failures import JobFailed
+from dspy_service_runner.optimizer.models.model_errors import kind_of
 from dspy_service_runner.optimizer.models.models import CountedLM, ModelSet, explain
 from dspy_service_runner.optimizer.run.evaluation import cause_of
 from dspy_service_runner.optimizer.user_code.failing_rows import row_name
@@ -41,7 +42,7 @@ def _check_model(role: str, lm: CountedLM) -> None:
             logger.warning("the %s model answers with an error and is asked again: %s", role, error)
             lm(QUESTION)
     except Exception as error:
-        raise explain(role, lm, error) from error
+        raise explain(role, lm, error, kind_of(error)) from error
 
 
 def _ask(role: str, lm: CountedLM) -> None:

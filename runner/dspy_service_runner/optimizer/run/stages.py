@@ -15,7 +15,7 @@ from dspy_service_core.resource.sources import SIGNATURE
 from dspy_service_core.storage import pod_files
 from dspy_service_runner.optimizer.failures import Interrupt, JobFailed, StopToken, first_line
 from dspy_service_runner.optimizer.models.journal import JournalCache
-from dspy_service_runner.optimizer.models.model_errors import OF_ONE_REQUEST
+from dspy_service_runner.optimizer.models.model_errors import OF_ONE_REQUEST, refusal_behind
 from dspy_service_runner.optimizer.models.model_watch import ModelWatch
 from dspy_service_runner.optimizer.models.patience import Patience
 from dspy_service_runner.optimizer.models.usage import UsageCounter
@@ -173,13 +173,16 @@ class Run:
 
     def _best_despite(self, error: Exception, watch: ModelWatch) -> dspy.Module:
         """Some optimizers give up when a model refuses a single request, such as one for a proposal. Then the best
-        program that they had found is kept."""
+        program that they had found is kept, or the program as it was given if the refusal came before any other."""
         best = None if OF_ONE_REQUEST.isdisjoint(watch.failures) else self._context.candidates.final()
-        if best is None:
+        if best is not None:
+            logger.warning("a model refused a request of the optimizer, which gave up: the best so far is kept")
+            self._record.stopped_early = True
+            return self._program_of(best)
+        if refusal_behind(error) is None:
             raise error
-        logger.warning("a model refused a request of the optimizer, which gave up: the best so far is kept")
-        self._record.stopped_early = True
-        return self._program_of(best)
+        self._context.candidates.obstacle = f"it gave up on {first_line(error)}"
+        return self._prepared.program.deepcopy()
 
     def _best_so_far(self, interrupt: Interrupt) -> dspy.Module:
         """The best program, if the user stopped the run and there is one; otherwise the cause is raised again."""

@@ -3,7 +3,13 @@
 import pytest
 from dspy.utils import exceptions as dspy_errors
 
-from dspy_service_runner.optimizer.models.model_errors import OF_ONE_REQUEST, is_lasting, kind_of, shows_life
+from dspy_service_runner.optimizer.models.model_errors import (
+    OF_ONE_REQUEST,
+    is_lasting,
+    kind_of,
+    refusal_behind,
+    shows_life,
+)
 
 INVALID, AUTH, LIMIT = dspy_errors.LMInvalidRequestError, dspy_errors.LMAuthError, dspy_errors.LMRateLimitError
 SERVER, PROVIDER = dspy_errors.LMServerError, dspy_errors.LMProviderError
@@ -77,10 +83,40 @@ LOCAL: list[tuple[str, Exception]] = [
 @pytest.mark.parametrize(("kind", "error"), LOCAL, ids=[f"{kind} {type(error).__name__}" for kind, error in LOCAL])
 def test_what_never_reached_a_provider(kind: str, error: Exception) -> None:
     assert kind_of(error) == kind
-    assert not shows_life(error)
+    assert not shows_life(error, kind_of(error))
 
 
 def test_what_is_of_one_request_is_not_lasting() -> None:
     assert not any(is_lasting(kind) for kind in OF_ONE_REQUEST)
-    assert shows_life(INVALID("x", status=400))
-    assert not shows_life(AUTH("x", status=401))
+    for error, alive in ((INVALID("x", status=400), True), (AUTH("x", status=401), False)):
+        assert shows_life(error, kind_of(error)) == alive
+
+
+def raised(error: BaseException, cause: BaseException | None = None) -> BaseException:
+    error.__cause__ = cause
+    return error
+
+
+LONG, FULL = INVALID("prompt is too long", status=400), LIMIT("Rate limit reached", status=429)
+BEHIND: list[tuple[str | None, BaseException]] = [
+    ("context_too_long", LONG),
+    ("context_too_long", raised(RuntimeError("does not fit"), LONG)),
+    ("context_too_long", raised(AssertionError(), raised(RuntimeError(), LONG))),
+    ("content_refused", raised(AssertionError(), AUTH("your input was flagged", status=403))),
+    (None, FULL),
+    (None, raised(RuntimeError(), FULL)),
+    (None, AUTH("x", status=401)),
+    (None, ValueError("max() arg is an empty sequence")),
+    (None, raised(RuntimeError(), TypeError("x"))),
+]
+
+
+@pytest.mark.parametrize(("kind", "error"), BEHIND, ids=[f"{kind} {error!r}" for kind, error in BEHIND])
+def test_an_error_that_a_refused_request_is_behind(kind: str | None, error: BaseException) -> None:
+    assert refusal_behind(error) == kind
+
+
+def test_the_search_for_a_cause_ends_in_a_circle_of_causes() -> None:
+    first, second = RuntimeError(1), RuntimeError(2)
+    first.__cause__, second.__cause__ = second, first
+    assert refusal_behind(first) is None
