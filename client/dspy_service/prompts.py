@@ -1,7 +1,7 @@
 """Asks any model with an optimized prompt, without DSPy: puts inputs into the messages of an artifact.
 
-`messages.json` holds, for each predictor, what DSPy sends, with a placeholder for each input. Values are written as DSPy
-writes them, so that the messages are the same, byte for byte.
+`messages.json` holds, for each predictor, what DSPy sends, with a placeholder for each input. Values are written as
+DSPy writes them, so that the messages are the same, byte for byte.
 """
 
 import json

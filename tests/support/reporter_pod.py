@@ -220,7 +220,6 @@ class ReporterPod:
         content = {
             "program.json": b'{"predict": {}}',
             "program.pkl": b"\x80\x04pickle",
-            "signature.py": b"class S: ...",
             "prompt.md": b"# Prompt",
             "metadata.json": b'{"a": 1}',
         }

@@ -25,13 +25,24 @@ LOGS = "logs.jsonl"
 EVENTS = "events.jsonl"
 
 PROGRAM_STATE = "program.json"
+BASELINE_STATE = "baseline.json"
+"""The state of the program as it was given, in the same form."""
 PROGRAM_PICKLE = "program.pkl"
-SIGNATURE_SOURCE = "signature.py"
+MESSAGES = "messages.json"
 PROMPT = "prompt.md"
 METADATA = "metadata.json"
 ROW_RESULTS = "rows.jsonl"
 """What both programs made of each test row."""
-ARTIFACT_FILES = (PROGRAM_STATE, PROGRAM_PICKLE, SIGNATURE_SOURCE, PROMPT, METADATA, ROW_RESULTS)
+ARTIFACT_FILES = (PROGRAM_STATE, BASELINE_STATE, PROGRAM_PICKLE, MESSAGES, PROMPT, METADATA, ROW_RESULTS)
+"""What the optimizer writes of the artifact."""
+SIGNATURE_SOURCE = "signature.py"
+PROGRAM_SOURCE = "program.py"
+PROGRAM_FILES = "program_files.json"
+"""The program's further files: their texts by path."""
+ARGUMENTS = "arguments.json"
+"""What the program was constructed with."""
+SUBMITTED_FILES = (SIGNATURE_SOURCE, PROGRAM_SOURCE, PROGRAM_FILES, ARGUMENTS)
+"""What the reporter adds from the job itself, because the job's code could change what the optimizer writes."""
 MANIFEST = "manifest.json"
 MAX_TEXT_BYTES = 16 * 1024 * 1024
 MAX_PICKLE_BYTES = 256 * 1024 * 1024

@@ -1,4 +1,6 @@
-"""Writes the optimized program in the forms that people need: its state, a pickle, its source, its prompts, its record.
+"""Writes the optimized program in the forms that people need: its state, a pickle, its prompts, its record.
+
+Its source is not among them: the reporter adds that as it was submitted.
 
 Each file is written by itself, so that one that fails does not cost the others. Only the state is indispensable, and a
 program that was changed by `mend` always has one.
@@ -20,8 +22,9 @@ from dspy_service_core.storage import pod_files
 from dspy_service_runner.optimizer.failures import first_line
 from dspy_service_runner.optimizer.json_form import plain
 from dspy_service_runner.optimizer.outbox import timestamp, write_new
+from dspy_service_runner.optimizer.output.messages import messages_of
 from dspy_service_runner.optimizer.output.prompt import readable_prompts
-from dspy_service_runner.optimizer.program_state import dump, strip_models
+from dspy_service_runner.optimizer.program_state import State, dump, strip_models
 from dspy_service_runner.redaction import Redactor
 
 logger = logging.getLogger("dspy_service.artifact")
@@ -64,21 +67,23 @@ def write_artifact(
     folder: Path,
     program: dspy.Module,
     module: types.ModuleType,
-    source: str,
+    baseline: State,
     metadata: Mapping[str, Any],
     redactor: Redactor,
     rows: Callable[[], bytes] | None,
 ) -> dict[str, str]:
     """Returns why each missing file could not be written. Raises `OSError` if the state could not. Without `rows` there
-    is no file of them."""
+    is no file of them. `baseline` is the state of the program as it was given."""
     versions = get_dependency_versions()
+    saved_with = {"metadata": {"dependency_versions": versions}}
     folder.mkdir(exist_ok=True)
-    write_new(folder / pod_files.PROGRAM_STATE, _json(dump(program) | {"metadata": {"dependency_versions": versions}}))
+    write_new(folder / pod_files.PROGRAM_STATE, _json(dump(program) | saved_with))
     missing = _write_each(
         folder,
         {
             pod_files.PROGRAM_PICKLE: lambda: _without_keys(pickled(program, module), redactor),
-            pod_files.SIGNATURE_SOURCE: source.encode,
+            pod_files.BASELINE_STATE: lambda: _json(baseline | saved_with),
+            pod_files.MESSAGES: lambda: _json(messages_of(program)),
             **({pod_files.ROW_RESULTS: rows} if rows else {}),
             pod_files.PROMPT: lambda: readable_prompts(program).encode(errors="replace"),
         },

@@ -46,7 +46,8 @@ class Candidates:
     def __init__(self, outbox: Outbox, calls: Callable[[], int], improved: Callable[[float], None]) -> None:
         self._outbox, self._calls, self._improved = outbox, calls, improved
         self._lock = threading.Lock()
-        self._start: State = {}
+        self.given: State = {}
+        """The program with which the run began."""
         self._shape: Shape = ()
         self._tried = self._closed = False
         self._best: Candidate | None = None
@@ -74,7 +75,7 @@ class Candidates:
 
     def begin(self, program: dspy.Module, earlier: Path) -> None:
         """`earlier`: the file in which an earlier attempt left its best program."""
-        self._start, self._shape = state_of(program), shape_of(program)
+        self.given, self._shape = state_of(program), shape_of(program)
         with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
             kept = Candidate(**orjson.loads(earlier.read_bytes()))
             self._best, self._tried, self.tried_another = kept, True, True
@@ -85,18 +86,18 @@ class Candidates:
         return isinstance(program, dspy.Module) and shape_of(program) == self._shape
 
     def is_as_given(self, program: dspy.Module) -> bool:
-        return state_of(program) == self._start
+        return state_of(program) == self.given
 
     def seen(self, state: State) -> None:
         """Notes a program that was scored on any number of rows."""
-        self.tried_another = self.tried_another or state != self._start
+        self.tried_another = self.tried_another or state != self.given
 
     def scored(self, state: State, score: float, rows: int) -> None:
         """Notes a candidate's full score. A score on more rows goes before a higher one on fewer."""
         with self._lock:
             if self._closed:
                 return
-            self._tried = self._tried or state != self._start
+            self._tried = self._tried or state != self.given
             self.seen(state)
             calls = self._calls()
             self.scores.append((calls, score))

@@ -11,7 +11,6 @@ from typing import Any
 import dspy
 
 from dspy_service_core.records import events, verdicts
-from dspy_service_core.resource.sources import SIGNATURE
 from dspy_service_core.storage import pod_files
 from dspy_service_runner.optimizer.failures import Interrupt, JobFailed, StopToken, first_line
 from dspy_service_runner.optimizer.models.journal import JournalCache
@@ -249,7 +248,7 @@ class Run:
                 self._context.outbox.artifact,
                 program,
                 prepared.signature_module,
-                prepared.job.code[SIGNATURE],
+                self._context.candidates.given,
                 self._record.artifact_metadata() | self._made_of(),
                 self._context.redactor,
                 rows,

@@ -1,4 +1,5 @@
-"""Uploads the optimized program from the optimizer's folder into the store, checking each file; the manifest is last.
+"""Uploads the optimized program from the optimizer's folder into the store, checking each file; then what was
+submitted, and the manifest last.
 
 An artifact without a manifest is not served, so a half-uploaded one never is. Text files are redacted. A pickle cannot
 be, because it holds the length of each string; so a program whose pickle contains a model key is withheld, and the job
@@ -18,6 +19,7 @@ from dspy_service_core.storage import pod_files
 from dspy_service_core.storage.store import Store
 from dspy_service_runner.redaction import Redactor
 from dspy_service_runner.reporter.artifact.checked_file import CheckedFile, HoldsKey
+from dspy_service_runner.reporter.artifact.submitted import Submitted
 from dspy_service_runner.reporter.streams.out_folder import OutFolder, TooLarge
 
 _HOLDS_KEY = (
@@ -43,7 +45,9 @@ class FileRecord:
         return {"sha256": self.sha256, "bytes": self.size}
 
 
-def upload_artifact(out: OutFolder, store: Store, redactor: Redactor, url: str) -> ArtifactRef | None:
+def upload_artifact(
+    out: OutFolder, store: Store, redactor: Redactor, url: str, submitted: Submitted
+) -> ArtifactRef | None:
     """Returns the reference for the status; None where the run left no program."""
     with out.below(pod_files.ARTIFACT) as folder:
         if folder is None or folder.look(pod_files.PROGRAM_STATE) is None:
@@ -51,7 +55,9 @@ def upload_artifact(out: OutFolder, store: Store, redactor: Redactor, url: str) 
         records = {
             name: _upload(folder, name, store, redactor) for name in pod_files.ARTIFACT_FILES if _present(folder, name)
         }
-    manifest = orjson.dumps({"files": {name: record.wire() for name, record in records.items()}})
+    records |= {name: _put(name, content, store) for name, content in submitted.files.items()}
+    files = {name: record.wire() for name, record in records.items()}
+    manifest = orjson.dumps({"files": files, "submitted": submitted.record})
     store.put(pod_files.MANIFEST, manifest, durable=True)
     size = sum(record.size for record in records.values())
     return ArtifactRef(artifact_path(url), size, f"sha256:{hashlib.sha256(manifest).hexdigest()}")
@@ -82,6 +88,10 @@ def _upload_text(folder: OutFolder, name: str, store: Store, redactor: Redactor)
     if content is None:
         raise ArtifactUnusable("ArtifactUnusable", f"The program's {name} is no regular file.")
     content = _safe_json(name, content, redactor) if name.endswith(".json") else _safe_text(content, redactor)
+    return _put(name, content, store)
+
+
+def _put(name: str, content: bytes, store: Store) -> FileRecord:
     store.put(name, content, durable=True)
     return FileRecord(hashlib.sha256(content).hexdigest(), len(content))
 

@@ -77,7 +77,9 @@ class Attempt:
     def _follow(self, outbox: Outbox, fault: UsersFault | None, told: bool) -> None:
         arguments = self.arguments
         checkpoint = Checkpoint(outbox.out, outbox.store, self.redactor, arguments.checkpoint_limit)
-        ending = Ending(outbox, checkpoint, self.patience, arguments.artifact_store, open_job_store)
+        ending = Ending(
+            outbox, checkpoint, self.patience, arguments.in_folder, arguments.artifact_store, open_job_store
+        )
         if not told:
             result = refusal(outbox, fault) if fault else self._session(outbox, checkpoint).follow()
             if result is None:

@@ -9,6 +9,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TypeVar
 
 import orjson
@@ -20,6 +21,7 @@ from dspy_service_core.storage import pod_files
 from dspy_service_core.storage.store import Store
 from dspy_service_runner.reporter.artifact.artifact import ArtifactUnusable, upload_artifact
 from dspy_service_runner.reporter.artifact.checkpoint import Checkpoint
+from dspy_service_runner.reporter.artifact.submitted import read_submitted
 from dspy_service_runner.reporter.attempt.patience import Patience
 from dspy_service_runner.reporter.status.own_resource import NotAllowed, Unreachable
 from dspy_service_runner.reporter.streams.outbox import Outbox, timestamp
@@ -38,6 +40,7 @@ class Ending:
     outbox: Outbox
     checkpoint: Checkpoint
     patience: Patience
+    in_folder: Path
     artifact_url: str
     open_store: Callable[[str], Store]
     clock: Callable[[], float] = time.monotonic
@@ -99,8 +102,9 @@ class Ending:
         return summary
 
     def _upload_artifact(self) -> ArtifactRef | None:
-        store = self.open_store(self.artifact_url)
-        return upload_artifact(self.outbox.out, store, self.outbox.redactor, self.artifact_url)
+        store, redactor = self.open_store(self.artifact_url), self.outbox.redactor
+        submitted = read_submitted(self.in_folder, self.outbox.known["spec"], redactor)
+        return upload_artifact(self.outbox.out, store, redactor, self.artifact_url, submitted)
 
     def _forget_checkpoint(self) -> None:
         """A job that has ended is never resumed. If deleting fails, the files go when the job's folder is deleted."""

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from dspy_service_core.storage.pod_files import ARTIFACT_FILES
 from optimizer_job import KEY, OptimizerForge, make_folders, make_spec
 from scripted_lm import ScriptedServer
 
@@ -45,14 +46,7 @@ def test_runs_to_a_whole_result(
     assert 0 <= result["baselineScore"] <= result["optimizedScore"] <= 100
     assert result["details"]["unused_rows"] == (10 if name.split(".")[-1] in UNUSED_VALIDATION else 0)
     assert result["metadata"]["optimizer_kwargs"] == kwargs
-    assert {path.name for path in (folders.out / "artifact").iterdir()} == {
-        "program.json",
-        "program.pkl",
-        "signature.py",
-        "prompt.md",
-        "metadata.json",
-        "rows.jsonl",
-    }
+    assert {path.name for path in (folders.out / "artifact").iterdir()} == {*ARTIFACT_FILES}
     _check_usage(result["usage"], server)
     _check_progress(folders.events("optimizer_progress"), folders.progress())
     assert [e["event"] for e in folders.events() if e["event"] != "optimizer_progress"] == [

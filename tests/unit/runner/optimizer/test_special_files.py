@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from dspy_service_core.storage.pod_files import ARTIFACT_FILES
 from dspy_service_runner.optimizer.outbox import AppendFile, Outbox, write_new
 from optimizer_job import OptimizerForge, make_folders, make_spec
 from scripted_lm import ScriptedServer
@@ -33,11 +34,7 @@ OWN_FILES = (
     ".reserve",
     "checkpoint/best.json",
     ".checkpoint-best.json.tmp",
-    "artifact/program.pkl",
-    "artifact/program.json",
-    "artifact/signature.py",
-    "artifact/prompt.md",
-    "artifact/metadata.json",
+    *(f"artifact/{name}" for name in ARTIFACT_FILES if name != "rows.jsonl"),
 )
 GEPA_FILES = tuple(
     f"checkpoint/{name}"
@@ -59,7 +56,7 @@ def test_a_run_ends_as_if_they_were_not_there(
 
     assert result["outcome"] == "Succeeded", result["message"]
     files = {path.name for path in (folders.out / "artifact").iterdir() if path.is_file()}
-    assert files == {"program.pkl", "program.json", "signature.py", "prompt.md", "metadata.json", "rows.jsonl"}
+    assert files == {*ARTIFACT_FILES}
 
 
 def test_lines_for_a_file_that_became_a_fifo_are_dropped(tmp_path: Path) -> None:

@@ -31,9 +31,8 @@ print(program(text="Ticket 0: I was charged twice this month").label)
 LOAD = """
 import sys
 import dspy
-source = open(sys.argv[1] + "/signature.py").read()
 namespace = {"dspy": dspy}
-exec(source, namespace)
+exec(sys.argv[2], namespace)
 program = dspy.ChainOfThought(namespace["Ticket"])
 program.load(sys.argv[1] + "/program.json")
 print(len(program.predictors()[0].demos))
@@ -72,7 +71,7 @@ def finished(forge: OptimizerForge, server: ScriptedServer, tmp_path: Path) -> F
 
 
 def test_the_state_loads_into_a_rebuilt_program(finished: Folders) -> None:
-    assert int(in_a_clean_python(LOAD, str(finished.out / "artifact"))) > 4
+    assert int(in_a_clean_python(LOAD, str(finished.out / "artifact"), SIGNATURE)) > 4
 
 
 def test_the_metadata_says_what_it_was_made_of(finished: Folders) -> None:

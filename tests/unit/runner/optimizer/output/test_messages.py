@@ -217,7 +217,8 @@ def test_tools_of_a_model_that_calls_functions_go_another_way(server: ScriptedSe
         def supports_function_calling(self) -> bool:
             return True
 
-    with dspy.context(lm=Calling("openai/scripted", api_base=server.url, api_key="none"), adapter=dspy.JSONAdapter()):
+    lm = Calling("openai/scripted", api_base=server.url, api_key="none", cache=False)
+    with dspy.context(lm=lm, adapter=dspy.JSONAdapter()):
         document = messages_of(dspy.Predict(Tools))
         lead = dspy.Predict(Tools)
         wanted = sent(server, lead, {"text": "Rain?", "tools": [dspy.Tool(weather)]})

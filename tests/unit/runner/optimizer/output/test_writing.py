@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from dspy_service_core.storage.pod_files import ARTIFACT_FILES
 from optimizer_job import KEY, METRIC, SIGNATURE, Folders, OptimizerForge, make_folders, make_spec
 from scripted_lm import ScriptedServer
 
@@ -32,7 +33,7 @@ import json, pickle, sys
 import dspy
 folder = sys.argv[1]
 namespace = {"dspy": dspy, "__name__": "clean"}
-exec(open(folder + "/signature.py").read(), namespace)
+exec(json.load(open(folder + "/../../in/job.json"))["spec"]["signature"]["code"], namespace)
 by_path = dspy.Predict(namespace["Ticket"])
 by_path.load(folder + "/program.json")
 by_state = dspy.Predict(namespace["Ticket"])
@@ -119,7 +120,7 @@ def test_a_program_that_cannot_be_pickled_is_kept_by_its_state(
     assert list(result["details"]["not_written"]) == ["program.pkl"]
     assert "pickle" in result["details"]["not_written"]["program.pkl"]
     files = {path.name for path in (folders.out / "artifact").iterdir()}
-    assert files == {"program.json", "signature.py", "prompt.md", "metadata.json", "rows.jsonl"}
+    assert files == {"program.json", "baseline.json", "messages.json", "prompt.md", "metadata.json", "rows.jsonl"}
     metadata = json.loads((folders.out / "artifact" / "metadata.json").read_text())
     assert metadata["not_written"] == result["details"]["not_written"]
     assert any("program.pkl could not be written" in message for message in folders.messages())
@@ -136,7 +137,7 @@ def test_a_program_whose_pickle_would_hold_a_key_is_kept_by_its_state(
     assert not (folders.out / "artifact" / "program.pkl").exists()
 
 
-@pytest.mark.parametrize("name", ["program.pkl", "signature.py", "prompt.md", "metadata.json", "rows.jsonl"])
+@pytest.mark.parametrize("name", sorted({*ARTIFACT_FILES} - {"program.json"}))
 def test_a_file_that_cannot_be_written_costs_no_other(
     name: str, forge: OptimizerForge, server: ScriptedServer, tmp_path: Path
 ) -> None:
@@ -147,4 +148,4 @@ def test_a_file_that_cannot_be_written_costs_no_other(
     assert result["outcome"] == "Succeeded", result["message"]
     assert list(result["details"]["not_written"]) == [name]
     files = {path.name for path in (folders.out / "artifact").iterdir() if path.is_file()}
-    assert files == {"program.json", "program.pkl", "signature.py", "prompt.md", "metadata.json", "rows.jsonl"} - {name}
+    assert files == {*ARTIFACT_FILES} - {name}

@@ -14,6 +14,7 @@ from dspy_service_core.storage import pod_files
 from dspy_service_core.storage.store import Store, open_store
 from dspy_service_runner.redaction import MARK, Redactor
 from dspy_service_runner.reporter.artifact.artifact import ArtifactUnusable, artifact_path, upload_artifact
+from dspy_service_runner.reporter.artifact.submitted import Submitted
 from dspy_service_runner.reporter.streams.out_folder import OutFolder
 
 KEY = "sk-canary-0123456789"
@@ -22,10 +23,15 @@ URL = "s3://bucket/some/prefix/ns/artifacts/id"
 CONTENT = {
     "program.json": b'{"a": 1}',
     "program.pkl": b"\x80\x04" + os.urandom(3_000_000),
-    "signature.py": "class Ü: ...".encode(),
+    "baseline.json": b'{"a": 0}',
+    "messages.json": b'{"predictors": {}}',
     "prompt.md": b"# P",
     "metadata.json": b"{}",
 }
+
+
+SENT = {"signature.py": "class Ü: ...".encode(), "arguments.json": b'{"module": "dspy.Predict"}'}
+SUBMITTED = Submitted(SENT, {"payload": None, "sources": {"signature": "sha256:0"}})
 
 
 @pytest.fixture
@@ -50,26 +56,38 @@ def store() -> Store:
 
 
 def test_files_and_manifest(artifact: Path, out: OutFolder, store: Store) -> None:
-    reference = upload_artifact(out, store, REDACTOR, URL)
+    reference = upload_artifact(out, store, REDACTOR, URL, SUBMITTED)
     manifest = store.get(pod_files.MANIFEST)
-    for name, content in CONTENT.items():
+    for name, content in (CONTENT | SENT).items():
         assert store.get(name) == content
         record = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
         assert orjson.loads(manifest)["files"][name] == record
+    assert orjson.loads(manifest)["submitted"] == SUBMITTED.record
     assert reference == ArtifactRef(
         path="ns/artifacts/id",
-        bytes=sum(map(len, CONTENT.values())),
+        bytes=sum(map(len, (CONTENT | SENT).values())),
         digest=f"sha256:{hashlib.sha256(manifest).hexdigest()}",
     )
 
 
+@pytest.mark.parametrize("name", SENT)
+def test_what_was_submitted_is_never_taken_from_the_optimizer(
+    artifact: Path, out: OutFolder, store: Store, name: str
+) -> None:
+    (artifact / name).write_bytes(b"import evil")
+    (artifact / "program.py").write_bytes(b"import evil")
+    upload_artifact(out, store, REDACTOR, URL, SUBMITTED)
+    assert store.get(name) == SENT[name]
+    assert not store.exists("program.py")
+
+
 def test_nothing_where_no_program_is(out: OutFolder, store: Store, tmp_path: Path) -> None:
-    assert upload_artifact(out, store, REDACTOR, URL) is None
+    assert upload_artifact(out, store, REDACTOR, URL, SUBMITTED) is None
     (tmp_path / "artifact").mkdir()
-    assert upload_artifact(out, store, REDACTOR, URL) is None
+    assert upload_artifact(out, store, REDACTOR, URL, SUBMITTED) is None
     (tmp_path / "artifact").rmdir()
     (tmp_path / "artifact").symlink_to("/etc")
-    assert upload_artifact(out, store, REDACTOR, URL) is None
+    assert upload_artifact(out, store, REDACTOR, URL, SUBMITTED) is None
     assert store.files() == []
 
 
@@ -77,7 +95,7 @@ def test_keys_are_taken_out_of_texts(artifact: Path, out: OutFolder, store: Stor
     (artifact / "prompt.md").write_text(f"call with {KEY}\n")
     (artifact / "program.json").write_bytes(orjson.dumps({"lm": {"api_key": KEY}}))
     (artifact / "metadata.json").write_bytes(b'{"k": "\\u0073k-canary-0123456789"}')
-    upload_artifact(out, store, REDACTOR, URL)
+    upload_artifact(out, store, REDACTOR, URL, SUBMITTED)
     assert store.get("prompt.md").decode() == f"call with {MARK}\n"
     assert orjson.loads(store.get("program.json")) == {"lm": {"api_key": MARK}}
     assert orjson.loads(store.get("metadata.json")) == {"k": MARK}
@@ -89,7 +107,7 @@ def test_a_pickle_that_holds_a_key_is_withheld(artifact: Path, out: OutFolder, s
     content[place : place + len(KEY)] = KEY.encode()
     (artifact / "program.pkl").write_bytes(content)
     with pytest.raises(ArtifactUnusable) as caught:
-        upload_artifact(out, store, REDACTOR, URL)
+        upload_artifact(out, store, REDACTOR, URL, SUBMITTED)
     assert caught.value.reason == "ArtifactHoldsKey"
     assert not store.exists("program.pkl")
     assert not store.exists(pod_files.MANIFEST)
@@ -122,7 +140,7 @@ def test_a_spoilt_file_is_no_artifact(
 ) -> None:
     spoil(artifact / name)
     with pytest.raises(ArtifactUnusable) as caught:
-        upload_artifact(out, store, REDACTOR, URL)
+        upload_artifact(out, store, REDACTOR, URL, SUBMITTED)
     assert caught.value.reason == reason
     assert name in caught.value.message
     assert not store.exists(pod_files.MANIFEST)
@@ -130,14 +148,14 @@ def test_a_spoilt_file_is_no_artifact(
 
 def test_a_link_among_the_files_is_not_followed(artifact: Path, out: OutFolder, store: Store) -> None:
     link(artifact / "prompt.md")
-    upload_artifact(out, store, REDACTOR, URL)
+    upload_artifact(out, store, REDACTOR, URL, SUBMITTED)
     assert "prompt.md" not in orjson.loads(store.get(pod_files.MANIFEST))["files"]
     assert not store.exists("prompt.md")
 
 
 def test_text_that_is_no_utf_8_is_mended(artifact: Path, out: OutFolder, store: Store) -> None:
     (artifact / "prompt.md").write_bytes(b"a\xffb")
-    upload_artifact(out, store, REDACTOR, URL)
+    upload_artifact(out, store, REDACTOR, URL, SUBMITTED)
     assert store.get("prompt.md").decode() == "a\ufffdb"
 
 
@@ -147,11 +165,11 @@ def test_a_store_that_fails_half_way_leaves_no_manifest(artifact: Path, out: Out
     (folder / "prompt.md").mkdir()
     (folder / "prompt.md" / "x").touch()
     with pytest.raises(StoreError):
-        upload_artifact(out, store, REDACTOR, URL)
+        upload_artifact(out, store, REDACTOR, URL, SUBMITTED)
     assert not store.exists(pod_files.MANIFEST)
     (folder / "prompt.md" / "x").unlink()
     (folder / "prompt.md").rmdir()
-    assert upload_artifact(out, store, REDACTOR, URL)
+    assert upload_artifact(out, store, REDACTOR, URL, SUBMITTED)
 
 
 @pytest.mark.parametrize("url", ["file:///store/ns/artifacts/id", "s3://bucket/ns/artifacts/id/", URL])

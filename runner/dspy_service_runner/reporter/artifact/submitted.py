@@ -1,0 +1,66 @@
+"""What the artifact says of the program as it was submitted: sources, arguments, and digests of the job's record.
+
+It comes from the job in `/job/in`, which this container wrote and the optimizer's can only read. The optimizer's own
+folder would not do: the job's code runs there, and could leave another source than the one that was sent.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from dspy_service_core.resource.sources import SIGNATURE, Source, sources_of
+from dspy_service_core.storage import pod_files
+from dspy_service_runner.redaction import Redactor
+
+_FILES = {SIGNATURE: pod_files.SIGNATURE_SOURCE}
+"""Which sources are files of the artifact. The metric is none: it is no part of the program."""
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Submitted:
+    files: Mapping[str, bytes]
+    """The artifact's files, by name."""
+    record: Json
+    """Digests of what the service was sent and keeps."""
+
+
+def read_submitted(in_folder: Path, spec: Mapping[str, Any], redactor: Redactor) -> Submitted:
+    """`spec` is the resource's, which says what lies in the store."""
+    job = orjson.loads((in_folder / pod_files.JOB).read_bytes())
+    sources = sources_of(job["spec"])
+    texts = {_FILES[source.name]: _text(source) for source in sources if source.name in _FILES}
+    arguments = orjson.dumps(redactor.json(_arguments(job)), option=orjson.OPT_INDENT_2)
+    files = {name: redactor.text(text).encode() for name, text in texts.items()} | {pod_files.ARGUMENTS: arguments}
+    return Submitted(files, {"payload": _payload(spec), "sources": {s.name: _digest(_text(s)) for s in sources}})
+
+
+def _text(source: Source) -> str:
+    return source.code or ""
+
+
+def _arguments(job: Json) -> Json:
+    """With what the operator's registry adds to the module's arguments."""
+    spec, target = job["spec"], job["targets"].get("module") or {}
+    module = spec.get("module") or {}
+    return {
+        "module": target.get("path"),
+        "kwargs": (target.get("kwargs") or {}) | (module.get("kwargs") or {}),
+        "adapter": spec.get("adapter") or "chat",
+    }
+
+
+def _payload(spec: Mapping[str, Any]) -> str | None:
+    """Of the document in the store that holds what was too large for the resource."""
+    told = [source.payload_digest for source in sources_of(spec)]
+    told.append((spec["dataset"].get("payload") or {}).get("digest"))
+    return next((digest for digest in told if digest), None)
+
+
+def _digest(text: str) -> str:
+    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
