@@ -89,11 +89,13 @@ VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
 CA ?= $(SSL_CERT_FILE)
 BUILD = docker build --quiet --network host $(CA:%=--secret id=ca,src=%) --build-arg PYTHON_IMAGE=$$base \
 	--build-arg VERSION=$(VERSION) --build-arg REVISION=$$(git rev-parse HEAD 2>/dev/null || echo unknown)
+PACKAGES = dspy-service-runner:$(VERSION)-packages
 images: $(READY)
 	set -e; environment=$$(cluster/docker env); eval "$$environment"; base=$$(cluster/base-image); set -x; \
 	$(BUILD) --file Dockerfile.api --tag dspy-service-api:$(VERSION) .; \
 	$(BUILD) --file Dockerfile.runner --tag dspy-service-runner:$(VERSION) .; \
 	$(BUILD) --file Dockerfile.runner --build-arg VARIANT=-slim --tag dspy-service-runner:$(VERSION)-slim .; \
+	$(BUILD) --build-arg RUNNER=dspy-service-runner:$(VERSION) --tag $(PACKAGES) examples/packages; \
 	PYTHONPATH=tests/support $(BIN)/python bench/run.py images
 
 # A real Kubernetes and what it needs: cluster/README.md. Prints the image that ours are built on.
@@ -131,7 +133,7 @@ cluster-down:
 
 # What `make images` built, into every node.
 load-images:
-	@cluster/kind load dspy-service-api:$(VERSION) dspy-service-runner:$(VERSION)
+	@cluster/kind load dspy-service-api:$(VERSION) dspy-service-runner:$(VERSION) $(PACKAGES)
 
 # What a job costs the API server of `make control-plane`, and jobs in the cluster of `make cluster`, where the chart is
 # installed (NAMESPACE_UNDER_TEST), beside bare Jobs of the same pod; BENCH_JOBS=20 where a hundred take too long.

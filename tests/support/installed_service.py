@@ -58,6 +58,10 @@ class InstalledService:
         path = "{.items[0].spec.template.spec.containers[0].image}"
         return self.kubectl.run("get", "deployments", "-l", selector(component), "-o", f"jsonpath={path}").strip()
 
+    def setting(self, component: str, variable: str) -> str:
+        path = f'{{.items[0].spec.template.spec.containers[0].env[?(@.name=="{variable}")].value}}'
+        return self.kubectl.run("get", "deployments", "-l", selector(component), "-o", f"jsonpath={path}").strip()
+
     @contextmanager
     def settings(self, component: str, **variables: str) -> Iterator[None]:
         """Other settings of the api or the operator for a while; both times the part is started anew."""
