@@ -17,6 +17,7 @@ from .answers import (
     Summary as Summary,
 )
 from .async_client import AsyncClient as AsyncClient
+from .build import build_payload as build_payload
 from .client import Client as Client
 from .errors import (
     DamagedArtifact as DamagedArtifact,
@@ -34,11 +35,11 @@ from .errors import (
     ServiceUnreachable as ServiceUnreachable,
     UnexpectedAnswer as UnexpectedAnswer,
     UnknownJob as UnknownJob,
+    UnusableObject as UnusableObject,
     UnusablePayload as UnusablePayload,
     UnusableSource as UnusableSource,
     UnusableValue as UnusableValue,
 )
-from .payload.build import build_payload as build_payload
 from .payload.rows import UnusableDataset as UnusableDataset, read_rows as read_rows
 from .retries import Retries as Retries
 from .watching import Update as Update

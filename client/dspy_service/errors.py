@@ -15,6 +15,7 @@ DspyServiceError
 ├── JobFailed                the job ended as failed or cancelled; raised only by what is asked to raise it
 ├── DamagedArtifact          what arrived is not what was sent
 ├── UnusableSource           no source text can be had of a Python object
+├── UnusableObject           something given cannot be carried to a job: `place` is what it was given as
 ├── UnusableValue            a value has no form in JSON: `place` is where it stands, such as `dataset[7].price`
 └── UnexpectedAnswer         anything that the contract does not foresee
 """
@@ -97,6 +98,12 @@ class DamagedArtifact(DspyServiceError):
 
 class UnusableSource(DspyServiceError):
     pass
+
+
+class UnusableObject(DspyServiceError):
+    def __init__(self, place: str, said: str) -> None:
+        super().__init__(f"{place} {said}")
+        self.place = place
 
 
 class UnusableValue(DspyServiceError):

@@ -5,12 +5,13 @@ from typing import Any
 
 import click
 
+from dspy_service.build import columns
 from dspy_service.cli.connection import PATIENT, connect
 from dspy_service.cli.payload_file import changed, read_payload, split_columns
 from dspy_service.cli.printed_json import print_json
 from dspy_service.cli.said import say
 from dspy_service.cli.watch import watch_to_the_end
-from dspy_service.payload.build import columns, model_config
+from dspy_service.payload.models import model_config
 from dspy_service.payload.rows import read_rows
 
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)

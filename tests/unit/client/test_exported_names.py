@@ -39,6 +39,7 @@ EXPORTED = [
     "UnexpectedAnswer",
     "UnknownJob",
     "UnusableDataset",
+    "UnusableObject",
     "UnusablePayload",
     "UnusableSource",
     "UnusableValue",

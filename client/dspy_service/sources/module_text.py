@@ -13,7 +13,7 @@ from functools import cached_property
 
 from dspy_service.errors import UnusableSource
 
-_BUILTIN = frozenset(dir(builtins)) | {"__name__", "__file__", "__doc__"}
+BUILTIN = frozenset(dir(builtins)) | {"__name__", "__file__", "__doc__", "__package__", "__spec__"}
 _DEFINED = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 
 
@@ -25,8 +25,10 @@ class Statement:
     """Names whose values it changes: `STOP.add("x")`, `LIMITS["a"] = 1`."""
     is_import: bool = False
     is_star: bool = False
-    modules: tuple[str, ...] = ()
-    """That it imports from, as written."""
+    is_definition: bool = False
+    imports_relatively: bool = False
+    """Anywhere in it."""
+    is_future: bool = False
 
     @cached_property
     def reads(self) -> frozenset[str]:
@@ -36,7 +38,7 @@ class Statement:
 
     @cached_property
     def uses(self) -> frozenset[str]:
-        return frozenset({*self.reads, *self.changes, *_global_names(self.text), *_quoted_names(self.text)}) - _BUILTIN
+        return frozenset({*self.reads, *self.changes, *_global_names(self.text), *_quoted_names(self.text)}) - BUILTIN
 
 
 @dataclass(frozen=True)
@@ -56,13 +58,19 @@ class ModuleText:
             for name in statement.changes:
                 self._changing[name].append(statement)
 
+    def binds(self, name: str) -> bool:
+        return name in self._binding or name in self.guarded
+
+    def binding(self, name: str) -> list[Statement]:
+        return self._binding.get(name, [])
+
     def makes(self, name: str) -> bool:
         """And does not only import it."""
         return any(not statement.is_import for statement in self._binding.get(name, ()))
 
     def needed(self, name: str) -> list[Statement]:
         """What binds the name, and all that this uses."""
-        found: set[Statement] = {s for s in self.statements if s.modules == ("__future__",)}
+        found: set[Statement] = {s for s in self.statements if s.is_future}
         seen: set[str] = set()
         waiting = {name}
         while waiting := waiting - seen:
@@ -71,7 +79,7 @@ class ModuleText:
             found |= new
             waiting = {used for statement in new for used in statement.uses}
             self._refuse_guarded(name, waiting)
-        if any(used not in self._binding and used not in _BUILTIN for used in seen):
+        if any(used not in self._binding and used not in BUILTIN for used in seen):
             found |= {s for s in self.statements if s.is_star}
         return [s for s in self.statements if s in found]
 
@@ -107,15 +115,10 @@ def _statement(node: ast.stmt, text: str, lines: list[str]) -> Statement:
         frozenset(_changed(node)),
         is_import=imports is not None,
         is_star=imports is not None and any(alias.name == "*" for alias in imports.names),
-        modules=tuple(_imported(imports)) if imports else (),
+        is_definition=isinstance(node, _DEFINED),
+        imports_relatively=any(isinstance(n, ast.ImportFrom) and n.level for n in ast.walk(node)),
+        is_future=isinstance(node, ast.ImportFrom) and node.module == "__future__",
     )
-
-
-def _imported(node: ast.Import | ast.ImportFrom) -> Iterator[str]:
-    if isinstance(node, ast.ImportFrom):
-        yield "." * node.level + (node.module or "")
-    else:
-        yield from (alias.name for alias in node.names)
 
 
 def _text(node: ast.stmt, text: str, lines: list[str]) -> str:

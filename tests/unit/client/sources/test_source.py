@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from dspy_service import UnusableSource
-from dspy_service.payload.source import sources_of
+from dspy_service.sources.source import Code, sources_of
 
 Load = Callable[..., ModuleType]
 
@@ -364,7 +364,7 @@ def outer() -> Callable[..., Any]:
 
 @pytest.mark.parametrize(
     "thing",
-    [outer(), lambda gold, pred: 1, Judge.score, Judge().score, functools.partial(outer)],
+    [outer(), lambda gold, pred: 1, Judge.score, Judge().score, functools.partial(outer())],
     ids=["nested", "lambda", "method", "bound method", "partial"],
 )
 def test_what_has_no_name_at_the_top_level_is_refused(thing: Any) -> None:
@@ -400,13 +400,6 @@ REFUSED = {
         """,
         "judged uses helper, which is bound below",
     ),
-    "another file of theirs": (
-        """
-        import users_helpers
-        def judged(gold, pred, trace=None): return users_helpers.score(gold, pred)
-        """,
-        r"judged needs users_helpers \(users_helpers\.py\)",
-    ),
     "a helper's name that means two things": (
         """
         def metric(gold, pred): return 1
@@ -426,7 +419,20 @@ def test_what_would_fail_in_the_job_is_refused_here(load: Load, text: str, told:
     assert "\n" not in str(refused.value)
 
 
-def test_a_package_s_own_file_is_told(load: Load) -> None:
+def test_helpers_of_another_file_come_with_it(load: Load) -> None:
+    load("def score(gold, pred): return 1", "users_helpers")
+    module = load(
+        """
+        import users_helpers
+        def judged(gold, pred, trace=None): return users_helpers.score(gold, pred)
+        """
+    )
+    fields = Code(None, "class S: ...", module.judged, {}, {}).fields
+    assert fields["program_files"] == {"users_helpers.py": "def score(gold, pred): return 1"}
+    assert "import users_helpers" in fields["metric_code"]
+
+
+def test_a_relative_import_without_a_package_is_told(load: Load) -> None:
     load("def score(gold, pred): return 1", "users_helpers")
     module = load("def judged(gold, pred, trace=None): return score(gold, pred)")
     path = Path(module.__file__ or "")
