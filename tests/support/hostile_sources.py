@@ -68,6 +68,55 @@ CLASSES: dict[str, Form] = {
 }
 """What the readers themselves look at."""
 
+_PROGRAM = "class M0(dspy.Module):\n def forward(s,q):0\n"
+_MAKING = "class M(dspy.Module):\n def forward(s,q):0\n def __init__(s):\n  s.p=dspy.Predict('q->a')\n"
+
+PROGRAMS: dict[str, Form] = {
+    "modules in a chain": _numbered("class M{0}(M{1}):0\n", _PROGRAM),
+    "modules in a chain with constructors": _numbered(
+        "class M{0}(M{1}):\n def __init__(s):\n  super().__init__()\n", _PROGRAM
+    ),
+    "a ladder of modules": _numbered("class L{0}(M{1}):0\nclass R{0}(M{1}):0\nclass M{0}(L{0},R{0}):0\n", _PROGRAM),
+    "modules of one base": _numbered("class M{0}(M0):0\n", _PROGRAM),
+    "modules that build the one before": _numbered(
+        "class M{0}(dspy.Module):\n def forward(s):0\n def __init__(s):\n  s.m=M{1}()\n", _PROGRAM
+    ),
+    "modules that build the first": _numbered(
+        "class M{0}(dspy.Module):\n def forward(s):0\n def __init__(s):\n  s.m=M0()\n", _PROGRAM
+    ),
+    "a module that builds a chain of others": lambda n: (
+        _numbered("class M{0}(M{1}):0\n", _PROGRAM)(n // 2)
+        + _numbered("  s.m{0}=M{0}()\n", "class M(dspy.Module):\n def forward(s):0\n def __init__(s):\n")(n // 2)
+    ),
+    "modules that build themselves": _numbered("class M{0}(dspy.Module):\n def __init__(s):s.m=M{0}()\n"),
+    "modules that mention all": _many("  M0;M1\n", _PROGRAM + "class M1(dspy.Module):\n def forward(s):\n"),
+    "several modules": _numbered("class M{0}(dspy.Module):0\n"),
+    "modules of an unknown base": _numbered("class M{0}(X):0\n"),
+    "modules below conditions": _many("if a:\n class M(dspy.Module):0\n"),
+    "predictors": _numbered("  s.p{0}=dspy.Predict('q->a')\n", _MAKING),
+    "predictors in a list": _many("dspy.Predict('q->a'),", _MAKING + "  s.l=[", "]\n"),
+    "predictors in deep lists": _many("[" * 40 + "dspy.Predict('q->a')" + "]" * 40 + ",", _MAKING + "  s.l=[", "]\n"),
+    "modules around modules": _many("  s.m=" + "dspy.Refine(" * 80 + "M()" + ")" * 80 + "\n", _MAKING),
+    "predictors of one deep signature": lambda n: (
+        _numbered("class A{0}(A{1}):\n f{0}=dspy.InputField()\n", _BASE)(n // 2)
+        + _numbered("  s.p{0}=dspy.Predict(A9)\n", _MAKING)(n // 2)
+    ),
+    "predictors of a chain of signatures": lambda n: (
+        _numbered("class A{0}(A{1}):\n f{0}=dspy.InputField()\n", _BASE)(n // 2)
+        + _numbered("  s.p{0}=dspy.Predict(A{0})\n", _MAKING)(n // 2)
+    ),
+    "a long signature": _many("q,", _MAKING + "  s.s=dspy.Predict('", "->a')\n"),
+    "instructions of instructions": _many(".with_instructions(a)", _MAKING + "  s.s=dspy.Predict(A", ")\n"),
+    "texts of texts": _numbered("a{0}=a{1}\n", "a0='q->a'\n"),
+    "inert statements": _numbered("  s.a{0}=len(str({0}))\n", _MAKING),
+    "parameters": _numbered("a{0}:int,", "class M(dspy.Module):\n def forward(s,", "q):0\n"),
+    "a union as annotation": _many("None|", "class M(dspy.Module):\n def forward(s,q:", "None):0\n"),
+    "methods of a module": _numbered(" def f{0}(s):dspy.Predict('q->a')\n", _MAKING),
+    "attributes of a class": _numbered(" a{0}=0\n", _PROGRAM),
+    "imports of files": _numbered("from a{0} import M{1}\n"),
+}
+"""What the reader of programs looks at besides."""
+
 TEXTS: dict[str, Form] = {
     "minus signs": _many("-", tail="1"),
     "not": _many("not ", tail="1"),
@@ -146,4 +195,4 @@ TEXTS: dict[str, Form] = {
 }
 """What is costly to parse."""
 
-FORMS = CLASSES | TEXTS
+FORMS = CLASSES | PROGRAMS | TEXTS

@@ -36,8 +36,11 @@ class FieldType:
 
 def type_of(annotation: ast.expr, resolve: Resolve) -> FieldType | None:
     """None for text, which needs no check, and for types that are not known here."""
-    found = _type_of(annotation, resolve)
-    return replace(found, written=ast.unparse(annotation)) if found else None
+    try:
+        found = _type_of(annotation, resolve)
+        return replace(found, written=ast.unparse(annotation)) if found else None
+    except RecursionError:  # a union of thousands
+        return None
 
 
 def _type_of(annotation: ast.expr, resolve: Resolve) -> FieldType | None:

@@ -44,6 +44,12 @@ def types_of(leaf: Definition) -> Mapping[str, FieldType]:
     return {name: its for name, its in types.items() if its is not None}
 
 
+def resolution_order(leaf: Definition) -> list[Definition]:
+    """The class and its ancestors in the order in which Python looks for an attribute: each before its bases, and an
+    earlier base before a later one."""
+    return list(_bases_first(leaf))[::-1]
+
+
 def _with_ancestors(classes: list[Definition]) -> Iterator[Definition]:
     """Yields each class before its bases, and its first base before the second."""
     waiting = list(reversed(classes))

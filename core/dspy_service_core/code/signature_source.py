@@ -68,7 +68,7 @@ def _definitions(module: ast.Module, field: str) -> list[Definition]:
     for statement in module.body:
         _refuse_made_classes(statement, names)
         if isinstance(statement, ast.ClassDef):
-            names.define(_definition(statement, names, field))
+            names.define(definition_of(statement, names, field))
         else:
             names.bind(statement)
     return names.signatures()
@@ -76,24 +76,30 @@ def _definitions(module: ast.Module, field: str) -> list[Definition]:
 
 def _refuse_made_classes(statement: ast.stmt, names: Names) -> None:
     for node in outside_functions(statement):
-        if isinstance(node, ast.Call) and _makes_classes(node, names):
+        if isinstance(node, ast.Call) and (makes_class(node, names) or _makes_signature(node, names)):
             raise Unreadable(f"line {node.lineno} may make a class by a call")
 
 
-def _makes_classes(call: ast.Call, names: Names) -> bool:
+def makes_class(call: ast.Call, names: Names) -> bool:
+    """Whether the call may make a class of any kind."""
     made_by = names.resolve(call.func)
     if made_by == "builtins.type":
         return len(call.args) != 1
+    return isinstance(made_by, str) and made_by in _CLASS_MAKERS
+
+
+def _makes_signature(call: ast.Call, names: Names) -> bool:
+    made_by = names.resolve(call.func)
     if isinstance(made_by, str):
-        return made_by in _CLASS_MAKERS or made_by.endswith(".make_signature")
+        return made_by.endswith(".make_signature")
     # Ticket.with_instructions(...), Ticket.append(...): these make a new class with the same or other fields
     return isinstance(call.func, ast.Attribute) and names.is_signature(call.func.value)
 
 
-def _definition(node: ast.ClassDef, names: Names, field: str) -> Definition:
+def definition_of(node: ast.ClassDef, names: Names, field: str) -> Definition:
     bases = [names.base(base, node.name) for base in node.bases]
     if not any(base.is_signature for base in bases):
-        return Definition(node.name, is_signature=False)
+        return Definition(node.name, "plain")
     if node.decorator_list or node.keywords:
         raise Unreadable(f"class '{node.name}' is decorated or has keyword arguments")
     if not all(base.is_signature for base in bases):
@@ -105,7 +111,7 @@ def _definition(node: ast.ClassDef, names: Names, field: str) -> Definition:
             others.add(statement.name)
         fields |= _fields(statement, node.name, fields, names, field)
     types = _types(node.body, fields, names)
-    return Definition(node.name, True, fields, types, frozenset(others), tuple(dict.fromkeys(bases)))
+    return Definition(node.name, "signature", fields, types, frozenset(others), tuple(dict.fromkeys(bases)))
 
 
 def _types(body: list[ast.stmt], fields: Mapping[str, str], names: Names) -> Mapping[str, FieldType]:

@@ -1,5 +1,5 @@
 """Follows what each name of a module stands for, statement by statement and without running any, for
-`signature_source`.
+`signature_source` and `program_names`.
 """
 
 import ast
@@ -7,16 +7,22 @@ import builtins
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from dspy_service_core.code.field_types import FieldType
 
 _PLAIN_PACKAGES = frozenset({*sys.stdlib_module_names, "pydantic", "typing_extensions"})
-_PLAIN_BASES = frozenset({"dspy.Module", "dspy.Type", "dspy.Example", "dspy.Prediction"})
-"""Base classes of users' helper classes; none of them is a signature."""
+_PLAIN_BASES = frozenset({"dspy.Type", "dspy.Example", "dspy.Prediction"})
+"""Base classes of users' helper classes; none of them is a signature or a module."""
+_EMPTY_BASES = frozenset({"builtins.object", "abc.ABC", "typing.Generic", "typing.Protocol"})
+"""Base classes that have no constructor of their own."""
 
 
 class Unreadable(Exception):
     """Only running the source would tell; the message says why."""
+
+
+Kind = Literal["signature", "module", "plain", "unknown"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -26,7 +32,7 @@ class Definition:
     """
 
     name: str
-    is_signature: bool
+    kind: Kind
     fields: Mapping[str, str] = field(default_factory=dict)
     """Fields of a signature: input or output by name."""
     types: Mapping[str, FieldType] = field(default_factory=dict)
@@ -34,10 +40,20 @@ class Definition:
     others: frozenset[str] = frozenset()
     """Names of the functions and classes in its body."""
     bases: tuple["Definition", ...] = ()
+    node: ast.ClassDef | None = None
+    """Its source, for the classes of a program."""
+    scope: "Names | None" = None
+    """What the names in its methods stand for, with its source."""
+
+    @property
+    def is_signature(self) -> bool:
+        return self.kind == "signature"
 
 
-ROOT = Definition("dspy.Signature", is_signature=True)
-_PLAIN = Definition("", is_signature=False)
+ROOT = Definition("dspy.Signature", "signature")
+MODULE = Definition("dspy.Module", "module")
+_PLAIN = Definition("", "plain")
+EMPTY = Definition("object", "plain")
 Meaning = str | Definition | None
 """A dotted path, a class of this source, or None if only running the source would tell."""
 _LONGEST_PATH = 200
@@ -76,9 +92,10 @@ class Names:
         if not isinstance(node, ast.Name):
             return None
         meaning = self._meaning(node.id)
-        if not parts or not isinstance(meaning, str):
-            return meaning if not parts else None
-        return _path(meaning, *reversed(parts))
+        if isinstance(meaning, str):
+            path = _path(meaning, *reversed(parts))
+            return path and self._followed(path)
+        return None if parts else meaning
 
     def is_signature(self, node: ast.expr) -> bool:
         meaning = self.resolve(node)
@@ -90,6 +107,10 @@ class Names:
             return meaning
         if meaning and meaning.startswith("dspy.") and meaning.endswith(".Signature"):
             return ROOT
+        if meaning and meaning.startswith("dspy.") and meaning.endswith(".Module"):
+            return MODULE
+        if meaning in _EMPTY_BASES:
+            return EMPTY
         if meaning and (meaning in _PLAIN_BASES or meaning.partition(".")[0] in _PLAIN_PACKAGES):
             return _PLAIN
         raise Unreadable(f"what class '{owner}' derives from comes from elsewhere")
@@ -116,16 +137,26 @@ class Names:
         for name in names:
             old = self._meanings.get(name)
             if isinstance(old, Definition) and old.is_signature and old is not meaning:
-                raise Unreadable(f"the name '{name}' of a signature is bound anew")
+                self._unreadable(f"the name '{name}' of a signature is bound anew")
             self._meanings[name] = meaning
+
+    def _followed(self, path: str) -> Meaning:
+        """What a dotted path leads to, for those who know more than this source."""
+        return path
+
+    def _unreadable(self, why: str) -> None:
+        raise Unreadable(why)
+
+    def _below_condition(self, node: ast.ClassDef) -> None:
+        self._unreadable(f"class '{node.name}' is defined under a condition")
 
     def _bind_below(self, statement: ast.stmt) -> None:
         """For compound statements, `del` and others: names that they may bind become unknown, since it is unknown which
         branch runs."""
         for node in outside_functions(statement):
             if isinstance(node, ast.ClassDef):
-                raise Unreadable(f"class '{node.name}' is defined under a condition")
-            if isinstance(node, ast.Import | ast.ImportFrom):
+                self._below_condition(node)
+            elif isinstance(node, ast.Import | ast.ImportFrom):
                 self._import(node)
             elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 self._rebind([node.name], None)

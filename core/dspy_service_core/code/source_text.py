@@ -74,6 +74,11 @@ def quick(*codes: str | None) -> bool:
     return sum(len(code) for code in codes if code) <= QUICK_CHARACTERS
 
 
+def tokens(code: str) -> int:
+    """Names, numbers, words, signs and line ends of the source."""
+    return sum(1 for _ in _TOKEN.finditer(code))
+
+
 def listed(names: list[str]) -> str:
     """The first few names, each cut, for a message."""
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""

@@ -81,7 +81,9 @@ class Asset(CatalogueEntry):
 
 
 class ModuleAsset(Asset):
-    pass
+    predictors: int | None = Field(
+        default=None, description="How many it makes of one signature; absent where that depends on its arguments."
+    )
 
 
 class OptimizerAsset(Asset):

@@ -31,6 +31,8 @@ README_PATHS = {
     "dspy.Predict": "dspy.modules.Predict",
 }
 """Paths that the README of the original service shows, and that do not exist in DSPy."""
+_EXAMPLE: Mapping[str, Any] = {"signature": "question -> answer", "tools": []}
+"""Arguments of modules, to count their predictors."""
 
 
 def of_dspy() -> Catalogue:
@@ -104,7 +106,19 @@ def _is_optimizer(cls: Any) -> bool:
 
 
 def _module(cls: type, paths: list[str]) -> ModuleAsset:
-    return ModuleAsset(path=paths[0], paths=tuple(paths), init=_init(cls))
+    init = _init(cls)
+    return ModuleAsset(path=paths[0], paths=tuple(paths), init=init, predictors=_predictors(cls, init))
+
+
+def _predictors(cls: Any, init: Callee) -> int | None:
+    """Tried with a signature of two fields, and no tools. None for dspy.Flex too, whose parameter is code."""
+    needed = {parameter.name for parameter in init.parameters if parameter.required}
+    if "signature" not in needed or not needed <= _EXAMPLE.keys():
+        return None
+    try:
+        return len(cls(**{name: _EXAMPLE[name] for name in needed}).named_predictors()) or None
+    except AttributeError:  # of dspy 3.4.1's Avatar, which needs what dspy has no more
+        return None
 
 
 def _optimizer(cls: Any, paths: list[str]) -> OptimizerAsset:

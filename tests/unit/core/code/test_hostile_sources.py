@@ -13,9 +13,20 @@ from dspy_service_core.code import source_text
 from dspy_service_core.code.metric_source import read_metric
 from dspy_service_core.code.signature_source import read_signature
 from dspy_service_core.errors import UnusableRequest
-from hostile_sources import CLASSES, FORMS, TEXTS
+from dspy_service_core.programs.program_source import ProgramText, read_program
+from hostile_sources import CLASSES, FORMS, PROGRAMS, TEXTS
 
-READERS: dict[str, Callable[[str], object]] = {"signature": read_signature, "metric": read_metric}
+
+def read_one_file(code: str) -> object:
+    return read_program(ProgramText(code))
+
+
+READERS: dict[str, Callable[[str], object]] = {
+    "signature": read_signature,
+    "metric": read_metric,
+    "program": read_one_file,
+}
+CASES = [(reader, form) for reader in READERS for form in FORMS if reader == "program" or form not in PROGRAMS]
 CALLS_A_CHARACTER = 60
 MOST_BYTES = 48_000_000
 MOST_SHOWN = 2000
@@ -81,8 +92,7 @@ def test_what_is_parsed_costs_no_more_than_the_bounds(reader: str, form: str) ->
     assert reader == "metric" or peak(READERS[reader], code) < MOST_BYTES
 
 
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize(("reader", "form"), CASES)
 def test_twice_the_source_costs_twice_as_much(reader: str, form: str) -> None:
     read = READERS[reader]
     refusal(read, FORMS[form](100))  # what is imported and cached at first is no part of it
@@ -93,16 +103,16 @@ def test_twice_the_source_costs_twice_as_much(reader: str, form: str) -> None:
     assert twice < CALLS_A_CHARACTER * len(long)
 
 
-@pytest.mark.parametrize("form", FORMS)
-def test_twice_the_source_holds_twice_as_much(form: str) -> None:
-    refusal(read_signature, FORMS[form](100))
-    once, twice = (beyond_parsing(read_signature, FORMS[form](length)) for length in (ONCE, TWICE))
+@pytest.mark.parametrize(("reader", "form"), [case for case in CASES if case[0] != "metric"])
+def test_twice_the_source_holds_twice_as_much(reader: str, form: str) -> None:
+    read = READERS[reader]
+    refusal(read, FORMS[form](100))
+    once, twice = (beyond_parsing(read, FORMS[form](length)) for length in (ONCE, TWICE))
 
     assert twice < 2.5 * max(once, 0) + 100_000
 
 
-@pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize(("reader", "form"), CASES)
 def test_the_longest_source_costs_no_more_than_the_bounds(reader: str, form: str) -> None:
     code = FORMS[form](source_text.MAX_SOURCE_CHARACTERS)[: source_text.MAX_SOURCE_CHARACTERS]
 
@@ -112,6 +122,7 @@ def test_the_longest_source_costs_no_more_than_the_bounds(reader: str, form: str
 
 def test_at_least_forty_forms_are_tried() -> None:
     assert len(CLASSES) >= 20
+    assert len(PROGRAMS) >= 20
     assert len(TEXTS) >= 40
 
 
