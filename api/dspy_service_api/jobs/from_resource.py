@@ -69,6 +69,7 @@ def record_of(obj: Object) -> JobRecord:
     finished = ended or cut_off
     suspended = bool(spec.get("suspend"))
     split = spec.get("split") or {}
+    chosen = spec.get("program") or spec.get("module") or {}
     settled = finished and end and not kept_by  # then the segments hold it all; there may be thousands of such jobs
     events: Mapping[str, Any] = run.get("events") or {}
     return JobRecord(
@@ -85,8 +86,8 @@ def record_of(obj: Object) -> JobRecord:
         if cut_off
         else _time(status.get("completedAt") if finished else None),
         attempted=bool(status.get("attempt") or run),
-        module_name=intern(spec["module"]["name"]),
-        module_kwargs=_json(spec["module"].get("kwargs")),
+        module_name=intern(chosen.get("name") or ""),
+        module_kwargs=_json(chosen.get("kwargs")),
         optimizer_name=intern(spec["optimizer"]["name"]),
         optimizer_kwargs=_json(spec["optimizer"].get("kwargs")),
         compile_kwargs=_json(spec["optimizer"].get("compileKwargs")),

@@ -10,12 +10,17 @@ from typing import Any
 from dspy_service_core.checks import credentials
 from dspy_service_core.checks.job_checks import Contents
 from dspy_service_core.contract.request import ColumnMapping, ModelSettings, RunRequest
+from dspy_service_core.resource import sources
 from dspy_service_core.resource.job import NO_TEMPERATURE, OptimizationJobSpec
 from dspy_service_core.resource.words import words_of
 
 FIELDS: Mapping[str, str] = {
     "spec.module.name": "module_name",
     "spec.module.kwargs": "module_kwargs",
+    "spec.program": "program_code",
+    "spec.program.name": "module_name",
+    "spec.program.kwargs": "module_kwargs",
+    "spec.program.files": "program_files",
     "spec.optimizer.name": "optimizer_name",
     "spec.optimizer.kwargs": "optimizer_kwargs",
     "spec.optimizer.compileKwargs": "compile_kwargs",
@@ -25,6 +30,10 @@ FIELDS: Mapping[str, str] = {
     "spec.columns": "column_mapping",
     "spec.columns.withoutGold": "column_mapping.outputs",
     "spec.split": "split_fractions",
+    "spec.split.column": "split_column",
+    "spec.adapter": "adapter",
+    "spec.initial": "initial",
+    "spec.secrets": "secrets",
     **{f"spec.models.{role}": field for role, field in RunRequest.MODEL_FIELDS.items()},
     **{f"spec.models.{role}.baseUrl": f"{field}.base_url" for role, field in RunRequest.MODEL_FIELDS.items()},
     "spec.modelConfigs": "model_configs",
@@ -46,14 +55,13 @@ def translated(request: RunRequest, run: Mapping[str, Any], draw: Callable[[], i
     parts = {role: credentials.withhold(_secretive(model)) for role, model in request.models.items()}
     models = {name: _model(request.models[name], split.public) for name, split in parts.items()}
     json: dict[str, Any] = {
-        "module": {"name": request.module_name, "kwargs": request.module_kwargs},
+        **_what(request),
         "optimizer": {
             "name": request.optimizer_name,
             "kwargs": request.optimizer_kwargs,
             "compileKwargs": request.compile_kwargs,
         },
-        **{name: {"code": text} for name, text in request.code.items()},
-        "columns": _columns(request.column_mapping),
+        sources.METRIC: {"code": request.metric_code},
         "split": _split(request, draw),
         "models": {name: model for name, model in models.items() if name in RunRequest.MODEL_FIELDS},
         "run": run,
@@ -61,8 +69,28 @@ def translated(request: RunRequest, run: Mapping[str, Any], draw: Callable[[], i
     if request.model_configs:
         json["modelConfigs"] = {name: models[name] for name in request.model_configs}
     withheld = {role: split.withheld for role, split in parts.items() if split.withheld}
-    contents = Contents(rows=request.dataset, code=request.code, withheld=withheld)
+    contents = Contents(rows=request.dataset, code=request.code, files=request.program_files, withheld=withheld)
     return Translated(json, OptimizationJobSpec.without_content(json), contents)
+
+
+def _what(request: RunRequest) -> dict[str, Any]:
+    """What is optimized: a module of DSPy's with a signature, or a program of the request's own."""
+    wanted: dict[str, Any] = {}
+    if request.program_code is None:
+        wanted["module"] = {"name": request.module_name, "kwargs": request.module_kwargs}
+    else:
+        files = [{"path": path, "code": text} for path, text in request.program_files.items()]
+        wanted[sources.PROGRAM] = {
+            "code": request.program_code,
+            "kwargs": request.module_kwargs,
+            **({"name": request.module_name} if request.module_name else {}),
+            **({"files": files} if files else {}),
+        }
+    if request.signature_code is not None:
+        wanted[sources.SIGNATURE] = {"code": request.signature_code}
+    if request.column_mapping is not None:
+        wanted["columns"] = _columns(request.column_mapping)
+    return wanted
 
 
 def _columns(mapping: ColumnMapping) -> dict[str, Any]:

@@ -54,6 +54,8 @@ class Contents:
     rows: Sequence[Mapping[str, Any]] | None = None
     code: Mapping[str, str] = field(default_factory=dict)
     """Source texts by the source's name. Those that are inline in the spec need not be given."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """The texts of the program's files, by their paths."""
     withheld: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Credentials by the model's role or name; a spec never holds them."""
 
@@ -62,7 +64,8 @@ class Contents:
 class CheckedJob:
     """The kwargs include the registry's defaults. What the caller did not have is None."""
 
-    module: Resolved[ModuleAsset]
+    module: Resolved[ModuleAsset] | None
+    """None for a program of the job's own."""
     module_kwargs: Mapping[str, JsonValue]
     optimizer: Resolved[OptimizerAsset]
     optimizer_kwargs: Mapping[str, JsonValue]
@@ -105,18 +108,18 @@ def check_resource(
 
 
 def _read(spec: OptimizationJobSpec, registry: Registry, contents: Contents, words: Words) -> CheckedJob:
-    module = registry.modules.resolve(spec.module.name)
+    module = registry.modules.resolve(spec.module.name) if spec.module else None
     optimizer = registry.optimizers.resolve(spec.optimizer.name)
-    signature = contents.code.get(SIGNATURE, spec.signature.code)
+    signature = contents.code.get(SIGNATURE, spec.signature.code if spec.signature else None)
     metric = contents.code.get(METRIC, spec.metric.code)
     rows = _row_count(spec, contents)
     return CheckedJob(
         module=module,
-        module_kwargs=module.with_defaults(spec.module.kwargs),
+        module_kwargs=module.with_defaults(spec.module_kwargs) if module else spec.module_kwargs,
         optimizer=optimizer,
         optimizer_kwargs=optimizer.with_defaults(spec.optimizer.kwargs),
         compile_kwargs=optimizer.with_compile_defaults(spec.optimizer.compile_kwargs),
-        signature=None if signature is None else _signature(signature, words("spec.signature")),
+        signature=None if signature is None or not module else _signature(signature, words("spec.signature")),
         metric=None if metric is None else _metric(metric, words("spec.metric")),
         split_counts=None if rows is None else counts(rows, spec.split.fractions),
     )
@@ -146,12 +149,13 @@ def _problems(
     yield from _roles(checked)
     language_models = [name for _, name, model in spec.all_models() if model.model_type != "embedding"]
     yield from _kwargs(checked, language_models, words)
-    module = checked.module.asset
+    module = checked.module.asset if checked.module else None
     yield from row_checks.names(checked.signature, module.path if module else "", words)
-    yield from row_checks.mapping(spec.columns, checked.signature, words)
-    rows = _rows(spec, contents) or ()
-    yield from row_checks.rows(rows, spec.columns, words)
-    yield from row_checks.types(rows, spec.columns, checked.signature, words)
+    if spec.columns is not None:
+        rows = _rows(spec, contents) or ()
+        yield from row_checks.mapping(spec.columns, checked.signature, words)
+        yield from row_checks.rows(rows, spec.columns, words)
+        yield from row_checks.types(rows, spec.columns, checked.signature, words)
     models = model_checks.settings(spec, contents.withheld)
     yield from model_checks.refused_settings(models, words)
     yield from model_checks.refused_module_temperature(spec.models, checked.module_kwargs, words)
@@ -164,9 +168,9 @@ def _problems(
 def _roles(checked: CheckedJob) -> Iterator[str]:
     """Some of DSPy's modules take other modules and no signature, and some optimizers take no training rows. No job can
     use those."""
-    module, optimizer = checked.module.asset, checked.optimizer.asset
-    if module and module.init.find("signature") is None:
-        yield f"Module '{checked.module.name}' cannot be used here: it takes no signature."
+    module, optimizer = checked.module, checked.optimizer.asset
+    if module and module.asset and module.asset.init.find("signature") is None:
+        yield f"Module '{module.name}' cannot be used here: it takes no signature."
     for needed in ("student", "trainset"):
         if optimizer and not optimizer.compiles_with(needed):
             yield f"Optimizer '{checked.optimizer.name}' cannot be used here: its compile takes no {needed}."
@@ -180,8 +184,13 @@ def _kwargs(checked: CheckedJob, models: Sequence[str], words: Words) -> Iterato
         nameable = () if path == "spec.module.kwargs" else models  # a module would be pickled with its model's key
         yield from model_names.problems(given, words(path), nameable)
 
-    init = module.asset.init if module.asset else None
-    yield from problems(init, f"Module '{module.name}'", "spec.module.kwargs", checked.module_kwargs)
+    if module:
+        init = module.asset.init if module.asset else None
+        yield from problems(init, f"Module '{module.name}'", "spec.module.kwargs", checked.module_kwargs)
+    else:
+        path = words("spec.program.kwargs")
+        yield from kwargs_rules.problems(None, "The program", path, checked.module_kwargs, {})
+        yield from model_names.problems(checked.module_kwargs, path, ())
     init, compile_ = (optimizer.asset.init, optimizer.asset.compile) if optimizer.asset else (None, None)
     yield from problems(init, f"Optimizer '{optimizer.name}'", "spec.optimizer.kwargs", checked.optimizer_kwargs)
     what = f"The compile of optimizer '{optimizer.name}'"

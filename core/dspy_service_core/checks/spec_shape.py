@@ -11,6 +11,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from dspy_service_core.checks.credentials import config_paths
+from dspy_service_core.contract import program_files
 from dspy_service_core.contract.request import (
     ColumnMapping,
     ModelSettings,
@@ -23,7 +24,9 @@ from dspy_service_core.resource.job import Model, OptimizationJobSpec
 
 
 def problems(spec: OptimizationJobSpec) -> Iterator[str]:
-    yield from _problem(ColumnMapping, "spec.columns", {"inputs": spec.columns.inputs, "outputs": spec.columns.outputs})
+    yield from _what(spec)
+    if (columns := spec.columns) is not None:
+        yield from _problem(ColumnMapping, "spec.columns", {"inputs": columns.inputs, "outputs": columns.outputs})
     shares = {name: float(getattr(spec.split, name)) for name in SplitFractions.model_fields}
     yield from _problem(SplitFractions, "spec.split", shares)
     if spec.run.max_failed_rows is not None:
@@ -33,6 +36,16 @@ def problems(spec: OptimizationJobSpec) -> Iterator[str]:
     for name in spec.model_configs:
         if name in names.MODEL_ROLES or not re.fullmatch(names.MODEL_NAME_PATTERN, name):
             yield f"spec.modelConfigs.{name}: names are {names.MODEL_NAME_PATTERN[1:-1]}, and no role's."
+
+
+def _what(spec: OptimizationJobSpec) -> Iterator[str]:
+    if (spec.program is None) == (spec.module is None):
+        yield "spec: exactly one of program and module is needed."
+    if spec.module is not None and (spec.signature is None or spec.columns is None):
+        yield "spec: signature and columns are needed with module."
+    files = spec.program.files if spec.program else ()
+    for problem in program_files.path_problems([file.path for file in files]):
+        yield f"spec.program.files[{problem.place}].path: {problem.message}."
 
 
 def _model(path: str, model: Model, shape: type[ModelSettings]) -> Iterator[str]:

@@ -4,7 +4,8 @@ There may be many thousands of rows, so each is parsed once and checked once: or
 checks the rows, and pydantic validates everything else without seeing them. Checks beyond the shape are in `checks`.
 """
 
-from typing import Annotated, ClassVar, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -20,11 +21,11 @@ from pydantic import (
     model_validator,
 )
 
-from dspy_service_core.contract import request_json, request_rules as rules, unbuilt
+from dspy_service_core.contract import program_files as files, request_json, request_rules as rules, unbuilt
 from dspy_service_core.contract.request_size import Body
 from dspy_service_core.errors import FieldProblem, InvalidRequest
 from dspy_service_core.resource import sources
-from dspy_service_core.resource.job import MOST_NAMED_MODELS
+from dspy_service_core.resource.job import MOST_NAMED_MODELS, MOST_SECRETS, Adapter
 from dspy_service_core.resource.run_defaults import LONGEST_DEADLINE_SECONDS, LONGEST_TTL_SECONDS, MOST_RETRIES
 from dspy_service_core.resource.splits import DEFAULTS
 
@@ -128,23 +129,65 @@ class RunOptions(Nested):
     )
 
 
+class Initial(Nested):
+    """Where the state comes from that the program begins with: exactly one of the two."""
+
+    job_id: Name | None = Field(default=None, description="An earlier job, whose optimized program's state is taken.")
+    program_state: dict[str, JsonValue] | None = Field(
+        default=None, description="The state itself, as DSPy's program.save writes it and answers hold it."
+    )
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        rules.exactly_one(job_id=self.job_id, program_state=self.program_state)
+        return self
+
+
 class RunRequest(BaseModel):
     """Unknown keys at the top level are accepted, since existing clients send some; a Warning header names them."""
 
     model_config = ConfigDict(extra="allow", frozen=True, protected_namespaces=())
 
-    module_name: Name = Field(examples=["cot"])
+    module_name: Name | None = Field(
+        default=None,
+        examples=["cot"],
+        description="DSPy's module. Beside program_code, where it can be left out, the class there that is meant.",
+    )
     module_kwargs: Kwargs = Field(default_factory=dict)
-    signature_code: Source
+    program_code: Source | None = Field(
+        default=None,
+        description="Python source of the dspy.Module to optimize, in place of one of DSPy's modules and a signature.",
+    )
+    program_files: SkipValidation[Annotated[dict[str, str], Field(max_length=sources.MOST_FILES)]] = Field(
+        default_factory=dict,
+        description="Further modules and data files of the program by their paths below its folder, 4 MB together.",
+    )
+    signature_code: Source | None = Field(
+        default=None,
+        description="Required without program_code. Beside it, it runs first, and the program sees its names.",
+    )
     metric_code: Source
     optimizer_name: Name = Field(examples=["miprov2"])
     optimizer_kwargs: Kwargs = Field(default_factory=dict)
     compile_kwargs: Kwargs = Field(default_factory=dict)
     dataset: SkipValidation[Annotated[list[dict[str, JsonValue]], Field(min_length=1)]]
-    column_mapping: ColumnMapping
+    column_mapping: ColumnMapping | None = Field(
+        default=None,
+        description="Required without program_code. Left out, columns of the program's own names are used.",
+    )
     split_fractions: SplitFractions = Field(default_factory=SplitFractions)
     shuffle: StrictBool = True
     seed: Annotated[Integer, Field(ge=-(2**63), le=2**63 - 1)] | None = None
+    split_column: Annotated[MappedName, Field(min_length=1)] | None = Field(
+        default=None,
+        description="Column in which each row says where it belongs: train, val (validation, dev) or test.",
+    )
+    adapter: Adapter | None = Field(default=None, description="DSPy's adapter; chat when left out.")
+    initial: Initial | None = Field(default=None, description="State of this program that the job begins with.")
+    secrets: Annotated[
+        dict[Annotated[str, AfterValidator(rules.secret_name)], Annotated[str, StringConstraints(min_length=1)]],
+        Field(max_length=MOST_SECRETS),
+    ] = Field(default_factory=dict, description="Environment variables of the job's code alone.")
     run_options: RunOptions = Field(default_factory=RunOptions)
     default_model_config: ModelSettings = Field(alias="model_config")
     reflection_model_config: ModelSettings | None = None
@@ -184,11 +227,24 @@ class RunRequest(BaseModel):
     @property
     def code(self) -> dict[str, str]:
         """The source texts by the names that the spec has for them."""
-        return {sources.SIGNATURE: self.signature_code, sources.METRIC: self.metric_code}
+        given = {
+            sources.SIGNATURE: self.signature_code,
+            sources.METRIC: self.metric_code,
+            sources.PROGRAM: self.program_code,
+        }
+        return {name: text for name, text in given.items() if text is not None}
 
     @property
     def unknown_fields(self) -> tuple[str, ...]:
         return tuple(sorted(self.model_extra or ()))
+
+
+class _SignatureRequest(RunRequest):
+    """A request without a program of its own, of which more is required."""
+
+    module_name: Name
+    signature_code: Source
+    column_mapping: ColumnMapping
 
 
 _MESSAGES = {
@@ -205,14 +261,26 @@ def parse_run_request(body: Body, limits: request_json.RequestLimits = request_j
     problems = unbuilt.problems(document)
     if "dataset" in document and not any(problem.field.startswith("dataset.") for problem in problems):
         problems += request_json.dataset_problems(document["dataset"], limits)
+    has_program = document.get("program_code") is not None
+    if not any(problem.field == files.FIELD for problem in problems):
+        problems += _file_problems(document, has_program)
     try:
-        request = RunRequest.model_validate(document)
+        request = (RunRequest if has_program else _SignatureRequest).model_validate(document)
     except ValidationError as exc:
         named = {problem.field for problem in problems}
         raise InvalidRequest(problems + [p for p in _problems(exc) if p.field not in named]) from None
     if problems:
         raise InvalidRequest(problems)
     return request
+
+
+def _file_problems(document: Mapping[str, Any], has_program: bool) -> list[FieldProblem]:
+    if files.FIELD not in document:
+        return []
+    found = files.problems(document[files.FIELD])
+    if document[files.FIELD] and not has_program:
+        found.append(FieldProblem(files.FIELD, "Belongs to program_code, which is missing", "no_program"))
+    return found
 
 
 def _problems(exc: ValidationError) -> list[FieldProblem]:

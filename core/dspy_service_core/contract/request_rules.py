@@ -7,7 +7,13 @@ from urllib.parse import urlsplit
 
 from pydantic_core import PydanticCustomError
 
-from dspy_service_core.resource.names import GROUP, MODEL_NAME_PATTERN, MODEL_ROLES
+from dspy_service_core.resource.names import (
+    GROUP,
+    MODEL_NAME_PATTERN,
+    MODEL_ROLES,
+    MOST_SECRET_NAME,
+    SECRET_NAME_PATTERN,
+)
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _BLANK_OR_BACKSLASH = re.compile(r"[\s\\]")
@@ -99,6 +105,18 @@ def model_name(value: str) -> str:
     if value in MODEL_ROLES:
         raise problem("model_name", f"'{value}' is the name of a role: choose another, or give {value!r} by its field")
     return value
+
+
+def secret_name(value: str) -> str:
+    if len(value) > MOST_SECRET_NAME or not re.fullmatch(SECRET_NAME_PATTERN, value):
+        text = f"A to Z, a to z, 0 to 9 and _, no digit first, up to {MOST_SECRET_NAME}"
+        raise problem("secret_name", f"Names of secrets are those of environment variables: {text}")
+    return value
+
+
+def exactly_one(**given: object) -> None:
+    if sum(value is not None for value in given.values()) != 1:
+        raise problem("exactly_one", f"Should hold exactly one of {', '.join(given)}")
 
 
 def labels(value: dict[str, str]) -> dict[str, str]:

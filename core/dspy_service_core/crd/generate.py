@@ -48,6 +48,7 @@ COLUMNS = [
     _column(
         "BASELINE", ".status.run.result.baselineScore", wide=True, description="Score of the program as it was given."
     ),
+    _column("PROGRAM", ".spec.program.name", wide=True, description="Class of the job's own program."),
     _column("ATTEMPT", ".status.attempt.number", "integer", wide=True),
     _column("QUEUE", ".status.queue.position", "integer", wide=True, description="Place in the queue: 1 starts next."),
     _column("MESSAGE", ".status.message", wide=True),

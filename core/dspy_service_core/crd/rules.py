@@ -91,6 +91,15 @@ VALIDATIONS: Mapping[str, list[Json]] = {
             f" && !(name in {list(names.MODEL_ROLES)}))",
             "message": "names of modelConfigs are [a-z][a-z0-9_]{0,30}, and none is a role's",
         },
+        _one_of("program", "module"),
+        {
+            "rule": "!has(self.module) || (has(self.signature) && has(self.columns))",
+            "message": "signature and columns are needed with module",
+        },
+        {
+            "rule": f"!has(self.secrets) || self.secrets.all(name, name.matches('{names.SECRET_NAME_PATTERN}'))",
+            "message": "names of secrets are those of environment variables: [A-Za-z_][A-Za-z0-9_]*",
+        },
     ],
     "Optimizer": _of_families(lambda family, called: family.cel_of_optimizer(called)),
     "Columns": [
@@ -101,6 +110,15 @@ VALIDATIONS: Mapping[str, list[Json]] = {
         }
     ],
     "CodeSource": [_one_of("code", "configMapKeyRef", "payload")],
+    "Program": [
+        _one_of("code", "configMapKeyRef", "payload"),
+        {
+            "rule": "!has(self.files) || self.files.all(file, self.files.exists_one(other, other.path == file.path))",
+            "message": "two files have the same path",
+        },
+    ],
+    "ProgramFile": [_one_of("code", "configMapKeyRef", "payload")],
+    "StateSource": [_one_of("configMapKeyRef", "payload")],
     "Dataset": [
         _one_of("rows", "configMapKeyRef", "uri", "payload"),
         {"rule": "has(self.uri) == has(self.digest)", "message": "uri and digest belong together"},

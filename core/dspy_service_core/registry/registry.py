@@ -147,11 +147,12 @@ def default() -> Registry:
     return Registry.load()
 
 
-def targets_of(module_name: str, optimizer_name: str, registry: Registry) -> Targets:
-    """Raises `UnknownName`."""
-    module, optimizer = registry.modules.resolve(module_name), registry.optimizers.resolve(optimizer_name)
+def targets_of(module_name: str | None, optimizer_name: str, registry: Registry) -> Targets:
+    """`module_name` is None for a program of the job's own. Raises `UnknownName`."""
+    module = None if module_name is None else registry.modules.resolve(module_name)
+    optimizer = registry.optimizers.resolve(optimizer_name)
     return Targets(
-        module=Target(path=module.path, kwargs=dict(module.kwargs)),
+        module=module and Target(path=module.path, kwargs=dict(module.kwargs)),
         optimizer=Target(
             path=optimizer.path, kwargs=dict(optimizer.kwargs), compile_kwargs=dict(optimizer.compile_kwargs)
         ),

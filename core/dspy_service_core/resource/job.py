@@ -14,7 +14,8 @@ from pydantic.alias_generators import to_camel
 
 from dspy_service_core.records.record import DECIMAL_LENGTH, DECIMAL_PATTERN
 from dspy_service_core.records.run import RunStatus
-from dspy_service_core.resource import sources
+from dspy_service_core.resource import names, sources
+from dspy_service_core.resource.program_paths import MOST_PATH_LENGTH, PATH_PATTERN
 from dspy_service_core.resource.run_defaults import LONGEST_DEADLINE_SECONDS, LONGEST_TTL_SECONDS, MOST_RETRIES
 from dspy_service_core.resource.sources import ConfigMapKey, Source
 from dspy_service_core.resource.splits import DEFAULTS, Fractions
@@ -34,13 +35,19 @@ ObjectName = Annotated[str, StringConstraints(min_length=1, max_length=253)]
 DataKey = Annotated[str, StringConstraints(min_length=1, max_length=253, pattern=r"^[-._a-zA-Z0-9]+$")]
 DottedName = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 Code = Annotated[str, StringConstraints(min_length=1, max_length=16384)]
+FileText = Annotated[str, StringConstraints(max_length=16384)]
+ClassName = Annotated[str, StringConstraints(max_length=256)]
+FilePath = Annotated[str, StringConstraints(min_length=1, max_length=MOST_PATH_LENGTH, pattern=PATH_PATTERN)]
 FieldName = Annotated[str, StringConstraints(max_length=256)]
+SecretName = Annotated[str, StringConstraints(max_length=names.MOST_SECRET_NAME)]
 ModelName = Annotated[str, StringConstraints(max_length=31)]
 MOST_NAMED_MODELS = 16
+MOST_SECRETS = 32
 JsonObject = dict[str, JsonValue]
 
 Phase = Literal["Pending", "Validating", "Running", "Succeeded", "Failed", "Cancelled"]
 Stop = Literal["", "Cancel", "KeepBest"]
+Adapter = Literal["chat", "json", "xml"]
 FINAL_PHASES: frozenset[str] = frozenset({"Succeeded", "Failed", "Cancelled"})
 
 StatusWord = Literal["pending", "validating", "running", "success", "failed", "cancelled"]
@@ -136,6 +143,51 @@ class Module(Wire):
     kwargs: JsonObject = Field(default_factory=dict, description="Keyword arguments for the module's constructor.")
 
 
+class ProgramFile(Wire):
+    """One file of a program: its path, and exactly one of the three."""
+
+    path: FilePath = Field(
+        description="Path below the program's folder: helpers/text.py. No part of it begins with a dot."
+    )
+    code: FileText | None = Field(default=None, description="The file's text itself, up to 16 KiB.")
+    config_map_key_ref: KeyRef | None = Field(
+        default=None, description="Key of a ConfigMap in the job's namespace that holds the file's text."
+    )
+    payload: PayloadRef | None = Field(
+        default=None,
+        description="Set by the HTTP API alone: the text lies in the job's payload document in the store.",
+    )
+
+
+class Program(CodeSource):
+    """A dspy.Module of the user's own: exactly one of code, configMapKeyRef and payload."""
+
+    name: ClassName = Field(
+        default="",
+        description="Class to optimize. When empty, the only dspy.Module in the source that no other class there "
+        "derives from or builds.",
+    )
+    kwargs: JsonObject = Field(default_factory=dict, description="Keyword arguments for the class's constructor.")
+    files: Annotated[list[ProgramFile], Field(max_length=sources.MOST_FILES)] = Field(
+        default_factory=list,
+        description="Further modules and data files of the program, importable and readable below its folder; "
+        "4 MB together.",
+    )
+
+
+class StateSource(Wire):
+    """A program's state as JSON: exactly one of the two."""
+
+    config_map_key_ref: KeyRef | None = Field(
+        default=None,
+        description="Key of a ConfigMap in the job's namespace that holds the state, as DSPy's program.save writes it.",
+    )
+    payload: PayloadRef | None = Field(
+        default=None,
+        description="Set by the HTTP API alone: the state lies in the job's payload document in the store.",
+    )
+
+
 class Optimizer(Wire):
     name: DottedName = Field(description="DSPy optimizer: an alias such as miprov2 or gepa, or a dotted path.")
     kwargs: JsonObject = Field(default_factory=dict, description="Keyword arguments for the optimizer's constructor.")
@@ -181,6 +233,11 @@ class Split(Wire):
         le=2**63 - 1,
         description="Seed of the shuffle. When absent, it is derived from the resource's namespace and name, so that "
         "every attempt splits the rows alike.",
+    )
+    column: FieldName = Field(
+        default="",
+        description="Column in which each row says where it belongs: train, val (or validation, dev) or test. The "
+        "shares and the shuffle then have no say. When empty, rows are split by the shares.",
     )
 
     @property
@@ -334,10 +391,19 @@ class Run(Wire):
 
 
 class OptimizationJobSpec(Wire):
-    module: Module = Field(description="DSPy module that runs the signature and is optimized.")
+    program: Program | None = Field(
+        default=None, description="Program to optimize, as Python source. Exactly one of program and module is needed."
+    )
+    module: Module | None = Field(
+        default=None,
+        description="DSPy module that runs the signature and is optimized. Exactly one of program and module is "
+        "needed.",
+    )
     optimizer: Optimizer = Field(description="DSPy optimizer that improves the module's prompts.")
-    signature: CodeSource = Field(
-        description="Python source of the dspy.Signature: exactly one of code, configMapKeyRef and payload."
+    signature: CodeSource | None = Field(
+        default=None,
+        description="Python source of the dspy.Signature: exactly one of code, configMapKeyRef and payload. Required "
+        "with module; beside program, it runs first and the program's code sees its names.",
     )
     metric: CodeSource = Field(
         description="Python source of the metric function: exactly one of code, configMapKeyRef and payload."
@@ -345,7 +411,11 @@ class OptimizationJobSpec(Wire):
     dataset: Dataset = Field(
         description="Rows to train, validate and test on: exactly one of rows, configMapKeyRef, uri and payload."
     )
-    columns: Columns = Field(description="Which columns of the dataset belong to which fields of the signature.")
+    columns: Columns | None = Field(
+        default=None,
+        description="Which columns of the dataset belong to which fields of the signature, or inputs and outputs of "
+        "the program. Required with module. Without it, columns of the program's own names are used.",
+    )
     split: Split = Field(
         default_factory=Split, description="How the rows are divided into those for training, validation and test."
     )
@@ -355,6 +425,18 @@ class OptimizationJobSpec(Wire):
         max_length=MOST_NAMED_MODELS,
         description="Further models, for judges and programs, by names of the job's own: the job's code finds each as "
         "models[name], and those of models by their roles.",
+    )
+    adapter: Adapter | None = Field(
+        default=None, description="DSPy adapter that writes prompts and reads answers. When absent, chat."
+    )
+    initial: StateSource | None = Field(
+        default=None, description="State of the same program that the job begins with, instead of the program's own."
+    )
+    secrets: dict[SecretName, KeyRef] = Field(
+        default_factory=dict,
+        max_length=MOST_SECRETS,
+        description="Environment variables of the job's code alone, each from a key of a Secret in the job's "
+        "namespace, under the conditions of a model's keyFrom.",
     )
     run: Run = Field(
         default_factory=Run, description="How the job is run: image, resources, queue, retries and limits of time."
@@ -375,6 +457,17 @@ class OptimizationJobSpec(Wire):
         allows."""
         return cls.model_validate({**sources.with_sources(spec, lambda _: {}), "dataset": {}})
 
+    @property
+    def module_name(self) -> str:
+        """What is optimized: the module, or the class of the job's own program where one is named."""
+        chosen = self.program or self.module
+        return chosen.name if chosen else ""
+
+    @property
+    def module_kwargs(self) -> JsonObject:
+        chosen = self.program or self.module
+        return chosen.kwargs if chosen else {}
+
     def all_models(self) -> Iterator[tuple[str, str, Model]]:
         """Each with its path in the spec and what the job calls it: its role, or its name."""
         for role, model in self.models.roles():
@@ -383,7 +476,7 @@ class OptimizationJobSpec(Wire):
             yield f"spec.modelConfigs.{name}", name, model
 
     def sources(self) -> list[Source]:
-        """All code that the job carries."""
+        """All that the job carries beside its rows."""
         return sources.sources_of(self.model_dump(by_alias=True, exclude_none=True, include=set(sources.NAMES)))
 
 

@@ -43,6 +43,9 @@ MODEL_ROLES = ("default", "reflection", "prompt", "task")
 upper case) the endings of the runner's variables."""
 MODEL_NAME_PATTERN = r"^[a-z][a-z0-9_]{0,30}$"
 """Of `spec.modelConfigs`, where no role's name is one."""
+SECRET_NAME_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*$"
+MOST_SECRET_NAME = 128
+"""Of `spec.secrets`, which become variables of the job's environment."""
 _KEY, _CREDENTIALS = "DSPY_SERVICE_KEY_", "DSPY_SERVICE_CREDENTIALS_"
 
 UUID_PATTERN = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"

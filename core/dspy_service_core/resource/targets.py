@@ -21,7 +21,8 @@ class Target(BaseModel):
 class Targets(BaseModel):
     model_config = ConfigDict(frozen=True)
 
-    module: Target
+    module: Target | None = None
+    """None for a program of the job's own."""
     optimizer: Target
 
     def json_text(self) -> str:

@@ -68,7 +68,8 @@ class Applier:
 
     async def _create(self, job: OptimizationJob, wanted: CreateJob) -> Refusal | None:
         try:
-            targets = targets_of(job.spec.module.name, job.spec.optimizer.name, self._registry)
+            module = job.spec.module.name if job.spec.module else None
+            targets = targets_of(module, job.spec.optimizer.name, self._registry)
         except UnknownName as exc:  # an earlier registry knew it
             return Refusal("UnknownName", str(exc), final=True)
         body = build_job(job, wanted.number, wanted.deadline_seconds, targets, self._settings)

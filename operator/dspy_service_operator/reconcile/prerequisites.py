@@ -18,7 +18,7 @@ from dspy_service_core.kube.errors import NotFound
 from dspy_service_core.kube.resources import CONFIG_MAPS, SECRETS
 from dspy_service_core.resource import names
 from dspy_service_core.resource.job import OptimizationJobSpec
-from dspy_service_core.resource.sources import ConfigMapKey
+from dspy_service_core.resource.sources import ConfigMapKey, Source
 from dspy_service_core.rows.rows import Row, UnusableRows, checked, read_rows
 from dspy_service_operator.decide import references
 from dspy_service_operator.decide.observed import Prerequisites
@@ -67,7 +67,9 @@ class PrerequisiteCheck:
 
     async def _check_content(self, spec: OptimizationJobSpec, metadata: Mapping[str, Any]) -> None:
         """Long sources are checked in a thread, so that other jobs are handled meanwhile."""
-        contents = Contents(await self._rows(spec, metadata), await self._code(spec, metadata))
+        rows, texts = await self._rows(spec, metadata), await self._texts(spec, metadata)
+        code = {source.name: text for source, text in texts if source.file is None}
+        contents = Contents(rows, code, {source.file: text for source, text in texts if source.file is not None})
         if source_text.quick(*contents.code.values()):
             self._check(spec, contents)
         else:
@@ -79,14 +81,15 @@ class PrerequisiteCheck:
         text = await self._from_config_map("spec.dataset", key, metadata)
         return await asyncio.to_thread(_parsed, key.key, text)
 
-    async def _code(self, spec: OptimizationJobSpec, metadata: Mapping[str, Any]) -> dict[str, str]:
-        code = {}
+    async def _texts(self, spec: OptimizationJobSpec, metadata: Mapping[str, Any]) -> list[tuple[Source, str]]:
+        """Those that are not in the store."""
+        texts = []
         for source in spec.sources():
             if source.config_map_key is not None:
-                code[source.name] = await self._from_config_map(source.path, source.config_map_key, metadata)
+                texts.append((source, await self._from_config_map(source.path, source.config_map_key, metadata)))
             elif source.code is not None:
-                code[source.name] = source.code
-        return code
+                texts.append((source, source.code))
+        return texts
 
     async def _from_config_map(self, field: str, ref: ConfigMapKey, metadata: Mapping[str, Any]) -> str:
         path = f"{field}.configMapKeyRef"

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import orjson
 
 from dspy_service_core.resource import names
 from dspy_service_core.resource.job import OptimizationJobSpec
-from dspy_service_core.resource.sources import sources_of
+from dspy_service_core.resource.sources import INITIAL, sources_of
 from dspy_service_core.resource.targets import Targets
 from dspy_service_core.storage import pod_files
 from dspy_service_runner.optimizer.failures import JobFailed
@@ -30,6 +30,10 @@ class Job:
     targets: Targets
     code: Mapping[str, str]
     """The text of each code source, by the source's name."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """The program's files, by their paths below its folder."""
+    initial: Mapping[str, Any] | None = None
+    """The program state to begin with."""
 
     @property
     def seed(self) -> int:
@@ -59,6 +63,9 @@ def wait_until_ready(
 def read_job(folder: Path) -> Job:
     document = orjson.loads((folder / pod_files.JOB).read_bytes())
     spec = document["spec"]
+    sources = sources_of(spec)
+    texts = {source.name: source.code or "" for source in sources if source.file is None}
+    state = texts.pop(INITIAL, None)
     return Job(
         job_id=document["jobId"],
         name=document["name"],
@@ -66,7 +73,9 @@ def read_job(folder: Path) -> Job:
         attempt=document["attempt"],
         spec=OptimizationJobSpec.without_content(spec),
         targets=Targets.model_validate(document["targets"]),
-        code={source.name: source.code or "" for source in sources_of(spec)},
+        code=texts,
+        files={s.file: (folder / s.mounted).read_bytes().decode() for s in sources if s.file is not None},
+        initial=None if state is None else orjson.loads(state),
     )
 
 

@@ -141,4 +141,7 @@ def test_a_job_s_secret_is_one_to_the_policy_as_to_the_service(rendered, secret)
 
 def test_the_policy_knows_every_source_that_may_lie_in_the_store(rendered):
     named = re.findall(r"object\.spec\.(\w+)\.payload", refusal(rendered("default"), "payload is the HTTP API's alone"))
-    assert sorted(named) == sorted([*sources.NAMES, "dataset"])
+    assert set(named) == {*sources.NAMES, "dataset"}
+    assert "object.spec.program.files.exists(file, has(file.payload))" in refusal(
+        rendered("default"), "payload is the HTTP API's alone"
+    )

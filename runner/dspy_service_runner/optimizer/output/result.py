@@ -71,7 +71,7 @@ class RunRecord:
             "optimizer": spec.optimizer.name,
             "optimizer_kwargs": spec.optimizer.kwargs,
             "compile_kwargs": spec.optimizer.compile_kwargs,
-            "module_kwargs": spec.module.kwargs,
+            "module_kwargs": spec.module_kwargs,
             "model_identifier": spec.models.default.name,
         }
 
@@ -103,10 +103,10 @@ class RunRecord:
         return {
             **self.metadata(),
             "job_id": self.job.job_id,
-            "module": spec.module.name,
+            "module": spec.module_name,
             "signature": self.signature_name,
             "metric": self.metric_name,
-            "columns": spec.columns.wire(),
+            "columns": spec.columns.wire() if spec.columns else None,
             "split_counts": self.splits,
             "seed": self.job.seed,
             "baseline_test_metric": self.baseline,

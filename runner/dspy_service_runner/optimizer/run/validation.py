@@ -53,7 +53,9 @@ def prepare(
     checkpoint: Path,
 ) -> Prepared:
     spec, module, optimizer = job.spec, job.targets.module, job.targets.optimizer
-    module_class = find_class(module.path, f"module '{spec.module.name}'", "InvalidModule")
+    if module is None or spec.columns is None:
+        raise JobFailed("InvalidProgram", "This version of the runner cannot run a program of the job's own yet.")
+    module_class = find_class(module.path, f"module '{spec.module_name}'", "InvalidModule")
     optimizer_class = find_class(optimizer.path, f"optimizer '{spec.optimizer.name}'", "InvalidOptimizer")
     code = source.run_source(SIGNATURE, job.code[SIGNATURE], "InvalidSignature", models.for_code)
     signature = source.pick_signature(code)
@@ -64,7 +66,7 @@ def prepare(
     check_columns(signature, spec.columns)
     allow_keys(signature, code)
     metric.text_or_none = text_or_none(signature)
-    program = build_program(module_class, signature, module.kwargs | dict(spec.module.kwargs))
+    program = build_program(module_class, signature, module.kwargs | dict(spec.module_kwargs))
     named = dict(models.by_role())
     kwargs = model_names.resolved(optimizer.kwargs | dict(spec.optimizer.kwargs), named)
     plan = Plan(

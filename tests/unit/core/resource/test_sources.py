@@ -1,9 +1,9 @@
 """The list of code that a job carries, by the spec's JSON and by its model."""
 
-from typing import Any
+from typing import Any, get_args
 
 from dspy_service_core.resource import sources
-from dspy_service_core.resource.job import CodeSource, OptimizationJobSpec
+from dspy_service_core.resource.job import CodeSource, OptimizationJobSpec, StateSource
 from dspy_service_core.resource.sources import ConfigMapKey, Source, sources_of, with_sources
 
 DIGEST = f"sha256:{'0' * 64}"
@@ -26,8 +26,16 @@ def spec(**changes: Any) -> dict[str, Any]:
 
 
 def test_every_field_of_the_spec_that_holds_code_is_a_source() -> None:
-    holding = [name for name, field in OptimizationJobSpec.model_fields.items() if field.annotation is CodeSource]
-    assert list(sources.NAMES) == holding
+    holding = {
+        name
+        for name, field in OptimizationJobSpec.model_fields.items()
+        if any(each is StateSource or CodeSource in getattr(each, "__mro__", ()) for each in _types(field.annotation))
+    }
+    assert set(sources.NAMES) == holding
+
+
+def _types(annotation: Any) -> tuple[Any, ...]:
+    return get_args(annotation) or (annotation,)
 
 
 def test_each_source_says_where_its_text_is() -> None:
@@ -54,3 +62,61 @@ def test_a_source_takes_another_form_and_keeps_what_else_is_said_of_it() -> None
     changed = with_sources(given, lambda source: {"code": source.name})
     assert changed == spec(signature={"code": "signature"}, metric={"code": "metric", "strict": True})
     assert given["signature"] == REFERENCE
+
+
+FILES = [
+    {"path": "helpers/text.py", "code": "def clean(text): ..."},
+    {"path": "data/terms.csv", "configMapKeyRef": {"name": "tickets", "key": "terms.csv"}},
+    {"path": "helpers/__init__.py", "code": ""},
+    {"path": "large.json", **PAYLOAD},
+]
+
+
+def program_spec(**changes: Any) -> dict[str, Any]:
+    program = {**REFERENCE, "name": "Answer", "kwargs": {"hops": 2}, "files": FILES}
+    given = spec(program=program, initial=PAYLOAD, **changes)
+    return {name: value for name, value in given.items() if name not in ("module", "signature", "columns")}
+
+
+def test_a_programs_files_are_sources_too() -> None:
+    metric, program, *files, initial = sources_of(program_spec())
+    assert (metric.name, program.name, initial.name) == ("metric", "program", "initial")
+    assert [(file.name, file.file) for file in files] == [("program_files", each["path"]) for each in FILES]
+    assert [(file.path, file.mounted) for file in files[:2]] == [
+        ("spec.program.files[0]", "program_files/0/value"),
+        ("spec.program.files[1]", "program_files/1/value"),
+    ]
+    assert [file.code for file in files] == ["def clean(text): ...", None, "", None]
+    assert files[1].config_map_key == ConfigMapKey("tickets", "terms.csv")
+    assert files[3].payload_digest == DIGEST
+    assert len({source.mounted for source in sources_of(program_spec())}) == 7
+
+
+def test_a_model_of_a_program_lists_them_alike() -> None:
+    assert OptimizationJobSpec.model_validate(program_spec()).sources() == sources_of(program_spec())
+
+
+def test_files_take_another_form_and_keep_their_paths() -> None:
+    light = with_sources(program_spec(), Source.reference)
+    program = light["program"]
+    assert (program["name"], program["kwargs"], program["configMapKeyRef"]) == (
+        "Answer",
+        {"hops": 2},
+        REFERENCE["configMapKeyRef"],
+    )
+    assert program["files"] == [
+        {"path": "helpers/text.py"},
+        FILES[1],
+        {"path": "helpers/__init__.py"},
+        FILES[3],
+    ]
+    digested = with_sources(program_spec(), lambda _: PAYLOAD)
+    assert {source.payload_digest for source in sources_of(digested)} == {DIGEST}
+    assert with_sources(digested, Source.reference) == digested
+
+
+def test_the_model_without_content_needs_no_text() -> None:
+    spec = OptimizationJobSpec.without_content(program_spec())
+    assert spec.program is not None
+    assert [file.path for file in spec.program.files] == [each["path"] for each in FILES]
+    assert (spec.module_name, spec.module_kwargs) == ("Answer", {"hops": 2})

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from dspy_service_core.kube.resources import CONFIG_MAPS, SECRETS
 from dspy_service_core.resource import names, sources
-from dspy_service_core.resource.job import Model, OptimizationJobSpec
+from dspy_service_core.resource.job import Model, OptimizationJobSpec, ProgramFile
 from dspy_service_operator.decide.observed import Prerequisites
 from dspy_service_operator.reconcile.prerequisites import PrerequisiteCheck
 from dspy_service_operator.settings import OperatorSettings
@@ -36,6 +36,13 @@ NAMES_SOMETHING = {
     "signature.payload",
     "metric.configMapKeyRef",
     "metric.payload",
+    "program.configMapKeyRef",
+    "program.payload",
+    "program.files[].configMapKeyRef",
+    "program.files[].payload",
+    "initial.configMapKeyRef",
+    "initial.payload",
+    "secrets",
     "dataset.configMapKeyRef",
     "dataset.payload",
     "dataset.uri",
@@ -57,7 +64,8 @@ NAMES_NOTHING = {
     *(f"{model}.{part}" for model in MODELS for part in ("modelType", "temperature", "maxTokens", "topP")),
     *(f"run.resources.{kind}.{part}" for kind in ("requests", "limits") for part in ("cpu", "memory")),
     *(f"run.{part}" for part in ("priority", "retries", "deadlineSeconds", "ttlSeconds", "maxFailedRows", "require")),
-    *("columns.withoutGold", "suspend", "stop"),
+    *("columns.withoutGold", "suspend", "stop", "adapter", "split.column"),
+    *("program.name", "program.kwargs", "program.code", "program.files[].path", "program.files[].code"),
 }
 _REFERENCES = {"KeyRef", "PayloadRef", "DatasetPayload"}
 
@@ -68,6 +76,9 @@ def fields(model: type[BaseModel], path: str = "") -> Iterator[str]:
         here = f"{path}{field.alias or name}"
         if get_origin(field.annotation) is dict and get_args(field.annotation)[1] is Model:
             yield from fields(Model, f"{here}.judge.")
+            continue
+        if get_origin(field.annotation) is list and issubclass(ProgramFile, get_args(field.annotation)[0]):
+            yield from fields(ProgramFile, f"{here}[].")
             continue
         inner = [each for each in _types(field.annotation) if isinstance(each, type) and issubclass(each, BaseModel)]
         if not inner or inner[0].__name__ in _REFERENCES:
@@ -186,13 +197,20 @@ async def test_what_an_earlier_job_of_its_name_has_left_is_not_its_own(model: st
     assert await look(secret(ITS_SECRET, UID, labels={}), name=MINE, api_made=True, **own) == Prerequisites()
 
 
-PARTS = pytest.mark.parametrize("part", [*sources.NAMES, "dataset"])
+PARTS = pytest.mark.parametrize("part", [*sources.NAMES, "dataset", "program.files[0]"])
+
+
+def carrying(part: str, content: dict[str, Any]) -> dict[str, Any]:
+    """Fields of a spec, with the content where the part is."""
+    if part == "program.files[0]":
+        return {"program": {"code": "x = 1", "files": [{"path": "a.py", **content}]}}
+    return {part: content}
 
 
 @PARTS
 async def test_documents_in_the_store_are_the_apis_alone(part: str):
     payload = {"digest": DIGEST} | ({"rows": 4, "bytes": 100} if part == "dataset" else {})
-    given = {part: {"payload": payload}}
+    given = carrying(part, {"payload": payload})
     assert f"spec.{part}.payload is the HTTP API's alone" in (await look(**given)).invalid
     assert await look(name=MINE, api_made=True, **given) == Prerequisites()
 
@@ -210,7 +228,7 @@ async def test_documents_in_the_store_are_the_apis_alone(part: str):
 )
 async def test_config_maps_are_not_another_jobs_or_the_services(part: str, named: Any, words: str):
     ref = {"configMapKeyRef": {"name": "shared", "key": "rows.csv" if part == "dataset" else "code.py"}}
-    found = await look(named, **{part: ref})
+    found = await look(named, **carrying(part, ref))
     assert words in found.invalid
     assert bool(words) == bool(found.invalid)
 
