@@ -118,6 +118,18 @@ class Artifact:
     program_state: Any = None
     digests: dict[str, str] = field(default_factory=dict)
     """SHA-256 of each file by the service's record, as `sha256:<hex>`."""
+    baseline_state: Any = None
+    """The state of the program as it was given."""
+    messages: dict[str, Any] | None = None
+    """What each predictor sends, with placeholders: for `fill_messages`."""
+    signature_code: str | None = None
+    program_code: str | None = None
+    program_files: dict[str, str] | None = None
+    """As they were submitted, like the two above."""
+    arguments: dict[str, Any] | None = None
+    """The module or class, its `kwargs` and the `adapter`."""
+    submitted_digests: dict[str, str] = field(default_factory=dict)
+    """SHA-256 of what was submitted, by source; and of the stored `payload`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -146,6 +146,7 @@ def put_artifact(
     pickle: bytes = PICKLE,
     contents: Mapping[str, bytes] = MappingProxyType({}),
     left_out: Sequence[str] = (),
+    submitted: Mapping[str, str] | None = None,
 ) -> None:
     """As the reporter uploads it, with its manifest."""
     files = {
@@ -163,7 +164,8 @@ def put_artifact(
     }
     for name, content in kept.items():
         store.put(f"{folder}/{name}", content)
-    store.put(f"{folder}/manifest.json", orjson.dumps({"files": manifest}))
+    told = {} if submitted is None else {"submitted": submitted}
+    store.put(f"{folder}/manifest.json", orjson.dumps({"files": manifest} | told))
 
 
 def running(logs: int = 0, last_events: int = 0, **run: Any) -> Object:

@@ -103,6 +103,31 @@ class ProgramArtifact(TypedDict):
     digests: Annotated[
         dict[str, str], Field(description="By file name, `sha256:<hex>`, as recorded when the run ended.")
     ]
+    baseline_state: Annotated[JsonValue, Field(description="The state of the program as it was given.")]
+    messages: Annotated[
+        Fragment,
+        Shows(dict[str, Any] | None),
+        Field(description="By predictor, the messages that DSPy sends, with a placeholder for each input."),
+    ]
+    signature_code: Annotated[str | None, Field(description="As it was submitted; null where there is none.")]
+    program_code: Annotated[str | None, Field(description="As it was submitted; null where there is none.")]
+    program_files: Annotated[
+        Fragment,
+        Shows(dict[str, str] | None),
+        Field(description="The program's further files by path, as they were submitted."),
+    ]
+    arguments: Annotated[
+        Fragment,
+        Shows(dict[str, Any] | None),
+        Field(description="The module or class, its `kwargs` and the `adapter`, as they were submitted."),
+    ]
+    submitted_digests: Annotated[
+        dict[str, str],
+        Field(
+            description="`sha256:<hex>` of what was submitted: `signature`, `metric`, `program`, "
+            "`program_files/<path>`, and of the stored `payload`."
+        ),
+    ]
 
 
 @closed

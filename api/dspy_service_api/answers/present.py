@@ -234,4 +234,11 @@ def _bundle(found: Artifact) -> ProgramArtifact:
         "optimized_prompt": found.prompt,
         "program_state": Fragment(found.state),
         "digests": dict(found.digests),
+        "baseline_state": Fragment(found.baseline_state),
+        "messages": Fragment(found.messages),
+        "signature_code": found.signature_code,
+        "program_code": found.program_code,
+        "program_files": Fragment(found.program_files),
+        "arguments": Fragment(found.arguments),
+        "submitted_digests": dict(found.submitted),
     }

@@ -4,7 +4,7 @@ refused."""
 import base64
 import hashlib
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import orjson
 
@@ -25,16 +25,24 @@ class Artifact:
     state: Json
     digests: Mapping[str, str]
     """Digest of each file as the reporter recorded it: `sha256:<hex>`."""
+    baseline_state: Json = b"null"
+    messages: Json = b"null"
+    signature_code: str | None = None
+    program_code: str | None = None
+    program_files: Json = b"null"
+    arguments: Json = b"null"
+    submitted: Mapping[str, str] = field(default_factory=dict)
+    """Digest of each source that was submitted, by its name."""
 
 
-_ANSWERED = (pod_files.PROGRAM_PICKLE, pod_files.METADATA, pod_files.PROMPT, pod_files.PROGRAM_STATE)
+_ANSWERED = frozenset(pod_files.ARTIFACT_FILES + pod_files.SUBMITTED_FILES) - {pod_files.ROW_RESULTS}
 """The files that an answer holds. Only the state is always there: some programs cannot be pickled."""
 
 
 async def read_artifact(store: Store, record: JobRecord) -> Artifact:
     """Raises `NoArtifact` if the job made none, and `StoreError` if its artifact is incomplete or changed."""
-    told, files, digests = await _read(store, record, _ANSWERED)
-    return _artifact(told.path, files, digests)
+    told, files, manifest = await _read(store, record, _ANSWERED)
+    return _artifact(told.path, files, manifest)
 
 
 async def read_file(store: Store, record: JobRecord, name: str) -> bytes | None:
@@ -43,27 +51,34 @@ async def read_file(store: Store, record: JobRecord, name: str) -> bytes | None:
     return files.get(name)
 
 
+@dataclass(frozen=True, slots=True)
+class _Manifest:
+    digests: Mapping[str, str]
+    """By file, in hex."""
+    submitted: Mapping[str, str]
+
+
 async def _read(
     store: Store, record: JobRecord, wanted: Collection[str]
-) -> tuple[ArtifactRef, dict[str, bytes], dict[str, str]]:
-    """The wanted files that there are, with their digests."""
+) -> tuple[ArtifactRef, dict[str, bytes], _Manifest]:
+    """The wanted files that there are, with what the manifest says."""
     told = record.end.artifact if record.end and record.keeps_result else None
     if told is None:
         raise NoArtifact
     folder = artifact_folder(record.namespace, record.store_id)
     try:
-        manifest = await store.get_async(f"{folder}/{pod_files.MANIFEST}")
-        _check_manifest(manifest, told.digest, folder)
-        digests = {name: digest for name, digest in _digests(manifest).items() if name in wanted}
-        files = {name: await store.get_async(f"{folder}/{name}") for name in digests}
+        content = await store.get_async(f"{folder}/{pod_files.MANIFEST}")
+        _check_manifest(content, told.digest, folder)
+        manifest = _manifest(content, wanted)
+        files = {name: await store.get_async(f"{folder}/{name}") for name in manifest.digests}
     except NotFound as exc:
         if record.kept_by:
             raise NoArtifact from exc
         raise StoreError(f"the artifact of job '{record.job_id}' is not whole: {exc}") from exc
-    for name, digest in digests.items():
+    for name, digest in manifest.digests.items():
         if hashlib.sha256(files[name]).hexdigest() != digest:
             raise StoreError(f"'{folder}/{name}' in the store is not what its manifest says")
-    return told, files, digests
+    return told, files, manifest
 
 
 def _check_manifest(manifest: bytes, recorded: str, folder: str) -> None:
@@ -72,27 +87,44 @@ def _check_manifest(manifest: bytes, recorded: str, folder: str) -> None:
         raise StoreError(f"'{folder}/{pod_files.MANIFEST}' in the store is not what the job's status says")
 
 
-def _digests(manifest: bytes) -> dict[str, str]:
+def _manifest(content: bytes, wanted: Collection[str]) -> _Manifest:
     try:
-        files = orjson.loads(manifest)["files"]
-        digests = {name: files[name]["sha256"].removeprefix("sha256:") for name in files}
-    except (orjson.JSONDecodeError, KeyError, TypeError, AttributeError):
-        digests = {}
+        document = orjson.loads(content)
+        digests = {name: file["sha256"].removeprefix("sha256:") for name, file in document["files"].items()}
+        submitted = dict(document.get("submitted") or {})
+    except (orjson.JSONDecodeError, KeyError, TypeError, ValueError, AttributeError):
+        digests, submitted = {}, {}
     if pod_files.PROGRAM_STATE not in digests:
         raise StoreError("the artifact's manifest is broken")
-    return digests
+    return _Manifest({name: digest for name, digest in digests.items() if name in wanted}, submitted)
 
 
-def _artifact(path: str, files: Mapping[str, bytes], digests: Mapping[str, str]) -> Artifact:
-    pickle, prompt = files.get(pod_files.PROGRAM_PICKLE), files.get(pod_files.PROMPT)
+def _artifact(path: str, files: Mapping[str, bytes], manifest: _Manifest) -> Artifact:
+    pickle = files.get(pod_files.PROGRAM_PICKLE)
     return Artifact(
         path=path,
         pickle_base64=None if pickle is None else base64.b64encode(pickle).decode(),
         metadata=_json_or_null(files.get(pod_files.METADATA)),
-        prompt=None if prompt is None else prompt.decode(errors="replace"),
+        prompt=_text_or_none(files.get(pod_files.PROMPT)),
         state=_json_or_null(files[pod_files.PROGRAM_STATE]),
-        digests={name: f"sha256:{digest}" for name, digest in digests.items()},
+        digests={name: f"sha256:{digest}" for name, digest in manifest.digests.items()},
+        baseline_state=_json_or_null(files.get(pod_files.BASELINE_STATE)),
+        messages=_object_or_null(files.get(pod_files.MESSAGES)),
+        signature_code=_text_or_none(files.get(pod_files.SIGNATURE_SOURCE)),
+        program_code=_text_or_none(files.get(pod_files.PROGRAM_SOURCE)),
+        program_files=_object_or_null(files.get(pod_files.PROGRAM_FILES)),
+        arguments=_object_or_null(files.get(pod_files.ARGUMENTS)),
+        submitted=manifest.submitted,
     )
+
+
+def _object_or_null(content: bytes | None) -> Json:
+    shown = _json_or_null(content)
+    return shown if isinstance(orjson.loads(shown), dict) else b"null"
+
+
+def _text_or_none(content: bytes | None) -> str | None:
+    return None if content is None else content.decode(errors="replace")
 
 
 def _json_or_null(content: bytes | None) -> Json:

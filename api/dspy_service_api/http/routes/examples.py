@@ -1,6 +1,7 @@
 """Examples of every answer and every error for the OpenAPI document. They are built by the same code as real answers,
 from one made-up job."""
 
+import hashlib
 from typing import Any
 
 import orjson
@@ -129,6 +130,7 @@ _SUCCEEDED = record_of(
         }
     }
 )
+_SIGNATURE = "class Route(dspy.Signature):\n    text: str = dspy.InputField()\n    team: str = dspy.OutputField()\n"
 _FOUND = Artifact(
     path=f"artifacts/{JOB_ID}",
     pickle_base64="gASVEAAAAAAAAAB9lC4=",
@@ -136,6 +138,22 @@ _FOUND = Artifact(
     prompt="# predict\n\nRoute the message to the team that handles it.\n",
     state=orjson.dumps({"predict": {"demos": [], "signature": {"instructions": "Route the message."}}}),
     digests={"program.pkl": "sha256:bcad8cac68b26fe8e1acdf67dfc137b1c8ea9d09b5aa6f778fb0b23e0302de92"},
+    baseline_state=orjson.dumps({"predict": {"demos": [], "signature": {"instructions": "Route it."}}}),
+    messages=orjson.dumps(
+        {
+            "adapter": "chat",
+            "predictors": {
+                "predict": {
+                    "messages": [{"role": "user", "content": "[[ ## text ## ]]\n{{text}}"}],
+                    "inputs": {"text": {"placeholder": "{{text}}", "type": "str"}},
+                    "sent_otherwise": [],
+                }
+            },
+        }
+    ),
+    signature_code=_SIGNATURE,
+    arguments=orjson.dumps({"module": "dspy.ChainOfThought", "kwargs": {}, "adapter": "chat"}),
+    submitted={"signature": f"sha256:{hashlib.sha256(_SIGNATURE.encode()).hexdigest()}"},
 )
 _SCORES = {
     "candidate_scores": [[6, 50.0], [12, 66.67], [18, 33.33]],

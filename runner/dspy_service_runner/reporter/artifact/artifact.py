@@ -57,7 +57,7 @@ def upload_artifact(
         }
     records |= {name: _put(name, content, store) for name, content in submitted.files.items()}
     files = {name: record.wire() for name, record in records.items()}
-    manifest = orjson.dumps({"files": files, "submitted": submitted.record})
+    manifest = orjson.dumps({"files": files, "submitted": submitted.digests})
     store.put(pod_files.MANIFEST, manifest, durable=True)
     size = sum(record.size for record in records.values())
     return ArtifactRef(artifact_path(url), size, f"sha256:{hashlib.sha256(manifest).hexdigest()}")

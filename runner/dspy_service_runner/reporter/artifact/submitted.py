@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from dspy_service_core.resource.sources import SIGNATURE, Source, sources_of
+from dspy_service_core.resource.sources import SIGNATURE, sources_of
 from dspy_service_core.storage import pod_files
 from dspy_service_runner.redaction import Redactor
 
@@ -26,22 +26,17 @@ Json = dict[str, Any]
 class Submitted:
     files: Mapping[str, bytes]
     """The artifact's files, by name."""
-    record: Json
-    """Digests of what the service was sent and keeps."""
+    digests: Mapping[str, str]
+    """Of each source, and of the payload in the store: what the service was sent and keeps."""
 
 
 def read_submitted(in_folder: Path, spec: Mapping[str, Any], redactor: Redactor) -> Submitted:
     """`spec` is the resource's, which says what lies in the store."""
     job = orjson.loads((in_folder / pod_files.JOB).read_bytes())
-    sources = sources_of(job["spec"])
-    texts = {_FILES[source.name]: _text(source) for source in sources if source.name in _FILES}
-    arguments = orjson.dumps(redactor.json(_arguments(job)), option=orjson.OPT_INDENT_2)
-    files = {name: redactor.text(text).encode() for name, text in texts.items()} | {pod_files.ARGUMENTS: arguments}
-    return Submitted(files, {"payload": _payload(spec), "sources": {s.name: _digest(_text(s)) for s in sources}})
-
-
-def _text(source: Source) -> str:
-    return source.code or ""
+    texts = {source.name: redactor.text(source.code or "") for source in sources_of(job["spec"])}
+    files = {_FILES[name]: text.encode() for name, text in texts.items() if name in _FILES}
+    files[pod_files.ARGUMENTS] = orjson.dumps(redactor.json(_arguments(job)), option=orjson.OPT_INDENT_2)
+    return Submitted(files, {name: _digest(text) for name, text in texts.items()} | _payload(spec))
 
 
 def _arguments(job: Json) -> Json:
@@ -55,11 +50,12 @@ def _arguments(job: Json) -> Json:
     }
 
 
-def _payload(spec: Mapping[str, Any]) -> str | None:
-    """Of the document in the store that holds what was too large for the resource."""
+def _payload(spec: Mapping[str, Any]) -> dict[str, str]:
+    """The digest of the document in the store that holds what was too large for the resource."""
     told = [source.payload_digest for source in sources_of(spec)]
     told.append((spec["dataset"].get("payload") or {}).get("digest"))
-    return next((digest for digest in told if digest), None)
+    digest = next(filter(None, told), None)
+    return {"payload": digest} if digest else {}
 
 
 def _digest(text: str) -> str:

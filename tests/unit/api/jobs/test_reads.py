@@ -60,9 +60,54 @@ async def test_a_finished_job_is_answered_whole(api: Harness) -> None:
     held_to("ArtifactAnswer", artifact)
     assert artifact["program_artifact"] == result["program_artifact"]
     digests = artifact["program_artifact"]["digests"]
-    assert set(digests) == {"program.json", "program.pkl", "prompt.md", "metadata.json"}
+    assert set(digests) == {"program.json", "program.pkl", "prompt.md", "metadata.json", "signature.py"}
     assert digests["prompt.md"] == f"sha256:{hashlib.sha256(b'# predict' + bytes([10])).hexdigest()}"
     assert artifact["program_artifact_path"].endswith(f"artifacts/{ID}")
+
+
+async def test_an_artifact_says_what_was_submitted_and_what_is_sent(api: Harness) -> None:
+    job = await api.job("tickets", succeeded(1))
+    told = {"signature": "sha256:1", "program_files/a b/ü.txt": "sha256:2"}
+    put_artifact(
+        api.store,
+        job,
+        submitted=told,
+        contents={
+            "baseline.json": b'{"predict":{"demos":[1]}}',
+            "messages.json": b'{"adapter":"chat","predictors":{}}',
+            "program.py": "class Ü(dspy.Module): ...".encode(),
+            "program_files.json": orjson.dumps({"a b/ü.txt": "x\r\n"}),
+            "arguments.json": b'{"module":null,"kwargs":{"k":3},"adapter":"json"}',
+        },
+    )
+    answered = await answer(api, "/jobs/tickets/artifact")
+    held_to("ArtifactAnswer", answered)
+    bundle = answered["program_artifact"]
+    assert bundle["baseline_state"] == {"predict": {"demos": [1]}}
+    assert bundle["messages"] == {"adapter": "chat", "predictors": {}}
+    assert bundle["signature_code"] == "class Ticket: ..."
+    assert bundle["program_code"] == "class Ü(dspy.Module): ..."
+    assert bundle["program_files"] == {"a b/ü.txt": "x\r\n"}
+    assert bundle["arguments"] == {"module": None, "kwargs": {"k": 3}, "adapter": "json"}
+    assert bundle["submitted_digests"] == told
+    assert bundle["digests"]["program.py"] == f"sha256:{hashlib.sha256(bundle['program_code'].encode()).hexdigest()}"
+
+
+@pytest.mark.parametrize("spoilt", [b"[1]", b"{", b'"x"', b"\xff", b"3"])
+async def test_messages_that_a_job_spoilt_are_none(api: Harness, spoilt: bytes) -> None:
+    job = await api.job("tickets", succeeded(1))
+    put_artifact(api.store, job, contents={"messages.json": spoilt, "baseline.json": spoilt})
+    answered = await answer(api, "/jobs/tickets/artifact")
+    held_to("ArtifactAnswer", answered)
+    assert answered["program_artifact"]["messages"] is None
+
+
+async def test_an_artifact_of_an_earlier_release_lacks_what_is_new(api: Harness) -> None:
+    put_artifact(api.store, await api.job("tickets", succeeded(1)), left_out=["signature.py"])
+    bundle = (await answer(api, "/jobs/tickets/artifact"))["program_artifact"]
+    new = ("baseline_state", "messages", "signature_code", "program_code", "program_files", "arguments")
+    assert {bundle[name] for name in new} == {None}
+    assert bundle["submitted_digests"] == {}
 
 
 @pytest.mark.parametrize("value", ["DROP", "", "nan", "inf", "1e999", "9" * 5000])

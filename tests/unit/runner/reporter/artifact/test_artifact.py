@@ -31,7 +31,7 @@ CONTENT = {
 
 
 SENT = {"signature.py": "class Ü: ...".encode(), "arguments.json": b'{"module": "dspy.Predict"}'}
-SUBMITTED = Submitted(SENT, {"payload": None, "sources": {"signature": "sha256:0"}})
+SUBMITTED = Submitted(SENT, {"signature": "sha256:0"})
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ def test_files_and_manifest(artifact: Path, out: OutFolder, store: Store) -> Non
         assert store.get(name) == content
         record = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
         assert orjson.loads(manifest)["files"][name] == record
-    assert orjson.loads(manifest)["submitted"] == SUBMITTED.record
+    assert orjson.loads(manifest)["submitted"] == SUBMITTED.digests
     assert reference == ArtifactRef(
         path="ns/artifacts/id",
         bytes=sum(map(len, (CONTENT | SENT).values())),
