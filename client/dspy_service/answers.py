@@ -222,10 +222,10 @@ class Row:
 
     n: int
     """Its place in the dataset, from 0."""
-    outcome: str
-    """`won`, `lost` or `tied`: by the optimized program."""
     baseline: ProgramAnswer
-    optimized: ProgramAnswer
+    outcome: str | None = None
+    """`won`, `lost` or `tied`: by the optimized program; None where nothing was optimized."""
+    optimized: ProgramAnswer | None = None
     inputs: dict[str, Any] = field(default_factory=dict)
     gold: dict[str, Any] = field(default_factory=dict)
 

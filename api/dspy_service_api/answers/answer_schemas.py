@@ -339,12 +339,13 @@ class RowAnswer(TypedDict):
 class ScoredRow(TypedDict):
     n: Annotated[int, Field(description="The row's place in the dataset, from 0: the next page's `after`.")]
     outcome: Annotated[
-        Literal["won", "lost", "tied"], Field(description="Whether the optimized program's score is higher, or lower.")
+        Literal["won", "lost", "tied"] | None,
+        Field(description="Whether the optimized program's score is higher, or lower; null where there is none."),
     ]
     inputs: dict[str, Any]
     gold: dict[str, Any]
     baseline: RowAnswer
-    optimized: RowAnswer
+    optimized: Annotated[RowAnswer | None, Field(description="Null where nothing was optimized.")]
 
 
 ScoredRows = TypeAliasType("ScoredRows", list[ScoredRow])

@@ -109,7 +109,7 @@ def rows(found: Sequence[RowResult]) -> Json:
             "inputs": row.inputs,
             "gold": row.gold,
             "baseline": _row_answer(row.baseline),
-            "optimized": _row_answer(row.optimized),
+            "optimized": None if row.optimized is None else _row_answer(row.optimized),
         }
         for row in found
     ]
@@ -165,6 +165,8 @@ def _head(record: JobRecord, position: int) -> JobHead:
 def message(record: JobRecord, position: int) -> str:
     match record.status:
         case "success":
+            if record.end and (evaluated := verdicts.evaluated(record.end)):
+                return evaluated
             return STOPPED_EARLY_MESSAGE if record.end and record.end.stopped_early else SUCCEEDED_MESSAGE
         case "running":
             return record.message or "Running."

@@ -16,11 +16,12 @@ from dspy_service_api.jobs.record import JobRecord, Json, StreamTail, TailEntry
 from dspy_service_core.kube.protocol import Object
 from dspy_service_core.records.record import read
 from dspy_service_core.records.run import Progress, Result, SplitCounts
+from dspy_service_core.registry.evaluate import EVALUATE
 from dspy_service_core.resource import names, queue_order
 from dspy_service_core.resource.conditions import DELETED_MESSAGE
 from dspy_service_core.resource.job import FINAL_PHASES, STATUS_WORDS
 from dspy_service_core.resource.sources import METRIC_FUNCTION
-from dspy_service_core.resource.splits import DEFAULTS, Fractions
+from dspy_service_core.resource.splits import ALL_TEST, DEFAULTS, Fractions
 
 _NO_PROGRESS = Progress()
 _TOP_LEVEL_FUNCTION = re.compile(r"^def (\w+)", re.MULTILINE)
@@ -93,7 +94,7 @@ def record_of(obj: Object) -> JobRecord:
         compile_kwargs=_json(spec["optimizer"].get("compileKwargs")),
         model_name=intern(spec["models"]["default"]["name"]),
         dataset_rows=_rows(spec["dataset"], run, end),
-        fractions=_fractions(split),
+        fractions=_fractions(spec["optimizer"]["name"], split),
         shuffle=split.get("shuffle", True),
         seed=_seed(split.get("seed"), metadata),
         progress=_NO_PROGRESS if settled else read(Progress, run.get("progress")) or _NO_PROGRESS,
@@ -105,8 +106,10 @@ def record_of(obj: Object) -> JobRecord:
     )
 
 
-def _fractions(split: Mapping[str, Any]) -> Fractions:
+def _fractions(optimizer: str, split: Mapping[str, Any]) -> Fractions:
     """The defaults stand in for what an earlier version of the schema did not fill in."""
+    if optimizer == EVALUATE:
+        return ALL_TEST
     return Fractions(
         train=float(split.get("train", DEFAULTS.train)),
         val=float(split.get("val", DEFAULTS.val)),

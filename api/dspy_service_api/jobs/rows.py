@@ -36,11 +36,12 @@ class ProgramAnswer:
 @dataclass(frozen=True, slots=True)
 class RowResult:
     n: int
-    outcome: Outcome
+    outcome: Outcome | None
+    """None where only one program was scored."""
     inputs: Json
     gold: Json
     baseline: ProgramAnswer
-    optimized: ProgramAnswer
+    optimized: ProgramAnswer | None
 
 
 _TAKES: Mapping[Which, Callable[[RowResult], bool]] = {
@@ -48,8 +49,8 @@ _TAKES: Mapping[Which, Callable[[RowResult], bool]] = {
     "won": lambda row: row.outcome == "won",
     "lost": lambda row: row.outcome == "lost",
     "tied": lambda row: row.outcome == "tied",
-    "changed": lambda row: row.outcome != "tied",
-    "failed": lambda row: row.baseline.score is None or row.optimized.score is None,
+    "changed": lambda row: row.outcome in ("won", "lost"),
+    "failed": lambda row: row.baseline.score is None or (row.optimized is not None and row.optimized.score is None),
 }
 
 
@@ -80,10 +81,12 @@ def _row(line: bytes) -> RowResult | None:
     if not isinstance(found, dict):
         return None
     number, outcome = values.count_of(found.get("n")), _OUTCOMES.get(str(found.get("outcome")))
-    if number is None or outcome is None:
+    only_scored = found.get("outcome", "") is None and found.get("optimized") is None
+    if number is None or (outcome is None and not only_scored):
         return None
     inputs, gold = (_object(found.get(name)) or {} for name in ("inputs", "gold"))
-    return RowResult(number, outcome, inputs, gold, _answer(found.get("baseline")), _answer(found.get("optimized")))
+    optimized = None if only_scored else _answer(found.get("optimized"))
+    return RowResult(number, outcome, inputs, gold, _answer(found.get("baseline")), optimized)
 
 
 def _answer(found: Any) -> ProgramAnswer:

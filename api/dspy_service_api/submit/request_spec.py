@@ -34,6 +34,7 @@ FIELDS: Mapping[str, str] = {
     "spec.adapter": "adapter",
     "spec.initial": "initial",
     "spec.secrets": "secrets",
+    "spec.run.require": "run_options.require",
     **{f"spec.models.{role}": field for role, field in RunRequest.MODEL_FIELDS.items()},
     **{f"spec.models.{role}.baseUrl": f"{field}.base_url" for role, field in RunRequest.MODEL_FIELDS.items()},
     "spec.modelConfigs": "model_configs",

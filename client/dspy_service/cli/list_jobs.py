@@ -12,7 +12,7 @@ from dspy_service.cli.connection import connect
 from dspy_service.cli.printed_json import print_json
 from dspy_service.cli.said import say_row
 from dspy_service.display.texts import text
-from dspy_service.display.verdicts import word
+from dspy_service.display.verdicts import of
 from dspy_service.display.words import duration, moment
 from dspy_service.foreign import figure
 
@@ -63,7 +63,7 @@ def _cells(job: Summary) -> tuple[str, ...]:
         job.status,
         job.optimizer_name,
         str(job.dataset_rows or ""),
-        word(job.verdict),
+        of(job),
         *scores,
         created,
         took,

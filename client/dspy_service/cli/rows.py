@@ -33,11 +33,12 @@ def command(ctx: click.Context, job_id: str, which: str, output: str) -> None:
 
 def _print(rows: Iterable[Row]) -> None:
     for row in rows:
-        say(f"row {row.n}: {row.outcome}", bold=True)
+        say(f"row {row.n}: {row.outcome}" if row.outcome else f"row {row.n}", bold=True)
         say_row(("", "inputs", _written(row.inputs)))
         say_row(("", "gold", _written(row.gold)))
         say_row(("", "baseline", *_answer(row.baseline)))
-        say_row(("", "optimized", *_answer(row.optimized)))
+        if row.optimized is not None:
+            say_row(("", "optimized", *_answer(row.optimized)))
 
 
 def _answer(answer: ProgramAnswer) -> tuple[str, ...]:

@@ -3,7 +3,8 @@
 A score alone says little: on few rows, chance moves it by many points.
 """
 
-from dspy_service.answers import Result
+from dspy_service.answers import Result, Summary
+from dspy_service.foreign import figure
 
 _WORDS = {"improved": "improved", "no_evidence": "no evidence", "worse": "worse"}
 _STYLES = {"improved": "bold green", "worse": "bold red"}
@@ -18,19 +19,35 @@ def style(verdict: str | None) -> str:
     return _STYLES.get(verdict or "", "bold yellow")
 
 
+def of(summary: Summary) -> str:
+    """The verdict in a word; of a job that optimized nothing, that its program was scored."""
+    only_scored = summary.verdict == "unknown" and figure(summary.latest_metrics, "optimized_test_metric") is None
+    return "scored" if only_scored and summary.status == "success" else word(summary.verdict)
+
+
 def line(result: Result | None) -> str:
-    """Empty for a job in which nothing was compared, and for an older service's."""
+    """Empty for a job that ended without a verdict, and for an older service's."""
     comparison = result.comparison if result else None
-    if result is None or comparison is None or not result.verdict:
+    if result is None or not result.verdict:
         return ""
+    if comparison is None:
+        return _scored(result)
     if result.verdict == "unknown":
         return "unknown: too few test rows were scored to compare the programs"
     rows = f"of {comparison.rows} test rows {comparison.won} won, {comparison.lost} lost, {comparison.tied} tied"
     return f"{word(result.verdict)}: {comparison.difference:+.1f} points ({_interval(result)}); {rows}"
 
 
+def _scored(result: Result) -> str:
+    """For a job that optimized nothing."""
+    score = result.baseline_test_metric
+    return "" if score is None else f"scored {score:.1f} on {result.split_counts.test} rows"
+
+
 def program(result: Result | None) -> str:
     """What the job's program may be called."""
+    if result and result.verdict and result.comparison is None:
+        return "program"
     return "better program" if result and result.verdict == "improved" else "optimized program"
 
 

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from dspy_service.answers import Summary
 from dspy_service.display.score_trail import ScoreTrail
-from dspy_service.display.verdicts import word
+from dspy_service.display.verdicts import of
 from dspy_service.foreign import NO_TIME, figure
 
 
@@ -56,5 +56,5 @@ def stage(summary: Summary) -> str:
     if summary.notice:
         return summary.notice
     said = "" if summary.status == "running" else summary.message.partition("\n")[0].removesuffix(".")
-    verdict = word(summary.verdict)
-    return f"{verdict}: {said}" if verdict else said
+    verdict = of(summary)
+    return f"{verdict}: {said}" if verdict and not said.lower().startswith(verdict) else said

@@ -20,13 +20,13 @@ from dspy_service_core.code.signature_source import SignatureSource, read_signat
 from dspy_service_core.code.source_text import quick
 from dspy_service_core.errors import UnusableRequest
 from dspy_service_core.optimizers.families import family_of
-from dspy_service_core.optimizers.family import Setup
+from dspy_service_core.optimizers.family import Family, Setup
 from dspy_service_core.optimizers.options import Options, options_of
 from dspy_service_core.registry.catalogue import Callee, ModuleAsset, OptimizerAsset
 from dspy_service_core.registry.registry import Registry, Resolved
 from dspy_service_core.resource.job import OptimizationJobSpec
 from dspy_service_core.resource.sources import METRIC, SIGNATURE
-from dspy_service_core.resource.splits import Counts, counts
+from dspy_service_core.resource.splits import ALL_TEST, Counts, Fractions, counts
 from dspy_service_core.resource.words import Words, resource_words
 
 _REMEMBERED = 32
@@ -75,6 +75,10 @@ class CheckedJob:
     split_counts: Counts | None
 
     @property
+    def family(self) -> Family:
+        return family_of(self.optimizer.path)
+
+    @property
     def options(self) -> Options | None:
         asset = self.optimizer.asset
         return None if asset is None else options_of(asset, self.optimizer_kwargs, self.compile_kwargs)
@@ -121,7 +125,7 @@ def _read(spec: OptimizationJobSpec, registry: Registry, contents: Contents, wor
         compile_kwargs=optimizer.with_compile_defaults(spec.optimizer.compile_kwargs),
         signature=None if signature is None or not module else _signature(signature, words("spec.signature")),
         metric=None if metric is None else _metric(metric, words("spec.metric")),
-        split_counts=None if rows is None else counts(rows, spec.split.fractions),
+        split_counts=None if rows is None else counts(rows, _fractions(spec, family_of(optimizer.path))),
     )
 
 
@@ -131,6 +135,10 @@ def _signature(code: str, field: str) -> SignatureSource:
 
 def _metric(code: str, field: str) -> MetricSource:
     return _metric_read_before(code, field) if quick(code) else read_metric(code, field)
+
+
+def _fractions(spec: OptimizationJobSpec, family: Family) -> Fractions:
+    return spec.split.fractions if family.optimizes else ALL_TEST
 
 
 def _row_count(spec: OptimizationJobSpec, contents: Contents) -> int | None:
@@ -161,8 +169,10 @@ def _problems(
     yield from model_checks.refused_module_temperature(spec.models, checked.module_kwargs, words)
     yield from model_checks.refused_endpoints(models, installation.base_url_hosts, words)
     yield from model_checks.own_ports(models, installation.own_ports, words)
-    yield from row_checks.splits(checked.split_counts, spec.split.fractions, _needed_splits(spec, checked), words)
+    fractions = _fractions(spec, checked.family)
+    yield from row_checks.splits(checked.split_counts, fractions, _needed_splits(fractions, checked), words)
     yield from _optimizer(spec, checked, words)
+    yield from _requirement(spec, checked, words)
 
 
 def _roles(checked: CheckedJob) -> Iterator[str]:
@@ -197,11 +207,12 @@ def _kwargs(checked: CheckedJob, models: Sequence[str], words: Words) -> Iterato
     yield from problems(compile_, what, "spec.optimizer.compileKwargs", checked.compile_kwargs)
 
 
-def _needed_splits(spec: OptimizationJobSpec, checked: CheckedJob) -> Mapping[str, str]:
+def _needed_splits(fractions: Fractions, checked: CheckedJob) -> Mapping[str, str]:
     """A share of 0 for validation is allowed: DSPy's optimizers can do without validation rows."""
     named = f"optimizer '{checked.optimizer.name}'"
-    needed = {"train": f"{named} trains on", "test": "the scores are measured on"}
-    if checked.uses_validation_rows and float(spec.split.val) > 0:
+    needed = {"train": f"{named} trains on"} if checked.family.optimizes else {}
+    needed["test"] = "the scores are measured on"
+    if checked.uses_validation_rows and fractions.val > 0:
         needed["val"] = f"{named} validates on"
     return needed
 
@@ -210,7 +221,7 @@ def _optimizer(spec: OptimizationJobSpec, checked: CheckedJob, words: Words) -> 
     options = checked.options
     if options is None:
         return
-    yield from family_of(checked.optimizer.path).objections(
+    yield from checked.family.objections(
         Setup(
             name=f"Optimizer '{checked.optimizer.name}'",
             options=options,
@@ -220,3 +231,11 @@ def _optimizer(spec: OptimizationJobSpec, checked: CheckedJob, words: Words) -> 
             words=words,
         )
     )
+
+
+def _requirement(spec: OptimizationJobSpec, checked: CheckedJob, words: Words) -> Iterator[str]:
+    if spec.run.require is not None and not checked.family.optimizes:
+        yield (
+            f"{words('spec.run.require')} asks for the verdict '{spec.run.require}', and optimizer "
+            f"'{checked.optimizer.name}' optimizes nothing: leave it out."
+        )

@@ -16,19 +16,13 @@ FIELDS = frozenset(
 RUN_OPTIONS = frozenset({"name", "note", "threads", "hedge", "image", "resources", "queue", "webhooks"})
 MODEL_SETTINGS = frozenset({"prices"})
 DATASET = frozenset({"id", "uri"})
-OPTIMIZERS = frozenset({"evaluate"})
 
 _MESSAGE = "This version of the service does not have it yet: leave it out"
 _KIND = "not_built"
 
 
 def problems(document: Mapping[str, Any]) -> list[FieldProblem]:
-    found = [FieldProblem(path, _MESSAGE, _KIND) for path in _paths(document)]
-    optimizer = document.get("optimizer_name")
-    if isinstance(optimizer, str) and optimizer in OPTIMIZERS:
-        message = f"This version of the service does not have '{optimizer}' yet: name an optimizer"
-        found.append(FieldProblem("optimizer_name", message, _KIND))
-    return found
+    return [FieldProblem(path, _MESSAGE, _KIND) for path in _paths(document)]
 
 
 def query_problem(name: str) -> FieldProblem:

@@ -40,7 +40,9 @@ COLUMNS = [
     _column("BEST", ".status.run.progress.bestScore", description="Best score of a full evaluation so far, 0 to 100."),
     _column("VERDICT", ".status.run.result.verdict", description="Whether the optimized program is the better one."),
     _column(
-        "DIFFERENCE", ".status.run.result.evidence", description="Optimized minus baseline score, and its interval."
+        "DIFFERENCE",
+        ".status.run.result.evidence",
+        description="Optimized minus baseline score, and its interval; the score where nothing was optimized.",
     ),
     _column("SCORE", ".status.run.result.optimizedScore", description="Score of the optimized program, 0 to 100."),
     _column("ETA", ".status.run.progress.etaSeconds", description="Estimated seconds until the end."),

@@ -13,6 +13,7 @@ from dspy_service_core.optimizers import cel
 from dspy_service_core.optimizers.families import FAMILIES
 from dspy_service_core.optimizers.family import Family
 from dspy_service_core.registry.catalogue import bundled, by_path
+from dspy_service_core.registry.evaluate import EVALUATE
 from dspy_service_core.registry.registry import DEFAULT_OPTIMIZERS
 from dspy_service_core.resource import names
 from dspy_service_core.resource.job import OptimizationJobSpec
@@ -77,11 +78,12 @@ VALIDATIONS: Mapping[str, list[Json]] = {
         },
         *_of_families(lambda family, called: family.cel_of_spec(called)),
         {
-            "rule": "!has(self.dataset.rows) || int(double(self.dataset.rows.size()) * double(self.split.train)) >= 1",
+            "rule": f"!has(self.dataset.rows) || self.optimizer.name == '{EVALUATE}'"
+            " || int(double(self.dataset.rows.size()) * double(self.split.train)) >= 1",
             "message": "the train split is empty: give more rows, or raise split.train",
         },
         {
-            "rule": "!has(self.dataset.rows) || self.dataset.rows.size()"
+            "rule": f"!has(self.dataset.rows) || self.optimizer.name == '{EVALUATE}' || self.dataset.rows.size()"
             " - int(double(self.dataset.rows.size()) * double(self.split.train))"
             " - int(double(self.dataset.rows.size()) * double(self.split.val)) >= 1",
             "message": "the test split is empty: give more rows, or raise split.test",

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from dspy_service_core.optimizers.evaluation import Evaluation
 from dspy_service_core.optimizers.family import Family
 from dspy_service_core.optimizers.few_shot import BootstrapFewShot, LabeledFewShot, OptunaSearch, RandomSearch
 from dspy_service_core.optimizers.gepa import Gepa
@@ -9,6 +10,7 @@ from dspy_service_core.optimizers.instructions import Copro, InferRules
 from dspy_service_core.optimizers.mipro import Mipro
 from dspy_service_core.optimizers.simba import Simba
 from dspy_service_core.optimizers.unusable import BROKEN, TOGETHER, WEIGHTS
+from dspy_service_core.registry import evaluate
 
 FAMILIES: Mapping[str, Family] = {
     "dspy.LabeledFewShot": LabeledFewShot(),
@@ -24,8 +26,9 @@ FAMILIES: Mapping[str, Family] = {
     "dspy.BetterTogether": TOGETHER,
     "dspy.BootstrapFinetune": WEIGHTS,
 }
+EVALUATION = Evaluation()
 UNKNOWN = Family()
 
 
 def family_of(path: str) -> Family:
-    return FAMILIES.get(path, UNKNOWN)
+    return EVALUATION if path == evaluate.PATH else FAMILIES.get(path, UNKNOWN)

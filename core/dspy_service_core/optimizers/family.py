@@ -47,6 +47,8 @@ Rule = Callable[[Setup], Iterator[str]]
 
 class Family:
     rules: tuple[Rule, ...] = ()
+    optimizes = True
+    """Whether it looks for a better program; otherwise the given one is scored, and its score is the result."""
 
     def objections(self, setup: Setup) -> Iterator[str]:
         """Why the optimizer would refuse its arguments, or fail after money was spent."""

@@ -14,7 +14,8 @@ from dspy_service_core.records.record import Decimal, JsonObject, Name, Optional
 Outcome = Literal["Succeeded", "Failed", "Cancelled"]
 OptimizerStage = Literal["Validating", "Running", "Finishing"]
 Verdict = Literal["improved", "no_evidence", "worse", "unknown"]
-"""Whether the optimized program is better than the one that was given; unknown where too few rows tell."""
+"""Whether the optimized program is better than the one that was given; unknown where too few rows tell, or where
+nothing was optimized."""
 Stage = Literal["Restoring", "Validating", "Running", "Finishing", "Ended"]
 
 MAX_MESSAGE = 2048
@@ -139,7 +140,7 @@ class RunResult(Record):
         default=None,
         metadata=says(
             "Whether the optimized program is better than the one that was given: improved, no_evidence, worse, or "
-            "unknown where fewer than two test rows were scored."
+            "unknown where fewer than two test rows were scored, or nothing was optimized."
         ),
     )
     comparison: Comparison | None = field(
@@ -148,7 +149,9 @@ class RunResult(Record):
     evidence: Annotated[str, text(_MAX_EVIDENCE, values.visible_line)] = field(
         default="",
         metadata=says(
-            "Difference of the two scores and its interval in one text, for tables.", max_length=_MAX_EVIDENCE
+            "Difference of the two scores and its interval in one text, for tables; the score where nothing was "
+            "optimized.",
+            max_length=_MAX_EVIDENCE,
         ),
     )
     runtime_seconds: Decimal | None = field(default=None, metadata=says("How many seconds the run took."))

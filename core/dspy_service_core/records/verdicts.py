@@ -3,7 +3,7 @@
 from dataclasses import fields
 from typing import Any
 
-from dspy_service_core.records.run import Comparison, Verdict
+from dspy_service_core.records.run import Comparison, RunResult, Verdict
 
 _WORDS = {"improved": "Improved", "no_evidence": "No evidence of a difference", "worse": "Worse"}
 UNKNOWN = "Unknown whether it is better: fewer than two test rows were scored."
@@ -18,6 +18,19 @@ def sentence(verdict: Verdict | None, comparison: Comparison | None) -> str:
     rows = f"{comparison.won} rows won, {comparison.lost} lost, {comparison.tied} tied"
     interval = _interval(comparison, f"{100 * (comparison.confidence or 0):.0f} % interval ", "no interval")
     return f"{_WORDS[verdict]}: {comparison.difference:+.1f} points ({interval}; {rows})."
+
+
+def evaluated(result: RunResult) -> str:
+    """The whole result of a job that optimizes nothing; empty for any other job."""
+    score = scored(result)
+    return f"Scored {score}: nothing was optimized, so there is nothing to compare." if score else ""
+
+
+def scored(result: RunResult) -> str:
+    """Short, for a column: `73.3 on 30 rows`."""
+    if result.verdict != "unknown" or result.comparison or result.baseline_score is None or not result.split_counts:
+        return ""
+    return f"{result.baseline_score:.1f} on {result.split_counts.test} rows"
 
 
 def shown(comparison: Comparison) -> str:

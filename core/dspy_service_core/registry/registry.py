@@ -22,6 +22,7 @@ from typing import Generic, Literal
 from pydantic import JsonValue
 
 from dspy_service_core.errors import UnusableRequest
+from dspy_service_core.registry import evaluate
 from dspy_service_core.registry.catalogue import AnyAsset, Catalogue, ModuleAsset, OptimizerAsset, bundled, by_path
 from dspy_service_core.registry.prefixes import dotted_is_below
 from dspy_service_core.registry.registry_file import RegisteredAlias, RegistryFile, read_catalogue, read_file
@@ -51,7 +52,7 @@ DEFAULT_OPTIMIZERS: Mapping[str, RegisteredAlias] = {
         "LabeledFewShot",
         "SIMBA",
     )
-}
+} | {evaluate.EVALUATE: RegisteredAlias(path=evaluate.PATH)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +135,7 @@ class Registry:
 
 
 def build(file: RegistryFile, catalogue: Catalogue) -> Registry:
-    modules, optimizers = by_path(catalogue.modules), by_path(catalogue.optimizers)
+    modules, optimizers = by_path(catalogue.modules), by_path((*catalogue.optimizers, evaluate.ASSET))
     allow = tuple(prefix.rstrip(".") for prefix in file.allow)
     return Registry(
         Kindred("module", {**DEFAULT_MODULES, **file.modules}, modules, allow, "dspy.ChainOfThought"),

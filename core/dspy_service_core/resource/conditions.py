@@ -25,6 +25,8 @@ DELETED_MESSAGE = "Deleted before its end; finalizers keep its record."
 SUCCEEDED_MESSAGE = "Optimization completed successfully."
 STOPPED_EARLY_MESSAGE = f"{SUCCEEDED_MESSAGE} Stopped early: this is the best program so far."
 
+EVALUATED = "Evaluated"
+"""Reason of `Succeeded=True` if the job only scored a program."""
 NOTHING_TRIED = "NothingTried"
 """Reason of `Succeeded=True` if the optimizer scored nothing but the given program."""
 

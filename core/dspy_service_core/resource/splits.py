@@ -14,6 +14,10 @@ DEFAULTS = Fractions(train=0.7, val=0.15, test=0.15)
 """The shares of a job that names none."""
 
 
+ALL_TEST = Fractions(train=0.0, val=0.0, test=1.0)
+"""Where nothing is optimized, there is nothing to train on."""
+
+
 @dataclass(frozen=True, slots=True)
 class Counts:
     train: int

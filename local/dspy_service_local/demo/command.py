@@ -141,7 +141,8 @@ def _tell_success(job: Job, program: Path, console: Console) -> None:
             f"\n{verdict}", highlight=False, soft_wrap=True, style=verdicts.style(result.verdict if result else None)
         )
     console.print(f"baseline   {_score(before)}  on the test split", highlight=False)
-    console.print(f"optimized  {_score(after)}", highlight=False)
+    if after is not None:
+        console.print(f"optimized  {_score(after)}", highlight=False)
     console.print(f"The {verdicts.program(result)}: {program}", highlight=False, soft_wrap=True)
     console.print(f"Look into it: dspy-service inspect {program}", highlight=False, soft_wrap=True)
 

@@ -228,6 +228,8 @@ def _blocked(situation: Situation, reason: str, message: str, again: float) -> D
 def _result_message(result: Result) -> str:
     if result.outcome != "Succeeded":
         return result.message or result.reason or result.outcome
+    if told := verdicts.evaluated(result):
+        return told
     message = conditions.STOPPED_EARLY_MESSAGE if result.stopped_early else conditions.SUCCEEDED_MESSAGE
     told = f"{verdicts.sentence(result.verdict, result.comparison)} {message}".lstrip()
     return f"Nothing was tried: {result.nothing_tried} {told}" if result.nothing_tried else told

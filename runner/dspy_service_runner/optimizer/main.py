@@ -151,7 +151,8 @@ def _execute(record: RunRecord, context: RunContext) -> None:
     prepared = prepare(record.job, read_rows(context.inputs), models, context.settings, context.outbox.checkpoint)
     record.signature_name, record.metric_name = prepared.signature.__name__, prepared.metric.name
     record.splits = asdict(prepared.splits.counts)
-    record.unused_rows = 0 if prepared.plan.options.uses_validation_rows else len(prepared.splits.val)
+    record.unused_rows = prepared.unused_rows
+    record.optimizes = prepared.strategy.optimizes
     context.patience.know(models)
     context.patience.install()
     base_url_query.install()

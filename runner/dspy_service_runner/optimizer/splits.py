@@ -22,6 +22,11 @@ class Splits:
         return Counts(len(self.train), len(self.val), len(self.test))
 
 
+def all_test(examples: Sequence[dspy.Example]) -> Splits:
+    """For a job that optimizes nothing."""
+    return Splits([], [], list(examples))
+
+
 def split_examples(given: Sequence[dspy.Example], split: Split, seed: int) -> Splits:
     examples = list(given)
     if split.shuffle:

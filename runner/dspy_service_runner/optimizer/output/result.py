@@ -1,12 +1,12 @@
 """Makes `result.json`: how the run ended, for the reporter and in the shape of the HTTP contract's answer."""
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from dspy_service_core.records import verdicts
 from dspy_service_core.records.run import Comparison, Outcome, ResultDocument, SplitCounts, Usage, Verdict
-from dspy_service_core.resource.conditions import NOTHING_TRIED, SUCCEEDED_MESSAGE
+from dspy_service_core.resource.conditions import EVALUATED, NOTHING_TRIED, SUCCEEDED_MESSAGE
 from dspy_service_runner.optimizer.failures import JobFailed
 from dspy_service_runner.optimizer.inputs import Job
 from dspy_service_runner.optimizer.output.provenance import packages
@@ -46,6 +46,8 @@ class RunRecord:
     """The files that the artifact lacks, each with why."""
     nothing_tried: str = ""
     """Why the optimizer scored no other program than the given one; empty if it did."""
+    optimizes: bool = True
+    """False if the given program is scored, and that is all."""
     outcome: Outcome = "Failed"
     reason: str = ""
     message: str = ""
@@ -57,10 +59,13 @@ class RunRecord:
             self.message = f"Stopped early: the best program so far is kept (it scored {self.best_score})."
         elif self.nothing_tried:
             self.reason = NOTHING_TRIED
+        elif not self.optimizes:
+            self.reason = EVALUATED
 
     def cancel(self) -> None:
         self.outcome, self.reason = "Cancelled", "Stopped"
-        self.message = "Stopped before the optimizer had scored a program of its own: there is nothing to keep."
+        stopped = "the optimizer had scored a program of its own" if self.optimizes else "the program was scored"
+        self.message = f"Stopped before {stopped}: there is nothing to keep."
 
     def fail(self, failure: JobFailed) -> None:
         self.outcome, self.reason, self.message = "Failed", failure.reason, failure.message[:MAX_MESSAGE]
@@ -118,7 +123,7 @@ class RunRecord:
         }
 
     def document(self, usage: Usage, runtime: float) -> ResultDocument:
-        return ResultDocument(
+        document = ResultDocument(
             outcome=self.outcome,
             reason=self.reason,
             message=self.message,
@@ -139,3 +144,8 @@ class RunRecord:
             metadata=self.metadata(),
             usage=usage,
         )
+        if not self.optimizes:
+            evidence = verdicts.scored(document)
+            evaluated = verdicts.evaluated(document) if self.outcome == "Succeeded" else ""
+            document = replace(document, evidence=evidence, message=evaluated or document.message)
+        return document

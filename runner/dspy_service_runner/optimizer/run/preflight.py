@@ -124,7 +124,7 @@ def _none_works(troubles: Sequence[_Trouble]) -> JobFailed:
     """The metric's own error goes before the program's."""
     of_metric = [trouble for trouble in troubles if not isinstance(trouble.error, _Unanswered)]
     first = (of_metric or troubles)[0]
-    tried = "\n".join(["Training rows that were tried:", *map(str, troubles)])
+    tried = "\n".join(["Rows that were tried:", *map(str, troubles)])
     if of_metric:
         return failure_from(first.error, first.row, tried)
     said = f"The program failed on every row that it was tried on: {first.error} ({row_name(first.row)})"

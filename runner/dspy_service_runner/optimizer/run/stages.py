@@ -72,22 +72,40 @@ class Run:
     def execute(self) -> None:
         """Raises `JobFailed`, or `Interrupt` when it was stopped with nothing to keep."""
         try:
-            program = self._mended(self._optimized_program())
-            self._context.progress.stage("Finishing")
-            optimized = self._final_score(program)
-            self._record.optimized = optimized.score
-            self._context.outbox.event(events.OPTIMIZED, {"optimized_test_metric": optimized.score})
-            self._compare(optimized)
-            self._keep(trim(program), lambda: row_results.lines(self._baseline_rows, optimized.rows))
+            if self._strategy.optimizes:
+                self._optimize_and_compare()
+            else:
+                self._score_only()
             self._context.progress.write()
             self._require()
         finally:
             self._note()
 
+    def _optimize_and_compare(self) -> None:
+        program = self._mended(self._optimized_program())
+        self._context.progress.stage("Finishing")
+        optimized = self._final_score(program)
+        self._record.optimized = optimized.score
+        self._context.outbox.event(events.OPTIMIZED, {"optimized_test_metric": optimized.score})
+        self._compare(optimized)
+        self._keep(trim(program), lambda: row_results.lines(self._baseline_rows, optimized.rows))
+
+    def _score_only(self) -> None:
+        """The rows of the one score are the whole run, so they are its progress too."""
+        program, progress = self._mended(self._prepared.program), self._context.progress
+        with self._context.control.armed(self._stop_token):
+            self._preflight()
+            progress.begin_optimizer(self._plan.optimizer.__name__, self._prepared.splits.counts.test, False)
+            self._baseline(self._stop_token, progress.called)
+        progress.end_optimizer()
+        progress.stage("Finishing")
+        self._record.verdict = "unknown"
+        self._keep(trim(program), lambda: row_results.lines(self._baseline_rows, None))
+
     def _final_score(self, program: dspy.Module) -> Evaluation:
         """If it cannot be told, the job fails, but the program is finished and paid for: it is kept first."""
         try:
-            return self._evaluate("optimized", program, StopToken())
+            return self._evaluate("optimized", program, StopToken(), self._context.progress.called_around)
         except (JobFailed, Interrupt):
             with contextlib.suppress(JobFailed):  # the score's failure came first, and is the one to be told
                 self._keep(trim(program), None)
@@ -98,7 +116,8 @@ class Run:
         try:
             with self._context.control.armed(self._stop_token):
                 self._preflight()
-                self._baseline(self._stop_token)
+                self._context.progress.expect_around(2 * self._prepared.splits.counts.test)
+                self._baseline(self._stop_token, self._context.progress.called_around)
                 program = self._optimize(optimizer)
         except Interrupt as interrupt:
             program = self._best_so_far(interrupt)
@@ -117,10 +136,11 @@ class Run:
 
     def _preflight(self) -> None:
         plan = self._plan
+        rows = plan.splits.train or plan.splits.test
         with watched(self._watch(self._stop_token, self._context.settings.preflight_patience)):
             check_models(plan.models)
-            choose_gold(self._metric, plan.program, plan.splits.train)
-            check_metric(self._metric, plan.program, spread(plan.splits.train, self._context.settings.preflight_rows))
+            choose_gold(self._metric, plan.program, rows)
+            check_metric(self._metric, plan.program, spread(rows, self._context.settings.preflight_rows))
 
     def _optimizer_metric(self) -> Any:
         splits, options = self._plan.splits, self._plan.options
@@ -132,12 +152,11 @@ class Run:
             allowed=self._metric.allowance(rows, least=1),
         )
 
-    def _baseline(self, stop_token: StopToken) -> None:
+    def _baseline(self, stop_token: StopToken, called: Callable[[bool], None]) -> None:
         counts = self._prepared.splits.counts
-        self._context.progress.expect_around(2 * counts.test)
         self._context.progress.stage("Running")
         self._context.outbox.event(events.SPLITS_READY, {"train": counts.train, "val": counts.val, "test": counts.test})
-        baseline = self._evaluate("baseline", self._prepared.program, stop_token)
+        baseline = self._evaluate("baseline", self._prepared.program, stop_token, called)
         self._record.baseline, self._baseline_rows = baseline.score, baseline.rows
         self._context.outbox.event(events.BASELINE, {"baseline_test_metric": baseline.score})
 
@@ -192,7 +211,7 @@ class Run:
             raise interrupt
         self._record.stopped_early = True
         if self._record.baseline is None:  # stopped before it was scored; the best is an earlier attempt's
-            self._baseline(StopToken())
+            self._baseline(StopToken(), self._context.progress.called_around)
         return self._program_of(best)
 
     def _program_of(self, candidate: Candidate) -> dspy.Module:
@@ -207,10 +226,12 @@ class Run:
             logger.warning("%d demos of predictor %s are dropped: %s", len(reasons), name, reasons[0])
         return program
 
-    def _evaluate(self, which: str, program: dspy.Module, stop_token: StopToken) -> Evaluation:
+    def _evaluate(
+        self, which: str, program: dspy.Module, stop_token: StopToken, called: Callable[[bool], None]
+    ) -> Evaluation:
         rows, metric, settings = self._prepared.splits.test, self._metric, self._context.settings
         allowed = metric.allowance(len(rows))
-        scoring = metric.scoring(stop_token, self._context.progress.called_around, allowed=allowed)
+        scoring = metric.scoring(stop_token, called, allowed=allowed)
         evaluation = evaluate(program, rows, metric, scoring, self._watch(stop_token), self._plan.threads)
         self._record.failed_rows[which] = failed_rows.document(evaluation, settings.listed_failed_rows)
         if evaluation.failed_rows:

@@ -16,7 +16,7 @@ from dspy_service_runner.optimizer.failures import JobFailed
 from dspy_service_runner.optimizer.inputs import Job
 from dspy_service_runner.optimizer.models.models import ModelSet
 from dspy_service_runner.optimizer.settings import Settings
-from dspy_service_runner.optimizer.splits import Splits, split_examples
+from dspy_service_runner.optimizer.splits import Splits, all_test, split_examples
 from dspy_service_runner.optimizer.strategies.registry import strategy_for
 from dspy_service_runner.optimizer.strategies.strategy import Plan, Strategy
 from dspy_service_runner.optimizer.user_code import source
@@ -44,6 +44,14 @@ class Prepared:
     def splits(self) -> Splits:
         return self.plan.splits
 
+    @property
+    def unused_rows(self) -> int:
+        """Rows that nothing trains on, and that no score is measured on."""
+        counts = self.splits.counts
+        if not self.strategy.optimizes:
+            return counts.train + counts.val
+        return 0 if self.plan.options.uses_validation_rows else counts.val
+
 
 def prepare(
     job: Job,
@@ -69,20 +77,22 @@ def prepare(
     program = build_program(module_class, signature, module.kwargs | dict(spec.module_kwargs))
     named = dict(models.by_role())
     kwargs = model_names.resolved(optimizer.kwargs | dict(spec.optimizer.kwargs), named)
+    strategy = strategy_for(optimizer_class)
+    examples = typed_examples(rows, spec.columns, signature)
     plan = Plan(
         name=spec.optimizer.name,
         optimizer=optimizer_class,
         kwargs=kwargs,
         compile_kwargs=model_names.resolved(optimizer.compile_kwargs | dict(spec.optimizer.compile_kwargs), named),
         program=program,
-        splits=split_examples(typed_examples(rows, spec.columns, signature), spec.split, job.seed),
+        splits=split_examples(examples, spec.split, job.seed) if strategy.optimizes else all_test(examples),
         fractions=spec.split.fractions,
         models=models,
         threads=_threads(kwargs, settings),
         checkpoint=checkpoint,
     )
-    strategy = strategy_for(optimizer_class)
-    _check_train(plan)
+    if strategy.optimizes:
+        _check_train(plan)
     strategy.check(plan)
     return Prepared(job, signature, code, metric, plan, strategy)
 

@@ -2,7 +2,8 @@
 
 import dspy
 
-from dspy_service_core.optimizers.families import FAMILIES
+from dspy_service_core.optimizers.families import EVALUATION, FAMILIES
+from dspy_service_runner.optimizer.strategies.evaluate import Evaluate, EvaluateStrategy
 from dspy_service_runner.optimizer.strategies.gepa import Gepa
 from dspy_service_runner.optimizer.strategies.instructions import Copro, InferRules
 from dspy_service_runner.optimizer.strategies.mipro import Mipro
@@ -22,7 +23,7 @@ _RUN_BY: dict[str, type[Strategy]] = {
 
 STRATEGIES: dict[type, Strategy] = {
     getattr(dspy, path.removeprefix("dspy.")): _RUN_BY.get(path, Strategy)(family) for path, family in FAMILIES.items()
-}
+} | {Evaluate: EvaluateStrategy(EVALUATION)}
 _COMMON = Strategy()
 
 

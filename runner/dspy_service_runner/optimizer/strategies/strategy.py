@@ -67,6 +67,8 @@ class Plan:
 class Strategy:
     feedback = False
     """Whether the optimizer reads feedback: it then gets a Prediction from the metric instead of a float."""
+    optimizes = True
+    """False if the given program is scored, and that is all."""
     counts_calls = True
     """False if the optimizer counts its metric calls itself."""
 

@@ -66,6 +66,16 @@ async def test_a_row_is_answered_whole(api: Harness) -> None:
     assert (await answered(api, "?which=lost"))[0] == LINES[1]
 
 
+@pytest.mark.parametrize(
+    ("query", "expected"), [("", [0, 3]), ("?which=failed", [3]), ("?which=won", []), ("?which=changed", [])]
+)
+async def test_rows_of_a_job_that_only_scored_its_program(api: Harness, query: str, expected: list[int]) -> None:
+    alone = {"outcome": None, "optimized": None}
+    lines = [line(0, 1.0, None) | alone, line(3, None, None) | alone]
+    found = await answered(api, query, rows=content(lines))
+    assert found == [each for each in lines if each["n"] in expected]
+
+
 @pytest.mark.parametrize("query", ["?which=best", "?after=-1", "?limit=0", "?limit=5001", "?after=x"])
 async def test_a_query_of_another_kind_is_refused(api: Harness, query: str) -> None:
     response = await api.client.get(f"/jobs/{ID}/rows{query}")

@@ -6,7 +6,8 @@ import pytest
 
 from dspy_service.answers import Result, Summary, read
 from dspy_service.cli.watch import ending
-from dspy_service.display.verdicts import line, program, word
+from dspy_service.display.verdicts import line, of, program, word
+from dspy_service.display.words import stage
 
 COMPARISON: dict[str, Any] = {
     "difference": 30.303,
@@ -57,6 +58,37 @@ def result(verdict: Any, **comparison: Any) -> Result:
 )
 def test_the_line(found: Result | None, expected: str) -> None:
     assert line(found) == expected
+
+
+def only_scored() -> Result:
+    details = {"verdict": "unknown", "comparison": None}
+    splits = {"train": 0, "val": 0, "test": 30}
+    head = {"module_name": "predict", "optimizer_name": "evaluate", "split_counts": splits}
+    return read(Result, head | {"baseline_test_metric": 73.333, "details": details})
+
+
+def test_a_job_that_optimized_nothing_is_told_by_its_score() -> None:
+    head = {"job_id": "j1", "status": "success", "created_at": "2026-01-01T00:00:00Z", "verdict": "unknown"}
+    given = {"module_name": "predict", "optimizer_name": "evaluate", "split_fractions": SPLITS, "seed": 7}
+    metrics = {"baseline_test_metric": 73.333}
+    told = {"latest_metrics": metrics, "message": "Scored 73.3 on 30 rows: nothing was optimized."}
+    summary = read(Summary, head | given | told)
+
+    assert (line(only_scored()), program(only_scored())) == ("scored 73.3 on 30 rows", "program")
+    assert list(ending(summary, only_scored())) == [
+        "scored 73.3 on 30 rows",
+        "success",
+        "The program: dspy-service artifact j1 -o DIR",
+    ]
+    assert of(summary) == "scored"
+    assert stage(summary) == "Scored 73.3 on 30 rows: nothing was optimized"
+
+
+def test_too_few_rows_are_no_score_alone() -> None:
+    head = {"job_id": "j1", "status": "success", "created_at": "2026-01-01T00:00:00Z", "verdict": "unknown"}
+    given = {"module_name": "predict", "optimizer_name": "gepa", "split_fractions": SPLITS, "seed": 7, "message": ""}
+    metrics = {"baseline_test_metric": 0.0, "optimized_test_metric": 100.0}
+    assert of(read(Summary, head | given | {"latest_metrics": metrics})) == "unknown"
 
 
 @pytest.mark.parametrize("verdict", ["no_evidence", "worse", "unknown", None, "a_newer_word"])

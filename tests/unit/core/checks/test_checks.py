@@ -68,6 +68,12 @@ ACCEPTED: dict[str, Changes] = {
     "copro leaves validation rows unused": {"optimizer_name": "copro", "rows": 3},
     "random search": {"optimizer_name": "dspy.BootstrapRS", "compile_kwargs": {"restrict": [-3, 0]}},
     "labeled": {"optimizer_name": "labeledfewshot", "optimizer_kwargs": {"k": 3}},
+    "a score": {"optimizer_name": "evaluate"},
+    "a score of one row": {"optimizer_name": "evaluate", "rows": 1},
+    "a score whatever the shares are": {
+        "optimizer_name": "evaluate",
+        "split_fractions": {"train": 1, "val": 0, "test": 0},
+    },
     "rules": {"optimizer_name": "dspy.InferRules", "optimizer_kwargs": {"max_bootstrapped_demos": 2}},
     "a module's own kwargs": {"module_kwargs": {"temperature": 0.7, "n": 3}},
     "an integer for a float": {"optimizer_kwargs": {"init_temperature": 1}},
@@ -411,6 +417,15 @@ REFUSED: dict[str, tuple[Changes, str]] = {
         {"optimizer_name": "dspy.BootstrapRS", "optimizer_kwargs": {"max_bootstrapped_demos": 0}},
         "max_bootstrapped_demos must be at least 1",
     ),
+    "a score takes no argument": (
+        {"optimizer_name": "evaluate", "optimizer_kwargs": {"num_threads": 4}},
+        "Optimizer 'evaluate' has no keyword argument 'num_threads' (optimizer_kwargs). Supported: none.",
+    ),
+    "a score takes no argument of compile": (
+        {"optimizer_name": "evaluate", "compile_kwargs": {"valset": []}},
+        "compile_kwargs.valset cannot be set",
+    ),
+    "evaluate in dspy's way": ({"optimizer_name": "dspy.Evaluate"}, "Unknown optimizer 'dspy.Evaluate'"),
     "random search's seeds": ({"optimizer_name": "dspy.BootstrapRS", "compile_kwargs": {"restrict": [99]}}, "-3..15"),
 }
 
@@ -552,6 +567,10 @@ RESOURCES: dict[str, tuple[Changes, str]] = {
         "spec.optimizer.kwargs.max_metric_calls 3 is spent on",
     ),
     "a kwarg": ({"optimizer": {"name": "miprov2", "compileKwargs": {"x": 1}}}, "(spec.optimizer.compileKwargs)"),
+    "a score is no improvement": (
+        {"optimizer": {"name": "evaluate"}, "run": {"require": "improved"}},
+        "spec.run.require asks for the verdict 'improved', and optimizer 'evaluate' optimizes nothing: leave it out.",
+    ),
     "a row": ({"dataset": {"rows": [{"text": "x"}]}}, "spec.dataset[0] lacks column 'label'"),
 }
 

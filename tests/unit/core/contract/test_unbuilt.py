@@ -25,7 +25,6 @@ CASES: list[tuple[dict[str, Any], str]] = [
     ({"split_column": "part"}, "split_column"),
     ({"budget": {"cost_usd": 3}}, "budget"),
     ({"budget": None}, "budget"),
-    ({"optimizer_name": "evaluate"}, "optimizer_name"),
     ({"dataset": {"id": "d1"}}, "dataset.id"),
     ({"dataset": {"uri": "s3://b/rows.jsonl", "digest": "sha256:0"}}, "dataset.uri"),
     *(

@@ -47,6 +47,7 @@ def test_modules(name: str, path: str) -> None:
         ("dspy.teleprompt.gepa.gepa.GEPA", "dspy.GEPA"),
         ("dspy.BootstrapRS", "dspy.BootstrapFewShotWithRandomSearch"),
         ("simba", "dspy.SIMBA"),
+        ("evaluate", "dspy_service_runner.optimizer.strategies.evaluate.Evaluate"),
     ],
 )
 def test_optimizers(name: str, path: str) -> None:
@@ -66,7 +67,7 @@ def test_health_lists_the_aliases() -> None:
     assets = registry.default().registered_assets()
 
     assert assets["modules"] == ["cot", "predict"]
-    assert {"gepa", "miprov2"} <= set(assets["optimizers"])
+    assert {"gepa", "miprov2", "evaluate"} <= set(assets["optimizers"])
     assert assets["optimizers"] == sorted(assets["optimizers"])
 
 

@@ -181,6 +181,11 @@ def compared(verdict, difference, interval):
         (compared("no_evidence", "2", None), "Succeeded", "No evidence of a difference: +2.0 points (no interval; "),
         (compared("unknown", "0", None), "Succeeded", "Unknown whether it is better"),
         (result(reason="NothingTried", nothingTried="GEPA scored no other."), "Succeeded", "Nothing was tried: GEPA"),
+        (
+            result(verdict="unknown", baselineScore="73.333", splitCounts={"train": 0, "val": 0, "test": 30}),
+            "Succeeded",
+            "Scored 73.3 on 30 rows: nothing was optimized, so there is nothing to compare.",
+        ),
         (result("Failed", reason="MetricFailed", message="KeyError: 'x'"), "Failed", "KeyError: 'x'"),
         (result("Cancelled", message="stopped"), "Cancelled", "stopped"),
     ],
