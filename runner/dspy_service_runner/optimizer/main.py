@@ -149,7 +149,7 @@ def _execute(record: RunRecord, context: RunContext) -> None:
     credentials = take_credentials(record.job.spec, os.environ)
     models = build(record.job.spec, credentials, context.usage)
     prepared = prepare(record.job, read_rows(context.inputs), models, context.settings, context.outbox.checkpoint)
-    record.signature_name, record.metric_name = prepared.signature.__name__, prepared.metric.name
+    record.signature_name, record.metric_name = prepared.program.name, prepared.metric.name
     record.splits = asdict(prepared.splits.counts)
     record.unused_rows = prepared.unused_rows
     record.optimizes = prepared.strategy.optimizes

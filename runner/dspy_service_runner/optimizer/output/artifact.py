@@ -10,7 +10,7 @@ import contextlib
 import json
 import logging
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -54,19 +54,19 @@ def trim(program: dspy.Module) -> dspy.Module:
     return program
 
 
-def pickled(program: dspy.Module, module: types.ModuleType) -> bytes:
-    """`pickle.loads` can read it where only dspy is installed, because the user's module is pickled by value."""
-    cloudpickle.register_pickle_by_value(module)
-    try:
+def pickled(program: dspy.Module, modules: Iterable[types.ModuleType]) -> bytes:
+    """`pickle.loads` can read it where only dspy is installed, because the user's modules are pickled by value."""
+    with contextlib.ExitStack() as registered:
+        for module in modules:
+            cloudpickle.register_pickle_by_value(module)
+            registered.callback(cloudpickle.unregister_pickle_by_value, module)
         return bytes(cloudpickle.dumps(program))
-    finally:
-        cloudpickle.unregister_pickle_by_value(module)
 
 
 def write_artifact(
     folder: Path,
     program: dspy.Module,
-    module: types.ModuleType,
+    modules: Iterable[types.ModuleType],
     baseline: State,
     metadata: Mapping[str, Any],
     redactor: Redactor,
@@ -81,7 +81,7 @@ def write_artifact(
     missing = _write_each(
         folder,
         {
-            pod_files.PROGRAM_PICKLE: lambda: _without_keys(pickled(program, module), redactor),
+            pod_files.PROGRAM_PICKLE: lambda: _without_keys(pickled(program, modules), redactor),
             pod_files.BASELINE_STATE: lambda: _json(baseline | saved_with),
             pod_files.MESSAGES: lambda: _json(messages_of(program)),
             **({pod_files.ROW_RESULTS: rows} if rows else {}),

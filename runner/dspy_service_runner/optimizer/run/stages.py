@@ -92,7 +92,7 @@ class Run:
 
     def _score_only(self) -> None:
         """The rows of the one score are the whole run, so they are its progress too."""
-        program, progress = self._mended(self._prepared.program), self._context.progress
+        program, progress = self._mended(self._plan.program), self._context.progress
         with self._context.control.armed(self._stop_token):
             self._preflight()
             progress.begin_optimizer(self._plan.optimizer.__name__, self._prepared.splits.counts.test, False)
@@ -156,7 +156,7 @@ class Run:
         counts = self._prepared.splits.counts
         self._context.progress.stage("Running")
         self._context.outbox.event(events.SPLITS_READY, {"train": counts.train, "val": counts.val, "test": counts.test})
-        baseline = self._evaluate("baseline", self._prepared.program, stop_token, called)
+        baseline = self._evaluate("baseline", self._plan.program, stop_token, called)
         self._record.baseline, self._baseline_rows = baseline.score, baseline.rows
         self._context.outbox.event(events.BASELINE, {"baseline_test_metric": baseline.score})
 
@@ -200,7 +200,7 @@ class Run:
         if refusal_behind(error) is None:
             raise error
         self._context.candidates.obstacle = f"it gave up on {first_line(error)}"
-        return self._prepared.program.deepcopy()
+        return self._plan.program.deepcopy()
 
     def _best_so_far(self, interrupt: Interrupt) -> dspy.Module:
         """The best program, if the user stopped the run and there is one; otherwise the cause is raised again."""
@@ -215,7 +215,7 @@ class Run:
         return self._program_of(best)
 
     def _program_of(self, candidate: Candidate) -> dspy.Module:
-        program = self._prepared.program.deepcopy()
+        program = self._plan.program.deepcopy()
         program.load_state(candidate.state)
         return program
 
@@ -268,7 +268,7 @@ class Run:
             self._record.not_written = write_artifact(
                 self._context.outbox.artifact,
                 program,
-                prepared.signature_module,
+                prepared.program.user_modules,
                 self._context.candidates.given,
                 self._record.artifact_metadata() | self._made_of(),
                 self._context.redactor,

@@ -1,14 +1,11 @@
 """Makes of a job's spec what can be run, and checks all of it (code, fields, rows, models, optimizer) before money is
 spent."""
 
-import types
 from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
-
-import dspy
 
 from dspy_service_core.checks import model_names
 from dspy_service_core.resource.sources import METRIC, SIGNATURE
@@ -21,8 +18,9 @@ from dspy_service_runner.optimizer.strategies.registry import strategy_for
 from dspy_service_runner.optimizer.strategies.strategy import Plan, Strategy
 from dspy_service_runner.optimizer.user_code import source
 from dspy_service_runner.optimizer.user_code.metric import Metric
-from dspy_service_runner.optimizer.user_code.program import build_program, check_columns, check_names
+from dspy_service_runner.optimizer.user_code.program import Program, signature_program
 from dspy_service_runner.optimizer.user_code.resolve import find_class
+from dspy_service_runner.optimizer.values.columns import check_columns
 from dspy_service_runner.optimizer.values.keyed import allow_keys
 from dspy_service_runner.optimizer.values.typed import text_or_none, typed_examples
 
@@ -30,15 +28,10 @@ from dspy_service_runner.optimizer.values.typed import text_or_none, typed_examp
 @dataclass(frozen=True)
 class Prepared:
     job: Job
-    signature: type[dspy.Signature]
-    signature_module: types.ModuleType
+    program: Program
     metric: Metric
     plan: Plan
     strategy: Strategy
-
-    @property
-    def program(self) -> dspy.Module:
-        return self.plan.program
 
     @property
     def splits(self) -> Splits:
@@ -65,26 +58,24 @@ def prepare(
         raise JobFailed("InvalidProgram", "This version of the runner cannot run a program of the job's own yet.")
     module_class = find_class(module.path, f"module '{spec.module_name}'", "InvalidModule")
     optimizer_class = find_class(optimizer.path, f"optimizer '{spec.optimizer.name}'", "InvalidOptimizer")
-    code = source.run_source(SIGNATURE, job.code[SIGNATURE], "InvalidSignature", models.for_code)
-    signature = source.pick_signature(code)
+    own_kwargs = module.kwargs | dict(spec.module_kwargs)
+    program = signature_program(job.code[SIGNATURE], module_class, own_kwargs, models.for_code)
     metric_code = source.run_source(METRIC, job.code[METRIC], "InvalidMetric", models.for_code)
     share = settings.max_failed_rows if spec.run.max_failed_rows is None else Decimal(spec.run.max_failed_rows)
     metric = Metric(source.pick_metric(metric_code), settings, share)
-    check_names(signature, module_class)
-    check_columns(signature, spec.columns)
-    allow_keys(signature, code)
-    metric.text_or_none = text_or_none(signature)
-    program = build_program(module_class, signature, module.kwargs | dict(spec.module_kwargs))
+    check_columns(program.fields, spec.columns)
+    allow_keys(program.outputs.values(), program.user_modules[0])
+    metric.text_or_none = text_or_none(program.outputs)
     named = dict(models.by_role())
     kwargs = model_names.resolved(optimizer.kwargs | dict(spec.optimizer.kwargs), named)
     strategy = strategy_for(optimizer_class)
-    examples = typed_examples(rows, spec.columns, signature)
+    examples = typed_examples(rows, spec.columns, program.fields)
     plan = Plan(
         name=spec.optimizer.name,
         optimizer=optimizer_class,
         kwargs=kwargs,
         compile_kwargs=model_names.resolved(optimizer.compile_kwargs | dict(spec.optimizer.compile_kwargs), named),
-        program=program,
+        program=program.module,
         splits=split_examples(examples, spec.split, job.seed) if strategy.optimizes else all_test(examples),
         fractions=spec.split.fractions,
         models=models,
@@ -94,7 +85,7 @@ def prepare(
     if strategy.optimizes:
         _check_train(plan)
     strategy.check(plan)
-    return Prepared(job, signature, code, metric, plan, strategy)
+    return Prepared(job, program, metric, plan, strategy)
 
 
 def _threads(kwargs: Mapping[str, Any], settings: Settings) -> int:

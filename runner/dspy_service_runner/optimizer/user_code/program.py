@@ -1,32 +1,91 @@
-"""The program that is optimized: a dspy module around the user's signature, checked against the column mapping."""
+"""The program that is optimized, as the rest of the optimizer knows it: the user's own, or one of dspy's modules around
+the user's signature."""
 
 import inspect
+import sys
+import types
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import dspy
 
 from dspy_service_core.code.reserved_names import reserved
-from dspy_service_core.resource.job import Columns
+from dspy_service_core.resource.sources import SIGNATURE
 from dspy_service_runner.optimizer.failures import JobFailed, first_line
+from dspy_service_runner.optimizer.user_code import program_files, source
+from dspy_service_runner.optimizer.user_code.forward import fields_of
+from dspy_service_runner.optimizer.user_code.program_class import REASON, construct, find_program_class
+from dspy_service_runner.optimizer.values.fields import Fields
+
+PROGRAM = "program"
 
 
-def check_columns(signature: type[dspy.Signature], columns: Columns) -> None:
-    """The mapping must cover every field and name no other. Checked again here, because reading the code without
-    running it may not show all fields."""
-    for kind, fields, mapping in (
-        ("input", signature.input_fields, list(columns.inputs)),
-        ("output", signature.output_fields, [*columns.outputs, *(columns.without_gold or ())]),
-    ):
-        missing = [name for name in fields if name not in mapping]
-        if missing:
-            cure = " Map what no column holds the gold of to null." if kind == "output" else ""
-            raise JobFailed("InvalidMapping", f"column_mapping.{kind}s names no column for {_list(missing)}.{cure}")
-        unknown = [name for name in mapping if name not in fields]
-        if unknown:
-            raise JobFailed(
-                "InvalidMapping",
-                f"column_mapping.{kind}s names {_list(unknown)}; the signature's {kind} fields are {_list(fields)}.",
-            )
+@dataclass(frozen=True)
+class Program:
+    module: dspy.Module
+    name: str
+    """The signature's, or that of the program's class."""
+    fields: Fields
+    folder: Path | None = None
+    """Where a program's own files lie."""
+
+    @property
+    def inputs(self) -> Mapping[str, Any]:
+        """Annotations by name."""
+        return self.fields.inputs
+
+    @property
+    def outputs(self) -> Mapping[str, Any]:
+        return self.fields.outputs
+
+    @property
+    def user_modules(self) -> tuple[types.ModuleType, ...]:
+        """The user's modules that have been imported so far: what a pickle has to hold by value."""
+        named = [sys.modules.get(source.module_name(name)) for name in (SIGNATURE, PROGRAM)]
+        below = program_files.modules_below(self.folder) if self.folder else []
+        return tuple({module.__name__: module for module in (*named, *below) if module is not None}.values())
+
+
+@dataclass(frozen=True)
+class ProgramSource:
+    """A program as it was submitted."""
+
+    code: str
+    name: str = ""
+    """Its class; empty for the only one that can be meant."""
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    files: Mapping[str, str] = field(default_factory=dict)
+    signature: str | None = None
+    """Code that runs first, and whose names the program's code sees."""
+
+
+def own_program(given: ProgramSource, models: Mapping[str, Any], scratch: Path) -> Program:
+    """The program of a job that brings its own. Its code runs in a folder of its own below `scratch`."""
+    folder = scratch / source.FOLDER
+    program_files.lay_out(folder, {source.source_file(PROGRAM): given.code, **given.files})
+    program_files.work_in(folder, {"dspy": dspy, "models": models})
+    seen: dict[str, Any] = {}
+    if given.signature is not None:
+        beside = source.run_source(SIGNATURE, given.signature, "InvalidSignature", models)
+        seen = {name: value for name, value in vars(beside).items() if not name.startswith("__")}
+    code = source.run_source(PROGRAM, given.code, REASON, models, folder=folder, names=seen)
+    others = [module.__name__ for module in program_files.modules_below(folder)]
+    made = construct(find_program_class(code, given.name, others), given.kwargs)
+    fields = fields_of(made)
+    _check_names(made, fields)
+    return Program(made, type(made).__name__, fields, folder)
+
+
+def signature_program(
+    code: str, module_class: type, kwargs: Mapping[str, Any], models: Mapping[str, Any] | None = None
+) -> Program:
+    """The program of a job that brings a signature and names a module."""
+    signature = source.pick_signature(source.run_source(SIGNATURE, code, "InvalidSignature", models))
+    check_names(signature, module_class)
+    made = build_program(module_class, signature, kwargs)
+    return Program(made, signature.__name__, Fields.of_signature(signature))
 
 
 def check_names(signature: type[dspy.Signature], module: type) -> None:
@@ -35,7 +94,7 @@ def check_names(signature: type[dspy.Signature], module: type) -> None:
         raise JobFailed("InvalidSignature", f"The signature cannot be used: {problem}, there and in column_mapping.")
 
 
-def build_program(module: type, signature: type[dspy.Signature], kwargs: dict[str, Any]) -> dspy.Module:
+def build_program(module: type, signature: type[dspy.Signature], kwargs: Mapping[str, Any]) -> dspy.Module:
     # Not `inspect.signature(module)`, which is that of the metaclass.
     takes_signature = "signature" in inspect.signature(inspect.getattr_static(module, "__init__")).parameters
     try:
@@ -49,5 +108,11 @@ def build_program(module: type, signature: type[dspy.Signature], kwargs: dict[st
     return program
 
 
-def _list(names: Any) -> str:
-    return ", ".join(f"'{name}'" for name in names)
+def _check_names(module: dspy.Module, fields: Fields) -> None:
+    """A program's inputs are arguments of its own, which may have any name that an example can carry. Those of its
+    predictors are arguments of dspy's."""
+    for problem in reserved((), fields.inputs):
+        raise JobFailed(REASON, f"The program cannot be used: {problem.replace('output field', 'input', 1)}.")
+    for path, predictor in module.named_predictors():
+        for problem in reserved(predictor.signature.input_fields, predictor.signature.output_fields):
+            raise JobFailed(REASON, f"The program's predictor '{path}' cannot be used: {problem}.")

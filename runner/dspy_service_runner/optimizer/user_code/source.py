@@ -1,15 +1,20 @@
-"""Runs the source of the signature and of the metric, and picks from each what the contract says is meant.
+"""Runs the source of the signature, of the program and of the metric, and picks from it what the contract says is
+meant.
 
 Each source becomes a real module, registered before it runs: with a bare dict, postponed annotations would not
-resolve, and pickling by value needs a module. Tracebacks show the user's lines through `linecache`.
+resolve, and pickling by value needs a module. Tracebacks show the user's lines through `linecache`, and so do DSPy's
+optimizers that send a class's source to a model.
 """
 
+import errno
 import inspect
 import linecache
+import re
 import sys
 import traceback
 import types
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import dspy
@@ -19,22 +24,45 @@ from dspy_service_runner.optimizer.failures import JobFailed, first_line
 
 _MODULE = "user_"
 """Prefix of these modules' names, so that none of them hides another module."""
+FOLDER = "user_program"
+"""Name of the folder in which a program's files lie."""
+_USERS = re.compile(rf"<{_MODULE}|.*/{FOLDER}/(?P<file>.+\.py)$")
+"""What the user's code is called in tracebacks."""
 _DYNAMIC = "dspy.signatures.signature"
 """The `__module__` of signatures that dspy makes from strings."""
 
 
-def run_source(name: str, code: str, reason: str, models: Mapping[str, Any] | None = None) -> types.ModuleType:
-    """`name` is what the spec calls the source; `models` becomes the global `models` of its code."""
-    module = types.ModuleType(f"{_MODULE}{name}")
-    module.__file__ = f"<{module.__name__}>"
-    module.__dict__.update(dspy=dspy, models=models or {})
+def run_source(
+    name: str,
+    code: str,
+    reason: str,
+    models: Mapping[str, Any] | None = None,
+    *,
+    folder: Path | None = None,
+    names: Mapping[str, Any] | None = None,
+) -> types.ModuleType:
+    """`name` is what the spec calls the source; `models` becomes the global `models` of its code. `folder` is where its
+    file lies, and makes it a package, for code that says `from .helpers import clean`. `names`: further globals."""
+    module = types.ModuleType(module_name(name))
+    module.__file__ = str(folder / source_file(name)) if folder else f"<{module.__name__}>"
+    module.__dict__.update(names or {}, dspy=dspy, models=models or {})
+    if folder:
+        module.__path__ = [str(folder)]
     sys.modules[module.__name__] = module
     linecache.cache[module.__file__] = (len(code), None, code.splitlines(keepends=True), module.__file__)
     try:
         exec(compile(code, module.__file__, "exec"), module.__dict__)
     except (Exception, SystemExit) as error:
-        raise JobFailed(reason, f"The {name}'s code failed{user_line(error)}: {_say(error)}") from error
+        raise JobFailed(reason, f"The {name}'s code failed{user_line(error)}: {explained(error)}") from error
     return module
+
+
+def module_name(name: str) -> str:
+    return f"{_MODULE}{name}"
+
+
+def source_file(name: str) -> str:
+    return f"{module_name(name)}.py"
 
 
 def pick_signature(module: types.ModuleType) -> type[dspy.Signature]:
@@ -103,14 +131,43 @@ def _names(module: types.ModuleType, values: Iterable[object]) -> str:
     return ", ".join(name for name, value in vars(module).items() if any(value is other for other in wanted))
 
 
-def _say(error: BaseException) -> str:
-    return "it calls sys.exit" if isinstance(error, SystemExit) else first_line(error)
+def explained(error: BaseException) -> str:
+    """The error of the user's code in one line, and what helps where that is known."""
+    if isinstance(error, SystemExit):
+        return "it calls sys.exit"
+    cure = _cure(error)
+    return f"{first_line(error)}. {cure}" if cure else first_line(error)
+
+
+def _cure(error: BaseException) -> str:
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        return (
+            f"'{error.name}' is no package of this runner and no file of the program: send it in program_files (in a "
+            "resource: spec.program.files), or run the job with an image that has the package."
+        )
+    if isinstance(error, OSError) and error.errno in (errno.EACCES, errno.EROFS, errno.EPERM) and _in_folder(error):
+        return "The program's folder is read-only: write below the folder that tempfile.gettempdir() names."
+    if isinstance(error, FileNotFoundError):
+        return (
+            "A file that the program reads has to come with it, in program_files (in a resource: spec.program.files)."
+        )
+    return ""
+
+
+def _in_folder(error: OSError) -> bool:
+    place = Path.cwd() / str(error.filename)
+    return FOLDER in place.parts
 
 
 def user_line(error: BaseException) -> str:
     """The line of the user's code where the error happened, for messages; empty if it happened elsewhere."""
     if isinstance(error, SyntaxError) and error.lineno:
-        return f" at line {error.lineno}"
+        return _line(error.lineno, _USERS.match(error.filename or ""))
     frames = traceback.walk_tb(error.__traceback__)
-    lines = [line for frame, line in frames if frame.f_code.co_filename.startswith(f"<{_MODULE}")]
-    return f" at line {lines[-1]}" if lines else ""
+    lines = [(line, found) for frame, line in frames if (found := _USERS.match(frame.f_code.co_filename))]
+    return _line(*lines[-1]) if lines else ""
+
+
+def _line(number: int, found: re.Match[str] | None) -> str:
+    file = found["file"] if found else None
+    return f" at line {number}" + (f" of {file}" if file and not file.startswith(_MODULE) else "")

@@ -45,11 +45,11 @@ class BadCell(ValueError):
 class CellReader:
     """Reads the cells of one field. Making a reader costs more than reading with it, so one is made for each field."""
 
-    def __init__(self, annotation: Any, *, output: bool, typed: bool = True) -> None:
+    def __init__(self, annotation: Any, *, output: bool) -> None:
         self._annotation, self._output = annotation, output
         self._nullable = annotation_allows_none(annotation)
         self._bare = _without_none(annotation)
-        self._as_it_is = not output and (not typed or self._bare in _UNTYPED)
+        self._as_it_is = not output and self._bare in _UNTYPED
         self._takes_text = self._bare is str or str in _members(self._bare)
 
     @property

@@ -5,18 +5,18 @@ the user's module, because what is pickled with that module must load without ou
 """
 
 import types
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, get_args
 
-import dspy
 import pydantic
 
 
-def allow_keys(signature: type[dspy.Signature], module: types.ModuleType) -> None:
-    """For each pydantic model in an output's type, at any depth, unless it defines `__getitem__` itself."""
+def allow_keys(annotations: Iterable[Any], module: types.ModuleType) -> None:
+    """For each pydantic model in these types, at any depth, unless it defines `__getitem__` itself. `module`: one of
+    the user's."""
     found: dict[type[pydantic.BaseModel], None] = {}
-    for field in signature.output_fields.values():
-        _gather(field.annotation, found)
+    for annotation in annotations:
+        _gather(annotation, found)
     for model in found:
         if not hasattr(model, "__getitem__"):
             code = _accessor.__code__.replace(co_filename=str(module.__file__))

@@ -21,6 +21,7 @@ from dspy_service_runner.optimizer.settings import Settings, load as load_settin
 from dspy_service_runner.optimizer.splits import split_examples
 from dspy_service_runner.optimizer.user_code.metric import Metric
 from dspy_service_runner.optimizer.user_code.score import Score, UnusableScore, as_score
+from dspy_service_runner.optimizer.values.fields import Fields
 from dspy_service_runner.optimizer.values.rows import RowExample
 from dspy_service_runner.optimizer.values.typed import typed_examples
 from optimizer_job import make_spec
@@ -30,7 +31,7 @@ COLUMNS = Columns(inputs={"text": "body"}, outputs={"label": "class"})
 
 def examples(count: int) -> list[RowExample]:
     rows = [{"body": str(i), "class": "x", "more": i} for i in range(count)]
-    return typed_examples(rows, COLUMNS, dspy.Signature("text -> label"))
+    return typed_examples(rows, COLUMNS, Fields.of_signature(dspy.Signature("text -> label")))
 
 
 @pytest.mark.parametrize(

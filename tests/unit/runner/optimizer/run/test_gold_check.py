@@ -22,6 +22,7 @@ from dspy_service_runner.optimizer.run.preflight import right_answer
 from dspy_service_runner.optimizer.settings import Settings
 from dspy_service_runner.optimizer.user_code.metric import Metric
 from dspy_service_runner.optimizer.user_code.source import run_source
+from dspy_service_runner.optimizer.values.fields import Fields
 from dspy_service_runner.optimizer.values.keyed import allow_keys
 from dspy_service_runner.optimizer.values.typed import text_or_none, typed_examples
 
@@ -96,7 +97,7 @@ def chosen(annotation: Any, cells: Any, expression: str) -> Metric:
     signature = dspy.Signature({"q": (str, dspy.InputField()), "x": (annotation, dspy.OutputField())})
     given = cells if isinstance(cells, list) else [cells] * 5
     rows: Sequence[Mapping[str, Any]] = [{"q": "?", "cell": cell} for cell in given]
-    examples = typed_examples(rows, Columns(inputs={"q": "q"}, outputs={"x": "cell"}), signature)
+    examples = typed_examples(rows, Columns(inputs={"q": "q"}, outputs={"x": "cell"}), Fields.of_signature(signature))
     metric = metric_of(expression)
     choose_gold(metric, dspy.Predict(signature), examples)
     if metric.gold_as_sent:
@@ -122,7 +123,7 @@ def test_a_judge_is_not_asked_twice_where_it_is_content() -> None:
     seen: list[Any] = []
     signature = dspy.Signature({"q": (str, dspy.InputField()), "x": (int, dspy.OutputField())})
     rows = [{"q": "?", "x": "3"}] * 5
-    examples = typed_examples(rows, Columns(inputs={"q": "q"}, outputs={"x": "x"}), signature)
+    examples = typed_examples(rows, Columns(inputs={"q": "q"}, outputs={"x": "x"}), Fields.of_signature(signature))
     metric = Metric(lambda gold, pred: seen.append(gold.x) is None, Settings())
     choose_gold(metric, dspy.Predict(signature), examples)
     assert seen == [3]
@@ -138,7 +139,7 @@ KEYS: dict[str, tuple[str, Any]] = {
 @pytest.fixture
 def models() -> types.ModuleType:
     module = run_source("signature", MODELS, "InvalidSignature")
-    allow_keys(module.Task, module)
+    allow_keys(Fields.of_signature(module.Task).outputs.values(), module)
     return module
 
 
@@ -189,9 +190,9 @@ NONES: list[tuple[Any, Any, Any, bool]] = [
 def test_a_models_none_is_none_where_none_is_right(annotation: Any, cell: Any, answer: Any, right: bool) -> None:
     signature = dspy.Signature({"q": (str, dspy.InputField()), "x": (annotation, dspy.OutputField())})
     columns = Columns(inputs={"q": "q"}, outputs={"x": "x"})
-    example = typed_examples([{"q": "?", "x": cell}], columns, signature)[0]
+    example = typed_examples([{"q": "?", "x": cell}], columns, Fields.of_signature(signature))[0]
     metric = metric_of("gold.x == pred.x")
-    metric.text_or_none = text_or_none(signature)
+    metric.text_or_none = text_or_none(Fields.of_signature(signature).outputs)
     prediction = dspy.Prediction(x=answer)
     assert metric.score(example, prediction, None, None, None).value == right
     assert prediction.x == answer, "what others see of the prediction stays as it is"
@@ -200,5 +201,5 @@ def test_a_models_none_is_none_where_none_is_right(annotation: Any, cell: Any, a
 def test_a_right_answer_is_of_the_golds_type() -> None:
     signature = dspy.Signature({"q": (str, dspy.InputField()), "x": (Person, dspy.OutputField())})
     rows = [{"q": "?", "x": json.dumps({"name": "Ann", "age": "3"})}]
-    example = typed_examples(rows, Columns(inputs={"q": "q"}, outputs={"x": "x"}), signature)[0]
+    example = typed_examples(rows, Columns(inputs={"q": "q"}, outputs={"x": "x"}), Fields.of_signature(signature))[0]
     assert right_answer(dspy.Predict(signature), example).x == Person(name="Ann", age=3)

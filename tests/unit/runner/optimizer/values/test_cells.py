@@ -25,6 +25,7 @@ from dspy_service_core.resource.job import Columns
 from dspy_service_runner.optimizer.failures import JobFailed
 from dspy_service_runner.optimizer.user_code.source import run_source
 from dspy_service_runner.optimizer.values.cells import BadCell, CellReader
+from dspy_service_runner.optimizer.values.fields import Fields
 from dspy_service_runner.optimizer.values.gold import prediction_of
 from dspy_service_runner.optimizer.values.typed import typed_examples
 
@@ -183,7 +184,7 @@ def _cases() -> Iterator[Any]:
 def test_gold_equals_the_prediction_of_a_right_model(adapter: Any, annotation: Any, value: Any, cell: Any) -> None:
     signature = dspy.Signature({"q": (str, dspy.InputField()), "x": (annotation, dspy.OutputField())})
     columns = Columns(inputs={"q": "q"}, outputs={"x": "x"})
-    gold = typed_examples([{"q": "?", "x": cell}], columns, signature)[0]
+    gold = typed_examples([{"q": "?", "x": cell}], columns, Fields.of_signature(signature))[0]
     assert (gold.x, type(gold.x)) == (value, type(value))
     if (type(adapter).__name__, annotation) in REFUSED_BY_DSPY:
         adapter = dspy.JSONAdapter()
@@ -235,7 +236,7 @@ def test_a_field_without_annotation_takes_what_comes() -> None:
         "InvalidSignature",
     )
     rows = [{"q": cell, "a": 3} for cell in ({"any": 1}, None, [1], 2)]
-    made = typed_examples(rows, Columns(inputs={"q": "q"}, outputs={"a": "a"}), module.T)
+    made = typed_examples(rows, Columns(inputs={"q": "q"}, outputs={"a": "a"}), Fields.of_signature(module.T))
     assert [e.q for e in made] == [row["q"] for row in rows]
     assert made[0].a == "3", "a model's answer is text there"
 
@@ -288,6 +289,10 @@ def signature_of(annotation: str) -> Any:
     return run_source("signature", SOURCE.format(annotation=annotation), "InvalidSignature").Task
 
 
+def fields_of(annotation: str) -> Fields:
+    return Fields.of_signature(signature_of(annotation))
+
+
 @pytest.mark.parametrize(
     ("annotation", "cell", "said"), [(a, cell, said) for a, cells, said in WRONG for cell in cells]
 )
@@ -295,7 +300,7 @@ def test_a_wrong_input_is_refused_at_submit_and_in_the_pod(annotation: str, cell
     assert problem_at_submit(annotation, cell) is not None
     rows = [{"cell": cell, "gold": None}]
     with pytest.raises(JobFailed) as failed:
-        typed_examples(rows, COLUMNS, signature_of(annotation))
+        typed_examples(rows, COLUMNS, fields_of(annotation))
     assert failed.value.reason == "InvalidDataset"
     assert failed.value.message.startswith("dataset[0], column 'cell': field 'x' (")
     assert said in failed.value.message
@@ -305,7 +310,7 @@ def test_a_wrong_input_is_refused_at_submit_and_in_the_pod(annotation: str, cell
 @pytest.mark.parametrize(("annotation", "cell", "place"), NESTED)
 def test_the_place_inside_a_cell_is_named(annotation: str, cell: Any, place: str) -> None:
     with pytest.raises(JobFailed, match=r"^dataset\[0\]") as failed:
-        typed_examples([{"cell": cell, "gold": None}], COLUMNS, signature_of(annotation))
+        typed_examples([{"cell": cell, "gold": None}], COLUMNS, fields_of(annotation))
     assert f"field {place} (" in failed.value.message
     found = problem_at_submit(annotation, cell)
     assert found is None or f"'x{found[0]}'" == place
@@ -328,7 +333,7 @@ def test_what_the_pod_takes_is_never_refused_at_submit(annotation: str) -> None:
 def test_a_gold_that_cannot_become_its_type_stays_as_it_was_sent(caplog: pytest.LogCaptureFixture) -> None:
     cells = ["3", "three", None, 4, "four", [5]]
     rows = [{"cell": n, "gold": cell} for n, cell in enumerate(cells)]
-    made = typed_examples(rows, COLUMNS, signature_of("int"))
+    made = typed_examples(rows, COLUMNS, fields_of("int"))
     assert [example.y for example in made] == [3, "three", None, 4, "four", [5]]
     said = [record.getMessage() for record in caplog.records]
     assert said[0].startswith("dataset[1], column 'gold': field 'y' (int): ")
@@ -339,7 +344,11 @@ def test_a_gold_that_cannot_become_its_type_stays_as_it_was_sent(caplog: pytest.
 
 def test_an_empty_text_is_none_only_where_the_column_has_no_null_of_its_own() -> None:
     signature = dspy.Signature({"x": (str | None, dspy.InputField()), "y": (str | None, dspy.OutputField())})
-    csv = typed_examples([{"cell": "", "gold": ""}, {"cell": "a", "gold": "b"}], COLUMNS, signature)
+    csv = typed_examples(
+        [{"cell": "", "gold": ""}, {"cell": "a", "gold": "b"}], COLUMNS, Fields.of_signature(signature)
+    )
     assert [(e.x, e.y) for e in csv] == [(None, None), ("a", "b")]
-    told_apart = typed_examples([{"cell": "", "gold": ""}, {"cell": None, "gold": None}], COLUMNS, signature)
+    told_apart = typed_examples(
+        [{"cell": "", "gold": ""}, {"cell": None, "gold": None}], COLUMNS, Fields.of_signature(signature)
+    )
     assert [(e.x, e.y) for e in told_apart] == [("", ""), (None, None)]

@@ -11,6 +11,7 @@ import dspy
 import pytest
 
 from dspy_service_core.resource.job import Columns
+from dspy_service_runner.optimizer.values.fields import Fields
 from dspy_service_runner.optimizer.values.gold import gold_of, values_first
 from dspy_service_runner.optimizer.values.rows import RowExample, row_number
 from dspy_service_runner.optimizer.values.typed import typed_examples
@@ -21,7 +22,7 @@ METHODS = ["copy", "get", "inputs", "items", "keys", "labels", "toDict", "values
 
 def example(**others: Any) -> RowExample:
     rows = [{"body": "b", "class": "c", **others}]
-    return typed_examples(rows, COLUMNS, dspy.Signature("text -> label"))[0]
+    return typed_examples(rows, COLUMNS, Fields.of_signature(dspy.Signature("text -> label")))[0]
 
 
 COPIES: dict[str, Callable[[Any], Any]] = {
@@ -54,7 +55,9 @@ def test_a_copy_knows_its_row_and_the_other_columns(way: str) -> None:
 
 
 def test_rows_are_numbered_as_they_were_sent() -> None:
-    made = typed_examples([{"body": "b", "class": "c"}] * 3, COLUMNS, dspy.Signature("text -> label"))
+    made = typed_examples(
+        [{"body": "b", "class": "c"}] * 3, COLUMNS, Fields.of_signature(dspy.Signature("text -> label"))
+    )
     assert [row_number(e) for e in made] == [0, 1, 2]
     assert made[0] == made[2], "equal rows stay equal to DSPy, whatever their numbers"
     assert row_number(dspy.Example(a=1)) is None
