@@ -24,7 +24,7 @@ import httptools
 import orjson
 
 import model_manners
-from scripted_model import TICKETS, ScriptedModel
+from scripted_model import TICKETS, ScriptedModel, embedding
 
 EMPTIED: dict[str, dict[str, Any]] = {
     "filtered": {"index": 0, "finish_reason": "content_filter", "message": {"role": "assistant", "content": ""}},
@@ -264,6 +264,8 @@ class ScriptedServer:
             self.stats.failed += 1
             return self._fail(connection, fault)
         request = orjson.loads(body)
+        if path.endswith("/embeddings"):
+            return self._embed(connection, request, auth)
         refused = self.refusal(request["messages"]) if self.refusal else None
         if refused is not None:
             self.stats.failed += 1
@@ -349,6 +351,25 @@ class ScriptedServer:
                 "usage": usage,
             },
         )
+
+    def _embed(self, connection: _Connection, request: dict[str, Any], auth: str) -> None:
+        refused = self.refusal([{"content": text} for text in request["input"]]) if self.refusal else None
+        if refused is not None:
+            self.stats.failed += 1
+            connection.send(refused[0], {"error": {"type": "x", "code": None} | refused[1]})
+            return
+        tokens = sum(len(text) // 4 for text in request["input"])
+        self.stats.calls += 1
+        self.stats.prompt_tokens += tokens
+        self.stats.by_kind["embedding"] += 1
+        self.stats.by_auth[auth] += 1
+        self._record(request, auth, ("", "embedding"))
+        data = [
+            {"object": "embedding", "index": index, "embedding": embedding(text)}
+            for index, text in enumerate(request["input"])
+        ]
+        usage = {"prompt_tokens": tokens, "total_tokens": tokens}
+        connection.send(200, {"object": "list", "model": request["model"], "data": data, "usage": usage})
 
     def _record(self, request: dict[str, Any], auth: str, answer: tuple[str, str]) -> None:
         entry = {"kind": answer[1], "auth": auth, "request": request, "answer": answer[0]}

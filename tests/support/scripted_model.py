@@ -37,6 +37,14 @@ def share(text: str) -> float:
     return int(hashlib.sha256(text.encode()).hexdigest()[:8], 16) / 0xFFFFFFFF
 
 
+def embedding(text: str) -> list[float]:
+    """A direction for a text: the more words two texts share, the nearer they are."""
+    places = [0.0] * 64
+    for word in re.findall(r"\w+", text.lower()):
+        places[int(63 * share(word))] += 1.0
+    return places
+
+
 class ScriptedModel:
     """Messages to text. `kind` says what was asked: task, propose, advice, rules or other."""
 

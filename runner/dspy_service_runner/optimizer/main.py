@@ -148,15 +148,15 @@ def _execute(record: RunRecord, context: RunContext) -> None:
     random.seed(record.job.seed)
     credentials = take_credentials(record.job.spec, os.environ)
     models = build(record.job.spec, credentials, context.usage)
+    context.patience.know(models)
+    context.patience.install()
+    base_url_query.install()
+    dspy.cache = context.journal  # before the user's code, which may ask a model as it is loaded
     prepared = prepare(record.job, read_rows(context.inputs), models, context.settings, context.outbox.checkpoint)
     record.signature_name, record.metric_name = prepared.program.name, prepared.metric.name
     record.splits = asdict(prepared.splits.counts)
     record.unused_rows = prepared.unused_rows
     record.optimizes = prepared.strategy.optimizes
-    context.patience.know(models)
-    context.patience.install()
-    base_url_query.install()
-    dspy.cache = context.journal
     dspy.configure(
         lm=models.default,
         num_threads=prepared.plan.threads,

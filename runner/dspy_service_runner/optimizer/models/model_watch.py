@@ -10,27 +10,28 @@ import threading
 from collections import Counter
 from typing import Any
 
-import dspy
 from dspy.utils.callback import BaseCallback
 
 from dspy_service_runner.optimizer.failures import Interrupt, JobFailed, StopToken
 from dspy_service_runner.optimizer.models.journal import JournalCache
 from dspy_service_runner.optimizer.models.model_errors import DISOWNED, OF_ONE_REQUEST, is_lasting, kind_of, shows_life
-from dspy_service_runner.optimizer.models.models import ModelKey, ModelSet, explain, model_key
+from dspy_service_runner.optimizer.models.models import AnyModel, ModelKey, ModelSet, explain, model_key
 from dspy_service_runner.optimizer.models.usage import UsageCounter
 from dspy_service_runner.optimizer.settings import Settings
 
 
 class ModelWatch(BaseCallback):  # type: ignore[misc]  # dspy is untyped
+    watches_embedders = True
+
     def __init__(
         self, stop_token: StopToken, models: ModelSet, journal: JournalCache, usage: UsageCounter, settings: Settings
     ) -> None:
         self._stop_token, self._journal, self._usage, self._settings = stop_token, journal, usage, settings
-        self._roles = {model_key(lm): (role, lm) for role, lm in reversed(list(models.by_role()))}
+        self._roles = {model_key(lm): (role, lm) for role, lm in reversed(models.everything())}
         self._lock = threading.Lock()
         self._clock = itertools.count(1)
         """Puts the begins and the failures of calls in an order."""
-        self._open: dict[str, tuple[dspy.BaseLM, int]] = {}
+        self._open: dict[str, tuple[AnyModel, int]] = {}
         self._answered: Counter[ModelKey] = Counter()
         self._in_a_row: Counter[ModelKey] = Counter()
         self._lasting_in_a_row: Counter[ModelKey] = Counter()
@@ -99,7 +100,7 @@ class ModelWatch(BaseCallback):  # type: ignore[misc]  # dspy is untyped
         if begun > self._failing_since.get(key, 0):
             self._in_a_row[key] = self._lasting_in_a_row[key] = 0
 
-    def _note_failure(self, lm: dspy.BaseLM, begun: int, error: BaseException, judging: bool) -> None:
+    def _note_failure(self, lm: AnyModel, begun: int, error: BaseException, judging: bool) -> None:
         key = model_key(lm)
         if key not in self._roles:
             return  # a model of the user's own code, which may handle its errors
@@ -135,6 +136,8 @@ class ModelWatch(BaseCallback):  # type: ignore[misc]  # dspy is untyped
 class JudgeWatch(BaseCallback):  # type: ignore[misc]  # dspy is untyped
     """Watches the same models when the metric asks them. An error there is the metric's, which may handle it: it counts
     only towards whether the model is dead, and says nothing of the program."""
+
+    watches_embedders = True
 
     def __init__(self, watch: ModelWatch) -> None:
         self._watch = watch

@@ -10,7 +10,7 @@ import logging
 from base64 import b64encode
 from collections.abc import Iterable, Mapping, MutableMapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import parse_qsl, urlsplit
 
 import dspy
@@ -24,6 +24,7 @@ from dspy_service_core.resource.job import Model, OptimizationJobSpec
 from dspy_service_core.resource.model_rules import is_reasoning, temperature
 from dspy_service_runner.optimizer.failures import JobFailed, first_line
 from dspy_service_runner.optimizer.json_form import valid_unicode
+from dspy_service_runner.optimizer.models.embedders import CountedEmbedder, NeedsLiteLLM
 from dspy_service_runner.optimizer.models.model_errors import REASONS
 from dspy_service_runner.optimizer.models.usage import UsageCounter
 
@@ -37,6 +38,7 @@ OWN_ROLE = "job's own"
 """How messages call a model that the job's code makes itself."""
 
 ModelKey = tuple[str, str]
+AnyModel: TypeAlias = dspy.BaseLM | CountedEmbedder
 _AZURE_VERSION = "api-version"
 """A parameter in the query of Azure's URLs; LiteLLM, which asks Azure, has an argument for it."""
 
@@ -96,19 +98,6 @@ class ValidAnswers(BaseCallback):  # type: ignore[misc]  # dspy is untyped
             outputs.update(valid_unicode(outputs))
 
 
-class CountedEmbedder(dspy.Embedder):  # type: ignore[misc]  # dspy is untyped
-    """An embedder whose calls are counted like a model's. What it was asked before comes from the journal."""
-
-    usage: UsageCounter | None = None
-
-    def __call__(self, inputs: Any, *arguments: Any, **kwargs: Any) -> Any:
-        dspy.cache.forget_hit()
-        found = super().__call__(inputs, *arguments, **kwargs)
-        if self.usage is not None:
-            self.usage.add_cached() if dspy.cache.was_hit() else self.usage.add_usage(self.model, {})
-        return found
-
-
 class JobModels(dict[str, Any]):
     """The global `models` of the job's code: each model by its role or name."""
 
@@ -128,17 +117,21 @@ class ModelSet:
     prompt: dspy.LM | None = None
     task: dspy.LM | None = None
     named: Mapping[str, dspy.LM] = field(default_factory=dict)
-    embedders: Mapping[str, dspy.Embedder] = field(default_factory=dict)
+    embedders: Mapping[str, CountedEmbedder] = field(default_factory=dict)
 
     def by_role(self) -> Iterable[tuple[str, dspy.LM]]:
         """All language models, by role or name."""
         roles = [(role, lm) for role in names.MODEL_ROLES if (lm := getattr(self, role)) is not None]
         return [*roles, *self.named.items()]
 
+    def everything(self) -> list[tuple[str, AnyModel]]:
+        """All models, embedders too."""
+        return [*self.by_role(), *self.embedders.items()]
+
     @property
     def for_code(self) -> JobModels:
         fallen_back = {"prompt": self.default, "task": self.default}
-        return JobModels(fallen_back | dict(self.by_role()) | dict(self.embedders))
+        return JobModels(fallen_back | dict(self.everything()))
 
 
 @dataclass(frozen=True)
@@ -183,12 +176,19 @@ def build(spec: OptimizationJobSpec, credentials: dict[str, Credentials], usage:
     return ModelSet(**roles, named=named, embedders=embedders)
 
 
-def _embedder(name: str, model: Model, credentials: Credentials, usage: UsageCounter) -> dspy.Embedder:
+def _embedder(name: str, model: Model, credentials: Credentials, usage: UsageCounter) -> CountedEmbedder:
     sampling = ("model_type", "temperature", "max_tokens", "top_p")
     kwargs = {key: value for key, value in _kwargs(name, model, credentials).items() if key not in sampling}
-    embedder = CountedEmbedder(model.name, **kwargs)
-    embedder.usage = usage
-    return embedder
+    try:
+        return CountedEmbedder(model.name, usage, kwargs)
+    except NeedsLiteLLM:
+        raise JobFailed(
+            "InvalidModel",
+            f"The {name} model {model.name!r} is asked through LiteLLM, which this runner's image does not have. Use "
+            "the image with LiteLLM, or an endpoint like OpenAI's: the name 'openai/...' and its base URL.",
+        ) from None
+    except Exception as error:
+        raise JobFailed("InvalidModel", f"The {name} model {model.name!r}: {first_line(error)}") from error
 
 
 def _build(role: str, model: Model, credentials: Credentials, usage: UsageCounter) -> dspy.LM:
@@ -257,12 +257,12 @@ def _temperature(model: Model) -> float | None:
     return temperature(model.name, float(given) if isinstance(given, str | int | float) else None)
 
 
-def model_key(lm: dspy.BaseLM) -> ModelKey:
+def model_key(lm: AnyModel) -> ModelKey:
     """The same for a model and its copies (other temperature, other rollout)."""
     return lm.model, str(lm.kwargs.get("api_base") or "")
 
 
-def explain(role: str, lm: dspy.BaseLM, error: BaseException, kind: str) -> JobFailed:
+def explain(role: str, lm: AnyModel, error: BaseException, kind: str) -> JobFailed:
     """Makes a model's error the failure of the job; the first line is the cause."""
     reason = REASONS[kind]
     base = public_url(lm.kwargs.get("api_base") or "")

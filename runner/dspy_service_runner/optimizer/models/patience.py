@@ -16,7 +16,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import dspy
 from dspy import lm15
 from dspy.clients import execution
 from dspy.clients.engines.litellm_engine import AsyncLiteLLMEngine, LiteLLMEngine
@@ -25,7 +24,7 @@ from dspy.clients.errors import wrap_error
 from dspy_service_runner.optimizer.failures import Interrupt, StopToken, first_line
 from dspy_service_runner.optimizer.models.filtered_answers import refuse_filtered
 from dspy_service_runner.optimizer.models.model_errors import RATE_LIMITED, kind_of
-from dspy_service_runner.optimizer.models.models import OWN_ROLE, ModelKey, ModelSet, explain, model_key
+from dspy_service_runner.optimizer.models.models import OWN_ROLE, AnyModel, ModelKey, ModelSet, explain, model_key
 from dspy_service_runner.optimizer.models.rate_limit import RateLimit
 from dspy_service_runner.optimizer.settings import Settings
 
@@ -58,10 +57,12 @@ class Patience:
         self.begin(StopToken(), settings.preflight_patience)
 
     def know(self, models: ModelSet) -> None:
-        """Remembers the role of each model, by which messages name it."""
-        self._roles = {model_key(lm): role for role, lm in reversed(list(models.by_role()))}
+        """Remembers the role of each model, by which messages name it; embedders make their calls through here."""
+        self._roles = {model_key(lm): role for role, lm in reversed(models.everything())}
+        for embedder in models.embedders.values():
+            embedder.gate = self.call
 
-    def role(self, lm: dspy.BaseLM) -> str:
+    def role(self, lm: AnyModel) -> str:
         return self._roles.get(model_key(lm), OWN_ROLE)
 
     def begin(self, stop_token: StopToken, seconds: float) -> None:
@@ -84,16 +85,16 @@ class Patience:
 
         execution._attempt, execution._aattempt = attempt, attempt_async
 
-    def _note_engine(self, lm: dspy.BaseLM, backend: Any) -> None:
+    def _note_engine(self, lm: AnyModel, backend: Any) -> None:
         compatible = isinstance(backend, LiteLLMEngine | AsyncLiteLLMEngine)
         self._engines[model_key(lm)] = "litellm" if compatible else "native"
 
-    def engine(self, lm: dspy.BaseLM) -> str | None:
+    def engine(self, lm: AnyModel) -> str | None:
         """Which client asks the model: dspy's own (`native`), or LiteLLM, which takes three to four times as long. None
         for a model that was not asked."""
         return self._engines.get(model_key(lm))
 
-    def call(self, lm: dspy.BaseLM, prepared: Any, once: Callable[[], None]) -> None:
+    def call(self, lm: AnyModel, prepared: Any, once: Callable[[], None]) -> None:
         call = _Call(self, lm, prepared)
         while True:
             call.enter()
@@ -105,7 +106,7 @@ class Patience:
             else:
                 return call.answered()
 
-    async def call_async(self, lm: dspy.BaseLM, prepared: Any, once: Callable[[], Awaitable[None]]) -> None:
+    async def call_async(self, lm: AnyModel, prepared: Any, once: Callable[[], Awaitable[None]]) -> None:
         call = _Call(self, lm, prepared)
         while True:
             await asyncio.to_thread(call.enter)
@@ -117,7 +118,7 @@ class Patience:
             else:
                 return call.answered()
 
-    def model(self, lm: dspy.BaseLM) -> _Model:
+    def model(self, lm: AnyModel) -> _Model:
         with self._lock:
             return self._models.setdefault(model_key(lm), _Model(RateLimit(self.settings.longest_wait)))
 
@@ -131,7 +132,7 @@ class Patience:
 class _Call:
     """One attempt of an engine, repeated until the rate limit lets it through."""
 
-    def __init__(self, patience: Patience, lm: dspy.BaseLM, prepared: Any) -> None:
+    def __init__(self, patience: Patience, lm: AnyModel, prepared: Any) -> None:
         self._patience, self._lm = patience, lm
         self._model = patience.model(lm)
         self._ready = self._sent_at = 0.0

@@ -32,6 +32,11 @@ def check_models(models: ModelSet) -> None:
         if key not in asked:
             asked.add(key)
             _check_model(role, lm)
+    for name, embedder in models.embedders.items():
+        try:
+            embedder.check(QUESTION)
+        except Exception as error:
+            raise explain(name, embedder, error, kind_of(error)) from error
 
 
 def _check_model(role: str, lm: CountedLM) -> None:
