@@ -1,6 +1,7 @@
 """Payloads in files, and changes to them from the command line. Pure but for reading the file."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,8 @@ import click
 import yaml
 
 Payload = dict[str, Any]
+_PAIR = re.compile(r"[a-z_]+(\.[\w-]+)*=")
+"""How settings of a model begin. The name of a model has a slash before any `=`."""
 DEFAULTS: Mapping[str, Any] = {"module_name": "predict", "optimizer_name": "miprov2"}
 
 
@@ -32,6 +35,28 @@ def changed(payload: Payload, given: Mapping[str, Any], settings: Iterable[str])
     for path, value in [*given.items(), *map(_setting, settings)]:
         payload = _with(payload, path.split("."), value)
     return {**DEFAULTS, **payload}
+
+
+def model_settings(text: str) -> dict[str, Any]:
+    """The payload's fields of a further model: `judge=openai/x`, `judge={"name": "openai/x"}` or
+    `judge=name=openai/x,temperature=0`."""
+    name, equals, given = text.partition("=")
+    place = f"model_configs.{name}"
+    if not name or not equals or not given:
+        raise click.UsageError(
+            f"--model-config takes NAME=MODEL, NAME=KEY=VALUE,KEY=VALUE or NAME={{JSON}}, not '{text}'."
+        )
+    if given.startswith("{"):
+        config = _parsed(given)
+        if not isinstance(config, dict):
+            raise click.UsageError(f"--model-config {name}: this is no JSON object: {given}")
+        return {place: config}
+    if not _PAIR.match(given):
+        return {f"{place}.name": given}
+    pairs = [part.partition("=") for part in given.split(",")]
+    if wrong := next((key for key, equals, _ in pairs if not key or not equals), None):
+        raise click.UsageError(f"--model-config {name}: '{wrong}' is no KEY=VALUE.")
+    return {f"{place}.{key}": _parsed(value) for key, _, value in pairs}
 
 
 def _setting(text: str) -> tuple[str, Any]:

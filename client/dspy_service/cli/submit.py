@@ -7,7 +7,7 @@ import click
 
 from dspy_service.build import columns
 from dspy_service.cli.connection import PATIENT, connect
-from dspy_service.cli.payload_file import changed, read_payload, split_columns
+from dspy_service.cli.payload_file import changed, model_settings, read_payload, split_columns
 from dspy_service.cli.printed_json import print_json
 from dspy_service.cli.said import say
 from dspy_service.cli.watch import watch_to_the_end
@@ -28,6 +28,13 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 @click.option("--optimizer", help="miprov2, gepa, ... or a dotted path.  [default: miprov2]")
 @click.option("--model", help="As DSPy writes it: openai/gpt-4o-mini.")
 @click.option("--base-url", help="The model's endpoint, where it is not the provider's own.")
+@click.option(
+    "--model-config",
+    "model_configs",
+    multiple=True,
+    metavar="NAME=MODEL",
+    help="A further model, such as a judge: judge=openai/gpt-4o, judge=name=...,temperature=0 or judge={JSON}.",
+)
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any field: optimizer_kwargs.auto=light.")
 @click.option("--idempotency-key", help="The same key and payload never make a second job.")
 @click.option("--watch", is_flag=True, help="Show the job until it ends.")
@@ -60,6 +67,7 @@ def _given(
     optimizer: str | None,
     model: str | None,
     base_url: str | None,
+    model_configs: tuple[str, ...],
     settings: tuple[str, ...],
 ) -> dict[str, Any]:
     """The payload's fields that options speak of, by their dotted paths."""
@@ -74,4 +82,6 @@ def _given(
         "model_config": model and model_config(model),
         "model_config.base_url": base_url,
     }
+    for text in model_configs:
+        given |= model_settings(text)
     return {path: value for path, value in given.items() if value is not None}

@@ -94,6 +94,61 @@ def test_a_payload_from_options_alone(service: FakeService, files: Path) -> None
     }
 
 
+MODEL_CONFIGS = [
+    (["judge=openai/x"], {"judge": {"name": "openai/x"}}),
+    (["judge=openai/x:y=z"], {"judge": {"name": "openai/x:y=z"}}),
+    (['judge={"name": "openai/x", "temperature": null}'], {"judge": {"name": "openai/x", "temperature": None}}),
+    (["judge={name: openai/x}"], {"judge": {"name": "openai/x"}}),
+    (
+        ["judge=name=openai/x,temperature=0,extra.api_key=k,base_url=http://m/v1?a=b"],
+        {
+            "judge": {
+                "name": "openai/x",
+                "temperature": 0,
+                "extra": {"api_key": "k"},
+                "base_url": "http://m/v1?a=b",
+            }
+        },
+    ),
+    (["judge=openai/x", "judge=temperature=1"], {"judge": {"name": "openai/x", "temperature": 1}}),
+    (
+        ["judge=openai/x", "search=name=openai/e,model_type=embedding"],
+        {"judge": {"name": "openai/x"}, "search": {"name": "openai/e", "model_type": "embedding"}},
+    ),
+]
+
+
+@pytest.mark.parametrize(("options", "expected"), MODEL_CONFIGS)
+def test_further_models(service: FakeService, files: Path, options: list[str], expected: dict[str, object]) -> None:
+    arguments = [word for option in options for word in ("--model-config", option)]
+    assert invoke(service, "submit", str(files / "payload.json"), *arguments).exit_code == 0
+    assert service.body()["model_configs"] == expected
+
+
+def test_further_models_change_those_of_the_file(service: FakeService, tmp_path: Path) -> None:
+    file = tmp_path / "p.json"
+    file.write_text(json.dumps({**PAYLOAD, "model_configs": {"judge": {"name": "openai/x", "top_p": 1}}}))
+    assert invoke(service, "submit", str(file), "--model-config", "judge=openai/y").exit_code == 0
+    assert service.body()["model_configs"] == {"judge": {"name": "openai/y", "top_p": 1}}
+
+
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        ("judge", "--model-config takes NAME=MODEL"),
+        ("=openai/x", "--model-config takes NAME=MODEL"),
+        ("judge=", "--model-config takes NAME=MODEL"),
+        ("judge={name", "judge: this is no JSON object"),
+        ("judge=name=openai/x,temperature", "'temperature' is no KEY=VALUE"),
+    ],
+)
+def test_a_further_model_of_no_form_is_wrong_usage(service: FakeService, files: Path, option: str, told: str) -> None:
+    result = invoke(service, "submit", str(files / "payload.json"), "--model-config", option)
+    assert result.exit_code == 2
+    assert told in " ".join(result.stderr.replace("│", " ").split())
+    assert not service.requests
+
+
 @pytest.mark.parametrize(
     "name", ["job.yaml", "list.yaml", "broken.json", "latin.json", "latin.yaml", "deep.json", "absent.json"]
 )
