@@ -75,7 +75,7 @@ def translated(request: RunRequest, run: Mapping[str, Any], draw: Callable[[], i
 
 
 def _what(request: RunRequest) -> dict[str, Any]:
-    """What is optimized: a module of DSPy's with a signature, or a program of the request's own."""
+    """What is optimized, and how it asks: a module of DSPy's with a signature, or a program of the request's own."""
     wanted: dict[str, Any] = {}
     if request.program_code is None:
         wanted["module"] = {"name": request.module_name, "kwargs": request.module_kwargs}
@@ -91,6 +91,8 @@ def _what(request: RunRequest) -> dict[str, Any]:
         wanted[sources.SIGNATURE] = {"code": request.signature_code}
     if request.column_mapping is not None:
         wanted["columns"] = _columns(request.column_mapping)
+    if request.adapter is not None:
+        wanted["adapter"] = request.adapter
     return wanted
 
 
@@ -101,7 +103,8 @@ def _columns(mapping: ColumnMapping) -> dict[str, Any]:
 
 def _split(request: RunRequest, draw: Callable[[], int]) -> dict[str, Any]:
     shares = request.split_fractions
-    return {
+    column = {"column": request.split_column} if request.split_column else {}
+    return column | {
         "train": decimal_text(shares.train),
         "val": decimal_text(shares.val),
         "test": decimal_text(shares.test),

@@ -26,7 +26,7 @@ from dspy_service_core.registry.catalogue import Callee, ModuleAsset, OptimizerA
 from dspy_service_core.registry.registry import Registry, Resolved
 from dspy_service_core.resource.job import OptimizationJobSpec
 from dspy_service_core.resource.sources import METRIC, SIGNATURE
-from dspy_service_core.resource.splits import ALL_TEST, Counts, Fractions, counts
+from dspy_service_core.resource.splits import ALL_TEST, Counts, Fractions, counts, counts_by_column
 from dspy_service_core.resource.words import Words, resource_words
 
 _REMEMBERED = 32
@@ -116,7 +116,6 @@ def _read(spec: OptimizationJobSpec, registry: Registry, contents: Contents, wor
     optimizer = registry.optimizers.resolve(spec.optimizer.name)
     signature = contents.code.get(SIGNATURE, spec.signature.code if spec.signature else None)
     metric = contents.code.get(METRIC, spec.metric.code)
-    rows = _row_count(spec, contents)
     return CheckedJob(
         module=module,
         module_kwargs=module.with_defaults(spec.module_kwargs) if module else spec.module_kwargs,
@@ -125,7 +124,7 @@ def _read(spec: OptimizationJobSpec, registry: Registry, contents: Contents, wor
         compile_kwargs=optimizer.with_compile_defaults(spec.optimizer.compile_kwargs),
         signature=None if signature is None or not module else _signature(signature, words("spec.signature")),
         metric=None if metric is None else _metric(metric, words("spec.metric")),
-        split_counts=None if rows is None else counts(rows, _fractions(spec, family_of(optimizer.path))),
+        split_counts=_split_counts(spec, contents, family_of(optimizer.path)),
     )
 
 
@@ -141,10 +140,13 @@ def _fractions(spec: OptimizationJobSpec, family: Family) -> Fractions:
     return spec.split.fractions if family.optimizes else ALL_TEST
 
 
-def _row_count(spec: OptimizationJobSpec, contents: Contents) -> int | None:
-    if (rows := _rows(spec, contents)) is not None:
-        return len(rows)
-    return spec.dataset.payload.rows if spec.dataset.payload else None
+def _split_counts(spec: OptimizationJobSpec, contents: Contents, family: Family) -> Counts | None:
+    rows = _rows(spec, contents)
+    if spec.split.column:
+        return None if rows is None else counts_by_column(rows, spec.split.column)
+    payload = spec.dataset.payload
+    number = payload.rows if rows is None and payload else None if rows is None else len(rows)
+    return None if number is None else counts(number, _fractions(spec, family))
 
 
 def _rows(spec: OptimizationJobSpec, contents: Contents) -> Sequence[Mapping[str, Any]] | None:
@@ -169,8 +171,10 @@ def _problems(
     yield from model_checks.refused_module_temperature(spec.models, checked.module_kwargs, words)
     yield from model_checks.refused_endpoints(models, installation.base_url_hosts, words)
     yield from model_checks.own_ports(models, installation.own_ports, words)
+    if column := spec.split.column:
+        yield from row_checks.split_column(_rows(spec, contents) or (), spec.columns, column, words)
     fractions = _fractions(spec, checked.family)
-    yield from row_checks.splits(checked.split_counts, fractions, _needed_splits(fractions, checked), words)
+    yield from row_checks.splits(checked.split_counts, fractions, column, _needed_splits(spec, checked), words)
     yield from _optimizer(spec, checked, words)
     yield from _requirement(spec, checked, words)
 
@@ -207,12 +211,13 @@ def _kwargs(checked: CheckedJob, models: Sequence[str], words: Words) -> Iterato
     yield from problems(compile_, what, "spec.optimizer.compileKwargs", checked.compile_kwargs)
 
 
-def _needed_splits(fractions: Fractions, checked: CheckedJob) -> Mapping[str, str]:
-    """A share of 0 for validation is allowed: DSPy's optimizers can do without validation rows."""
+def _needed_splits(spec: OptimizationJobSpec, checked: CheckedJob) -> Mapping[str, str]:
+    """A share of 0 for validation is allowed, and no row that says val: DSPy's optimizers can do without validation
+    rows."""
     named = f"optimizer '{checked.optimizer.name}'"
     needed = {"train": f"{named} trains on"} if checked.family.optimizes else {}
     needed["test"] = "the scores are measured on"
-    if checked.uses_validation_rows and fractions.val > 0:
+    if checked.uses_validation_rows and not spec.split.column and spec.split.fractions.val > 0:
         needed["val"] = f"{named} validates on"
     return needed
 
@@ -229,6 +234,7 @@ def _optimizer(spec: OptimizationJobSpec, checked: CheckedJob, words: Words) -> 
             fractions=spec.split.fractions,
             models={name: model.name for _, name, model in spec.all_models()},
             words=words,
+            split_column=spec.split.column,
         )
     )
 

@@ -7,7 +7,7 @@ from dspy_service_core.checks import cell_types
 from dspy_service_core.code.reserved_names import reserved
 from dspy_service_core.code.signature_source import SignatureSource
 from dspy_service_core.resource.job import Columns
-from dspy_service_core.resource.splits import Counts, Fractions, fewest_rows
+from dspy_service_core.resource.splits import Counts, Fractions, fewest_rows, in_column, misplaced
 from dspy_service_core.resource.words import Words
 
 _INPUTS, _OUTPUTS = "spec.columns.inputs", "spec.columns.outputs"
@@ -80,13 +80,32 @@ def types(
                 )
 
 
-def splits(counts: Counts | None, fractions: Fractions, needs: Mapping[str, str], words: Words) -> Iterator[str]:
+def split_column(
+    given: Sequence[Mapping[str, Any]], columns: Columns | None, column: str, words: Words
+) -> Iterator[str]:
+    """The column only splits the rows: an input would tell the program which rows are tested."""
+    path = words("spec.split.column")
+    for side, mapped in ((_INPUTS, columns.inputs), (_OUTPUTS, columns.outputs)) if columns else ():
+        for name in (name for name, used in mapped.items() if used == column):
+            yield f"{words(f'{side}.{name}')} maps column '{column}', by which {path} splits the rows: map another."
+    for number, problem in misplaced(given, column):
+        yield f"{words('spec.dataset')}[{number}] {problem}."
+
+
+def splits(
+    counts: Counts | None, fractions: Fractions, column: str, needs: Mapping[str, str], words: Words
+) -> Iterator[str]:
     """`needs` says for each split that must not be empty what its rows are used for."""
     if counts is None:
         return
     for split, why in needs.items():
         if getattr(counts, split) == 0:
-            yield _empty(split, why, counts.total, fractions, words)
+            yield _unsaid(split, why, counts, column) if column else _empty(split, why, counts.total, fractions, words)
+
+
+def _unsaid(split: str, why: str, counts: Counts, column: str) -> str:
+    said = f"of {counts.total} rows {counts.train} say train, {counts.val} val and {counts.test} test"
+    return f"The {split} split, which {why}, is empty: {said}; {in_column(split, column)}."
 
 
 def _empty(split: str, why: str, rows: int, fractions: Fractions, words: Words) -> str:

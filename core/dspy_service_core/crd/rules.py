@@ -29,6 +29,10 @@ _FIXED = {
 """The fields of the spec that cannot be changed, and whether each is required."""
 
 
+_NOT_BY_SHARES = f"self.optimizer.name == '{EVALUATE}' || (has(self.split.column) && self.split.column != '')"
+"""Whether the rows are split otherwise than by the three shares."""
+
+
 def _one_of(*fields: str) -> Json:
     return {
         "rule": f"{cel.given('self', fields)} == 1",
@@ -78,12 +82,12 @@ VALIDATIONS: Mapping[str, list[Json]] = {
         },
         *_of_families(lambda family, called: family.cel_of_spec(called)),
         {
-            "rule": f"!has(self.dataset.rows) || self.optimizer.name == '{EVALUATE}'"
+            "rule": f"!has(self.dataset.rows) || {_NOT_BY_SHARES}"
             " || int(double(self.dataset.rows.size()) * double(self.split.train)) >= 1",
             "message": "the train split is empty: give more rows, or raise split.train",
         },
         {
-            "rule": f"!has(self.dataset.rows) || self.optimizer.name == '{EVALUATE}' || self.dataset.rows.size()"
+            "rule": f"!has(self.dataset.rows) || {_NOT_BY_SHARES} || self.dataset.rows.size()"
             " - int(double(self.dataset.rows.size()) * double(self.split.train))"
             " - int(double(self.dataset.rows.size()) * double(self.split.val)) >= 1",
             "message": "the test split is empty: give more rows, or raise split.test",

@@ -8,7 +8,7 @@ from typing import Any
 from dspy_service_core.optimizers.calls import Calls
 from dspy_service_core.optimizers.options import Options, UnknownOption
 from dspy_service_core.resource.model_rules import REASONING_TEMPERATURE, is_reasoning
-from dspy_service_core.resource.splits import Counts, Fractions, fewest_rows
+from dspy_service_core.resource.splits import Counts, Fractions, fewest_rows, in_column
 from dspy_service_core.resource.words import Words
 
 Json = dict[str, Any]
@@ -25,6 +25,8 @@ class Setup:
     models: Mapping[str, str]
     """The provider's name of each model, by the model's role or name in the job."""
     words: Words
+    split_column: str = ""
+    """The column that splits the rows, if shares do not."""
 
     @property
     def kwargs(self) -> str:
@@ -36,6 +38,8 @@ class Setup:
 
     def rows_for(self, split: str, wanted: int) -> str:
         """Advice for a split with too few rows."""
+        if self.split_column:
+            return in_column(split, self.split_column, wanted)
         rows = fewest_rows(split, wanted, self.fractions)
         share = f"a larger share in {self.words('spec.split')}.{split}"
         return f"send at least {rows} rows, or give it {share}" if rows else f"give it {share}"

@@ -20,6 +20,7 @@ import dspy
 
 from dspy_service_core.storage import pod_files
 from dspy_service_runner.optimizer import settings as optimizer_settings
+from dspy_service_runner.optimizer.adapters import adapter_of
 from dspy_service_runner.optimizer.failures import Interrupt
 from dspy_service_runner.optimizer.inputs import read_job, read_rows, wait_until_ready
 from dspy_service_runner.optimizer.models import base_url_query
@@ -159,6 +160,7 @@ def _execute(record: RunRecord, context: RunContext) -> None:
     record.optimizes = prepared.strategy.optimizes
     dspy.configure(
         lm=models.default,
+        adapter=adapter_of(record.job.spec),
         num_threads=prepared.plan.threads,
         max_errors=context.settings.max_errors,
         usage_tracker=context.usage,

@@ -109,6 +109,7 @@ class RunRecord:
             **self.metadata(),
             "job_id": self.job.job_id,
             "module": spec.module_name,
+            "adapter": spec.adapter or "chat",
             "signature": self.signature_name,
             "metric": self.metric_name,
             "columns": spec.columns.wire() if spec.columns else None,

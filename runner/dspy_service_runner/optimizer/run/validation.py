@@ -13,7 +13,7 @@ from dspy_service_runner.optimizer.failures import JobFailed
 from dspy_service_runner.optimizer.inputs import Job
 from dspy_service_runner.optimizer.models.models import ModelSet
 from dspy_service_runner.optimizer.settings import Settings
-from dspy_service_runner.optimizer.splits import Splits, all_test, split_examples
+from dspy_service_runner.optimizer.splits import Splits, need_training_rows, split_examples
 from dspy_service_runner.optimizer.strategies.registry import strategy_for
 from dspy_service_runner.optimizer.strategies.strategy import Plan, Strategy
 from dspy_service_runner.optimizer.user_code import source
@@ -76,14 +76,15 @@ def prepare(
         kwargs=kwargs,
         compile_kwargs=model_names.resolved(optimizer.compile_kwargs | dict(spec.optimizer.compile_kwargs), named),
         program=program.module,
-        splits=split_examples(examples, spec.split, job.seed) if strategy.optimizes else all_test(examples),
+        splits=split_examples(examples, rows, spec.split, job.seed, optimizes=strategy.optimizes),
         fractions=spec.split.fractions,
+        split_column=spec.split.column,
         models=models,
         threads=_threads(kwargs, settings),
         checkpoint=checkpoint,
     )
     if strategy.optimizes:
-        _check_train(plan)
+        need_training_rows(plan.splits, spec.split)
     strategy.check(plan)
     return Prepared(job, program, metric, plan, strategy)
 
@@ -91,8 +92,3 @@ def prepare(
 def _threads(kwargs: Mapping[str, Any], settings: Settings) -> int:
     given = kwargs.get("num_threads")
     return given if isinstance(given, int) and given > 0 else settings.threads
-
-
-def _check_train(plan: Plan) -> None:
-    if not plan.splits.train:
-        raise JobFailed("InvalidSplit", "The training split is empty: give it a larger share, or more rows.")

@@ -42,6 +42,7 @@ class Plan:
     models: ModelSet
     threads: int
     checkpoint: Path
+    split_column: str = ""
 
     @cached_property
     def options(self) -> Options:
@@ -61,6 +62,7 @@ class Plan:
             fractions=self.fractions,
             models={role: lm.model for role, lm in self.models.by_role()},
             words=resource_words,
+            split_column=self.split_column,
         )
 
 

@@ -45,6 +45,13 @@ def test_an_optimizer_without_validation_set() -> None:
     assert not checked(optimizer_name="dspy.COPRO").uses_validation_rows
 
 
+SAID: Changes = {"split_column": "part"}
+
+
+def said(**rows: int) -> list[dict[str, Any]]:
+    return [{"text": "x", "label": "y", "part": word} for word, count in rows.items() for _ in range(count)]
+
+
 ACCEPTED: dict[str, Changes] = {
     "gepa": GEPA | {"optimizer_kwargs": {"auto": "light"}},
     "gepa by its path": GEPA | {"optimizer_name": "dspy.teleprompt.GEPA", "optimizer_kwargs": {"max_metric_calls": 50}},
@@ -74,6 +81,16 @@ ACCEPTED: dict[str, Changes] = {
         "optimizer_name": "evaluate",
         "split_fractions": {"train": 1, "val": 0, "test": 0},
     },
+    "rows that say where they belong": SAID | {"dataset": said(train=30, dev=5, test=5)},
+    "no row for validation": SAID | {"dataset": said(train=30, test=5)},
+    "shares and shuffle beside a column": SAID
+    | {
+        "dataset": said(train=1, validation=1, test=1),
+        "split_fractions": {"train": 0, "val": 0, "test": 1},
+        "shuffle": False,
+    },
+    "a score of the rows that say test": SAID | {"optimizer_name": "evaluate", "dataset": said(train=3, test=1)},
+    "a score of test rows alone": SAID | {"optimizer_name": "evaluate", "dataset": said(test=1)},
     "rules": {"optimizer_name": "dspy.InferRules", "optimizer_kwargs": {"max_bootstrapped_demos": 2}},
     "a module's own kwargs": {"module_kwargs": {"temperature": 0.7, "n": 3}},
     "an integer for a float": {"optimizer_kwargs": {"init_temperature": 1}},
@@ -416,6 +433,49 @@ REFUSED: dict[str, tuple[Changes, str]] = {
     "random search's demos": (
         {"optimizer_name": "dspy.BootstrapRS", "optimizer_kwargs": {"max_bootstrapped_demos": 0}},
         "max_bootstrapped_demos must be at least 1",
+    ),
+    "a row that says nothing": (
+        SAID | {"dataset": [*said(train=30, test=5), {"text": "x", "label": "y"}]},
+        "dataset[35] lacks column 'part', in which each row says where it belongs: write train, val (or validation, "
+        "dev) or test.",
+    ),
+    "a row that says something else": (
+        SAID | {"dataset": said(train=30, test=5, holdout=1)},
+        "dataset[35] says 'holdout' in column 'part', by which the rows are split: write train,",
+    ),
+    "an empty cell": (SAID | {"dataset": [{"text": "x", "label": "y", "part": ""}]}, "dataset[0] says nothing in"),
+    "the splitting column as an input": (
+        SAID
+        | {
+            "dataset": said(train=30, test=5),
+            "column_mapping": {"inputs": {"text": "part"}, "outputs": {"label": "label"}},
+        },
+        "column_mapping.inputs.text maps column 'part', by which split_column splits the rows: map another.",
+    ),
+    "the splitting column as gold": (
+        SAID
+        | {
+            "dataset": said(train=30, test=5),
+            "column_mapping": {"inputs": {"text": "text"}, "outputs": {"label": "part"}},
+        },
+        "column_mapping.outputs.label maps column 'part', by which split_column splits the rows: map another.",
+    ),
+    "no row says test": (
+        SAID | {"dataset": said(train=30, val=5)},
+        "The test split, which the scores are measured on, is empty: of 35 rows 30 say train, 5 val and 0 test; let at "
+        "least 1 row say test in column 'part'.",
+    ),
+    "no row says train": (
+        SAID | {"dataset": said(dev=30, test=5)},
+        "The train split, which optimizer 'miprov2' trains on, is empty: of 35 rows 0 say train, 30 val and 5 test;",
+    ),
+    "a score without test rows": (
+        SAID | {"optimizer_name": "evaluate", "dataset": said(train=5)},
+        "is empty: of 5 rows 5 say train, 0 val and 0 test; let at least 1 row say test in column 'part'.",
+    ),
+    "simba's batch of rows that say train": (
+        SAID | {"optimizer_name": "simba", "dataset": said(train=30, test=5)},
+        "gets 30: let at least 32 rows say train in column 'part', or lower optimizer_kwargs.bsize.",
     ),
     "a score takes no argument": (
         {"optimizer_name": "evaluate", "optimizer_kwargs": {"num_threads": 4}},

@@ -46,7 +46,7 @@ def examples(count: int) -> list[RowExample]:
 )
 def test_splits_take_whole_rows(count: int, fractions: tuple[str, str, str], expected: tuple[int, int, int]) -> None:
     train, val, test = fractions
-    splits = split_examples(examples(count), Split(train=train, val=val, test=test, shuffle=False), 0)
+    splits = split_examples(examples(count), [{}] * count, Split(train=train, val=val, test=test, shuffle=False), 0)
     assert (len(splits.train), len(splits.val), len(splits.test)) == expected
     together = splits.train + splits.val + splits.test
     assert [example.text for example in together] == [str(i) for i in range(count)]
@@ -55,7 +55,7 @@ def test_splits_take_whole_rows(count: int, fractions: tuple[str, str, str], exp
 def test_rows_are_shuffled_by_the_seed_and_nothing_else() -> None:
     expected = [str(i) for i in range(20)]
     random.Random(0).shuffle(expected)
-    splits = split_examples(examples(20), Split(train="0.5", val="0.25", test="0.25"), 0)
+    splits = split_examples(examples(20), [{}] * 20, Split(train="0.5", val="0.25", test="0.25"), 0)
     assert [example.text for example in splits.train + splits.val + splits.test] == expected
     assert set(splits.train[0].inputs().keys()) == {"text"}
     assert "more" not in splits.train[0]
