@@ -40,6 +40,8 @@ from .errors import (
     UnusableSource as UnusableSource,
     UnusableValue as UnusableValue,
 )
+from .files.rebuild import load_program as load_program
 from .payload.rows import UnusableDataset as UnusableDataset, read_rows as read_rows
+from .prompts import Parts as Parts, fill_messages as fill_messages
 from .retries import Retries as Retries
 from .watching import Update as Update

@@ -178,6 +178,13 @@ class FakeService:
             "optimized_prompt": "# Predictor\n",
             "program_state": {"predict": {}},
             "digests": {"program.pkl": f"sha256:{hashlib.sha256(PICKLE).hexdigest()}"},
+            "baseline_state": {"predict": {}},
+            "messages": {"adapter": "chat", "predictors": {}},
+            "signature_code": "class Route(dspy.Signature): ...\n",
+            "program_code": None,
+            "program_files": None,
+            "arguments": {"module": "dspy.Predict", "kwargs": {}, "adapter": "chat"},
+            "submitted_digests": {},
         }
         return httpx.Response(200, json={"program_artifact_path": bundle["path"], "program_artifact": bundle})
 

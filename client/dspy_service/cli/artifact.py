@@ -6,7 +6,8 @@ import click
 
 from dspy_service.cli.connection import connect
 from dspy_service.cli.said import say
-from dspy_service.files.artifact_files import MANIFEST, NAMES
+from dspy_service.display.shown import shown
+from dspy_service.files.artifact_files import LOAD, MANIFEST, read_manifest
 
 
 @click.command("artifact", short_help="Download a job's optimized program.")
@@ -16,10 +17,11 @@ from dspy_service.files.artifact_files import MANIFEST, NAMES
 def command(ctx: click.Context, job_id: str, output: Path | None) -> None:
     """Write the files of job ID's optimized program into a directory and check that they arrived whole.
 
-    program.pkl is the program, program.json its state, prompt.md its prompts for people, metadata.json how it came
-    about, manifest.json the digests.
+    program.json is the state of the program, baseline.json that of the one that was given, prompt.md its prompts for
+    people, messages.json for other programs, source/ and arguments.json what was submitted, load.py builds it anew
+    where only dspy is installed, program.pkl is the program itself, metadata.json how it came about, manifest.json the
+    digests.
     """
     directory = connect(ctx).download(job_id, output or Path(f"program-{job_id}"))
-    for file in (directory / name for name in sorted((*NAMES, MANIFEST))):
-        if file.is_file():
-            say(f"{file.stat().st_size:>10,}  {file}")
+    for name in sorted({*read_manifest(directory)[1], MANIFEST, LOAD}):
+        say(f"{(directory / name).stat().st_size:>10,}  {shown(directory / name)}")

@@ -24,6 +24,7 @@ EXPORTED = [
     "NoArtifact",
     "NotAllowed",
     "NotFinished",
+    "Parts",
     "PayloadTooLarge",
     "ProgramAnswer",
     "RecordKept",
@@ -45,6 +46,8 @@ EXPORTED = [
     "UnusableValue",
     "Update",
     "build_payload",
+    "fill_messages",
+    "load_program",
     "read_rows",
 ]
 

@@ -21,7 +21,7 @@ from dspy_service import Client
 from dspy_service.cli import cli
 from dspy_service.cli.connection import Connection
 from dspy_service.cli.inspect_program import load_program
-from dspy_service.files.artifact_files import NAMES
+from dspy_service.files.artifact_files import NAMES, SIGNATURE
 from dspy_service.files.downloads import recorded
 from dspy_service_local.demo.model.server import ModelServer
 
@@ -58,6 +58,10 @@ def bundle(program: Any) -> dict[str, Any]:
         "metadata": {"optimizer": "miprov2"},
         "optimized_prompt": PROMPT,
         "program_state": predictor().dump_state() | {"metadata": {"dependency_versions": {}}},
+        "baseline_state": dspy.Predict("question -> answer").dump_state(),
+        "messages": {"adapter": "chat", "predictors": {}},
+        "arguments": {"module": "dspy.Predict", "kwargs": {}, "adapter": "chat"},
+        "signature_code": "class Ask(dspy.Signature): ...\n",
     }
 
 
@@ -146,7 +150,7 @@ CHANGES: dict[str, Callable[[Path], Any]] = {
 }
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*NAMES, SIGNATURE])
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_changed_file_is_noticed_though_the_manifest_vouches_for_it(program: Path, name: str, change: str) -> None:
     CHANGES[change](program / name)

@@ -1,7 +1,9 @@
 import base64
+import hashlib
 import json
 import os
 import pickle
+import shutil
 from pathlib import Path
 
 import pytest
@@ -17,10 +19,125 @@ def make_artifact(content: bytes = PROGRAM, **changes: object) -> Artifact:
     return Artifact("artifacts/j", base64.b64encode(content).decode(), **given)
 
 
+def sha256(text: str) -> str:
+    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
+
+
+FILES = {"helpers/text.py": "def clean(x):\r\n\treturn x\n", "data/Zoë's terms.csv": "a,b\n", "__init__.py": ""}
+SOURCES: dict[str, object] = {
+    "program_code": "class Support(dspy.Module): ...\n",
+    "signature_code": "class Ü(dspy.Signature): ...\n",
+    "program_files": FILES,
+    "arguments": {"module": None, "class": "Support", "kwargs": {}, "adapter": "chat"},
+    "messages": {"adapter": "chat", "predictors": {}},
+    "baseline_state": {"p": 0},
+}
+FULL = [
+    *NAMES,
+    *(f"source/{name}" for name in ("program.py", "signature.py", *FILES)),
+    "manifest.json",
+]
+
+
+def written(directory: Path) -> set[str]:
+    return {path.relative_to(directory).as_posix() for path in directory.rglob("*") if path.is_file()}
+
+
+def test_what_was_submitted_is_written_as_it_was(tmp_path: Path) -> None:
+    write_artifact(make_artifact(**SOURCES), tmp_path)
+    assert written(tmp_path) == {*FULL, "load.py"}
+    for path, text in FILES.items():
+        assert (tmp_path / "source" / path).read_bytes() == text.encode()
+    assert (tmp_path / "source/program.py").read_bytes() == str(SOURCES["program_code"]).encode()
+    verify_directory(tmp_path)
+
+
+def test_writing_another_program_leaves_nothing_of_the_one_before(tmp_path: Path) -> None:
+    write_artifact(make_artifact(**SOURCES), tmp_path)
+    write_artifact(make_artifact(signature_code="class S: ..."), tmp_path)
+    assert written(tmp_path) == {
+        *("program.pkl", "program.json", "prompt.md", "metadata.json", "manifest.json", "load.py"),
+        "source/signature.py",
+    }
+
+
+def test_a_folder_of_that_name_that_is_not_ours_keeps_its_files(tmp_path: Path) -> None:
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source/mine.py").write_text("mine")
+    with pytest.raises(DamagedArtifact, match=r"source/mine\.py"):
+        write_artifact(make_artifact(**SOURCES), tmp_path)
+    assert written(tmp_path) == {"source/mine.py"}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *(
+            "../outside.py",
+            "/etc/passwd",
+            "a/../../outside.py",
+            "",
+            ".",
+            "..",
+            "a//b.py",
+            "a/./b.py",
+            "a/",
+            "/a",
+            "...",
+        ),
+        *("a\\b.py", "C:evil.py", "a\0b.py", "a\nb.py", "program.py", "signature.py", "x" * 256, "\ud800.py", " "),
+    ],
+)
+def test_a_file_with_an_odd_path_is_refused_and_nothing_is_written(tmp_path: Path, path: str) -> None:
+    with pytest.raises(DamagedArtifact, match="odd path"):
+        write_artifact(make_artifact(**SOURCES | {"program_files": {path: "x"}}), tmp_path / "program")
+    assert not (tmp_path / "program").exists()
+
+
+@pytest.mark.parametrize("name", ["program_code", "signature_code", "program_files"])
+def test_sources_that_arrive_other_than_the_service_recorded_are_refused(tmp_path: Path, name: str) -> None:
+    said = {
+        "digests": {
+            "program.py": sha256(str(SOURCES["program_code"])),
+            "signature.py": sha256("class Ü(dspy.Signature): ...\n"),
+        },
+        "submitted_digests": {f"program_files/{path}": sha256(text) for path, text in FILES.items()},
+    }
+    write_artifact(make_artifact(**SOURCES | said), tmp_path / "good")
+    other = {"helpers/text.py": "import evil"} if name == "program_files" else "import evil"
+    with pytest.raises(DamagedArtifact, match="source/"):
+        write_artifact(make_artifact(**SOURCES | said | {name: other}), tmp_path / "bad")
+    assert not (tmp_path / "bad").exists()
+
+
+@pytest.mark.parametrize("name", ["source/evil.py", "source/helpers/evil.py", "source/dspy/__init__.py"])
+def test_a_file_among_the_sources_that_nobody_submitted_is_noticed(tmp_path: Path, name: str) -> None:
+    write_artifact(make_artifact(**SOURCES), tmp_path)
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text("import evil")
+    with pytest.raises(DamagedArtifact, match=name):
+        verify_directory(tmp_path)
+
+
+def test_links_among_the_sources_are_replaced_and_never_followed(tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "text.py").write_text("mine")
+    target = tmp_path / "target"
+    for place in ("source", "source/helpers"):
+        (target / place).parent.mkdir(parents=True, exist_ok=True)
+        (target / place).symlink_to(mine)
+        write_artifact(make_artifact(**SOURCES), target)
+        assert (mine / "text.py").read_text() == "mine"
+        assert {path.name for path in mine.iterdir()} == {"text.py"}
+        verify_directory(target)
+        shutil.rmtree(target)
+
+
 def test_the_files_are_what_was_sent(tmp_path: Path) -> None:
     write_artifact(make_artifact(), tmp_path / "new" / "directory")
     written = {file.name for file in (tmp_path / "new" / "directory").iterdir()}
-    assert written == {"program.pkl", "program.json", "prompt.md", "metadata.json", "manifest.json"}
+    assert written == {"program.pkl", "program.json", "prompt.md", "metadata.json", "manifest.json", "load.py"}
     assert pickle.loads((tmp_path / "new/directory/program.pkl").read_bytes()) == {"a": [1, 2, 3], "b": "text"}
     assert json.loads((tmp_path / "new/directory/program.json").read_text()) == {"p": 1}
 
@@ -66,7 +183,7 @@ def test_a_pickle_is_not_run_by_the_check(tmp_path: Path) -> None:
 def test_a_program_that_cannot_be_pickled_has_its_other_files_alone(tmp_path: Path) -> None:
     write_artifact(make_artifact(), tmp_path)
     write_artifact(Artifact("p", None, metadata={}, program_state={"p": 2}), tmp_path)
-    assert {file.name for file in tmp_path.iterdir()} == {"program.json", "metadata.json", "manifest.json"}
+    assert {file.name for file in tmp_path.iterdir()} == {"program.json", "metadata.json", "manifest.json", "load.py"}
 
 
 @pytest.mark.parametrize("name", ["program.pkl", "prompt.md"])
@@ -85,7 +202,7 @@ def test_links_in_the_target_are_replaced_and_never_followed(tmp_path: Path) -> 
     target.mkdir()
     for name in (*NAMES, "manifest.json"):
         (target / name).symlink_to(tmp_path / "mine")
-    write_artifact(make_artifact(), target)
+    write_artifact(make_artifact(**SOURCES), target)
     assert (tmp_path / "mine").read_text() == "mine"
     verify_directory(target)
 
@@ -103,11 +220,11 @@ def test_a_manifest_names_no_file_but_ours(tmp_path: Path, name: str) -> None:
     verify_directory(target)
 
 
-@pytest.mark.parametrize("name", [*NAMES, "manifest.json"])
+@pytest.mark.parametrize("name", FULL)
 def test_what_is_no_plain_file_is_never_read(tmp_path: Path, name: str) -> None:
     for make in (os.mkfifo, lambda path: path.symlink_to("/dev/zero"), lambda path: path.mkdir()):
         target = tmp_path / str(len(list(tmp_path.iterdir())))
-        write_artifact(make_artifact(), target)
+        write_artifact(make_artifact(**SOURCES), target)
         (target / name).unlink()
         make(target / name)
         with pytest.raises(DamagedArtifact):

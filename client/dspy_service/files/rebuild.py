@@ -1,0 +1,107 @@
+"""Builds a program anew from its artifact: from its source, arguments and state, without a pickle.
+
+It needs dspy alone, so a copy of this file lies in each downloaded artifact as `load.py`:
+
+    from load import load_program
+    program = load_program(".", run_code=True)
+
+This runs what the job's submitter wrote, as you: read `source/` first.
+"""
+
+import contextlib
+import importlib
+import importlib.util
+import json
+import os
+import sys
+import types
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+SIGNATURE, PROGRAM = "signature", "program"
+
+
+def load_program(
+    directory: str | Path = Path(__file__).parent, *, run_code: bool = False, models: Mapping[str, Any] | None = None
+) -> Any:
+    """`models`: what the program's code finds as `models["judge"]`, where it asks for that."""
+    if not run_code:
+        raise ValueError("loading a program runs its submitter's code, as you: run_code=True if you trust it")
+    folder = Path(directory).resolve()
+    arguments = json.loads((folder / "arguments.json").read_text(encoding="utf-8"))
+    source = folder / "source"
+    with _below(source):
+        program = _built(source, arguments, dict(models or {}))
+    _load_state(program, json.loads((folder / "program.json").read_text(encoding="utf-8")))
+    return program
+
+
+def _built(source: Path, arguments: Mapping[str, Any], models: Mapping[str, Any]) -> Any:
+    dspy: Any = importlib.import_module("dspy")  # the client itself does without
+    names: dict[str, Any] = {"dspy": dspy, "models": models}
+    code = [name for name in (SIGNATURE, PROGRAM) if (source / f"{name}.py").exists()]
+    module = types.ModuleType("nothing")
+    for name in code:
+        module = _run(source, name, names)
+        names |= {each: value for each, value in vars(module).items() if not each.startswith("__")}
+    kwargs = arguments["kwargs"]
+    if PROGRAM in code:
+        return _leaf(module, dspy.Module, arguments.get("class"))(**kwargs)
+    return _of_dspy(arguments["module"])(_leaf(module, dspy.Signature), **kwargs)
+
+
+def _run(source: Path, name: str, names: Mapping[str, Any]) -> types.ModuleType:
+    """A module of its own, because pickles, postponed annotations and some optimizers look for it by its name."""
+    place = importlib.util.spec_from_file_location(
+        f"user_{name}", source / f"{name}.py", submodule_search_locations=[str(source)]
+    )
+    assert place is not None
+    assert place.loader is not None
+    module = importlib.util.module_from_spec(place)
+    vars(module).update(names)
+    sys.modules[place.name] = module
+    place.loader.exec_module(module)
+    return module
+
+
+def _leaf(module: types.ModuleType, kind: type, name: str | None = None) -> Any:
+    """The class of that name, or the only one that no other class there derives from."""
+    if name:
+        return getattr(module, name)
+    own = {each for each in vars(module).values() if isinstance(each, type) and issubclass(each, kind)}
+    own = {each for each in own if each.__module__ in (module.__name__, "dspy.signatures.signature")}
+    leaves = [each for each in own if not any(other is not each and issubclass(other, each) for other in own)]
+    if len(leaves) != 1:
+        raise ValueError(f"{module.__name__} defines {len(leaves)} classes that may be meant")
+    return leaves[0]
+
+
+def _of_dspy(path: str) -> Any:
+    module, _, name = path.rpartition(".")
+    return getattr(importlib.import_module(module), name)
+
+
+@contextlib.contextmanager
+def _below(source: Path) -> Iterator[None]:
+    """As in the service: modules and files are found in the program's own folder, and nothing is written there."""
+    before, writes_none = Path.cwd(), sys.dont_write_bytecode
+    sys.path.insert(0, str(source))
+    sys.dont_write_bytecode = True
+    os.chdir(source)
+    try:
+        yield
+    finally:
+        os.chdir(before)
+        sys.dont_write_bytecode = writes_none
+
+
+def _load_state(program: Any, state: dict[str, Any]) -> None:
+    """DSPy itself would load a state of another program in part."""
+    state.pop("metadata", None)
+    given = {"self": state} if "signature" in state else state
+    own = {name: predictor.signature.fields for name, predictor in program.named_predictors()}
+    told = {name: each["signature"]["fields"] for name, each in given.items() if "signature" in each}
+    if {name: len(fields) for name, fields in own.items()} != {name: len(fields) for name, fields in told.items()}:
+        raise ValueError(f"the state is of a program with the predictors {sorted(told)}, this one has {sorted(own)}")
+    program.load_state(state)
