@@ -59,7 +59,7 @@ def write_artifact(artifact: Artifact, directory: Path, origin: Origin | None = 
     files = artifact_files(artifact)
     digests = digests_of(files)
     earlier = _earlier_sources(directory)
-    if foreign := sorted(_found_sources(directory) - earlier - set(files)):
+    if foreign := sorted(_found_sources(directory) - earlier - {SOURCE, *files}):
         raise DamagedArtifact(f"{directory / foreign[0]} is no file of the program's: choose another directory.")
     directory.mkdir(parents=True, exist_ok=True)
     for name in {*NAMES, *earlier} - set(files):
@@ -142,7 +142,10 @@ def read_manifest(directory: Path) -> tuple[Origin, dict[str, str]]:
 
 def _found_sources(directory: Path) -> set[str]:
     """All that lies among the sources: whoever loads the program may run any of it."""
-    found = islice((directory / SOURCE).rglob("*"), _MOST_ENTRIES)
+    folder = directory / SOURCE
+    if folder.is_symlink():
+        return {SOURCE}
+    found = islice(folder.rglob("*"), _MOST_ENTRIES)
     return {path.relative_to(directory).as_posix() for path in found if path.is_symlink() or not path.is_dir()}
 
 

@@ -12,11 +12,11 @@ from typing import Any
 
 import orjson
 
-from dspy_service_core.resource.sources import SIGNATURE, sources_of
+from dspy_service_core.resource.sources import FILES, PROGRAM, SIGNATURE, Source, sources_of
 from dspy_service_core.storage import pod_files
 from dspy_service_runner.redaction import Redactor
 
-_FILES = {SIGNATURE: pod_files.SIGNATURE_SOURCE}
+_FILES = {SIGNATURE: pod_files.SIGNATURE_SOURCE, PROGRAM: pod_files.PROGRAM_SOURCE}
 """Which sources are files of the artifact. The metric is none: it is no part of the program."""
 
 Json = dict[str, Any]
@@ -33,19 +33,33 @@ class Submitted:
 def read_submitted(in_folder: Path, spec: Mapping[str, Any], redactor: Redactor) -> Submitted:
     """`spec` is the resource's, which says what lies in the store."""
     job = orjson.loads((in_folder / pod_files.JOB).read_bytes())
-    texts = {source.name: redactor.text(source.code or "") for source in sources_of(job["spec"])}
-    files = {_FILES[name]: text.encode() for name, text in texts.items() if name in _FILES}
+    texts = {source: redactor.text(_text(source, in_folder)) for source in sources_of(job["spec"])}
+    files = {_FILES[source.name]: text.encode() for source, text in texts.items() if source.name in _FILES}
+    if others := {source.file: text for source, text in texts.items() if source.file is not None}:
+        files[pod_files.PROGRAM_FILES] = orjson.dumps(others)
     files[pod_files.ARGUMENTS] = orjson.dumps(redactor.json(_arguments(job)), option=orjson.OPT_INDENT_2)
-    return Submitted(files, {name: _digest(text) for name, text in texts.items()} | _payload(spec))
+    return Submitted(files, {_name(source): _digest(text) for source, text in texts.items()} | _payload(spec))
+
+
+def _text(source: Source, in_folder: Path) -> str:
+    """A program's files are files in `/job/in`, too; all other sources are in the job."""
+    if source.file is None:
+        return source.code or ""
+    return (in_folder / source.mounted).read_bytes().decode(errors="replace")
+
+
+def _name(source: Source) -> str:
+    return source.name if source.file is None else f"{FILES}/{source.file}"
 
 
 def _arguments(job: Json) -> Json:
     """With what the operator's registry adds to the module's arguments."""
     spec, target = job["spec"], job["targets"].get("module") or {}
-    module = spec.get("module") or {}
+    given = spec.get(PROGRAM) or spec.get("module") or {}
     return {
         "module": target.get("path"),
-        "kwargs": (target.get("kwargs") or {}) | (module.get("kwargs") or {}),
+        "class": (spec.get(PROGRAM) or {}).get("name") or None,
+        "kwargs": (target.get("kwargs") or {}) | (given.get("kwargs") or {}),
         "adapter": spec.get("adapter") or "chat",
     }
 

@@ -4,6 +4,7 @@ import json
 import os
 import pickle
 import shutil
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -119,19 +120,23 @@ def test_a_file_among_the_sources_that_nobody_submitted_is_noticed(tmp_path: Pat
         verify_directory(tmp_path)
 
 
-def test_links_among_the_sources_are_replaced_and_never_followed(tmp_path: Path) -> None:
-    mine = tmp_path / "mine"
+def test_links_among_the_sources_are_never_followed(tmp_path: Path) -> None:
+    mine, target = tmp_path / "mine", tmp_path / "target"
     mine.mkdir()
-    (mine / "text.py").write_text("mine")
-    target = tmp_path / "target"
-    for place in ("source", "source/helpers"):
-        (target / place).parent.mkdir(parents=True, exist_ok=True)
-        (target / place).symlink_to(mine)
-        write_artifact(make_artifact(**SOURCES), target)
-        assert (mine / "text.py").read_text() == "mine"
-        assert {path.name for path in mine.iterdir()} == {"text.py"}
+    target.mkdir()
+    (target / "source").symlink_to(mine)
+    write_artifact(make_artifact(**SOURCES), target)
+    (target / "source/helpers/text.py").unlink()
+    (target / "source/helpers").rmdir()
+    (target / "source/helpers").symlink_to(mine)
+    for refused in (verify_directory, partial(write_artifact, make_artifact(**SOURCES))):
+        with pytest.raises(DamagedArtifact, match="source/helpers"):
+            refused(target)
+    assert list(mine.iterdir()) == []
+    shutil.move(target / "source", tmp_path / "elsewhere")
+    (target / "source").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(DamagedArtifact, match="source"):
         verify_directory(target)
-        shutil.rmtree(target)
 
 
 def test_the_files_are_what_was_sent(tmp_path: Path) -> None:

@@ -45,8 +45,40 @@ def test_arguments_are_the_operators_defaults_and_the_jobs_own(tmp_path: Path) -
     found = submitted(tmp_path, target=target, adapter="json")
     assert orjson.loads(found.files["arguments.json"]) == {
         "module": "team.Careful",
+        "class": None,
         "kwargs": {"temperature": 0.5, "n": 3},
         "adapter": "json",
+    }
+
+
+FILES = {"helpers/text.py": "x = 1\r\n", "data/Zoë's.csv": "ü,\x00"}
+
+
+def test_a_program_has_its_files_and_arguments(tmp_path: Path) -> None:
+    for place, text in enumerate(FILES.values()):
+        file = tmp_path / "program_files" / str(place) / "value"
+        file.parent.mkdir(parents=True)
+        file.write_bytes(text.encode())
+    program = {
+        "code": "class Support(dspy.Module): ...\n",
+        "name": "Support",
+        "kwargs": {"k": 3},
+        "files": [{"path": path} for path in FILES],
+    }
+    found = submitted(tmp_path, target=False, module=None, program=program)
+    assert found.files["program.py"] == program["code"].encode()
+    assert orjson.loads(found.files["program_files.json"]) == FILES
+    assert orjson.loads(found.files["arguments.json"]) == {
+        "module": None,
+        "class": "Support",
+        "kwargs": {"k": 3},
+        "adapter": "chat",
+    }
+    assert found.digests == {
+        "signature": sha256(SIGNATURE),
+        "metric": sha256(METRIC),
+        "program": sha256(program["code"]),
+        **{f"program_files/{path}": sha256(text) for path, text in FILES.items()},
     }
 
 
