@@ -34,6 +34,7 @@ from .errors import (
     ServiceUnavailable as ServiceUnavailable,
     ServiceUnreachable as ServiceUnreachable,
     UnexpectedAnswer as UnexpectedAnswer,
+    UnfitState as UnfitState,
     UnknownJob as UnknownJob,
     UnusableObject as UnusableObject,
     UnusablePayload as UnusablePayload,
@@ -41,7 +42,9 @@ from .errors import (
     UnusableValue as UnusableValue,
 )
 from .files.rebuild import load_program as load_program
+from .optimization import AsyncOptimization as AsyncOptimization, Ended as Ended, Optimization as Optimization
 from .payload.rows import UnusableDataset as UnusableDataset, read_rows as read_rows
+from .program_states import Change as Change, load_state as load_state
 from .prompts import Parts as Parts, fill_messages as fill_messages
 from .retries import Retries as Retries
 from .watching import Update as Update

@@ -8,10 +8,12 @@ from typing import Any, Self, TypeVar
 
 import httpx
 
+from dspy_service.build import build_payload
 from dspy_service.client import PAGE, TIMEOUT, outcome_status, read_outcome
-from dspy_service.errors import UnknownJob
+from dspy_service.errors import DspyServiceError, UnknownJob
 from dspy_service.files.artifact_files import Origin
 from dspy_service.files.downloads import save
+from dspy_service.optimization import AsyncOptimization
 from dspy_service.retries import Retries
 from dspy_service.watching import Update, Watch
 
@@ -47,6 +49,23 @@ class AsyncClient:
 
     async def submit(self, payload: Mapping[str, Any], *, idempotency_key: str | None = None) -> answers.Accepted:
         return await self._send(calls.submit(payload, idempotency_key))
+
+    async def optimize(
+        self, program: Any = None, *, wait: bool = False, idempotency_key: str | None = None, **request: Any
+    ) -> AsyncOptimization:
+        known = await self.packages()
+        payload = build_payload(program, packages=lambda: known, **request)
+        accepted = await self.submit(payload, idempotency_key=idempotency_key)
+        optimization = AsyncOptimization(self, accepted.job_id, accepted.warning)
+        if wait:
+            await optimization.wait()
+        return optimization
+
+    async def packages(self) -> tuple[str, ...] | None:
+        try:
+            return await self._send(calls.packages())
+        except DspyServiceError:
+            return None
 
     async def job(self, job_id: str) -> answers.Job:
         return await self._send(calls.job(job_id))

@@ -7,7 +7,7 @@ build_payload(signature=Route, metric=metric, rows=rows, inputs=["text"], output
 """
 
 import importlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +55,7 @@ def build_payload(
     shuffle: bool | None = None,
     seed: int | None = None,
     run_options: Mapping[str, Any] | None = None,
-    packages: Collection[str] | None = None,
+    packages: Callable[[], Collection[str] | None] = lambda: None,
 ) -> dict[str, Any]:
     """`program`: a `dspy.Module` class or instance, a signature (a class, or `"question -> answer"`), source text or a
     `Path` to it. `signature` and `metric`: a class and a function, their source text, or a `Path` to it.
@@ -65,7 +65,7 @@ def build_payload(
     arguments are read back. `lm` (or `model`) and the others: names, settings or `dspy.LM`s; where there is none, the
     one of `dspy.configure`. `models`: further ones, for judges: code finds each as `models[name]`.
 
-    `files`: further ones of the program. `packages`: what the runner has, where known; see `Client.optimize`.
+    `files`: further ones of the program. `packages`: asks what the runner has, as `Client.packages` does.
     """
     chosen = read_optimizer(optimizer)
     metric = _one_metric(metric, chosen)

@@ -123,6 +123,14 @@ def health() -> Call[answers.Health]:
     return Call("GET", "/health", _one(answers.Health))
 
 
+def packages() -> Call[tuple[str, ...] | None]:
+    def read_packages(data: Any, _headers: Headers) -> tuple[str, ...] | None:
+        found = data.get("packages") if isinstance(data, Mapping) else None
+        return tuple(map(str, found)) if isinstance(found, Mapping) else None
+
+    return Call("GET", "/catalogue", read_packages)
+
+
 def _job_path(job_id: str, *below: str) -> str:
     return "/".join(["/jobs", quote(job_id, safe=""), *below])
 

@@ -8,10 +8,12 @@ from typing import Any, Self, TypeVar
 
 import httpx
 
+from dspy_service.build import build_payload
 from dspy_service.error_answers import error_of, retry_after
-from dspy_service.errors import ServiceUnreachable, UnknownJob
+from dspy_service.errors import DspyServiceError, ServiceUnreachable, UnknownJob
 from dspy_service.files.artifact_files import Origin
 from dspy_service.files.downloads import save
+from dspy_service.optimization import Optimization
 from dspy_service.retries import Retries
 from dspy_service.watching import Update, Watch
 
@@ -55,6 +57,28 @@ class Client:
     def submit(self, payload: Mapping[str, Any], *, idempotency_key: str | None = None) -> answers.Accepted:
         """Sends a payload (see `build_payload`); a broken connection or a 503 never makes a second job."""
         return self._send(calls.submit(payload, idempotency_key))
+
+    def optimize(
+        self, program: Any = None, *, wait: bool = False, idempotency_key: str | None = None, **request: Any
+    ) -> Optimization:
+        """Sends a program as it is, with its metric, rows and models: `build_payload` says what `request` may hold.
+
+        What a job could not have of it (an open file, a package that the runner lacks) is refused before anything is
+        sent. With `wait` it comes back when the job has ended.
+        """
+        payload = build_payload(program, packages=self.packages, **request)
+        accepted = self.submit(payload, idempotency_key=idempotency_key)
+        optimization = Optimization(self, accepted.job_id, accepted.warning)
+        if wait:
+            optimization.wait()
+        return optimization
+
+    def packages(self) -> tuple[str, ...] | None:
+        """What is installed where jobs run; None for a service that does not say."""
+        try:
+            return self._send(calls.packages())
+        except DspyServiceError:
+            return None
 
     def job(self, job_id: str) -> answers.Job:
         return self._send(calls.job(job_id))

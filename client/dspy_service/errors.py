@@ -16,6 +16,7 @@ DspyServiceError
 ├── DamagedArtifact          what arrived is not what was sent
 ├── UnusableSource           no source text can be had of a Python object
 ├── UnusableObject           something given cannot be carried to a job: `place` is what it was given as
+├── UnfitState               a program state is of another program
 ├── UnusableValue            a value has no form in JSON: `place` is where it stands, such as `dataset[7].price`
 └── UnexpectedAnswer         anything that the contract does not foresee
 """
@@ -104,6 +105,10 @@ class UnusableObject(DspyServiceError):
     def __init__(self, place: str, said: str) -> None:
         super().__init__(f"{place} {said}")
         self.place = place
+
+
+class UnfitState(DspyServiceError):
+    pass
 
 
 class UnusableValue(DspyServiceError):

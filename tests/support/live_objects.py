@@ -22,7 +22,7 @@ def users_project(folder: Path, files: Mapping[str, str], main: str = "users_pro
     for path, text in files.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_text(textwrap.dedent(text))
-    with _imports_from(folder):
+    with imports_from(folder):
         yield importlib.import_module(main)
 
 
@@ -36,7 +36,7 @@ class Rebuilt:
         names = [*MODELS, *payload.get("model_configs", {})]
         self.models = {name: dspy.LM(f"openai/{name}", api_key="none") for name in names}
         folder.mkdir(parents=True, exist_ok=True)
-        with _imports_from(folder):
+        with imports_from(folder):
             signature = self._run("user_signature", payload.get("signature_code"), {})
             code = self._run("user_program", payload.get("program_code"), signature)
             self.metric = self._run("user_metric", payload["metric_code"], {})["metric"]
@@ -80,7 +80,11 @@ def _only_signature(module: Mapping[str, Any]) -> Any:
 
 
 @contextmanager
-def _imports_from(folder: Path) -> Iterator[None]:
+def imports_from(folder: Path) -> Iterator[None]:
+    """Modules are found there, and those that were are forgotten afterwards."""
+    if str(folder) in sys.path:
+        yield
+        return
     before = set(sys.modules)
     sys.path.insert(0, str(folder))
     importlib.invalidate_caches()

@@ -39,7 +39,7 @@ def read_sets(trainset: Any, valset: Any = None, testset: Any = None) -> Dataset
     if "train" not in given:
         raise UnusableObject("trainset", "is lacking: optimizers learn from its rows")
     read = {name: json_rows(rows, f"{name}set") for name, rows in given.items()}
-    inputs = _inputs(row for rows in given.values() for row in rows)
+    inputs = _inputs(row for rows in given.values() if isinstance(rows, list) for row in rows)
     if list(read) == ["train"]:
         return Dataset(read["train"], inputs)
     column = _free_column(row for rows in read.values() for row in rows)

@@ -7,7 +7,8 @@ define things. What it imports of the project is sent as it is.
 
 import ast
 import re
-from collections.abc import Collection, Iterator, Mapping
+import sys
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from types import ModuleType
 from typing import Any
@@ -15,7 +16,7 @@ from typing import Any
 from dspy_service.errors import UnusableSource
 from dspy_service.sources import live_values
 from dspy_service.sources.homes import homes_of, is_installed, text_of
-from dspy_service.sources.module_text import BUILTIN, ModuleText, Statement
+from dspy_service.sources.module_text import BUILTIN, ModuleText, Statement, read_module
 from dspy_service.sources.project_files import ProjectFiles, absolute
 
 OTHERWISE = "give its text or a file."
@@ -47,14 +48,14 @@ class Gathering:
     """`models`: the request's own, by name; what is found in the sources is added to them."""
 
     models: dict[str, Any] = field(default_factory=dict)
-    packages: Collection[str] | None = None
+    packages: Callable[[], Collection[str] | None] = lambda: None
     secrets: Collection[str] = ()
     shared: frozenset[str] = frozenset()
     """Modules that are files of the program too: what is taken from them has its names imported from there."""
 
     def __post_init__(self) -> None:
         self.homes: set[str] = set()
-        self.files = ProjectFiles(self.packages)
+        self.files = ProjectFiles(self.packages, self._adapted)
         self._made: dict[int, Statement] = {}
 
     def place_of(self, thing: Any) -> Place | None:
@@ -117,17 +118,25 @@ class Gathering:
             return made
         for name in statement.binds if not statement.is_import else ():
             live_values.refuse_unsendable(name, vars(module).get(name), user)
-        if _KEY.search(statement.text):
-            raise UnusableSource(
-                f"{', '.join(sorted(statement.binds)) or user}: the source holds a key as text. Give models as "
-                "dspy.LM objects bound at the top level or in models={...}, and other keys in secrets={...}."
-            )
+        _refuse_keys(statement.text, ", ".join(sorted(statement.binds)) or user)
         self._refuse_environment(statement, user)
         package = _package(module)
         if statement.imports_relatively:
             statement = replace(statement, text=_absolute(statement.text, package))
         self.files.add_imports(statement.text, user, package)
         return statement
+
+    def _adapted(self, name: str, text: str) -> str:
+        """A file of the project as it is sent: whole, but for the models that it binds."""
+        module = sys.modules.get(name)
+        for statement in read_module(text).statements if module else ():
+            made = self._of_models(statement, module) if module else None
+            text = text.replace(statement.text, made.text, 1) if made else text
+            for bound in statement.binds if not (statement.is_import or made) else ():
+                live_values.refuse_unsendable(bound, vars(module).get(bound), name)
+            self._refuse_environment(statement, name)
+        _refuse_keys(text, name)
+        return text
 
     def _of_models(self, statement: Statement, module: ModuleType) -> Statement | None:
         """`judge = dspy.LM(...)` as `judge = models["judge"]`; `models = {...}` itself is the job's."""
@@ -161,6 +170,14 @@ class Gathering:
                         f"{user} needs the environment variable {name}, which a job does not have: "
                         f"give secrets={{{name!r}: ...}}, or read it by os.environ.get where it is used."
                     )
+
+
+def _refuse_keys(text: str, where: str) -> None:
+    if _KEY.search(text):
+        raise UnusableSource(
+            f"The source of {where} holds a key as text: give models as dspy.LM objects that are bound at the top "
+            "level, or in models={...}, and other keys in secrets={...}."
+        )
 
 
 def _package(module: ModuleType) -> str:

@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dspy_service.errors import UnusableSource, UnusableValue
+from dspy_service.errors import UnusableObject, UnusableSource, UnusableValue
 from dspy_service.payload.json_values import json_value
 from dspy_service.sources import signature_text
-from dspy_service.sources.dspy_modules import arguments_of, constructor, is_of_dspy
+from dspy_service.sources.dspy_modules import arguments_of, constructor, is_module, is_of_dspy
 from dspy_service.sources.expressions import Expressions
 from dspy_service.sources.gathering import OTHERWISE, Gathering, Place, Source
 from dspy_service.sources.module_text import BUILTIN, Statement
@@ -42,6 +42,10 @@ class ProgramSource:
 def read_program(program: Any, kwargs: Mapping[str, Any], gathering: Gathering) -> ProgramSource:
     if signature_text.is_signature(program):
         return _of_signature(program, "predict", kwargs, gathering)
+    if not is_module(program):
+        raise UnusableObject(
+            "program", f"is a {type(program).__name__}: give a dspy.Module, its class, a signature, or source as text"
+        )
     if isinstance(program, type):
         return _of_class(program, kwargs, gathering)
     if is_of_dspy(program):

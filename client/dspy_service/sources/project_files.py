@@ -5,8 +5,9 @@ it is refused here, before anything is sent. Nothing is imported to find this ou
 """
 
 import ast
+import functools
 import sys
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from importlib.machinery import PathFinder
 from importlib.metadata import packages_distributions
@@ -32,8 +33,10 @@ class Import:
 
 @dataclass
 class ProjectFiles:
-    packages: Collection[str] | None = None
-    """Distributions that the runner has; None where that is not known."""
+    packages: Callable[[], Collection[str] | None] = lambda: None
+    """Asks which distributions the runner has; None where that is not known."""
+    adapt: Callable[[str, str], str] = lambda _module, text: text
+    """What is sent of a module's text."""
     texts: dict[str, str] = field(default_factory=dict)
     """Path to text."""
     modules: dict[str, str] = field(default_factory=dict)
@@ -64,7 +67,7 @@ class ProjectFiles:
 
     def _text(self, module: str, file: Path) -> str:
         try:
-            return file.read_text(encoding="utf-8")
+            return self.adapt(module, file.read_text(encoding="utf-8")) or "\n"
         except (OSError, UnicodeDecodeError) as exc:
             raise UnusableSource(f"The source of {module} cannot be read as UTF-8 text: {exc}") from exc
 
@@ -75,12 +78,18 @@ class ProjectFiles:
                 f"{next(reversed(self.texts))}: import less, or build an image with the project (docs/programs.md)."
             )
 
+    @functools.cached_property
+    def _runner_has(self) -> Collection[str] | None:
+        return self.packages()
+
     def _check_runner_has(self, module: str, user: str, *, optional: bool) -> None:
         top = module.partition(".")[0]
-        if self.packages is None or optional or top in sys.stdlib_module_names or top in _SERVICE:
+        if optional or top in sys.stdlib_module_names or top in _SERVICE:
             return
         distributions = packages_distributions().get(top, [])
-        if distributions and not {_normal(name) for name in distributions} & {_normal(name) for name in self.packages}:
+        if not distributions or (known := self._runner_has) is None:
+            return
+        if not {_normal(name) for name in distributions} & {_normal(name) for name in known}:
             raise UnusableSource(
                 f"{user} imports {module} of the package {distributions[0]}, which the service's runner does not have: "
                 "do without it, or have an image built that has it (docs/programs.md)."

@@ -6,7 +6,7 @@ that make it: a function with its helpers, a decorated one, a partial, a signatu
 
 import inspect
 import textwrap
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +35,7 @@ class Code:
         metric: Any,
         kwargs: Mapping[str, Any],
         models: Mapping[str, Any],
-        packages: Collection[str] | None = None,
+        packages: Callable[[], Collection[str] | None] = lambda: None,
         secrets: Collection[str] = (),
     ) -> None:
         given = (program, signature, metric, kwargs)

@@ -1,0 +1,174 @@
+"""An optimizer's arguments, read back from the object that was made with them."""
+
+from typing import Any
+
+import dspy
+import numpy as np
+import pytest
+from dspy.teleprompt import BootstrapFewShotWithOptuna
+
+from dspy_service import UnusableObject, build_payload
+from dspy_service.payload.optimizers import read_optimizer
+
+LM = dspy.LM("openai/other", api_key="k")
+EMBEDDER = dspy.Embedder("openai/embed", api_key="k")
+TRAINSET = [dspy.Example(question="q", answer="a").with_inputs("question")] * 3
+
+
+def metric(gold: Any, pred: Any, trace: Any = None, pred_name: Any = None, pred_trace: Any = None) -> float:
+    return 1.0
+
+
+MADE: dict[str, tuple[Any, dict[str, Any]]] = {
+    "LabeledFewShot": (dspy.LabeledFewShot, {"k": 3}),
+    "BootstrapFewShot": (
+        dspy.BootstrapFewShot,
+        {
+            "metric_threshold": 0.5,
+            "max_bootstrapped_demos": 2,
+            "max_labeled_demos": 3,
+            "max_rounds": 2,
+            "max_errors": 7,
+            "teacher_settings": {"temperature": 1},
+        },
+    ),
+    "BootstrapFewShotWithRandomSearch": (
+        dspy.BootstrapFewShotWithRandomSearch,
+        {
+            "max_bootstrapped_demos": 2,
+            "max_labeled_demos": 3,
+            "max_rounds": 2,
+            "num_candidate_programs": 5,
+            "num_threads": 2,
+            "max_errors": 7,
+            "stop_at_score": 90,
+            "metric_threshold": 0.5,
+        },
+    ),
+    "BootstrapFewShotWithOptuna": (
+        BootstrapFewShotWithOptuna,
+        {"max_bootstrapped_demos": 2, "max_labeled_demos": 3, "num_candidate_programs": 5, "num_threads": 2},
+    ),
+    "MIPROv2": (
+        dspy.MIPROv2,
+        {
+            "prompt_model": LM,
+            "task_model": LM,
+            "auto": None,
+            "num_candidates": 3,
+            "max_bootstrapped_demos": 2,
+            "max_labeled_demos": 3,
+            "num_threads": 2,
+            "max_errors": 7,
+            "seed": 3,
+            "init_temperature": 0.7,
+            "verbose": True,
+            "track_stats": False,
+            "metric_threshold": 0.5,
+        },
+    ),
+    "GEPA": (
+        dspy.GEPA,
+        {
+            "auto": "light",
+            "reflection_lm": LM,
+            "reflection_minibatch_size": 4,
+            "candidate_selection_strategy": "current_best",
+            "skip_perfect_score": False,
+            "add_format_failure_as_feedback": True,
+            "component_selector": "all",
+            "use_merge": False,
+            "max_merge_invocations": 6,
+            "failure_score": -1.0,
+            "perfect_score": 2.0,
+            "track_stats": True,
+            "warn_on_score_mismatch": False,
+            "seed": 5,
+            "gepa_kwargs": {"frontier_type": "instance"},
+        },
+    ),
+    "GEPA of calls": (dspy.GEPA, {"max_metric_calls": 30, "reflection_lm": LM}),
+    "SIMBA": (
+        dspy.SIMBA,
+        {
+            "bsize": 4,
+            "num_candidates": 3,
+            "max_steps": 2,
+            "max_demos": 1,
+            "prompt_model": LM,
+            "demo_input_field_maxlen": 50,
+            "num_threads": 2,
+            "temperature_for_sampling": 0.3,
+            "temperature_for_candidates": 0.4,
+        },
+    ),
+    "COPRO": (dspy.COPRO, {"prompt_model": LM, "breadth": 3, "depth": 2, "init_temperature": 1.1, "track_stats": True}),
+    "InferRules": (
+        dspy.InferRules,
+        {"num_candidates": 3, "num_rules": 4, "num_threads": 2, "max_bootstrapped_demos": 2, "max_rounds": 2},
+    ),
+}
+ROLES = {"reflection_lm": "reflection", "prompt_model": "prompt", "task_model": "task"}
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_every_argument_is_read_back(name: str) -> None:
+    kind, arguments = MADE[name]
+    given = {} if kind is dspy.LabeledFewShot else {"metric": metric}
+    with dspy.context(lm=dspy.LM("openai/default")):
+        found = read_optimizer(kind(**given, **arguments))
+    assert found.metric is given.get("metric")
+    assert found.kwargs == {name: value for name, value in arguments.items() if name not in ROLES}
+    assert found.models == {ROLES[name]: value for name, value in arguments.items() if name in ROLES}
+    assert found.name.rpartition(".")[2] == kind.__name__
+
+
+@pytest.mark.parametrize("name", MADE)
+def test_defaults_are_left_to_the_service(name: str) -> None:
+    kind, _ = MADE[name]
+    required = {"GEPA": {"auto": "light", "reflection_lm": LM}}.get(kind.__name__, {})
+    given = {} if kind is dspy.LabeledFewShot else {"metric": metric}
+    with dspy.context(lm=dspy.LM("openai/default")):
+        found = read_optimizer(kind(**given, **required))
+    assert found.kwargs == {name: value for name, value in required.items() if name not in ROLES}
+
+
+def test_names_and_classes() -> None:
+    assert read_optimizer("gepa").name == "gepa"
+    assert read_optimizer(dspy.MIPROv2).name == "dspy.MIPROv2"
+    assert read_optimizer(BootstrapFewShotWithOptuna).name == "dspy.BootstrapFewShotWithOptuna"
+
+
+def test_an_embedder_and_rows_of_an_optimizer_are_the_request_s() -> None:
+    here = dspy.Embedder(lambda texts: np.ones((len(texts), 2)))  # DSPy asks it at once
+    optimizer = dspy.KNNFewShot(k=2, trainset=TRAINSET, vectorizer=here, metric=metric, max_rounds=2)
+    optimizer.KNN.embedding = EMBEDDER
+    found = read_optimizer(optimizer)
+    assert found.kwargs == {"k": 2, "vectorizer": "optimizer_vectorizer", "max_rounds": 2}
+    assert found.models == {"optimizer_vectorizer": EMBEDDER}
+    assert (found.trainset, found.metric) == (TRAINSET, metric)
+
+
+def test_a_model_within_arguments_goes_by_a_name() -> None:
+    optimizer = dspy.BootstrapFewShot(metric=metric, teacher_settings={"lm": LM})
+    payload = build_payload("question -> answer", optimizer=optimizer, trainset=TRAINSET, lm="openai/m")
+    (name,) = payload["model_configs"]
+    assert payload["optimizer_kwargs"] == {"teacher_settings": {"lm": name}}
+    assert payload["model_configs"][name]["extra"] == {"api_key": "k"}
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "told"),
+    [
+        (
+            lambda: dspy.GEPA(metric=metric, auto="light", instruction_proposer=print),
+            r"optimizer\.instruction_proposer",
+        ),
+        (lambda: dspy.BetterTogether(metric=metric, p=dspy.LabeledFewShot(k=2)), r"optimizer\.p is a LabeledFewShot"),
+        (lambda: 3, "optimizer is a int"),
+        (lambda: dspy.Predict, "optimizer is a Predict"),
+    ],
+)
+def test_what_no_argument_can_carry_is_named(optimizer: Any, told: str) -> None:
+    with pytest.raises(UnusableObject, match=told):
+        read_optimizer(optimizer())
