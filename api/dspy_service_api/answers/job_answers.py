@@ -11,7 +11,7 @@ from dspy_service_api.answers.answer_cache import Answer, AnswerCache, key_of
 from dspy_service_api.jobs.artifact import Artifact, read_artifact
 from dspy_service_api.jobs.cache import JobCache
 from dspy_service_api.jobs.record import JobRecord, Json
-from dspy_service_api.jobs.rows import Which, read_rows
+from dspy_service_api.jobs.rows import RowPages, Which
 from dspy_service_api.jobs.transcript import Kind, Transcript
 from dspy_service_core.errors import JobNotFinished, JobNotFound, NoArtifact, StoreError
 from dspy_service_core.kube import errors as kube
@@ -34,6 +34,7 @@ class Jobs:
     store: Store
     namespace: str
     newest: int
+    row_pages: RowPages
     answers: AnswerCache = field(default_factory=lambda: AnswerCache(0))
 
     async def find(self, job_id: str, *, past_cache: bool = False) -> JobRecord:
@@ -75,7 +76,7 @@ class Jobs:
         return answer
 
     async def rows(self, job_id: str, which: Which, after: int | None, limit: int) -> Json:
-        return present.rows(await read_rows(self.store, await self._finished(job_id), which, after, limit))
+        return present.rows(await self.row_pages.read(await self._finished(job_id), which, after, limit))
 
     async def _finished(self, job_id: str) -> JobRecord:
         record = await self.find(job_id)

@@ -28,6 +28,7 @@ from dspy_service_api.http.middleware.body_limit import BodyLimit
 from dspy_service_api.http.middleware.request_log import RequestLog
 from dspy_service_api.http.routes import documents, health, jobs, run
 from dspy_service_api.jobs.cache import JobCache
+from dspy_service_api.jobs.rows import RowPages
 from dspy_service_api.monitoring.telemetry import Telemetry
 from dspy_service_api.serve.memory import Work
 from dspy_service_api.service import Service
@@ -112,7 +113,7 @@ def _service(settings: Settings, cluster: KubeClient, store: Store, acceptance: 
     cache = JobCache()
     work = Work(settings.work_memory_bytes, settings.work_wait_seconds)
     answers = AnswerCache(settings.answer_cache_bytes)
-    found = Jobs(cluster, cache, store, settings.namespace, settings.newest_entries, answers)
+    found = Jobs(cluster, cache, store, settings.namespace, settings.newest_entries, RowPages(store), answers)
     return Service(
         settings=settings,
         cache=cache,

@@ -1,14 +1,21 @@
 """GET /jobs/{id}/rows: pages and filters over what the run kept, and what is answered where it kept nothing."""
 
 import json
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
+from obstore.store import LocalStore
 
 from api_service import Harness, failed, put_artifact, running, succeeded
 from declared_answers import held_to
+from dspy_service_api.jobs.record import JobRecord
+from dspy_service_api.jobs.rows import RowPages
+from dspy_service_core.errors import StoreError
 from dspy_service_core.resource import names
+from dspy_service_core.storage.store import Store, artifact_folder
 
 ID = "4f0c6b6e-8a0e-4a59-9a38-6b4c6f1d2a10"
 
@@ -103,6 +110,73 @@ async def test_lines_of_no_row_are_left_out(api: Harness, broken: bytes) -> None
 async def test_a_row_has_its_shape_whatever_the_jobs_code_wrote(api: Harness, name: str, value: Any) -> None:
     found = await answered(api, rows=content([LINES[0] | {name: value}]))
     assert [row["n"] for row in found] == [0]
+
+
+class CountedStore(Store):
+    """Counts the bytes that are read of row files."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(LocalStore(folder), folder)
+        self.read = 0
+
+    async def get_async(self, key: str) -> bytes:
+        return self._counted(key, await super().get_async(key))
+
+    async def ranges_async(self, key: str, spans: Sequence[tuple[int, int]]) -> list[bytes]:
+        return [self._counted(key, part) for part in await super().ranges_async(key, spans)]
+
+    def _counted(self, key: str, content: bytes) -> bytes:
+        self.read += len(content) if key.endswith("rows.jsonl") else 0
+        return content
+
+
+MANY = [line(n, n % 2, n % 3 % 2, padding="x" * 100) for n in range(1000)]
+
+
+async def kept(api: Harness, lines: list[Any]) -> tuple[JobRecord, int]:
+    job = await api.job(names.api_job(ID), succeeded(job_id=ID))
+    put_artifact(api.store, job, contents={"rows.jsonl": content(lines)})
+    return await api.service.jobs.find(ID), len(content(lines))
+
+
+async def test_a_page_costs_a_page(api: Harness) -> None:
+    record, size = await kept(api, MANY)
+    store = CountedStore(api.folder)
+    pages = RowPages(store)
+    seen = [row.n for row in await pages.read(record, "all", None, 100)]
+    assert store.read == size, "to compare it with its digest"
+    while page := await pages.read(record, "all", seen[-1], 100):
+        assert len(page) == 100
+        seen += [row.n for row in page]
+        assert store.read - size <= size * (len(seen) - 100) / 1000 + 1000
+    assert seen == list(range(1000))
+    before = store.read
+    lost = await pages.read(record, "lost", 500, 5)
+    assert [row.n for row in lost] == [row["n"] for row in MANY[501:] if row["outcome"] == "lost"][:5]
+    assert store.read - before < 6 * size / 1000
+
+
+@pytest.mark.parametrize("which", ["all", "won", "lost", "tied", "changed", "failed"])
+async def test_a_later_page_answers_as_a_first_one(api: Harness, which: Any) -> None:
+    record, _ = await kept(api, LINES)
+    pages = RowPages(api.store)
+    for after in (None, 0, 3, 4, 9, 12):
+        for limit in (1, 2, 100):
+            first = await RowPages(api.store).read(record, which, after, limit)
+            assert await pages.read(record, which, after, limit) == first
+
+
+async def test_a_file_that_changed_is_compared_with_its_digest_again(api: Harness) -> None:
+    record, _ = await kept(api, LINES)
+    pages = RowPages(api.store)
+    await pages.read(record, "all", None, 1)
+    key = f"{artifact_folder('default', ID)}/rows.jsonl"
+    api.store.put(key, content([{**each, "gold": {"y": -1}} for each in LINES]))
+    with pytest.raises(StoreError, match="not what its manifest says"):
+        await pages.read(record, "all", None, 1)
+    api.store.delete(key)
+    with pytest.raises(StoreError, match="not whole"):
+        await pages.read(record, "all", None, 1)
 
 
 async def test_a_running_job_has_no_rows_yet(api: Harness) -> None:

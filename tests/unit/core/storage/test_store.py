@@ -40,6 +40,17 @@ def test_pieces_are_streamed(store: Store) -> None:
         list(store.pieces("none"))
 
 
+SPANS: list[list[tuple[int, int]]] = [[(0, 3)], [(3, 4), (0, 1)], [(0, 10)], [(2, 5), (5, 9)]]
+
+
+@pytest.mark.parametrize("spans", SPANS)
+async def test_parts_are_read_alone(store: Store, spans: list[tuple[int, int]]) -> None:
+    store.put("a", b"0123456789")
+    assert await store.ranges_async("a", spans) == [b"0123456789"[start:end] for start, end in spans]
+    with pytest.raises(NotFound):
+        await store.ranges_async("none", spans)
+
+
 def test_a_stream_that_breaks_leaves_what_was_there(store: Store) -> None:
     class Broken(Exception):
         pass
