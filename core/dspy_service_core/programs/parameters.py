@@ -25,6 +25,7 @@ class Parameters:
 
     named: tuple[Parameter, ...] = ()
     positional_only: tuple[str, ...] = ()
+    """Those that must be given by their position."""
     any_positional: bool = False
     """`*args`"""
     any_named: bool = False
@@ -69,7 +70,7 @@ def parameters_of(function: Function, resolve: Resolve) -> Parameters:
     by_name = [*given.args[0 if given.posonlyargs else 1 :], *given.kwonlyargs]
     return Parameters(
         named=tuple(Parameter(one.arg, one.arg not in optional, _type(one, resolve)) for one in by_name),
-        positional_only=tuple(one.arg for one in given.posonlyargs[1:]),
+        positional_only=tuple(one.arg for one in given.posonlyargs[1:] if one.arg not in optional),
         any_positional=given.vararg is not None,
         any_named=given.kwarg is not None,
         line=function.lineno,

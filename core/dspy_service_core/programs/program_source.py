@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from dspy_service_core.code.source_names import Definition
 from dspy_service_core.code.source_text import listed, parse
 from dspy_service_core.errors import UnusableRequest
-from dspy_service_core.programs.parameters import Found, Parameters, find
+from dspy_service_core.programs.parameters import Found, Parameters, find, methods
 from dspy_service_core.programs.predictor_count import Count, count_in
 from dspy_service_core.programs.predictors import Made, Predictor, made_by
 from dspy_service_core.programs.program_names import ProgramFiles, ProgramNames
@@ -100,15 +100,16 @@ def _only(names: ProgramNames, classes: list[Definition], called: Fields) -> Def
 
 
 def _used(classes: list[Definition]) -> set[Definition]:
-    """The classes that another one derives from or mentions."""
+    """The classes that another one derives from, or that a method of a module mentions."""
     found: set[Definition] = set()
     for one in classes:
         found.update(one.bases)
-        for node in ast.walk(one.node) if one.node is not None and one.scope is not None else ():
-            if isinstance(node, ast.Name) and one.scope is not None:
-                meaning = one.scope.resolve(node)
-                if isinstance(meaning, Definition) and meaning is not one:
-                    found.add(meaning)
+        for method in methods(one) if one.kind in ("module", "unknown") else ():
+            nodes = (node for statement in method.body for node in ast.walk(statement))
+            meanings = {
+                one.scope.resolve(node) for node in nodes if isinstance(node, ast.Name) and one.scope is not None
+            }
+            found.update(meaning for meaning in meanings if isinstance(meaning, Definition) and meaning is not one)
     return found
 
 
@@ -143,8 +144,9 @@ def _problems(chosen: Definition, forward: Parameters | None, made: Made, count:
         if forward.positional_only:
             given = listed(list(forward.positional_only))
             yield f"{where} takes {given} by position only, and rows arrive by name: leave out the '/'"
-        elif forward.any_positional and not forward.named and not forward.any_named:
-            yield f"{where} takes its inputs as *args, and rows arrive by name: name its parameters"
+        elif not forward.named and not forward.any_named:
+            how = "takes its inputs as *args" if forward.any_positional else "takes no inputs"
+            yield f"{where} {how}, and rows arrive by name: name its parameters, such as forward(self, question)"
     if count.visible == 0:
         yield f"{name} has no predictor that an optimizer sees: {_cure(made, count)}"
 

@@ -422,7 +422,11 @@ CHOSEN: dict[str, tuple[str, str, str | None]] = {
     "the one that is named": (f"class A{WHOLE}class B{WHOLE}", "A", "A"),
     "one that another builds, by its name": (f"class A{WHOLE}class B{BUILDS.format('A')}", "A", "A"),
     "one by another name": (f"class A{WHOLE}class B{WHOLE}C = A\n", "C", "A"),
-    "built by a plain class": (f"class A{WHOLE}class F:\n    made = A\nclass B{WHOLE}", "", "B"),
+    "the one that mentions another below": (
+        f"class A{WHOLE}class B{WHOLE}    def make(self):\n        return [kind() for kind in (A,)]\n",
+        "",
+        "B",
+    ),
     "one of a signature's file": (f"{QA}class A{WHOLE}", "", "A"),
     "one with a base from elsewhere": (f"from acme import Base\nclass A(Base): pass\nclass B{WHOLE}", "", None),
     "one whose base is from elsewhere": (f"from acme import Base\nclass A(Base):\n{MAKES}{TAKES}", "A", None),
@@ -451,6 +455,16 @@ REFUSED: dict[str, tuple[str, str, str]] = {
         "",
         "several modules, 'A', 'B'; name the one to optimize in module_name",
     ),
+    "one that a plain class builds": (
+        f"class A{WHOLE}class F:\n    def make(self): return A()\nclass B{WHOLE}",
+        "",
+        "several modules, 'A', 'B'",
+    ),
+    "one that is an annotation": (
+        f"class A{WHOLE}class B{WHOLE}    def use(self, a: A): ...\n",
+        "",
+        "several modules, 'A', 'B'",
+    ),
     "a circle": (
         f"class A{BUILDS.format('B')}class B{BUILDS.format('A')}",
         "",
@@ -468,7 +482,12 @@ REFUSED: dict[str, tuple[str, str, str]] = {
     "positional only": (
         f"class A(dspy.Module):\n{MAKES}    def forward(self, q, n=1, /): ...\n",
         "",
-        "takes 'q', 'n' by position only, and rows arrive by name: leave out the '/'",
+        "takes 'q' by position only, and rows arrive by name: leave out the '/'",
+    ),
+    "no inputs": (
+        f"class A(dspy.Module):\n{MAKES}    def forward(self): ...\n",
+        "",
+        "takes no inputs, and rows arrive by name: name its parameters, such as forward(self, question)",
     ),
     "args of aforward": (
         f"class A(dspy.Module):\n{MAKES}    async def aforward(self, *args): ...\n",
