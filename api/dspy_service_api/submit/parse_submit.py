@@ -48,7 +48,7 @@ class CoreAcceptance:
         if len(body) > self.settings.inline_body_bytes:
             return await asyncio.to_thread(lambda: self._accepted(self._request(body)))
         request = self._request(body)
-        if source_text.quick(*request.code.values()):
+        if source_text.quick(*request.code.values(), *request.program_files.values()):
             return self._accepted(request)
         return await asyncio.to_thread(self._accepted, request)
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from dspy_service_core.checks import kwargs_rules, model_checks, model_names, row_checks, spec_shape
+from dspy_service_core.checks import kwargs_rules, model_checks, model_names, program_checks, row_checks, spec_shape
 from dspy_service_core.checks.endpoints import Hosts
 from dspy_service_core.code.metric_source import MetricSource, read_metric
 from dspy_service_core.code.signature_source import SignatureSource, read_signature
@@ -22,6 +22,7 @@ from dspy_service_core.errors import UnusableRequest
 from dspy_service_core.optimizers.families import family_of
 from dspy_service_core.optimizers.family import Family, Setup
 from dspy_service_core.optimizers.options import Options, options_of
+from dspy_service_core.programs.program_source import ProgramSource
 from dspy_service_core.registry.catalogue import Callee, ModuleAsset, OptimizerAsset
 from dspy_service_core.registry.registry import Registry, Resolved
 from dspy_service_core.resource.job import OptimizationJobSpec
@@ -73,6 +74,15 @@ class CheckedJob:
     signature: SignatureSource | None
     metric: MetricSource | None
     split_counts: Counts | None
+    program: ProgramSource | None = None
+    """The job's own."""
+
+    @property
+    def predictors(self) -> int | None:
+        """How many there are; None if only running the code would tell."""
+        if self.program is not None:
+            return self.program.predictor_count
+        return self.module.asset.predictors if self.module and self.module.asset else None
 
     @property
     def family(self) -> Family:
@@ -125,6 +135,7 @@ def _read(spec: OptimizationJobSpec, registry: Registry, contents: Contents, wor
         signature=None if signature is None or not module else _signature(signature, words("spec.signature")),
         metric=None if metric is None else _metric(metric, words("spec.metric")),
         split_counts=_split_counts(spec, contents, family_of(optimizer.path)),
+        program=program_checks.read(spec, contents.code, contents.files, words),
     )
 
 
@@ -161,11 +172,7 @@ def _problems(
     yield from _kwargs(checked, language_models, words)
     module = checked.module.asset if checked.module else None
     yield from row_checks.names(checked.signature, module.path if module else "", words)
-    if spec.columns is not None:
-        rows = _rows(spec, contents) or ()
-        yield from row_checks.mapping(spec.columns, checked.signature, words)
-        yield from row_checks.rows(rows, spec.columns, words)
-        yield from row_checks.types(rows, spec.columns, checked.signature, words)
+    yield from _columns(spec, checked, _rows(spec, contents), words)
     models = model_checks.settings(spec, contents.withheld)
     yield from model_checks.refused_settings(models, words)
     yield from model_checks.refused_module_temperature(spec.models, checked.module_kwargs, words)
@@ -177,6 +184,18 @@ def _problems(
     yield from row_checks.splits(checked.split_counts, fractions, column, _needed_splits(spec, checked), words)
     yield from _optimizer(spec, checked, words)
     yield from _requirement(spec, checked, words)
+
+
+def _columns(
+    spec: OptimizationJobSpec, checked: CheckedJob, rows: Sequence[Mapping[str, Any]] | None, words: Words
+) -> Iterator[str]:
+    if spec.program is not None:
+        yield from program_checks.problems(checked.program, checked.module_kwargs, spec.columns, rows, words)
+    elif spec.columns is not None:
+        types = checked.signature.types if checked.signature else {}
+        yield from row_checks.mapping(spec.columns, checked.signature, words)
+        yield from row_checks.rows(rows or (), row_checks.mapped(spec.columns, words), words)
+        yield from row_checks.types(rows or (), spec.columns.inputs, types, words)
 
 
 def _roles(checked: CheckedJob) -> Iterator[str]:
@@ -203,7 +222,8 @@ def _kwargs(checked: CheckedJob, models: Sequence[str], words: Words) -> Iterato
         yield from problems(init, f"Module '{module.name}'", "spec.module.kwargs", checked.module_kwargs)
     else:
         path = words("spec.program.kwargs")
-        yield from kwargs_rules.problems(None, "The program", path, checked.module_kwargs, {})
+        if checked.program is None or checked.program.constructor is None:
+            yield from kwargs_rules.problems(None, "The program", path, checked.module_kwargs, {})
         yield from model_names.problems(checked.module_kwargs, path, ())
     init, compile_ = (optimizer.asset.init, optimizer.asset.compile) if optimizer.asset else (None, None)
     yield from problems(init, f"Optimizer '{optimizer.name}'", "spec.optimizer.kwargs", checked.optimizer_kwargs)

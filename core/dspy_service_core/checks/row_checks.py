@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from dspy_service_core.checks import cell_types
+from dspy_service_core.code.field_types import FieldType
 from dspy_service_core.code.reserved_names import reserved
 from dspy_service_core.code.signature_source import SignatureSource
 from dspy_service_core.resource.job import Columns
@@ -51,27 +52,31 @@ def _cure(word: str, words: Words) -> str:
     return f" If no column holds its gold, {f'name it in {_WITHOUT_GOLD}' if as_resource else 'map it to null'}."
 
 
-def rows(given: Sequence[Mapping[str, Any]], columns: Columns, words: Words) -> Iterator[str]:
-    mapped = {column: f"{_INPUTS}.{name}" for name, column in columns.inputs.items()}
-    mapped |= {column: f"{_OUTPUTS}.{name}" for name, column in columns.outputs.items()}
-    wanted = mapped.keys()
+def mapped(columns: Columns, words: Words) -> Mapping[str, str]:
+    """Each column that the job maps, with what for."""
+    inputs = {column: f"to which {words(f'{_INPUTS}.{name}')} maps" for name, column in columns.inputs.items()}
+    return inputs | {column: f"to which {words(f'{_OUTPUTS}.{name}')} maps" for name, column in columns.outputs.items()}
+
+
+def rows(given: Sequence[Mapping[str, Any]], wanted: Mapping[str, str], words: Words) -> Iterator[str]:
+    """`wanted` says for each column that every row must have what for."""
     for index, row in enumerate(given):
         if type(row) is not dict and not isinstance(row, Mapping):  # nearly all are dicts, and told so much faster
             yield f"{words('spec.dataset')}[{index}] is no object."
-        elif not row.keys() >= wanted:
-            column = next(column for column in mapped if column not in row)
-            place = f"{words('spec.dataset')}[{index}]"
-            yield f"{place} lacks column '{column}', to which {words(mapped[column])} maps."
+        elif not row.keys() >= wanted.keys():
+            column = next(column for column in wanted if column not in row)
+            yield f"{words('spec.dataset')}[{index}] lacks column '{column}', {wanted[column]}."
 
 
 def types(
-    given: Sequence[Mapping[str, Any]], columns: Columns, signature: SignatureSource | None, words: Words
+    given: Sequence[Mapping[str, Any]], inputs: Mapping[str, str], types: Mapping[str, FieldType], words: Words
 ) -> Iterator[str]:
-    """Checks inputs only. A gold value of another type is left as it was sent, and the metric has to deal with it."""
-    for name, column in columns.inputs.items():
-        its = signature.types.get(name) if signature else None
+    """`inputs` are columns by field. A gold value of another type is left as it was sent, and the metric has to deal
+    with it."""
+    for name, column in inputs.items():
+        its = types.get(name)
         for index, row in enumerate(given if its else ()):
-            if its and (found := cell_types.problem(row[column], its)):
+            if its and column in row and (found := cell_types.problem(row[column], its)):
                 place, reason, cell = found
                 shown = repr(cell) if len(repr(cell)) <= _SHOWN else f"{repr(cell)[:_SHOWN]}..."
                 yield (

@@ -70,7 +70,7 @@ class PrerequisiteCheck:
         rows, texts = await self._rows(spec, metadata), await self._texts(spec, metadata)
         code = {source.name: text for source, text in texts if source.file is None}
         contents = Contents(rows, code, {source.file: text for source, text in texts if source.file is not None})
-        if source_text.quick(*contents.code.values()):
+        if source_text.quick(*contents.code.values(), *contents.files.values()):
             self._check(spec, contents)
         else:
             await asyncio.to_thread(self._check, spec, contents)
