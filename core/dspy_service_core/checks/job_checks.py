@@ -168,8 +168,7 @@ def _problems(
     spec: OptimizationJobSpec, checked: CheckedJob, installation: Installation, contents: Contents, words: Words
 ) -> Iterator[str]:
     yield from _roles(checked)
-    language_models = [name for _, name, model in spec.all_models() if model.model_type != "embedding"]
-    yield from _kwargs(checked, language_models, words)
+    yield from _kwargs(checked, spec, words)
     module = checked.module.asset if checked.module else None
     yield from row_checks.names(checked.signature, module.path if module else "", words)
     yield from _columns(spec, checked, _rows(spec, contents), words)
@@ -205,17 +204,20 @@ def _roles(checked: CheckedJob) -> Iterator[str]:
     if module and module.asset and module.asset.init.find("signature") is None:
         yield f"Module '{module.name}' cannot be used here: it takes no signature."
     for needed in ("student", "trainset"):
-        if optimizer and not optimizer.compiles_with(needed):
+        if optimizer and not optimizer.compiles_with(needed) and optimizer.init.find(needed) is None:
             yield f"Optimizer '{checked.optimizer.name}' cannot be used here: its compile takes no {needed}."
 
 
-def _kwargs(checked: CheckedJob, models: Sequence[str], words: Words) -> Iterator[str]:
+def _kwargs(checked: CheckedJob, spec: OptimizationJobSpec, words: Words) -> Iterator[str]:
     module, optimizer, kept = checked.module, checked.optimizer, kwargs_rules.reserved(words)
+    embedders = [name for _, name, model in spec.all_models() if model.model_type == "embedding"]
+    models = [name for _, name, _ in spec.all_models() if name not in embedders]
 
     def problems(callee: Callee | None, what: str, path: str, given: Mapping[str, JsonValue]) -> Iterator[str]:
         yield from kwargs_rules.problems(callee, what, words(path), given, kept)
-        nameable = () if path == "spec.module.kwargs" else models  # a module would be pickled with its model's key
-        yield from model_names.problems(given, words(path), nameable)
+        # A module would be pickled with its model's key.
+        nameable = ((), ()) if path == "spec.module.kwargs" else (models, embedders)
+        yield from model_names.problems(given, words(path), *nameable)
 
     if module:
         init = module.asset.init if module.asset else None

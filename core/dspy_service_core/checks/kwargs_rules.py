@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from pydantic import JsonValue
 
 from dspy_service_core.checks.credentials import paths
+from dspy_service_core.checks.model_names import EMBEDDER_ARGUMENTS
 from dspy_service_core.optimizers.options import MINIMUM
 from dspy_service_core.registry.catalogue import Callee, Parameter
 from dspy_service_core.resource.words import Words
@@ -42,7 +43,7 @@ def problems(
         parameter = callee.find(name)
         if parameter is None and not callee.further:
             yield f"{what} has no keyword argument '{name}' ({field}). Supported: {_supported(callee, kept)}."
-        elif parameter is not None:
+        elif parameter is not None and name not in EMBEDDER_ARGUMENTS:  # a name stands for the object
             yield from _value_problems(parameter, what, f"{field}.{name}", value)
     for found in paths(given, field):
         yield f"{found} holds a credential, and kwargs are stored readable: credentials go into a model's settings."
@@ -65,14 +66,18 @@ def _missing(
     for parameter in callee.parameters:
         if not parameter.required or parameter.name in given or parameter.name in kept:
             continue
-        if parameter.from_json:
+        if _can_be_given(parameter):
             yield f"{what} needs the keyword argument '{parameter.name}': give it in {field}."
         else:
             yield f"{what} cannot be used here: it needs '{parameter.name}', a Python object, which a job cannot hold."
 
 
 def _supported(callee: Callee, kept: Mapping[str, str]) -> str:
-    return ", ".join(p.name for p in callee.parameters if p.name not in kept and p.from_json) or "none"
+    return ", ".join(p.name for p in callee.parameters if p.name not in kept and _can_be_given(p)) or "none"
+
+
+def _can_be_given(parameter: Parameter) -> bool:
+    return parameter.from_json or parameter.name in EMBEDDER_ARGUMENTS
 
 
 def _shown(value: JsonValue) -> str:

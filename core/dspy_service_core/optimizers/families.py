@@ -4,7 +4,13 @@ from collections.abc import Mapping
 
 from dspy_service_core.optimizers.evaluation import Evaluation
 from dspy_service_core.optimizers.family import Family
-from dspy_service_core.optimizers.few_shot import BootstrapFewShot, LabeledFewShot, OptunaSearch, RandomSearch
+from dspy_service_core.optimizers.few_shot import (
+    BootstrapFewShot,
+    LabeledFewShot,
+    NearestFewShot,
+    OptunaSearch,
+    RandomSearch,
+)
 from dspy_service_core.optimizers.gepa import Gepa
 from dspy_service_core.optimizers.instructions import Copro, InferRules
 from dspy_service_core.optimizers.mipro import Mipro
@@ -17,6 +23,7 @@ FAMILIES: Mapping[str, Family] = {
     "dspy.BootstrapFewShot": BootstrapFewShot(),
     "dspy.BootstrapFewShotWithRandomSearch": RandomSearch(),
     "dspy.BootstrapFewShotWithOptuna": OptunaSearch(),
+    "dspy.KNNFewShot": NearestFewShot(),
     "dspy.GEPA": Gepa(),
     "dspy.MIPROv2": Mipro(),
     "dspy.SIMBA": Simba(),

@@ -1,4 +1,5 @@
-"""Optimizers that only choose demos: labelled rows, bootstrapped traces, and searches over sets of them."""
+"""Optimizers that only choose demos: labelled rows, bootstrapped traces, searches over sets of them, and the rows that
+are nearest to each input."""
 
 from collections.abc import Iterator
 
@@ -81,3 +82,27 @@ class OptunaSearch(Family):
             own=exactly(0),
             predictors=predictors,
         )
+
+
+def _two_rows(setup: Setup) -> Iterator[str]:
+    if setup.counts is not None and setup.counts.train < 2:
+        yield f"{setup.name} looks for the nearest of at least 2 training rows: {setup.rows_for('train', 2)}."
+
+
+def _nothing_beyond_the_record(setup: Setup) -> Iterator[str]:
+    """The optimized program looks up rows and makes demos of them each time it is asked, wherever it is loaded. So it
+    must need nothing that its record in the artifact cannot hold."""
+    needless = "no metric is asked when the program makes its demos: where it is loaded, there is none"
+    model = "the program would ask that model each time it runs, and its record in the artifact cannot hold one"
+    for name, why in (("metric_threshold", needless), ("teacher_settings", model)):
+        if setup.options.init.get(name) is not None:
+            yield f"{setup.kwargs}.{name} cannot be set for {setup.name}: {why}."
+
+
+class NearestFewShot(Family):
+    """Only wraps the program, which then chooses its demos for each input anew: calls come with each prediction."""
+
+    rules = (_two_rows, _nothing_beyond_the_record)
+
+    def known_calls(self, options: Options, counts: Counts, predictors: int) -> Calls:
+        return Calls(scores=exactly(0), demos=exactly(0), own=exactly(0), predictors=predictors)

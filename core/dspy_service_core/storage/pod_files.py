@@ -35,6 +35,10 @@ ROW_RESULTS = "rows.jsonl"
 """What both programs made of each test row."""
 ARTIFACT_FILES = (PROGRAM_STATE, BASELINE_STATE, PROGRAM_PICKLE, MESSAGES, PROMPT, METADATA, ROW_RESULTS)
 """What the optimizer writes of the artifact."""
+NEAREST_ROWS = "knn.json"
+"""What a program of KNNFewShot looks up when it runs: rows, and the embedder's settings."""
+RECORDS = (NEAREST_ROWS,)
+"""What it writes besides after those optimizers whose program needs more than its state."""
 SIGNATURE_SOURCE = "signature.py"
 PROGRAM_SOURCE = "program.py"
 PROGRAM_FILES = "program_files.json"

@@ -35,6 +35,10 @@ _EXAMPLE: Mapping[str, Any] = {"signature": "question -> answer", "tools": []}
 """Arguments of modules, to count their predictors."""
 
 
+PASSED_ON = {dspy.KNNFewShot: dspy.BootstrapFewShot}
+"""Optimizers whose `**kwargs` go to another optimizer, which is none of their base classes."""
+
+
 def of_dspy() -> Catalogue:
     found = list(_public_classes())
     return Catalogue(
@@ -126,11 +130,12 @@ def _optimizer(cls: Any, paths: list[str]) -> OptimizerAsset:
 
 
 def _init(cls: Any) -> Callee:
-    """The constructor's parameters, and those of the base class's constructor if it passes `**kwargs` on to that."""
+    """The constructor's parameters, and those of the constructor to which it passes `**kwargs` on: the base class's,
+    or another optimizer's."""
     own = callee(cls.__init__)
     if not own.further:
         return own
-    inherited = next((base for base in cls.__mro__[1:] if "__init__" in vars(base)), object)
+    inherited = PASSED_ON.get(cls) or next((base for base in cls.__mro__[1:] if "__init__" in vars(base)), object)
     if not issubclass(inherited, Teleprompter) or inherited is Teleprompter:
         return own
     passed_on = _init(inherited)

@@ -5,6 +5,7 @@ program itself, before its final score. So the program, its pickle and its state
 """
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 import dspy
@@ -25,7 +26,7 @@ def mend(program: dspy.Module) -> dict[str, list[str]]:
         kept = []
         for demo in predictor.demos:
             try:
-                kept.append(_plain_demo(demo, predictor.signature))
+                kept.append(plain_demo(demo, predictor.signature.fields))
             except (ValueError, RecursionError) as error:
                 dropped.setdefault(name, []).append(str(error))
         predictor.demos = kept
@@ -52,12 +53,14 @@ def dump(program: dspy.Module) -> State:
     return state
 
 
-def _plain_demo(demo: Any, signature: type[dspy.Signature]) -> dspy.Example:
+def plain_demo(demo: Any, fields: Mapping[str, Any]) -> dspy.Example:
+    """The same demo with values in their JSON form, which look the same in a prompt. `fields` are the signature's.
+    Raises `ValueError` and `RecursionError` for what JSON cannot hold."""
     shown = {}
     for name, value in demo.items():
         if not is_finite(value):
             raise ValueError(f"'{name}' holds NaN or infinity, which JSON does not have")
-        field = signature.fields.get(name)
+        field = fields.get(name)
         shown[name] = _as_shown(plain(value, _LEVELS), value, field.annotation if field is not None else None)
     return dspy.Example(shown)
 

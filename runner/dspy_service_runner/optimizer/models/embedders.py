@@ -26,7 +26,7 @@ from dspy.clients.execution import IGNORED_CACHE_KEYS, _delay
 from dspy.lm15 import OpenAIChatLM, ProviderError
 from dspy.utils.exceptions import is_retryable_lm_error
 
-from dspy_service_core.checks.credentials import withhold
+from dspy_service_core.checks.credentials import public_url, withhold
 from dspy_service_runner.optimizer.json_form import valid_unicode
 from dspy_service_runner.optimizer.models.usage import UsageCounter
 
@@ -78,8 +78,17 @@ class CountedEmbedder(dspy.Embedder):  # type: ignore[misc]  # dspy is untyped
 
     def __reduce__(self) -> Any:
         """In a saved program it is dspy's own embedder, without credentials."""
-        public = withhold({"extra": {k: v for k, v in self.default_kwargs.items() if k != "api_base"}}).public["extra"]
-        return dspy.Embedder, (self.model, self.batch_size, self.caching), {"default_kwargs": public}
+        return dspy.Embedder, (self.model, self.batch_size, self.caching), {"default_kwargs": self._public}
+
+    @property
+    def _public(self) -> dict[str, Any]:
+        shown = {name: value for name, value in self.default_kwargs.items() if name != "api_base"}
+        return dict(withhold({"extra": shown}).public["extra"])
+
+    def record(self) -> dict[str, Any]:
+        """What dspy's own embedder takes to be the same, without credentials."""
+        base = self.default_kwargs.get("api_base")
+        return {"model": self.model, **self._public, **({"api_base": public_url(base)} if base else {})}
 
     def _embed(self, texts: list[str], caching: bool, options: Mapping[str, Any], retries: int) -> list[Any]:
         """Each text is kept by itself, because what is asked for together may depend on the threads' timing."""

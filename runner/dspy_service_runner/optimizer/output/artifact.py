@@ -7,6 +7,7 @@ program that was changed by `mend` always has one.
 """
 
 import contextlib
+import functools
 import json
 import logging
 import types
@@ -71,9 +72,11 @@ def write_artifact(
     metadata: Mapping[str, Any],
     redactor: Redactor,
     rows: Callable[[], bytes] | None,
+    records: Mapping[str, Any],
 ) -> dict[str, str]:
     """Returns why each missing file could not be written. Raises `OSError` if the state could not. Without `rows` there
-    is no file of them. `baseline` is the state of the program as it was given."""
+    is no file of them. `baseline` is the state of the program as it was given, `records` is what the optimized one
+    needs beside its own state, by the file's name."""
     versions = get_dependency_versions()
     saved_with = {"metadata": {"dependency_versions": versions}}
     folder.mkdir(exist_ok=True)
@@ -83,13 +86,20 @@ def write_artifact(
         {
             pod_files.PROGRAM_PICKLE: lambda: _without_keys(pickled(program, modules), redactor),
             pod_files.BASELINE_STATE: lambda: _json(baseline | saved_with),
-            pod_files.MESSAGES: lambda: _json(messages_of(program)),
+            pod_files.MESSAGES: lambda: _json(_messages(program, records)),
             **({pod_files.ROW_RESULTS: rows} if rows else {}),
+            **{name: functools.partial(_json, record) for name, record in records.items()},
             pod_files.PROMPT: lambda: readable_prompts(program).encode(errors="replace"),
         },
     )
     record = {"dependency_versions": versions, "created_at": timestamp(), **metadata, "not_written": missing}
     return missing | _write_each(folder, {pod_files.METADATA: lambda: _json(record)})
+
+
+def _messages(program: dspy.Module, records: Mapping[str, Any]) -> dict[str, Any]:
+    if pod_files.NEAREST_ROWS in records:
+        raise NotWritten(f"the program takes other demos for each input, from {pod_files.NEAREST_ROWS}")
+    return messages_of(program)
 
 
 def _write_each(folder: Path, writers: Writers) -> dict[str, str]:

@@ -178,9 +178,10 @@ class Run:
             self._stop_token.check()
         if not isinstance(program, dspy.Module):
             raise JobFailed("OptimizerFailed", f"{plan.optimizer.__name__} returned no program.")
-        self._say_nothing_tried(
-            why_nothing_was_tried(plan.optimizer.__name__, program, self._context.candidates, calls, watch)
-        )
+        if strategy.state_tells:
+            self._say_nothing_tried(
+                why_nothing_was_tried(plan.optimizer.__name__, program, self._context.candidates, calls, watch)
+            )
         return program
 
     def _say_nothing_tried(self, why: str) -> None:
@@ -273,6 +274,7 @@ class Run:
                 self._record.artifact_metadata() | self._made_of(),
                 self._context.redactor,
                 rows,
+                self._strategy.records(self._plan),
             )
             self._record.program_kept = True
         except OSError as error:

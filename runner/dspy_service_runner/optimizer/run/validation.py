@@ -66,15 +66,15 @@ def prepare(
     check_columns(program.fields, spec.columns)
     allow_keys(program.outputs.values(), program.user_modules[0])
     metric.text_or_none = text_or_none(program.outputs)
-    named = dict(models.by_role())
-    kwargs = model_names.resolved(optimizer.kwargs | dict(spec.optimizer.kwargs), named)
+    named = dict(models.by_role()), models.embedders
+    kwargs = model_names.resolved(optimizer.kwargs | dict(spec.optimizer.kwargs), *named)
     strategy = strategy_for(optimizer_class)
     examples = typed_examples(rows, spec.columns, program.fields)
     plan = Plan(
         name=spec.optimizer.name,
         optimizer=optimizer_class,
         kwargs=kwargs,
-        compile_kwargs=model_names.resolved(optimizer.compile_kwargs | dict(spec.optimizer.compile_kwargs), named),
+        compile_kwargs=model_names.resolved(optimizer.compile_kwargs | dict(spec.optimizer.compile_kwargs), *named),
         program=program.module,
         splits=split_examples(examples, rows, spec.split, job.seed, optimizes=strategy.optimizes),
         fractions=spec.split.fractions,

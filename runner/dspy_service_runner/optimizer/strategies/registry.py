@@ -6,6 +6,7 @@ from dspy_service_core.optimizers.families import EVALUATION, FAMILIES
 from dspy_service_runner.optimizer.strategies.evaluate import Evaluate, EvaluateStrategy
 from dspy_service_runner.optimizer.strategies.gepa import Gepa
 from dspy_service_runner.optimizer.strategies.instructions import Copro, InferRules
+from dspy_service_runner.optimizer.strategies.knn import Nearest
 from dspy_service_runner.optimizer.strategies.mipro import Mipro
 from dspy_service_runner.optimizer.strategies.simba import Simba
 from dspy_service_runner.optimizer.strategies.strategy import Strategy
@@ -16,6 +17,7 @@ _RUN_BY: dict[str, type[Strategy]] = {
     "dspy.COPRO": Copro,
     "dspy.GEPA": Gepa,
     "dspy.InferRules": InferRules,
+    "dspy.KNNFewShot": Nearest,
     "dspy.MIPROv2": Mipro,
     "dspy.SIMBA": Simba,
 }

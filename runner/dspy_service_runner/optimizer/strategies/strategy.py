@@ -73,6 +73,8 @@ class Strategy:
     """False if the given program is scored, and that is all."""
     counts_calls = True
     """False if the optimizer counts its metric calls itself."""
+    state_tells = True
+    """Whether what the optimizer does to a program is in the program's state."""
 
     def __init__(self, family: Family = UNKNOWN) -> None:
         self._family = family
@@ -126,6 +128,10 @@ class Strategy:
             raise
         except Exception as error:
             raise refused(plan, error) from error
+
+    def records(self, plan: Plan) -> Mapping[str, Any]:
+        """Files for the artifact, by name: what the optimized program needs beside its state, as JSON."""
+        return {}
 
     def use_scale(self, optimizer: Any, plan: Plan, scale: Scale) -> None:
         """Tells the range of this metric's scores to an optimizer that assumes 0 to 1; most need not be told."""

@@ -53,7 +53,9 @@ def upload_artifact(
         if folder is None or folder.look(pod_files.PROGRAM_STATE) is None:
             return None
         records = {
-            name: _upload(folder, name, store, redactor) for name in pod_files.ARTIFACT_FILES if _present(folder, name)
+            name: _upload(folder, name, store, redactor)
+            for name in (*pod_files.ARTIFACT_FILES, *pod_files.RECORDS)
+            if _present(folder, name)
         }
     records |= {name: _put(name, content, store) for name, content in submitted.files.items()}
     files = {name: record.wire() for name, record in records.items()}

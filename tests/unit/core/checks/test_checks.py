@@ -115,6 +115,11 @@ ACCEPTED: dict[str, Changes] = {
         "optimizer_kwargs": {"teacher_settings": {"lm": "judge"}},
     },
     "an embedder": {"model_configs": {"search": {"name": "openai/text-embedding-3-small", "model_type": "embedding"}}},
+    "nearest neighbours": {
+        "optimizer_name": "dspy.KNNFewShot",
+        "optimizer_kwargs": {"k": 3, "vectorizer": "search", "max_bootstrapped_demos": 0},
+        "model_configs": {"search": {"name": "openai/text-embedding-3-small", "model_type": "embedding"}},
+    },
     "no temperature at all": {"model_config": {"name": "openai/think-large", "temperature": None}},
     "a teacher that is one of the job's models": {
         "prompt_model_config": {"name": "openai/gpt-4o"},
@@ -146,6 +151,12 @@ ACCEPTED: dict[str, Changes] = {
     },
 }
 
+EMBEDDED: Changes = {"model_configs": {"near": {"name": "openai/text-embedding-3-small", "model_type": "embedding"}}}
+KNN: Changes = {
+    "optimizer_name": "dspy.KNNFewShot",
+    "optimizer_kwargs": {"k": 3, "vectorizer": "near", "max_bootstrapped_demos": 2},
+    **EMBEDDED,
+}
 REASONING_PROPOSER: Changes = {"prompt_model_config": {"name": "openai/gpt-5-mini"}}
 
 TYPED: Changes = {
@@ -167,7 +178,55 @@ REFUSED: dict[str, tuple[Changes, str]] = {
         "needs the keyword argument 'tools': give it in module_kwargs",
     ),
     "an ensemble": ({"optimizer_name": "dspy.Ensemble"}, "its compile takes no student"),
-    "nearest neighbours": ({"optimizer_name": "dspy.KNNFewShot"}, "its compile takes no trainset"),
+    "nearest neighbours without an embedder": (
+        {"optimizer_name": "dspy.KNNFewShot", "optimizer_kwargs": {"k": 3}},
+        "Optimizer 'dspy.KNNFewShot' needs the keyword argument 'vectorizer': give it in optimizer_kwargs.",
+    ),
+    "nearest neighbours without their number": (
+        {"optimizer_name": "dspy.KNNFewShot", "optimizer_kwargs": {"vectorizer": "near"}, **EMBEDDED},
+        "needs the keyword argument 'k'",
+    ),
+    "nearest neighbours of no job's embedder": (
+        KNN | {"model_configs": {}},
+        "optimizer_kwargs.vectorizer takes an embedder, and is 'near': name one of the job's further models whose "
+        "model_type is embedding.",
+    ),
+    "nearest neighbours by a language model": (
+        {"optimizer_name": "dspy.KNNFewShot", "optimizer_kwargs": {"k": 3, "vectorizer": "default"}, **EMBEDDED},
+        "takes an embedder, and is 'default': name one of the job's further models (near) whose",
+    ),
+    "nearest neighbours by an embedder written out": (
+        {"optimizer_name": "dspy.KNNFewShot", "optimizer_kwargs": {"k": 3, "vectorizer": {"model": "x"}}, **EMBEDDED},
+        "takes an embedder, and is no name",
+    ),
+    "nearest neighbours with a threshold": (
+        KNN | {"optimizer_kwargs": {"k": 3, "vectorizer": "near", "metric_threshold": 0.5}},
+        "optimizer_kwargs.metric_threshold cannot be set for Optimizer 'dspy.KNNFewShot': no metric is asked",
+    ),
+    "nearest neighbours with a teacher": (
+        KNN | {"optimizer_kwargs": {"k": 3, "vectorizer": "near", "teacher_settings": {"lm": "default"}}},
+        "optimizer_kwargs.teacher_settings cannot be set",
+    ),
+    "nearest neighbours with a metric": (
+        KNN | {"optimizer_kwargs": {"k": 3, "vectorizer": "near", "metric": "m"}},
+        "optimizer_kwargs.metric cannot be set: the service sets it",
+    ),
+    "nearest neighbours with an unknown argument": (
+        KNN | {"optimizer_kwargs": {"k": 3, "vectorizer": "near", "breadth": 2}},
+        "has no keyword argument 'breadth' (optimizer_kwargs). Supported: k, vectorizer, ",
+    ),
+    "none of the nearest neighbours": (
+        KNN | {"optimizer_kwargs": {"k": 0, "vectorizer": "near"}},
+        "optimizer_kwargs.k must be at least 1",
+    ),
+    "nearest neighbours of one row": (
+        KNN | {"rows": 4, "split_fractions": {"train": 0.25, "val": 0.25, "test": 0.5}},
+        "looks for the nearest of at least 2 training rows",
+    ),
+    "an embedder for a language model": (
+        {"optimizer_kwargs": {"teacher_settings": {"lm": "near"}}, **EMBEDDED},
+        "teacher_settings.lm takes a model, and is 'near'",
+    ),
     "a broken optimizer": ({"optimizer_name": "dspy.AvatarOptimizer"}, "its constructor fails"),
     "weight tuning": (
         {"optimizer_name": "dspy.BootstrapFinetune"},

@@ -44,7 +44,8 @@ def test_every_path_leads_to_the_class(asset: Asset) -> None:
 @pytest.mark.parametrize("asset", bundled().optimizers, ids=lambda asset: asset.path)
 def test_every_keyword_argument_exists(asset: OptimizerAsset) -> None:
     cls = load(asset.path)
-    bases = [base.__init__ for base in cls.__mro__ if "__init__" in vars(base)]
+    takers = [*cls.__mro__, *([passed_on] if (passed_on := introspect.PASSED_ON.get(cls)) else [])]
+    bases = [taker.__init__ for taker in takers if "__init__" in vars(taker)]
 
     assert asset.init.names() <= set().union(*map(accepted, bases))
     assert asset.compile.names() <= accepted(cls.compile)

@@ -161,6 +161,7 @@ def counted(case: Case, folder: Path, program: Any = None) -> Counted:
 
 BOOTSTRAP, SEARCH = "dspy.BootstrapFewShot", "dspy.BootstrapFewShotWithRandomSearch"
 OPTUNA, MIPRO, RULES = "dspy.BootstrapFewShotWithOptuna", "dspy.MIPROv2", "dspy.InferRules"
+ALIKE = dspy.Embedder(lambda texts: [[1.0]] * len(texts))
 EXPLICIT = {"auto": None, "num_candidates": 4, "max_errors": 30}
 CASES: dict[str, Case] = {
     "labelled": Case("dspy.LabeledFewShot", {"k": 3}),
@@ -227,6 +228,8 @@ CASES: dict[str, Case] = {
         train=30,
         val=2,
     ),
+    "nearest": Case("dspy.KNNFewShot", {"k": 2, "vectorizer": ALIKE}),
+    "nearest three predictors": Case("dspy.KNNFewShot", {"k": 2, "vectorizer": ALIKE}, predictors=3),
     "gepa light": Case("dspy.GEPA", {"auto": "light"}, val=3),
     "gepa light two predictors": Case("dspy.GEPA", {"auto": "light"}, train=6, val=0, predictors=2),
     "gepa light three predictors": Case("dspy.GEPA", {"auto": "light"}, train=3, val=0, predictors=3),
@@ -347,7 +350,7 @@ def test_gepa_spends_what_the_installed_dspy_reckons(components: int, auto: Any,
 @pytest.mark.parametrize("path", sorted(FAMILIES))
 def test_an_optimizer_without_the_needed_options_has_no_known_number(path: str) -> None:
     said = FAMILIES[path].calls(Options(init={}, compile={}), Counts(10, 5, 5), 1)
-    assert said is None or path == "dspy.LabeledFewShot"
+    assert said is None or path in ("dspy.LabeledFewShot", "dspy.KNNFewShot"), "these call nobody"
 
 
 def test_nobody_knows_what_an_own_optimizer_does() -> None:

@@ -24,6 +24,7 @@ CONTENT = {
     "program.json": b'{"a": 1}',
     "program.pkl": b"\x80\x04" + os.urandom(3_000_000),
     "baseline.json": b'{"a": 0}',
+    "knn.json": b'{"k": 3}',
     "messages.json": b'{"predictors": {}}',
     "prompt.md": b"# P",
     "metadata.json": b"{}",
