@@ -8,6 +8,7 @@ from starlette.requests import Request
 
 from dspy_service_api.answers.job_answers import Jobs
 from dspy_service_api.background import Background
+from dspy_service_api.control.control import Control
 from dspy_service_api.control.remove import Removals
 from dspy_service_api.jobs.cache import JobCache
 from dspy_service_api.jobs.record import Json
@@ -25,6 +26,7 @@ class Service:
     jobs: Jobs
     submits: Submits
     removals: Removals
+    control: Control
     health: Json
     background: Background
 

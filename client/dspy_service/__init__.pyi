@@ -25,6 +25,7 @@ from .errors import (
     FieldProblem as FieldProblem,
     IdempotencyConflict as IdempotencyConflict,
     InvalidPayload as InvalidPayload,
+    JobEnded as JobEnded,
     JobFailed as JobFailed,
     NoArtifact as NoArtifact,
     NotAllowed as NotAllowed,

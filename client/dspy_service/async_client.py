@@ -10,7 +10,7 @@ import httpx
 
 from dspy_service.build import build_payload
 from dspy_service.client import PAGE, TIMEOUT, outcome_status, read_outcome
-from dspy_service.errors import DspyServiceError, UnknownJob
+from dspy_service.errors import DspyServiceError
 from dspy_service.files.artifact_files import Origin
 from dspy_service.files.downloads import save
 from dspy_service.optimization import AsyncOptimization
@@ -98,11 +98,17 @@ class AsyncClient:
     async def delete(self, job_id: str) -> answers.RecordKept | None:
         return await self._send(calls.delete(job_id))
 
-    async def cancel(self, job_id: str) -> None:
-        try:
-            await self.delete(job_id)
-        except UnknownJob:
-            return
+    async def cancel(self, job_id: str) -> answers.Summary:
+        return await self._send(calls.control(job_id, "cancel"))
+
+    async def stop(self, job_id: str) -> answers.Summary:
+        return await self._send(calls.control(job_id, "stop"))
+
+    async def pause(self, job_id: str) -> answers.Summary:
+        return await self._send(calls.control(job_id, "pause"))
+
+    async def resume(self, job_id: str) -> answers.Summary:
+        return await self._send(calls.control(job_id, "resume"))
 
     async def list(self, **filters: Any) -> AsyncIterator[answers.Summary]:
         cursor: str | None = None

@@ -16,6 +16,7 @@ from . import answers
 T = TypeVar("T")
 Headers = Mapping[str, str]
 Stream = Literal["logs", "events"]
+Verb = Literal["cancel", "stop", "pause", "resume"]
 
 URL_VARIABLE = "DSPY_SERVICE_URL"
 TOKEN_VARIABLE = "DSPY_SERVICE_TOKEN"
@@ -105,6 +106,10 @@ def delete(job_id: str) -> Call[answers.RecordKept | None]:
         return None if data is None else answers.read(answers.RecordKept, data)
 
     return Call("DELETE", _job_path(job_id), read_kept)
+
+
+def control(job_id: str, verb: Verb) -> Call[answers.Summary]:
+    return Call("POST", _job_path(job_id, verb), _one(answers.Summary))
 
 
 def jobs(

@@ -10,7 +10,7 @@ import httpx
 
 from dspy_service.build import build_payload
 from dspy_service.error_answers import error_of, retry_after
-from dspy_service.errors import DspyServiceError, ServiceUnreachable, UnknownJob
+from dspy_service.errors import DspyServiceError, ServiceUnreachable
 from dspy_service.files.artifact_files import Origin
 from dspy_service.files.downloads import save
 from dspy_service.optimization import Optimization
@@ -113,12 +113,22 @@ class Client:
         """Stops the job where it runs and removes it with all that it wrote; tells if finalizers keep its record."""
         return self._send(calls.delete(job_id))
 
-    def cancel(self, job_id: str) -> None:
-        """As `delete`, but silent where there is no such job (any more)."""
-        try:
-            self.delete(job_id)
-        except UnknownJob:
-            return
+    def cancel(self, job_id: str) -> answers.Summary:
+        """Ends the job as `cancelled`; its record, log and usage stay. May be repeated, as all of these four. Raises
+        `JobEnded` if the job has ended in another way."""
+        return self._send(calls.control(job_id, "cancel"))
+
+    def stop(self, job_id: str) -> answers.Summary:
+        """Ends the search with the best program so far; where there is none yet, the job ends `cancelled`."""
+        return self._send(calls.control(job_id, "stop"))
+
+    def pause(self, job_id: str) -> answers.Summary:
+        """Ends the attempt; what was answered and found is kept for `resume`."""
+        return self._send(calls.control(job_id, "pause"))
+
+    def resume(self, job_id: str) -> answers.Summary:
+        """Lets a paused job go on from where it was."""
+        return self._send(calls.control(job_id, "resume"))
 
     def list(self, **filters: Any) -> Iterator[answers.Summary]:
         """Newest first; filters: `status`, `optimizer`, `label` ("k=v"), and `limit`, the size of a page."""

@@ -11,6 +11,7 @@ DspyServiceError
 │   └── IdempotencyConflict  idempotency_conflict: the same Idempotency-Key came with another body
 ├── UnknownJob               unknown_job
 ├── NotFinished              not_finished: there is no artifact yet
+├── JobEnded                 job_ended: it has ended, or is being cancelled, and cannot be stopped or paused any more
 ├── NoArtifact               no_artifact: the job ended without one
 ├── JobFailed                the job ended as failed or cancelled; raised only by what is asked to raise it
 ├── DamagedArtifact          what arrived is not what was sent
@@ -79,6 +80,10 @@ class UnknownJob(DspyServiceError):
 
 
 class NotFinished(DspyServiceError):
+    pass
+
+
+class JobEnded(DspyServiceError):
     pass
 
 

@@ -26,7 +26,10 @@ class Jobs(Protocol):
     def rows(self, job_id: str, which: str = "all") -> Iterator[answers.Row]: ...
     def watch(self, job_id: str, *, from_log: int = 0) -> Iterator[Update]: ...
     def download(self, job_id: str, directory: str | Path) -> Path: ...
-    def cancel(self, job_id: str) -> None: ...
+    def cancel(self, job_id: str) -> answers.Summary: ...
+    def stop(self, job_id: str) -> answers.Summary: ...
+    def pause(self, job_id: str) -> answers.Summary: ...
+    def resume(self, job_id: str) -> answers.Summary: ...
 
 
 class Ended:
@@ -119,7 +122,20 @@ class Optimization:
         return self._client.download(self.job_id, directory)
 
     def cancel(self) -> Self:
-        self._client.cancel(self.job_id)
+        return self._asked(self._client.cancel(self.job_id))
+
+    def stop(self) -> Self:
+        """Keeps the best program so far."""
+        return self._asked(self._client.stop(self.job_id))
+
+    def pause(self) -> Self:
+        return self._asked(self._client.pause(self.job_id))
+
+    def resume(self) -> Self:
+        return self._asked(self._client.resume(self.job_id))
+
+    def _asked(self, summary: answers.Summary) -> Self:
+        self._summary = summary
         return self
 
     def _artifact(self, job: answers.Job) -> answers.Artifact | None:

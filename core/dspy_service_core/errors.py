@@ -5,6 +5,7 @@ ServiceError
 ├── UnusableRequest      the shape is right, but what it names cannot be used
 ├── JobNotFound
 ├── JobNotFinished
+├── JobEnded             it has ended, or is being cancelled, and cannot be controlled any more
 ├── NoArtifact
 ├── IdempotencyConflict  the same key came with another body
 ├── StoreError           the store is out of reach, or holds something broken
@@ -46,6 +47,14 @@ class JobNotFound(ServiceError):
 class JobNotFinished(ServiceError):
     def __init__(self) -> None:
         super().__init__("Job has not finished yet.")
+
+
+class JobEnded(ServiceError):
+    """`status` is the job's word."""
+
+    def __init__(self, status: str, *, being_cancelled: bool = False) -> None:
+        super().__init__("The job is being cancelled." if being_cancelled else f"The job has ended already: {status}.")
+        self.status = status
 
 
 class NoArtifact(ServiceError):

@@ -17,6 +17,7 @@ import httpx
 
 CREATED = "2025-11-30T07:15:00.000Z"
 PICKLE = pickle.dumps({"a": "program"})
+CONTROL = ("cancel", "stop", "pause", "resume")
 Answer = httpx.Response | Exception
 
 
@@ -142,10 +143,20 @@ class FakeService:
         following = str(at + 2) if at + 2 < len(names) else None
         return httpx.Response(200, json={"jobs": page, "next_cursor": following})
 
+    def _control(self, job: FakeJob, verb: str) -> httpx.Response:
+        if job.status in ("success", "failed", "cancelled") and verb != "cancel":
+            ended = {"detail": f"The job has ended already: {job.status}.", "code": "job_ended", "status": job.status}
+            return httpx.Response(409, json=ended)
+        if verb == "cancel":
+            job.statuses = ["cancelled"]
+        return httpx.Response(202, json=job.summary())
+
     def _job(self, method: str, job: FakeJob, below: list[str], request: httpx.Request) -> httpx.Response:
         if method == "DELETE":
             del self.jobs[job.job_id]
             return httpx.Response(204)
+        if method == "POST" and below[0] in CONTROL:
+            return self._control(job, below[0])
         pages: dict[str, Callable[[], list[dict[str, Any]]]] = {"logs": job.log_entries, "events": job.event_entries}
         match below:
             case ["summary"]:

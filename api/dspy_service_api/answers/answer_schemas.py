@@ -376,6 +376,7 @@ class RecordKept(TypedDict):
 class Error(TypedDict):
     detail: str
     code: Annotated[str, Field(description="One word for this kind of error, which stays; new ones may come.")]
+    status: NotRequired[Annotated[StatusWord, Field(description="The job's, with the code job_ended.")]]
 
 
 @closed

@@ -35,6 +35,9 @@ UNKNOWN_PATH = ErrorCode("unknown_path", 404, "The service has nothing under thi
 WRONG_METHOD = ErrorCode("wrong_method", 405, "The path does not take this method; `Allow` lists those that it takes.")
 REQUEST_TIMEOUT = ErrorCode("request_timeout", 408, "The request did not come in time.")
 NOT_FINISHED = ErrorCode("not_finished", 409, "The job has not ended yet, so there is no artifact.")
+JOB_ENDED = ErrorCode(
+    "job_ended", 409, "The job has ended, or is being cancelled, and cannot do this any more; `status` is its word."
+)
 IDEMPOTENCY_CONFLICT = ErrorCode("idempotency_conflict", 409, "The same Idempotency-Key came with another body.")
 BODY_TOO_LARGE = ErrorCode("body_too_large", 413, "The body is over the limit, which `detail` names.")
 NOT_JSON = ErrorCode("not_json", 415, "The body is not JSON by its Content-Type.")

@@ -17,6 +17,7 @@ from dspy_service_api.answers import present
 from dspy_service_api.answers.answer_cache import AnswerCache
 from dspy_service_api.answers.job_answers import Jobs
 from dspy_service_api.background import Background
+from dspy_service_api.control.control import Control
 from dspy_service_api.control.remove import Removals
 from dspy_service_api.http import openapi, problems
 from dspy_service_api.http.access.authenticator import Authenticator, NoAuthentication, TokenAuthenticator
@@ -121,6 +122,7 @@ def _service(settings: Settings, cluster: KubeClient, store: Store, acceptance: 
         jobs=found,
         submits=Submits(JobWriter(cluster, cache, store, settings.namespace), acceptance.accept, work),
         removals=Removals(found, settings.delete_wait_seconds, settings.last_upload_seconds),
+        control=Control(found),
         health=present.health(acceptance.assets()),
         background=Background(),
     )

@@ -7,7 +7,7 @@ error shows clients nothing of our internals: it is a 500 with the request's id,
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 import orjson
 from fastapi import FastAPI
@@ -23,6 +23,7 @@ from dspy_service_api.http.media import NotJson
 from dspy_service_api.serve.memory import Busy
 from dspy_service_core import errors
 from dspy_service_core.kube import errors as kube
+from dspy_service_core.resource.job import StatusWord
 
 log = logging.getLogger(__name__)
 
@@ -44,11 +45,14 @@ class Problem:
     code: ErrorCode
     detail: str | list[FieldProblem]
     headers: Mapping[str, str] = field(default_factory=dict)
+    status: StatusWord | None = None
+    """The job's, where that is why the request is refused."""
 
     @property
     def body(self) -> Error | InvalidRequest:
         if isinstance(self.detail, str):
-            return {"detail": self.detail, "code": self.code.code}
+            body: Error = {"detail": self.detail, "code": self.code.code}
+            return body if self.status is None else {**body, "status": self.status}
         return {"error": "invalid_request", "detail": self.detail, "code": "invalid_request"}
 
 
@@ -72,6 +76,10 @@ def _invalid_query(exc: RequestValidationError) -> Problem:
     return Problem(error_codes.INVALID_REQUEST, fields)
 
 
+def _ended(exc: errors.JobEnded) -> Problem:
+    return Problem(error_codes.JOB_ENDED, str(exc), status=cast(StatusWord, exc.status))
+
+
 _OF_THE_FRAMEWORK = {code.status: code for code in (error_codes.UNKNOWN_PATH, error_codes.WRONG_METHOD)}
 
 
@@ -91,6 +99,7 @@ RULES: dict[type[Exception], Rule] = {
     errors.UnusableRequest: _says(error_codes.UNUSABLE_REQUEST),
     errors.JobNotFound: _says(error_codes.UNKNOWN_JOB),
     errors.JobNotFinished: _says(error_codes.NOT_FINISHED),
+    errors.JobEnded: _ended,
     errors.NoArtifact: _says(error_codes.NO_ARTIFACT),
     errors.IdempotencyConflict: _says(error_codes.IDEMPOTENCY_CONFLICT),
     BodyTooLarge: _says(error_codes.BODY_TOO_LARGE),

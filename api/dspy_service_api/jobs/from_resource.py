@@ -80,6 +80,7 @@ def record_of(obj: Object) -> JobRecord:
         status="cancelled" if cut_off else STATUS_WORDS.get(phase, "pending"),
         finished=finished,
         suspended=suspended,
+        stop=intern(spec.get("stop") or ""),
         message=DELETED_MESSAGE if cut_off else _message(phase, status, run, end),
         notice="" if finished else run.get("notice") or "",
         started_at=_time(status.get("startedAt") or (run.get("startedAt") if phase != "Pending" else None)),

@@ -49,6 +49,8 @@ class JobRecord:
     status: StatusWord
     finished: bool
     suspended: bool
+    stop: str
+    """What `spec.stop` asks: Cancel, KeepBest or nothing."""
     message: str
     """The operator's message, else the reporter's: while the job runs, what keeps it waiting, or the last event's
     name."""

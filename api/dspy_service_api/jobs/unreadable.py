@@ -28,6 +28,7 @@ def unreadable_record(obj: Object) -> JobRecord:
         status="cancelled" if cut_off else STATUS_WORDS[phase],
         finished=cut_off or phase in FINAL_PHASES,
         suspended=False,
+        stop="",
         message=DELETED_MESSAGE if cut_off else message or UNREADABLE,
         notice="",
         started_at=None,

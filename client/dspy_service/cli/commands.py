@@ -19,6 +19,10 @@ OWN = {
     "logs": "dspy_service.cli.logs:command",
     "rows": "dspy_service.cli.rows:command",
     "artifact": "dspy_service.cli.artifact:command",
+    "cancel": "dspy_service.cli.control:cancel",
+    "stop": "dspy_service.cli.control:stop",
+    "pause": "dspy_service.cli.control:pause",
+    "resume": "dspy_service.cli.control:resume",
     "delete": "dspy_service.cli.delete:command",
     "inspect": "dspy_service.cli.inspect_program:command",
 }

@@ -33,8 +33,10 @@ async def test_a_job_from_submit_to_download(tmp_path: Path) -> None:
         assert (await client.wait(job_id)).status == "success"
         assert (await client.download(job_id, tmp_path) / "program.pkl").is_file()
         assert [job.job_id async for job in client.list()] == [job_id]
-        await client.cancel(job_id)
-        await client.cancel(job_id)
+        other = (await client.submit({})).job_id
+        for verb in (client.pause, client.resume, client.stop, client.cancel, client.cancel):
+            assert (await verb(other)).job_id == other
+        assert (await client.summary(other)).status == "cancelled"
         assert (await client.health()).status == "ok"
 
 

@@ -199,14 +199,21 @@ def test_listing_follows_the_cursor() -> None:
     assert [job.job_id for job in client_of(service).list()] == ["job1", "job2", "job3", "job4", "job5"]
 
 
-def test_cancelling_a_job_that_is_gone_is_silent() -> None:
+@pytest.mark.parametrize("verb", ["stop", "pause", "resume"])
+def test_a_job_is_controlled_until_it_has_ended(verb: str) -> None:
     service = FakeService()
     service.add("running")
     client = client_of(service)
-    client.cancel("job1")
-    client.cancel("job1")
-    with pytest.raises(dspy_service.UnknownJob):
-        client.delete("job1")
+
+    asked = getattr(client, verb)("job1")
+    assert (asked.job_id, asked.status) == ("job1", "running")
+    assert (service.requests[-1].method, service.requests[-1].url.path) == ("POST", f"/jobs/job1/{verb}")
+
+    assert client.cancel("job1").status == "cancelled"
+    assert client.cancel("job1").status == "cancelled"
+    with pytest.raises(dspy_service.JobEnded, match="ended already: cancelled") as raised:
+        getattr(client, verb)("job1")
+    assert raised.value.code == "job_ended"
 
 
 def test_deleting_tells_what_keeps_a_record() -> None:

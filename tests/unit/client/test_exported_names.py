@@ -21,6 +21,7 @@ EXPORTED = [
     "IdempotencyConflict",
     "InvalidPayload",
     "Job",
+    "JobEnded",
     "JobFailed",
     "JobPage",
     "LogEntry",

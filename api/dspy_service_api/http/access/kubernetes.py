@@ -59,24 +59,30 @@ class KubernetesAuthenticator:
 
     def _forbidden(self, caller: Caller, permission: Permission, reason: str) -> Problem:
         named = f' "{permission.name}"' if permission.name else ""
+        resource = _resource(permission)
         why = f" ({reason})" if reason else ""
         return Problem(
             FORBIDDEN,
-            f"User '{caller.username}' may not {permission.verb} {_RESOURCE}{named} in namespace "
+            f"User '{caller.username}' may not {permission.verb} {resource}{named} in namespace "
             f"'{self._namespace}'{why}. Whoever may change roles there can allow it: "
             f"{_grant(caller.username, permission, self._namespace)}",
         )
 
 
+def _resource(permission: Permission) -> str:
+    return f"{_RESOURCE}/{permission.subresource}" if permission.subresource else _RESOURCE
+
+
 def _grant(username: str, permission: Permission, namespace: str) -> str:
     """Two commands that create the missing role. It covers all jobs, since a role for one name cannot be given before
     that job exists."""
-    role = f"{names.MANAGED_BY}-{permission.verb}"
+    role = f"{names.MANAGED_BY}-{permission.subresource or permission.verb}"
+    resource = _resource(permission)
     if username.startswith(_SERVICE_ACCOUNT):
         subject = f"--serviceaccount={shlex.quote(username.removeprefix(_SERVICE_ACCOUNT))}"
     else:
         subject = f"--user={shlex.quote(username)}"
     return (
-        f"kubectl -n {namespace} create role {role} --verb={permission.verb} --resource={_RESOURCE} && "
+        f"kubectl -n {namespace} create role {role} --verb={permission.verb} --resource={resource} && "
         f"kubectl -n {namespace} create rolebinding {role} --role={role} {subject}"
     )

@@ -16,7 +16,9 @@ from typing import Any, Literal, TypeVar
 
 from dspy_service_core.resource import names
 
-Verb = Literal["create", "list", "get", "delete"]
+Verb = Literal["create", "list", "get", "update", "delete"]
+Subresource = Literal["", "control"]
+"""`control` exists for permissions alone: who may stop, pause and cancel need not be who may change a spec."""
 Endpoint = TypeVar("Endpoint", bound=Callable[..., Any])
 
 _DECLARED = "declared_access"
@@ -28,6 +30,7 @@ class Permission:
 
     verb: Verb
     name: str = ""
+    subresource: Subresource = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,7 @@ class RouteAccess:
 
     verb: Verb | None = None
     open_to_all: bool = False
+    subresource: Subresource = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +63,8 @@ OPEN = RouteAccess(open_to_all=True)
 KNOWN = RouteAccess()
 
 
-def needs(verb: Verb) -> Callable[[Endpoint], Endpoint]:
-    return _declare(RouteAccess(verb))
+def needs(verb: Verb, subresource: Subresource = "") -> Callable[[Endpoint], Endpoint]:
+    return _declare(RouteAccess(verb, subresource=subresource))
 
 
 def open_to_all(endpoint: Endpoint) -> Endpoint:
@@ -133,4 +137,4 @@ class RouteMap:
 def _permission(access: RouteAccess, job_id: str) -> Permission | None:
     if access.verb is None:
         return None
-    return Permission(access.verb, names.resource_name(job_id) if job_id else "")
+    return Permission(access.verb, names.resource_name(job_id) if job_id else "", access.subresource)

@@ -126,6 +126,8 @@ def _access(caller: Caller, permission: Permission, namespace: str) -> Object:
     }
     if permission.name:
         attributes["name"] = permission.name
+    if permission.subresource:
+        attributes["subresource"] = permission.subresource
     return {
         "user": caller.username,
         "uid": caller.uid,

@@ -209,6 +209,7 @@ PROBLEMS: dict[str, Problem] = {
     ),
     "unknown job": problem_of(errors.JobNotFound(JOB_ID)),
     "no artifact": problem_of(errors.NoArtifact()),
+    "ended already": problem_of(errors.JobEnded("success")),
     "not finished": problem_of(errors.JobNotFinished()),
     "other body": problem_of(errors.IdempotencyConflict("a1")),
     "too large": problem_of(BodyTooLarge(30_000_000)),

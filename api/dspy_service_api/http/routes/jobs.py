@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from dspy_service_api.answers import answer_schemas, error_codes, present
 from dspy_service_api.answers.listing import Wanted, labels_of, list_jobs
+from dspy_service_api.control.control import Verb
 from dspy_service_api.http.access.permissions import needs
 from dspy_service_api.http.routes import examples
 from dspy_service_api.http.routes.answers import Declared, declared, errors, ready
@@ -83,6 +84,41 @@ async def job(request: Request, job_id: JobId) -> Response:
 async def remove(request: Request, job_id: JobId) -> Response:
     kept_by = await service_of(request).removals.remove(job_id)
     return ready(present.record_kept(kept_by), status=202) if kept_by else Response(status_code=204)
+
+
+def _controlled(verb: Verb, title: str, description: str) -> None:
+    """Declares `POST /jobs/{id}/<verb>`: all four ask for the same permission and answer alike."""
+
+    @router.post(
+        f"/{{job_id}}/{verb}",
+        operation_id=verb,
+        summary=title,
+        description=f"{description} May be repeated. A job that has ended in another way refuses it.",
+        status_code=202,
+        response_model=None,
+        responses=declared(answer_schemas.JobSummary, examples.SUMMARY, "The job in short, as asked.", status=202)
+        | errors(error_codes.UNKNOWN_JOB, error_codes.JOB_ENDED),
+    )
+    @needs("update", "control")
+    async def control(request: Request, job_id: JobId) -> Response:
+        service = service_of(request)
+        record = await service.control.ask(job_id, verb)
+        return ready(present.summary(record, service.cache.position(record)), status=202)
+
+
+_controlled("cancel", "Cancel a job", "Ends the job as `cancelled`. Its record, log and usage stay.")
+_controlled(
+    "stop",
+    "Stop a job and keep its best program",
+    "Ends the search with the best program so far, which is scored: `success`. Where there is none yet, the job ends "
+    "`cancelled`. A paused job runs once more, to score the best.",
+)
+_controlled(
+    "pause",
+    "Pause a job",
+    "Ends the attempt and gives its slot back; what was answered and found is kept. Its time counts for no deadline.",
+)
+_controlled("resume", "Resume a paused job", "The job waits for a slot again and goes on from where it was.")
 
 
 @router.get(

@@ -71,6 +71,10 @@ def reviewer(cluster: FaultyCluster) -> Reviewer:
         ("GET", "/jobs/tickets/artifact", Permission("get", "tickets")),
         ("GET", "/jobs/tickets/rows", Permission("get", "tickets")),
         ("DELETE", f"/jobs/{UUID}", Permission("delete", f"job-{UUID}")),
+        *(
+            ("POST", f"/jobs/{UUID}/{verb}", Permission("update", f"job-{UUID}", "control"))
+            for verb in ("cancel", "stop", "pause", "resume")
+        ),
         ("GET", "/openapi.json", None),
     ],
 )
@@ -96,6 +100,7 @@ async def test_every_route_declares_what_it_demands(tmp_path: Path) -> None:
         ("GET", "/jobs"): "list",
         ("DELETE", "/jobs/{job_id}"): "delete",
         **{("GET", f"/jobs/{{job_id}}{part}"): "get" for part in below},
+        **{("POST", f"/jobs/{{job_id}}/{verb}"): "update" for verb in ("cancel", "stop", "pause", "resume")},
     }
     assert {path for (_, path), given in access.items() if given == OPEN} == {
         *("/health", "/livez", "/readyz"),

@@ -47,6 +47,10 @@ async def test_every_endpoint_is_documented(document: dict[str, Any]) -> None:
         ("GET", "/jobs/{job_id}/events"),
         ("GET", "/jobs/{job_id}/rows"),
         ("GET", "/jobs/{job_id}/artifact"),
+        ("POST", "/jobs/{job_id}/cancel"),
+        ("POST", "/jobs/{job_id}/stop"),
+        ("POST", "/jobs/{job_id}/pause"),
+        ("POST", "/jobs/{job_id}/resume"),
         ("GET", "/health"),
     }
 

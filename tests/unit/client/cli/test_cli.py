@@ -295,6 +295,26 @@ def test_deleting_several(service: FakeService) -> None:
     assert (result.exit_code, service.jobs) == (0, {})
 
 
+@pytest.mark.parametrize(
+    ("verb", "said"),
+    [("cancel", "cancelling"), ("stop", "stopping"), ("pause", "pausing"), ("resume", "resuming")],
+)
+def test_controlling_several(service: FakeService, verb: str, said: str) -> None:
+    service.add("running")
+    service.add("running")
+    result = invoke(service, verb, "job1", "job2")
+    status = "cancelled" if verb == "cancel" else "running"
+    assert (result.exit_code, result.stdout) == (0, f"{said} job1 ({status})\n{said} job2 ({status})\n")
+
+
+def test_what_has_ended_is_not_controlled(service: FakeService) -> None:
+    service.add("success")
+    service.jobs["job1"].looks = 1
+    result = invoke(service, "stop", "job1")
+    assert result.exit_code == 2
+    assert "The job has ended already: success." in result.stderr
+
+
 def test_deleting_tells_of_a_record_that_stays(service: FakeService) -> None:
     answer = {"detail": "The job is stopped; its record stays.", "code": "record_kept", "finalizers": ["example.org/a"]}
     service.faults = [httpx.Response(202, json=answer)]
