@@ -26,3 +26,26 @@ def run_request(**changes: Any) -> dict[str, Any]:
         "model_config": {"name": "openai/gpt-4o-mini"},
     }
     return {key: value for key, value in (body | changes).items() if value is not None}
+
+
+PROGRAM = """
+from helpers.text import clean
+
+class Triage(dspy.Module):
+    def __init__(self, hint=""):
+        super().__init__()
+        self.summarize = dspy.ChainOfThought("text, hint -> summary")
+        self.decide = dspy.Predict("summary -> label")
+        self.hint = hint
+
+    def forward(self, text):
+        summary = self.summarize(text=clean(text), hint=self.hint).summary
+        return self.decide(summary=summary)
+"""
+FILES = {"helpers/__init__.py": "", "helpers/text.py": "def clean(text):\n    return text.strip()\n"}
+
+
+def program_request(**changes: Any) -> dict[str, Any]:
+    """The same with a program of its own."""
+    without = {"module_name": None, "signature_code": None, "column_mapping": None}
+    return run_request(**without | {"program_code": PROGRAM, "program_files": FILES} | changes)

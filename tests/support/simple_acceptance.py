@@ -26,6 +26,11 @@ class SimpleAcceptance:
             "models": {"default": {"name": "openai/gpt-4o-mini"}},
             "run": {"priority": given.get("priority", 0)},
         }
+        if "program_code" in given:
+            files = [{"path": path, "code": text} for path, text in given["program_files"].items()]
+            spec["program"] = {**spec["module"], "name": "", "code": given["program_code"], "files": files}
+            for replaced in ("module", "signature", "columns"):
+                del spec[replaced]
         key = given.get("api_key")
         return AcceptedRequest(
             spec=spec,

@@ -1,7 +1,7 @@
 """Divides an accepted request between the resource, its Secret and the store. Pure.
 
-A spec above 16 KiB moves first its rows and then its sources into one document in the store, because the cluster's
-database rewrites the whole object at every status patch.
+A spec above 16 KiB moves first its rows and then its sources and files into one document in the store, because the
+cluster's database rewrites the whole object at every status patch. A state to begin with always goes there.
 """
 
 import base64
@@ -30,6 +30,8 @@ class AcceptedRequest:
 
     spec: Mapping[str, Any]
     rows: list[Any]
+    initial: Mapping[str, Any] | None = None
+    """The program state that the job begins with."""
     labels: Mapping[str, str] = field(default_factory=dict)
     withheld: Mapping[str, Json] = field(default_factory=dict)
     """Encoded credentials by the model's role or name."""
@@ -83,7 +85,7 @@ class JobObjects:
 
 
 def draft(accepted: AcceptedRequest, identity: JobIdentity) -> JobObjects:
-    spec, payload = _fitted(_with_credentials(accepted, identity.name), accepted.rows)
+    spec, payload = _fitted(_with_credentials(accepted, identity.name), accepted.rows, accepted.initial)
     return JobObjects(
         name=identity.name,
         resource=_resource(spec, accepted.labels, identity),
@@ -117,21 +119,24 @@ def _with_credentials(accepted: AcceptedRequest, name: str) -> dict[str, Any]:
     return changed
 
 
-def _fitted(spec: dict[str, Any], rows: list[Any]) -> tuple[dict[str, Any], bytes | None]:
+def _fitted(
+    spec: dict[str, Any], rows: list[Any], initial: Mapping[str, Any] | None
+) -> tuple[dict[str, Any], bytes | None]:
     encoded = orjson.dumps(rows)
     room = MAX_SPEC_BYTES - len(orjson.dumps(spec)) - len(b',"dataset":{"rows":}')
-    if len(encoded) <= room:
+    if len(encoded) <= room and initial is None:
         return {**spec, "dataset": {"rows": rows}}, None
-    moved = _code(spec) if room < _REFERENCE_BYTES else {}
+    moved = _sources(spec, initial) if room < _REFERENCE_BYTES or initial is not None else {}
     document = _document(encoded, moved)
     digest = f"sha256:{hashlib.sha256(document).hexdigest()}"
     dataset = {"payload": {"digest": digest, "rows": len(rows), "bytes": len(document)}}
-    rest = sources.with_sources(spec, lambda _: {"payload": {"digest": digest}}) if moved else spec
+    given = spec if initial is None else {**spec, sources.INITIAL: {}}
+    rest = sources.with_sources(given, lambda _: {"payload": {"digest": digest}}) if moved else spec
     fitted = {**rest, "dataset": dataset}
     if (size := len(orjson.dumps(fitted))) > MAX_SPEC_BYTES:
         raise UnusableRequest(
-            f"The request without its rows and sources takes {size} bytes, and {MAX_SPEC_BYTES} are allowed: "
-            "use shorter kwargs, model settings or column mapping."
+            f"The request without its rows, sources and files takes {size} bytes, and {MAX_SPEC_BYTES} are allowed: "
+            "use shorter kwargs, model settings, column mapping or paths of files."
         )
     return fitted, document
 
@@ -140,15 +145,21 @@ _REFERENCE_BYTES = 200
 """Bytes that a dataset takes in a spec when it is only a reference."""
 
 
-def _code(spec: Mapping[str, Any]) -> dict[str, str]:
-    return {source.name: source.code or "" for source in sources.sources_of(spec)}
+def _sources(spec: Mapping[str, Any], initial: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The document's members beside the rows."""
+    carried = sources.sources_of(spec)
+    moved: dict[str, Any] = {source.name: source.code or "" for source in carried if source.file is None}
+    if files := {source.file: source.code or "" for source in carried if source.file is not None}:
+        moved[sources.FILES] = files
+    return moved | ({sources.INITIAL: initial} if initial is not None else {})
 
 
-def _document(rows: Json, moved: Mapping[str, str]) -> bytes:
-    """The payload document. `rows` are encoded JSON already: they were encoded once to know their size."""
+def _document(rows: Json, moved: Mapping[str, Any]) -> bytes:
+    """The payload document. `rows` are encoded JSON already: they were encoded once to know their size. They come last,
+    so that whoever looks for something else need not read them."""
     if not moved:
         return b'{"rows":%b}' % rows
-    return b'{"rows":%b,%b' % (rows, orjson.dumps(moved)[1:])
+    return b'%b,"rows":%b}' % (orjson.dumps(moved)[:-1], rows)
 
 
 def _resource(spec: Mapping[str, Any], labels: Mapping[str, str], identity: JobIdentity) -> Object:

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 
 from dspy_service_core.checks.job_checks import Contents
 from dspy_service_core.code import source_text
+from dspy_service_core.contract import program_files
 from dspy_service_core.errors import UnusableRequest
 from dspy_service_core.kube.client import KubeClient
 from dspy_service_core.kube.errors import NotFound
@@ -67,7 +68,8 @@ class PrerequisiteCheck:
 
     async def _check_content(self, spec: OptimizationJobSpec, metadata: Mapping[str, Any]) -> None:
         """Long sources are checked in a thread, so that other jobs are handled meanwhile."""
-        rows, texts = await self._rows(spec, metadata), await self._texts(spec, metadata)
+        config_maps = _ConfigMaps(self._client, spec, metadata)
+        rows, texts = await self._rows(spec, config_maps), await self._texts(spec, config_maps)
         code = {source.name: text for source, text in texts if source.file is None}
         contents = Contents(rows, code, {source.file: text for source, text in texts if source.file is not None})
         if source_text.quick(*contents.code.values(), *contents.files.values()):
@@ -75,34 +77,25 @@ class PrerequisiteCheck:
         else:
             await asyncio.to_thread(self._check, spec, contents)
 
-    async def _rows(self, spec: OptimizationJobSpec, metadata: Mapping[str, Any]) -> Rows | None:
+    async def _rows(self, spec: OptimizationJobSpec, config_maps: "_ConfigMaps") -> Rows | None:
         if (key := spec.dataset.config_map_key) is None:
             return spec.dataset.rows
-        text = await self._from_config_map("spec.dataset", key, metadata)
+        text = await config_maps.text("spec.dataset", key)
         return await asyncio.to_thread(_parsed, key.key, text)
 
-    async def _texts(self, spec: OptimizationJobSpec, metadata: Mapping[str, Any]) -> list[tuple[Source, str]]:
+    async def _texts(self, spec: OptimizationJobSpec, config_maps: "_ConfigMaps") -> list[tuple[Source, str]]:
         """Those that are not in the store."""
-        texts = []
+        texts, of_files = [], 0
         for source in spec.sources():
             if source.config_map_key is not None:
-                texts.append((source, await self._from_config_map(source.path, source.config_map_key, metadata)))
+                texts.append((source, await config_maps.text(source.path, source.config_map_key)))
             elif source.code is not None:
                 texts.append((source, source.code))
+            if source.file is not None and source.payload_digest is None:
+                of_files += len(texts[-1][1].encode())
+            if why := program_files.too_large(of_files):
+                raise UnusableRequest(f"spec.program.files: {why}.")
         return texts
-
-    async def _from_config_map(self, field: str, ref: ConfigMapKey, metadata: Mapping[str, Any]) -> str:
-        path = f"{field}.configMapKeyRef"
-        try:
-            config_map = await self._client.get(CONFIG_MAPS, ref.name, metadata.get("namespace", ""))
-        except NotFound:
-            raise _Missing("ConfigMapNotFound", f"{path}: there is no ConfigMap '{ref.name}'.") from None
-        if problem := references.foreign_config(config_map, ref.name, metadata["uid"]):
-            raise UnusableRequest(f"{path}: {problem}")
-        data = config_map.get("data") or {}
-        if ref.key not in data:
-            raise _Missing("ConfigMapNotUsable", f"{path}: ConfigMap '{ref.name}' has no text under '{ref.key}'.")
-        return str(data[ref.key])
 
     async def _check_secrets(self, spec: OptimizationJobSpec, metadata: Mapping[str, Any]) -> None:
         for wanted in secret_references(spec):
@@ -115,6 +108,36 @@ class PrerequisiteCheck:
                 raise UnusableRequest(f"{wanted.path}: {problem}")
             if problem := _secret_problem(secret, wanted, metadata["uid"]):
                 raise _Missing("SecretNotUsable", f"{wanted.path}: {problem}")
+
+
+class _ConfigMaps:
+    """The ConfigMaps that one spec names. Each is fetched once, and only what the spec names of it is kept: a program's
+    64 files may be in one, or in as many."""
+
+    def __init__(self, client: KubeClient, spec: OptimizationJobSpec, metadata: Mapping[str, Any]) -> None:
+        self._client = client
+        self._metadata = metadata
+        self._fetched: dict[str, Mapping[str, Any]] = {}
+        named = [source.config_map_key for source in spec.sources()] + [spec.dataset.config_map_key]
+        self._wanted = {key for key in named if key is not None}
+
+    async def text(self, field: str, ref: ConfigMapKey) -> str:
+        path = f"{field}.configMapKeyRef"
+        if ref.name not in self._fetched:
+            self._fetched[ref.name] = await self._fetch(path, ref.name)
+        if ref.key not in (data := self._fetched[ref.name]):
+            raise _Missing("ConfigMapNotUsable", f"{path}: ConfigMap '{ref.name}' has no text under '{ref.key}'.")
+        return str(data[ref.key])
+
+    async def _fetch(self, path: str, name: str) -> Mapping[str, Any]:
+        try:
+            config_map = await self._client.get(CONFIG_MAPS, name, self._metadata.get("namespace", ""))
+        except NotFound:
+            raise _Missing("ConfigMapNotFound", f"{path}: there is no ConfigMap '{name}'.") from None
+        if problem := references.foreign_config(config_map, name, self._metadata["uid"]):
+            raise UnusableRequest(f"{path}: {problem}")
+        data = config_map.get("data") or {}
+        return {key: data[key] for key in data if ConfigMapKey(name, key) in self._wanted}
 
 
 def _parsed(key: str, text: str) -> Rows:

@@ -15,7 +15,14 @@ import orjson
 from dspy_service_core.records.record import document, read
 from dspy_service_core.records.run import Usage
 from dspy_service_core.resource import names
-from dspy_service_core.resource.sources import DATASET_MOUNTED, ConfigMapKey, Source, sources_of, with_sources
+from dspy_service_core.resource.sources import (
+    DATASET_MOUNTED,
+    INITIAL,
+    ConfigMapKey,
+    Source,
+    sources_of,
+    with_sources,
+)
 from dspy_service_core.rows.json_file import JsonFile
 from dspy_service_core.rows.rows import json_rows, read_rows
 from dspy_service_core.storage import pod_files
@@ -25,6 +32,7 @@ from dspy_service_runner.reporter.artifact.checkpoint import restore_checkpoint
 from dspy_service_runner.reporter.inputs.arguments import Arguments
 from dspy_service_runner.reporter.inputs.dataset import UsersFault, check_rows, write_rows
 from dspy_service_runner.reporter.inputs.dataset_uri import fetch
+from dspy_service_runner.reporter.inputs.program import checked_state, referenced, write_files
 
 _FETCHED = ".dataset"
 _FETCHED_PAYLOAD = ".payload"
@@ -49,12 +57,13 @@ def restore(arguments: Arguments, resource: JsonObject, store: Store, earlier: U
         "targets": orjson.loads(arguments.targets),
         "spec": with_sources(
             {key: value for key, value in spec.items() if key != "dataset"},
-            lambda source: {"code": _code(source, payload, arguments.refs_folder)},
+            lambda source: _form(source, payload, arguments.refs_folder),
         ),
         "earlierUsage": document(earlier),
     }
+    write_files(sources_of(spec), payload, arguments)
     rows = _rows(spec["dataset"], payload, arguments)
-    write_rows(check_rows(rows, spec["columns"]), arguments.in_folder / pod_files.ROWS)
+    write_rows(check_rows(rows, spec.get("columns") or {}), arguments.in_folder / pod_files.ROWS)
     for fetched in (_FETCHED, _FETCHED_PAYLOAD):
         (arguments.in_folder / fetched).unlink(missing_ok=True)
     _write_calls(store, arguments.in_folder / pod_files.CALLS)
@@ -105,13 +114,23 @@ def _payload(spec: JsonObject, store: Store, folder: Path) -> JsonFile | None:
     return JsonFile(path)
 
 
-def _code(source: Source, payload: JsonFile | None, refs: Path) -> str:
+def _form(source: Source, payload: JsonFile | None, refs: Path) -> JsonObject:
+    """How the optimizer finds a source: its text is in the job, but for files, each of which is a file here too."""
+    if source.file is not None:
+        return {}
+    text = _text(source, payload, refs)
+    from_user = source.name == INITIAL and source.config_map_key is not None  # the API has parsed what it stores
+    return {"code": checked_state(text) if from_user else text}
+
+
+def _text(source: Source, payload: JsonFile | None, refs: Path) -> str:
     if source.code is not None:
         return source.code
     if source.config_map_key is not None:
-        path = _referenced(refs / source.mounted, source.config_map_key)
+        path = referenced(refs / source.mounted, source.config_map_key)
         return path.read_text(encoding="utf-8", errors="replace")
-    return str((payload and payload.member(source.name)) or "")
+    found = payload.member(source.name) if payload else None
+    return found if isinstance(found, str) else orjson.dumps(found or {}).decode()
 
 
 def _rows(dataset: JsonObject, payload: JsonFile | None, arguments: Arguments) -> Iterable[Any]:
@@ -121,18 +140,11 @@ def _rows(dataset: JsonObject, payload: JsonFile | None, arguments: Arguments) -
         return json_rows(arguments.in_folder / _FETCHED_PAYLOAD, "rows")
     if reference := dataset.get("configMapKeyRef"):
         key = ConfigMapKey(reference["name"], reference["key"])
-        return read_rows(key.key, _referenced(arguments.refs_folder / DATASET_MOUNTED, key))
+        return read_rows(key.key, referenced(arguments.refs_folder / DATASET_MOUNTED, key))
     fetched = arguments.in_folder / _FETCHED
     uri = dataset["uri"]
     fetch(uri, dataset.get("digest") or "", fetched, arguments.uri_prefixes, arguments.dataset_limit)
     return read_rows(uri.rpartition("/")[2].partition("?")[0], fetched)
-
-
-def _referenced(path: Path, key: ConfigMapKey) -> Path:
-    if not path.exists():
-        message = f"The ConfigMap '{key.name}' has no key '{key.key}'."
-        raise UsersFault("ConfigMapKeyNotFound", message)
-    return path
 
 
 def _write_calls(store: Store, path: Path) -> None:

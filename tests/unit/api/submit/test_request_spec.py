@@ -14,7 +14,7 @@ from dspy_service_core.errors import UnusableRequest
 from dspy_service_core.registry import registry
 from dspy_service_core.resource.job import OptimizationJobSpec, Wire
 from dspy_service_core.resource.sources import NAMES
-from run_requests import METRIC, SIGNATURE, run_request
+from run_requests import FILES, METRIC, PROGRAM, SIGNATURE, program_request, run_request
 
 LONG = SIGNATURE + "#" * 20_000
 
@@ -49,6 +49,28 @@ def test_what_a_request_says_is_in_the_spec() -> None:
         "run": {"retries": 1},
     }
     assert job.contents == Contents(rows=run_request()["dataset"], code={"signature": LONG, "metric": METRIC})
+
+
+def program_translation(**changes: Any) -> Translated:
+    return translated(parse_run_request(orjson.dumps(program_request(**changes))), {}, lambda: 7)
+
+
+def test_a_program_is_in_the_spec_instead_of_a_module() -> None:
+    job = program_translation()
+    files = [{"path": path, "code": text} for path, text in FILES.items()]
+    assert job.json["program"] == {"code": PROGRAM, "kwargs": {}, "files": files}
+    assert not job.json.keys() & {"module", "signature", "columns"}
+    assert (job.contents.code, job.contents.files) == ({"program": PROGRAM, "metric": METRIC}, FILES)
+
+
+def test_what_stands_beside_a_program_stands_beside_it_in_the_spec() -> None:
+    mapping = {"inputs": {"text": "text"}, "outputs": {"label": None}}
+    beside = {"signature_code": SIGNATURE, "column_mapping": mapping, "program_files": {}}
+    job = program_translation(module_name="Triage", module_kwargs={"hint": "x"}, **beside)
+    assert job.json["program"] == {"name": "Triage", "code": PROGRAM, "kwargs": {"hint": "x"}}
+    assert job.json["signature"] == {"code": SIGNATURE}
+    assert job.json["columns"] == {"inputs": {"text": "text"}, "outputs": {}, "withoutGold": ["label"]}
+    assert (job.spec.module_name, job.spec.module_kwargs) == ("Triage", {"hint": "x"})
 
 
 def test_what_is_checked_is_what_is_written() -> None:

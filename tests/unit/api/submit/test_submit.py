@@ -4,6 +4,7 @@ import asyncio
 import base64
 import hashlib
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,14 @@ import orjson
 import pytest
 
 from api_service import Harness, api_service
+from dspy_service_api.submit.job_objects import JobIdentity, draft
 from dspy_service_core.kube import errors as kube
 from dspy_service_core.kube.protocol import KubeRequest, Object
 from dspy_service_core.kube.resources import OPTIMIZATION_JOBS, SECRETS, Resource
 from dspy_service_core.resource import names
 from dspy_service_core.resource.job import MAX_SPEC_BYTES, OptimizationJobSpec
 from faulty_transport import fails, no_fault
+from run_requests import FILES, PROGRAM
 from simple_acceptance import SimpleAcceptance
 
 ROWS = [{"text": "a", "team": "b"}] * 3
@@ -102,6 +105,53 @@ async def test_a_spec_never_exceeds_its_limit(api: Harness, text: str) -> None:
     await post(api, {"signature_code": text})
     for job in made(api):
         assert len(orjson.dumps(job["spec"])) <= MAX_SPEC_BYTES
+
+
+LARGE_FILES = {f"data/part-{n:02}.txt": f"{n} é" * 2_000 for n in range(61)}
+
+
+def program_body(**changes: Any) -> dict[str, Any]:
+    return {"program_code": PROGRAM, "program_files": FILES} | changes
+
+
+async def test_a_small_program_is_in_the_resource_with_its_files(api: Harness) -> None:
+    await post(api, program_body())
+    spec = OptimizationJobSpec.model_validate(made(api)[0]["spec"])
+    assert spec.program is not None
+    assert spec.program.code == PROGRAM
+    assert {file.path: file.code for file in spec.program.files} == FILES
+    assert (spec.module, spec.signature, spec.columns, stored(api)) == (None, None, None, [])
+
+
+async def test_files_beyond_a_resource_go_to_the_store_by_digest(api: Harness) -> None:
+    job_id = (await post(api, program_body(program_files=LARGE_FILES | FILES | {"a.txt": ""})))["job_id"]
+    (job,) = made(api)
+    assert len(orjson.dumps(job["spec"])) <= MAX_SPEC_BYTES
+    document = api.store.get(f"default/jobs/{job_id}/payload.json")
+    sources = OptimizationJobSpec.model_validate(job["spec"]).sources()
+    assert {source.payload_digest for source in sources} == {f"sha256:{hashlib.sha256(document).hexdigest()}"}
+    payload = orjson.loads(document)
+    assert payload["program"] == PROGRAM
+    assert payload["program_files"] == LARGE_FILES | FILES | {"a.txt": ""}
+    assert {source.file for source in sources if source.file is not None} == payload["program_files"].keys()
+    assert payload["rows"]
+
+
+async def test_paths_beyond_a_resource_are_refused(api: Harness) -> None:
+    files = {f"{'x' * 120}{n:02}.txt": "x" * 1000 for n in range(64)}
+    answer = await post(api, program_body(program_files=files, module_kwargs={"x": "y" * 2_000}), code=400)
+    assert "paths of files" in answer["detail"]
+    assert made(api) == stored(api) == []
+
+
+async def test_a_state_to_begin_with_is_always_in_the_store() -> None:
+    state = {"decide": {"demos": []}}
+    accepted = replace(await SimpleAcceptance().accept(b"{}"), initial=state)
+    job = draft(accepted, JobIdentity("0b8a9c64-0c9e-4b0c-8f53-2f7ab3d1c9aa", "default", "2026-01-01T00:00:00Z"))
+    assert job.payload is not None
+    digest = f"sha256:{hashlib.sha256(job.payload).hexdigest()}"
+    assert job.resource["spec"]["initial"] == {"payload": {"digest": digest}}
+    assert orjson.loads(job.payload)["initial"] == state
 
 
 async def test_kwargs_beyond_a_resource_are_refused(api: Harness) -> None:

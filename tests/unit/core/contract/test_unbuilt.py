@@ -17,8 +17,6 @@ def refused(changes: dict[str, Any]) -> list[tuple[str, str, str]]:
 
 
 CASES: list[tuple[dict[str, Any], str]] = [
-    ({"program_code": "class P(dspy.Module): ..."}, "program_code"),
-    ({"program_files": {"a.py": "x = 1"}}, "program_files"),
     ({"secrets": {"TOKEN": "t"}}, "secrets"),
     ({"initial": {"job_id": "j"}}, "initial"),
     ({"budget": {"cost_usd": 3}}, "budget"),

@@ -67,6 +67,9 @@ def test_a_json_file_of_any_size(tmp_path: Path, large: int) -> None:
     file = JsonFile(path, large)
     assert list(file.items("rows")) == [{"a": 1, "b": 0.5}, {"a": "ü", "b": None}]
     assert (file.member("metric"), file.member("none")) == ("def m", None)
+    assert list(file.pairs("none")) == list(file.pairs("metric")) == []
+    path.write_bytes(b'{"files": {"a.py": "x = 1", "b/c": ""}, "rows": []}')
+    assert list(JsonFile(path, large).pairs("files")) == [("a.py", "x = 1"), ("b/c", "")]
     path.write_bytes(b"[1, [2]]")
     assert list(JsonFile(path, large).items()) == [1, [2]]
     path.write_bytes(b"[1, 2")

@@ -3,6 +3,7 @@ from typing import Any
 
 import pytest
 
+from dspy_service_core.checks.job_checks import Contents
 from dspy_service_core.code.source_text import QUICK_CHARACTERS
 from dspy_service_core.kube.resources import CONFIG_MAPS, SECRETS
 from dspy_service_core.registry.registry import Registry
@@ -148,3 +149,78 @@ async def test_what_lies_in_config_maps_is_checked_too():
 async def test_what_is_no_dataset_is_refused_with_its_row(key, text, words):
     rows = (CONFIG_MAPS, {"metadata": {"name": "tickets"}, "data": {key: text}})
     assert words in (await look(rows, dataset=reference(key))).invalid
+
+
+PROGRAM = "class Answer(dspy.Module):\n    def forward(self, text): ...\n"
+
+
+async def contents_of(*config_maps: dict[str, str], **program: Any) -> tuple[Prerequisites, Contents | None, Harness]:
+    """What the checks are given of a program, where the ConfigMaps `files-0`, ... are there."""
+    harness, seen = Harness(), []
+    for place, data in enumerate(config_maps):
+        harness.api.add(CONFIG_MAPS, {"metadata": {"name": f"files-{place}"}, "data": data})
+    check = PrerequisiteCheck(harness.api.client, lambda _, contents: seen.append(contents), harness.settings)
+    raw = make_raw("tickets", program={"code": PROGRAM, **program})
+    for replaced in ("module", "signature", "columns"):
+        del raw["spec"][replaced]
+    return await check.look(raw), next(iter(seen), None), harness
+
+
+def file_at(path: str, place: int, key: str) -> dict[str, Any]:
+    return {"path": path, "configMapKeyRef": {"name": f"files-{place}", "key": key}}
+
+
+async def test_a_program_is_checked_with_its_files_wherever_they_are():
+    files = [{"path": "a/__init__.py", "code": ""}, file_at("a/b.py", 0, "b.py"), file_at("terms.csv", 1, "terms")]
+    found, contents, _ = await contents_of({"b.py": "x = 1", "other": "y"}, {"terms": "t"}, files=files)
+    assert found == Prerequisites()
+    assert contents.files == {"a/__init__.py": "", "a/b.py": "x = 1", "terms.csv": "t"}
+    assert contents.code["program"] == PROGRAM
+
+
+async def test_a_config_map_of_many_files_is_fetched_once():
+    files = [file_at(f"f{n}.py", 0, f"k{n}") for n in range(64)]
+    _, contents, harness = await contents_of({f"k{n}": str(n) for n in range(64)}, files=files)
+    assert len(contents.files) == 64
+    assert len([read for read in harness.api.reads if read == ("get", CONFIG_MAPS.plural)]) == 1
+
+
+async def test_files_beyond_the_limit_are_refused_before_all_are_read():
+    data = {"k": "x" * 1_000_000}
+    found, contents, _ = await contents_of(*[data] * 6, files=[file_at(f"f{n}", n, "k") for n in range(6)])
+    assert "spec.program.files: the program's files have 5000000 bytes" in found.invalid
+    assert contents is None
+
+
+@pytest.mark.parametrize(
+    ("place", "key", "reason", "words"),
+    [
+        (7, "k", "ConfigMapNotFound", "spec.program.files[0].configMapKeyRef: there is no ConfigMap 'files-7'"),
+        (0, "none", "ConfigMapNotUsable", "ConfigMap 'files-0' has no text under 'none'"),
+    ],
+)
+async def test_a_program_waits_for_its_files(place: int, key: str, reason: str, words: str):
+    found, _, _ = await contents_of({"k": "x"}, files=[file_at("a.py", place, key)])
+    assert (found.missing_reason, words in found.missing) == (reason, True)
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ([{"path": "json.py", "code": "x"}], "spec.program.files[0].path: it would hide Python's own module 'json'"),
+        ([{"path": "a.py", "code": "x"}] * 2, "spec.program.files[1].path: another file has the same path"),
+        ([{"path": "a", "code": "x"}, {"path": "a/b", "code": "x"}], "spec.program.files[0].path: is a file"),
+    ],
+)
+async def test_paths_that_a_schema_lets_through_are_refused(files: list[dict[str, Any]], words: str):
+    spec = make_raw("tickets", program={"code": PROGRAM, "files": files})["spec"]
+    given = {name: value for name, value in spec.items() if name not in ("module", "signature", "columns")}
+    assert words in (await look_at(given)).invalid
+
+
+async def look_at(spec: dict[str, Any]) -> Prerequisites:
+    harness = Harness()
+    check = PrerequisiteCheck(harness.api.client, make_check(Registry.load(), ()), harness.settings)
+    raw = make_raw("tickets")
+    raw["spec"] = spec
+    return await check.look(raw)

@@ -9,6 +9,7 @@ import orjson
 import pytest
 
 from attempt_api import POD_UID, Answer, AttemptApi, refusal
+from dspy_service_runner.optimizer.inputs import read_job
 from reporter_pod import JOB_ID, ROWS, ReporterPod, make_resource
 from waiting import wait_for
 
@@ -342,6 +343,63 @@ def test_config_maps(pod: ReporterPod, api: AttemptApi) -> None:
     assert orjson.loads((pod.inputs / "rows.jsonl").read_bytes()) == {"text": "x", "label": "y"}
 
 
+REFERENCE = {"configMapKeyRef": {"name": "tickets", "key": "rows.csv"}}
+STATE = {"predict": {"demos": [], "signature": {"instructions": "Answer."}}}
+FILES = {"helpers/__init__.py": "", "helpers/text.py": "def clean(text):\r\n    ...", "data/terms.csv": "a,ß\n" * 9}
+PROGRAM_PAYLOAD = orjson.dumps({"program": "class P: ...", "program_files": FILES, "initial": STATE, "rows": ROWS})
+
+
+def program(**content: Any) -> dict[str, Any]:
+    """The fields of a spec with a program and no columns."""
+    return {"module": None, "signature": None, "columns": None, "program": {"name": "P", **content}}
+
+
+def test_a_program_and_its_files_in_the_spec(pod: ReporterPod, api: AttemptApi) -> None:
+    files = [{"path": path, "code": text} for path, text in FILES.items()]
+    api.resource["spec"] |= program(code="class P: ...", files=files, kwargs={"hops": 2})
+    with pod.running():
+        pod.wait_ready()
+    job = read_job(pod.inputs)
+    assert (job.code["program"], job.files, job.initial) == ("class P: ...", FILES, None)
+    assert (job.spec.module_name, job.spec.module_kwargs, job.spec.columns) == ("P", {"hops": 2}, None)
+    assert "clean" not in (pod.inputs / "job.json").read_text()
+
+
+@pytest.mark.parametrize("large", [False, True], ids=["read at once", "read value by value"])
+def test_a_program_and_its_files_from_the_store(pod: ReporterPod, api: AttemptApi, large: bool) -> None:
+    content = PROGRAM_PAYLOAD
+    if large:
+        content = orjson.dumps(orjson.loads(content) | {"rows": [{"text": "x" * 1000, "label": "a"}] * 5000})
+    pod.store.put("payload.json", content)
+    source = {"payload": {"digest": digest(content)}}
+    api.resource["spec"] |= program(**source, files=[{"path": path, **source} for path in FILES])
+    api.resource["spec"] |= {"initial": source, "dataset": source}
+    with pod.running():
+        pod.wait_ready()
+    job = read_job(pod.inputs)
+    assert (job.code["program"], job.files, job.initial) == ("class P: ...", FILES, STATE)
+    assert (pod.inputs / "rows.jsonl").read_bytes().count(b"\n") == (5000 if large else 4)
+
+
+def mount(pod: ReporterPod, **content: bytes) -> None:
+    """As the node does with keys of ConfigMaps; `/` in a source's place is `__` here."""
+    for name, value in content.items():
+        folder = pod.refs / name.replace("__", "/")
+        folder.mkdir(parents=True)
+        (folder / "value").write_bytes(value)
+
+
+def test_a_program_and_its_files_from_config_maps(pod: ReporterPod, api: AttemptApi) -> None:
+    contents = {f"program_files__{place}": text.encode() for place, text in enumerate(FILES.values())}
+    mount(pod, program=b"class P: ...", initial=orjson.dumps(STATE), **contents)
+    api.resource["spec"] |= program(**REFERENCE, files=[{"path": path, **REFERENCE} for path in FILES])
+    api.resource["spec"]["initial"] = REFERENCE
+    with pod.running():
+        pod.wait_ready()
+    job = read_job(pod.inputs)
+    assert (job.code["program"], job.files, job.initial) == ("class P: ...", FILES, STATE)
+
+
 def test_a_dataset_behind_a_uri(pod: ReporterPod, api: AttemptApi, tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "x.jsonl").write_bytes(b"".join(orjson.dumps(row) + b"\n" for row in ROWS))
@@ -353,13 +411,24 @@ def test_a_dataset_behind_a_uri(pod: ReporterPod, api: AttemptApi, tmp_path: Pat
     assert not (pod.inputs / ".dataset").exists()
 
 
-REFERENCE = {"configMapKeyRef": {"name": "tickets", "key": "rows.csv"}}
 USERS_FAULTS: list[tuple[dict[str, Any], str, str]] = [
     ({"dataset": {"rows": [*ROWS, {"text": "x"}]}}, "InvalidDataset", "Row 5 of the dataset has no column 'label'"),
     ({"dataset": REFERENCE}, "ConfigMapKeyNotFound", "The ConfigMap 'tickets' has no key 'rows.csv'."),
     ({"metric": REFERENCE}, "ConfigMapKeyNotFound", "The ConfigMap 'tickets' has no key 'rows.csv'."),
     ({"dataset": {"uri": "file:///etc/passwd"}}, "UriNotAllowed", "not below an allowed prefix"),
     ({"signature": {"payload": {"digest": digest(b"other")}}}, "DigestMismatch", "digest sha256:"),
+    (program(**REFERENCE), "ConfigMapKeyNotFound", "The ConfigMap 'tickets' has no key 'rows.csv'."),
+    (program(code="x", files=[{"path": "a.py", **REFERENCE}]), "ConfigMapKeyNotFound", "has no key 'rows.csv'."),
+    (
+        program(code="x", files=[{"path": "a.py", "payload": {"digest": digest(PAYLOAD)}}]),
+        "InvalidProgram",
+        "The job's payload in the store lacks the file 'a.py'.",
+    ),
+    (
+        program(code="x", files=[{"path": f"f{n}", "code": "é" * 16384} for n in range(64)] * 3),
+        "InvalidProgram",
+        "The program's files have more than 4194304 bytes together",
+    ),
 ]
 
 
@@ -378,6 +447,29 @@ def test_what_is_the_users_to_mend_ends_the_job(
     assert orjson.loads(pod.store.get("result.json"))["reason"] == reason
     assert not pod.ready()
     assert (pod.inputs / "refused").exists(), "the optimizer would wait for its time-out"
+
+
+@pytest.mark.parametrize(
+    ("state", "message"),
+    [(b"{", "spec.initial is not JSON"), (b"[]", "is not a JSON object"), (b"", "spec.initial is not JSON")],
+)
+def test_a_state_that_is_none_ends_the_job(pod: ReporterPod, api: AttemptApi, state: bytes, message: str) -> None:
+    mount(pod, initial=state)
+    api.resource["spec"]["initial"] = REFERENCE
+    with pod.running() as reporter:
+        result = pod.wait_result()
+        assert reporter.end() == "done"
+    assert result["reason"] == "InvalidInitialState"
+    assert message in result["message"]
+
+
+def test_files_of_config_maps_are_counted_as_they_are_mounted(pod: ReporterPod, api: AttemptApi) -> None:
+    mount(pod, **{f"program_files__{place}": b"x" * 1_000_000 for place in range(5)})
+    api.resource["spec"] |= program(code="x", files=[{"path": f"f{n}", **REFERENCE} for n in range(5)])
+    with pod.running() as reporter:
+        result = pod.wait_result()
+        assert reporter.end() == "done"
+    assert (result["reason"], "4194304 bytes" in result["message"]) == ("InvalidProgram", True)
 
 
 # -- what passes

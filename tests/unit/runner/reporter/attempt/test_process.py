@@ -246,6 +246,21 @@ def test_it_stays_small_with_a_large_payload(pod: ReporterPod, api: AttemptApi) 
     terminate(process)
 
 
+def test_it_stays_small_with_large_files(pod: ReporterPod, api: AttemptApi) -> None:
+    """Of the densest kind: one sign makes each text four times as large in memory, and all others six in JSON."""
+    files = {f"f{n}.txt": "𝄞" + "\x01" * 65_500 for n in range(64)}
+    content = orjson.dumps({"program": "class P", "program_files": files, "rows": [{"text": "x", "label": "a"}]})
+    pod.store.put("payload.json", content)
+    source = {"payload": {"digest": f"sha256:{hashlib.sha256(content).hexdigest()}"}}
+    listed = [{"path": path, **source} for path in files]
+    api.resource["spec"] |= {"program": {**source, "files": listed}, "dataset": source}
+    process = pod.start()
+    pod.wait_ready()
+    assert (pod.inputs / "program_files" / "63" / "value").stat().st_size == 65_504
+    assert memory_kb(process.pid, "VmHWM") < LIMIT_KB
+    terminate(process)
+
+
 def test_heavy_modules_are_not_imported() -> None:
     heavy = (
         *("pydantic", "rich", "click", "aiohttp", "dspy", "yaml", "asyncio", "ijson"),
