@@ -27,8 +27,9 @@ def changes(before: State | None, after: State | None) -> tuple[Change, ...]:
     """Of the predictors that differ; empty where one of the states is not known."""
     if not isinstance(before, Mapping) or not isinstance(after, Mapping):
         return ()
-    names = [name for name, _ in _predictors(after) if name in before and before[name] != after[name]]
-    return tuple(_change(name, before[name], after[name]) for name in names)
+    first = dict(_predictors(before))
+    pairs = [(name, first[name], last) for name, last in _predictors(after) if name in first]
+    return tuple(_change(name, first, last) for name, first, last in pairs if first != last)
 
 
 def load_state(program: T | type[T], state: State) -> T:
@@ -56,6 +57,10 @@ def refuse_unfit(program: Any, state: State) -> None:
 
 
 def _predictors(state: State) -> Iterator[tuple[str, Any]]:
+    """That of a lone `dspy.Predict` is the state itself."""
+    if isinstance(signature := state.get("signature"), Mapping) and "instructions" in signature:
+        yield "self", state
+        return
     for name, value in state.items():
         if name != _METADATA and isinstance(value, Mapping) and isinstance(value.get("signature"), Mapping):
             yield name, value

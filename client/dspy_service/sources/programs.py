@@ -200,7 +200,7 @@ def _is_plain(value: Any) -> bool:
 
 def _state(program: Any) -> dict[str, Any]:
     state = program.dump_state()
-    for predictor in state.values():
+    for predictor in (state, *state.values()):
         if isinstance(predictor, dict) and "signature" in predictor:
             predictor.update(lm=None, traces=[], train=[])
     plain: dict[str, Any] = json_value(state, "initial.program_state")

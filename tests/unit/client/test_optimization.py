@@ -12,6 +12,7 @@ import pytest
 
 from dspy_service import AsyncClient, Client, Optimization, UnfitState, UnusableSource, load_state
 from dspy_service.display import notebook
+from dspy_service.program_states import changes
 from fake_service import FakeService
 from live_objects import users_project
 
@@ -181,3 +182,13 @@ def test_outside_of_a_notebook_nothing_is_drawn() -> None:
 def test_what_the_runner_has(client: Client, service: FakeService, answer: httpx.Response, packages: Any) -> None:
     service.faults = [answer]
     assert client.packages() == packages
+
+
+def test_the_state_of_a_lone_predictor() -> None:
+    program = dspy.Predict("question -> answer")
+    program.demos = [dspy.Example(question="q", answer="a")]
+    before, after = dspy.Predict("question -> answer").dump_state(), program.dump_state()
+    assert [(change.predictor, change.demos) for change in changes(before, after)] == [("self", (0, 1))]
+    assert len(load_state(dspy.Predict("question -> answer"), after).demos) == 1
+    with pytest.raises(UnfitState, match=r"the predictors \['self'\], and this ChainOfThought has \['predict'\]"):
+        load_state(dspy.ChainOfThought("question -> answer"), after)
