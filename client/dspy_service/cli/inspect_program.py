@@ -1,7 +1,8 @@
 """`dspy-service inspect DIR`: what the service made: metadata, prompts, signatures, and a call of the program.
 
-All but the call is read from JSON and text. To unpickle a program is to run code of whoever submitted its job: it
-takes `--unpickle`. dspy is imported for that alone, by name: the client does without it.
+All but the call is read from JSON and text. To build a program from its source, or to unpickle it, is to run code of
+whoever submitted its job: it takes `--run-code` or `--unpickle`. dspy is imported for that alone, by name: the client
+does without it.
 """
 
 import importlib
@@ -26,11 +27,13 @@ from dspy_service.errors import (
     UnexpectedAnswer,
     UnknownJob,
 )
+from dspy_service.files import rebuild
 from dspy_service.files.artifact_files import (
     MAX_FILE_BYTES,
     METADATA,
     PICKLE,
     PROMPT,
+    SOURCE,
     STATE,
     Origin,
     check_directory,
@@ -45,33 +48,37 @@ BASE_URL_VARIABLE = "DSPY_SERVICE_INSPECT_BASE_URL"
 
 @click.command("inspect", short_help="Look into a downloaded program, and call it.")
 @click.argument("directory", metavar="DIR", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.option("--run-code", is_flag=True, help="Build the program from its source: runs its submitter's code, as you.")
 @click.option("--unpickle", is_flag=True, help="Load the program: runs code of whoever submitted its job, as you.")
-@click.option("--input", "inputs", multiple=True, metavar="FIELD=VALUE", help="Call it with these; needs --unpickle.")
+@click.option("--input", "inputs", multiple=True, metavar="FIELD=VALUE", help="Call it with these; needs --run-code.")
 @click.option("--model", envvar=MODEL_VARIABLE, show_envvar=True, help="Model for the call: openai/gpt-4o-mini.")
 @click.option("--base-url", envvar=BASE_URL_VARIABLE, show_envvar=True, help="The model's endpoint.")
 @click.pass_context
 def command(
     ctx: click.Context,
     directory: Path,
+    run_code: bool,
     unpickle: bool,
     inputs: tuple[str, ...],
     model: str | None,
     base_url: str | None,
 ) -> None:
-    """Print how the program in DIR came about, its prompts and signatures; with --unpickle and --input, call it.
+    """Print how the program in DIR came about, its prompts and signatures; with --run-code and --input, call it.
 
     The files are checked first: against what was downloaded there, or else against what the service answers now.
     """
     given = _fields(inputs)
     owner = shown(f"whoever submitted job {_vouched(ctx, directory) or '(unknown)'}")
-    if inputs and not unpickle:
-        raise click.UsageError(f"A call runs code of {owner}, as you, on this machine: add --unpickle if you trust it.")
+    if inputs and not (run_code or unpickle):
+        raise click.UsageError(
+            f"A call runs code of {owner}, as you, on this machine: add --run-code or --unpickle if you trust it."
+        )
     _print_files(directory)
-    if not unpickle:
+    if not (run_code or unpickle):
         _print_state(directory)
         return
-    say(f"Unpickling {PICKLE}: this runs code of {owner}, as you.", err=True)
-    program = load_program(directory / PICKLE, allow_pickle=True)
+    say(f"{f'Unpickling {PICKLE}' if unpickle else f'Running {SOURCE}/'}: this runs code of {owner}, as you.", err=True)
+    program = load_program(directory / PICKLE, allow_pickle=True) if unpickle else _rebuilt(directory)
     _print_signatures(program)
     if inputs:
         _heading("Call")
@@ -116,6 +123,14 @@ def load_program(path: Path, *, allow_pickle: bool) -> Any:
         return pickle.loads(read_plain(path, MAX_FILE_BYTES))
     except OSError as error:
         raise click.UsageError(f"There is no program here: {error}") from error
+
+
+def _rebuilt(directory: Path) -> Any:
+    _dspy()
+    try:
+        return rebuild.load_program(directory, run_code=True)
+    except OSError as error:
+        raise click.UsageError(f"There is no source here: {error}") from error
 
 
 def describe(signature: Any) -> str:

@@ -12,6 +12,7 @@ import yaml
 Payload = dict[str, Any]
 _PAIR = re.compile(r"[a-z_]+(\.[\w-]+)*=")
 """How settings of a model begin. The name of a model has a slash before any `=`."""
+FILES = "program_files"
 DEFAULTS: Mapping[str, Any] = {"module_name": "predict", "optimizer_name": "miprov2"}
 
 
@@ -27,14 +28,54 @@ def read_payload(path: Path) -> Payload:
         raise click.UsageError(f"{path} must hold one object: the payload of POST /run.")
     if payload.get("kind") == "OptimizationJob":
         raise click.UsageError(f"{path} is a Kubernetes resource: use kubectl apply -f {path}")
-    return payload
+    return _with_files(payload, path.parent)
+
+
+def _with_files(payload: Payload, folder: Path) -> Payload:
+    """With the text of the file that stands for a code: `program_code: "@program.py"`, beside the payload's own."""
+    code = {name: _text(value, folder) for name, value in payload.items() if name.endswith("_code")}
+    files = payload.get(FILES)
+    if isinstance(files, list):
+        code[FILES] = program_files(folder, [folder / str(path) for path in files])
+    elif isinstance(files, dict):
+        code[FILES] = {path: _text(value, folder) for path, value in files.items()}
+    return {**payload, **code}
+
+
+def _text(value: Any, folder: Path) -> Any:
+    """Of one line: code that begins with a decorator has more."""
+    if not isinstance(value, str) or not value.startswith("@") or "\n" in value.strip():
+        return value
+    return read_text(folder / value[1:].strip())
+
+
+def program_files(folder: Path, paths: Iterable[Path]) -> dict[str, str]:
+    """By their places below the program's folder; whole folders are theirs with all that is in them."""
+    found = [file for path in paths for file in (sorted(path.rglob("*")) if path.is_dir() else [path])]
+    found = [file for file in found if not file.is_dir() and "__pycache__" not in file.parts]
+    return {_place(file, folder): read_text(file) for file in found}
+
+
+def _place(file: Path, folder: Path) -> str:
+    try:
+        return file.resolve().relative_to(folder.resolve()).as_posix()
+    except ValueError:
+        raise click.UsageError(f"{file} does not lie below {folder}, the program's folder.") from None
+
+
+def read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise click.UsageError(f"{path} cannot be read as text: {error}") from error
 
 
 def changed(payload: Payload, given: Mapping[str, Any], settings: Iterable[str]) -> Payload:
     """The payload with the options' fields, then the settings' in their order, then the defaults of what is lacking."""
     for path, value in [*given.items(), *map(_setting, settings)]:
         payload = _with(payload, path.split("."), value)
-    return {**DEFAULTS, **payload}
+    own = "program_code" in payload
+    return {**{name: value for name, value in DEFAULTS.items() if not (own and name == "module_name")}, **payload}
 
 
 def model_settings(text: str) -> dict[str, Any]:

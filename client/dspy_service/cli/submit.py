@@ -1,5 +1,6 @@
 """`dspy-service submit [FILE]`: sends a payload from a file, from options, or from a file changed by options."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,15 @@ import click
 
 from dspy_service.build import columns
 from dspy_service.cli.connection import PATIENT, connect
-from dspy_service.cli.payload_file import changed, model_settings, read_payload, split_columns
+from dspy_service.cli.payload_file import (
+    FILES,
+    changed,
+    model_settings,
+    program_files,
+    read_payload,
+    read_text,
+    split_columns,
+)
 from dspy_service.cli.printed_json import print_json
 from dspy_service.cli.said import say
 from dspy_service.cli.watch import watch_to_the_end
@@ -19,12 +28,20 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 @click.command("submit", short_help="Submit an optimization.")
 @click.argument("file", type=_FILE, required=False)
+@click.option("--program", type=_FILE, help="Python file with the dspy.Module.")
+@click.option(
+    "--file",
+    "files",
+    type=click.Path(exists=True, path_type=Path),
+    multiple=True,
+    help="A further file of the program, or a folder of them, in or below the folder of --program.",
+)
 @click.option("--signature", type=_FILE, help="Python file with the dspy.Signature.")
 @click.option("--metric", type=_FILE, help="Python file with the metric function.")
 @click.option("--dataset", type=_FILE, help="Rows: CSV, TSV, JSON or JSON Lines.")
 @click.option("--inputs", help="Input fields: a,b or field=column,...")
 @click.option("--outputs", help="Output fields, likewise; field= for one without gold.")
-@click.option("--module", help="predict, cot or a dotted path.  [default: predict]")
+@click.option("--module", help="predict, cot or a dotted path; the class in --program.  [default: predict]")
 @click.option("--optimizer", help="miprov2, gepa, ... or a dotted path.  [default: miprov2]")
 @click.option("--model", help="As DSPy writes it: openai/gpt-4o-mini.")
 @click.option("--base-url", help="The model's endpoint, where it is not the provider's own.")
@@ -34,6 +51,14 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     multiple=True,
     metavar="NAME=MODEL",
     help="A further model, such as a judge: judge=openai/gpt-4o, judge=name=...,temperature=0 or judge={JSON}.",
+)
+@click.option("--adapter", type=click.Choice(["chat", "json", "xml"]), help="How prompts are written.  [default: chat]")
+@click.option(
+    "--secret",
+    "secrets",
+    multiple=True,
+    metavar="NAME",
+    help="An environment variable that the job's code finds too, with its value here.",
 )
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any field: optimizer_kwargs.auto=light.")
 @click.option("--idempotency-key", help="The same key and payload never make a second job.")
@@ -58,6 +83,8 @@ def command(
 
 
 def _given(
+    program: Path | None,
+    files: tuple[Path, ...],
     signature: Path | None,
     metric: Path | None,
     dataset: Path | None,
@@ -68,12 +95,16 @@ def _given(
     model: str | None,
     base_url: str | None,
     model_configs: tuple[str, ...],
+    adapter: str | None,
+    secrets: tuple[str, ...],
     settings: tuple[str, ...],
 ) -> dict[str, Any]:
     """The payload's fields that options speak of, by their dotted paths."""
     given: dict[str, Any] = {
-        "signature_code": signature and signature.read_text(encoding="utf-8"),
-        "metric_code": metric and metric.read_text(encoding="utf-8"),
+        "program_code": program and read_text(program),
+        FILES: _program_files(program, files),
+        "signature_code": signature and read_text(signature),
+        "metric_code": metric and read_text(metric),
         "dataset": dataset and read_rows(dataset),
         "column_mapping.inputs": inputs and columns(split_columns(inputs)),
         "column_mapping.outputs": outputs and columns(split_columns(outputs)),
@@ -81,7 +112,22 @@ def _given(
         "optimizer_name": optimizer,
         "model_config": model and model_config(model),
         "model_config.base_url": base_url,
+        "adapter": adapter,
+        "secrets": _environment(secrets),
     }
     for text in model_configs:
         given |= model_settings(text)
     return {path: value for path, value in given.items() if value is not None}
+
+
+def _program_files(program: Path | None, files: tuple[Path, ...]) -> dict[str, str] | None:
+    if files and not program:
+        raise click.UsageError("--file is a file of the program: give --program too.")
+    return program_files(program.parent, files) if program and files else None
+
+
+def _environment(names: tuple[str, ...]) -> dict[str, str] | None:
+    """Values are no options: everybody on this machine sees those of a running command."""
+    if lacking := [name for name in names if not os.environ.get(name)]:
+        raise click.UsageError(f"--secret {lacking[0]}: there is no such environment variable here.")
+    return {name: os.environ[name] for name in names} or None
