@@ -1,5 +1,5 @@
-"""Removes the job's model keys from everything that leaves the pod: their values, and the forms in which these appear
-in JSON, URLs, headers and the like.
+"""Removes the job's model keys and secrets from everything that leaves the pod: their values, and the forms in which
+these appear in JSON, URLs, headers and the like.
 
 The optimizer must hold the keys, and its code, a library or a provider's error message may print them. This prevents
 accidents; user code that wants to give its own key away can always disguise it. The reporter redacts what it stores and
@@ -60,13 +60,28 @@ def secrets_of(environ: Mapping[str, str]) -> Iterator[str]:
     """Every value that the operator put into the pod's environment as a model key or as another credential of the
     job."""
     for variable, value in environ.items():
-        if names.is_key_variable(variable):
-            found: Iterable[str] = (value,)
-        else:
-            found = _credentials(value or "{}") if names.is_credentials_variable(variable) else ()
-        for secret in found:
+        for secret in _held(variable, value):
             yield secret.strip()
             yield from secret.split("\n")  # a PEM key may be logged line by line
+
+
+def _held(variable: str, value: str) -> Iterator[str]:
+    if names.is_key_variable(variable) or names.secret_of(variable):
+        yield value
+    if names.is_credentials_variable(variable):
+        yield from _credentials(value or "{}")
+    if names.secret_of(variable):
+        yield from _parts(value)
+
+
+def _parts(secret: str) -> Iterator[str]:
+    """What a secret that is JSON (a service account, say) or a URL with a password consists of."""
+    try:
+        content = orjson.loads(secret)
+    except orjson.JSONDecodeError:
+        yield from _url_secrets(secret)
+        return
+    yield from _leaves(content)
 
 
 def _credentials(document: str) -> Iterator[str]:

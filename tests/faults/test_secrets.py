@@ -28,6 +28,11 @@ EXTRA: dict[str, Any] = {
     "vertex_credentials": f"{CANARY}vertex",
     "userPassword": f"{CANARY}password",
 }
+OF_THE_CODE = {
+    "SEARCH_TOKEN": f"{CANARY}search",
+    "ACCOUNT": f'{{"client": "x", "private_key": "{CANARY}account"}}',
+    "DATABASE": f"postgres://reader:{CANARY}database@db/x",
+}
 SHOWN = "str(dspy.settings.lm.kwargs) + str(dict(os.environ))"
 TELLING = f"""
 import base64, os, sys, dspy
@@ -38,6 +43,17 @@ def metric(gold, pred, trace=None):
     return gold.team == pred.team
 """
 """Prints every key that it can reach, plainly and in base64."""
+ASKING = """
+import os
+import dspy
+
+class Route(dspy.Signature):
+    __doc__ = "Route the message. " + os.environ["SEARCH_TOKEN"]
+
+    text: str = dspy.InputField()
+    team: str = dspy.OutputField()
+"""
+"""Says a secret in every prompt, so that it is in the program's state and in the journal of model calls."""
 RAISING = f"import os, dspy\ndef metric(gold, pred, trace=None):\n    raise ValueError({SHOWN})\n"
 
 
@@ -67,6 +83,9 @@ def bodies(model: ScriptedServer) -> dict[str, bytes]:
         "model refuses": payload(30, model.url, model_config=config(model.url_of("401")), metric_code=TELLING),
         "too large for a resource": payload(200, model.url, model_config=own, task_model_config=own),
         "the service's key": payload(30, model.url, model_config=plain, metric_code=TELLING),
+        "the code's own": payload(30, model.url, model_config=plain, metric_code=TELLING, secrets=OF_THE_CODE),
+        "the code raises its own": payload(30, model.url, model_config=plain, metric_code=RAISING, secrets=OF_THE_CODE),
+        "the model is told": payload(30, model.url, model_config=plain, signature_code=ASKING, secrets=OF_THE_CODE),
     }
 
 
@@ -78,6 +97,9 @@ def bodies(model: ScriptedServer) -> dict[str, bytes]:
         ("model refuses", "failed"),
         ("too large for a resource", "success"),
         ("the service's key", "success"),
+        ("the code's own", "success"),
+        ("the code raises its own", "failed"),
+        ("the model is told", "success"),
     ],
 )
 def test_no_key_is_anywhere(running: Service, model: ScriptedServer, case: str, status: str) -> None:
@@ -85,7 +107,7 @@ def test_no_key_is_anywhere(running: Service, model: ScriptedServer, case: str, 
     wait_for(lambda: _watch_processes_until_ended(running, job_id), timeout=120, interval=0.2)
     answer = ended(running.http, job_id)
     assert answer["status"] == status, answer["message"]
-    if case in ("succeeds", "metric raises", "the service's key"):
+    if case not in ("model refuses", "too large for a resource", "the model is told"):
         assert "[redacted]" in orjson.dumps(answer["logs"]).decode(), "the code told no key: this shows nothing"
     for place, text in _answers(running, job_id) | _resources(running):
         assert not tells(text, [CANARY]), place

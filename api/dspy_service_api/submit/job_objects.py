@@ -35,7 +35,14 @@ class AcceptedRequest:
     labels: Mapping[str, str] = field(default_factory=dict)
     withheld: Mapping[str, Json] = field(default_factory=dict)
     """Encoded credentials by the model's role or name."""
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    """Variables of the job's code, by their names."""
     unknown_keys: tuple[str, ...] = ()
+
+    @property
+    def kept_secret(self) -> Mapping[str, bytes]:
+        """What goes into the job's Secret. Names of models are in small letters, those of secrets in capitals."""
+        return dict(self.withheld) | {name: value.encode() for name, value in self.secrets.items()}
 
 
 class Acceptance(Protocol):
@@ -89,7 +96,7 @@ def draft(accepted: AcceptedRequest, identity: JobIdentity) -> JobObjects:
     return JobObjects(
         name=identity.name,
         resource=_resource(spec, accepted.labels, identity),
-        secret=_secret(accepted.withheld, identity) if accepted.withheld else None,
+        secret=_secret(accepted.kept_secret, identity) if accepted.kept_secret else None,
         folder=job_folder(identity.namespace, identity.job_id),
         payload=payload,
     )
@@ -107,10 +114,10 @@ def owned(secret: Object, job: Object) -> Object:
 
 
 def _with_credentials(accepted: AcceptedRequest, name: str) -> dict[str, Any]:
-    if not accepted.withheld:
-        return dict(accepted.spec)
     secret = names.credentials_secret(name)
     changed = dict(accepted.spec)
+    if accepted.secrets:
+        changed["secrets"] = {variable: {"name": secret, "key": variable} for variable in accepted.secrets}
     for part in ("models", "modelConfigs"):
         for model, settings in changed.get(part, {}).items():
             if model in accepted.withheld:
@@ -181,9 +188,9 @@ def _resource(spec: Mapping[str, Any], labels: Mapping[str, str], identity: JobI
     }
 
 
-def _secret(withheld: Mapping[str, Json], identity: JobIdentity) -> Object:
+def _secret(kept: Mapping[str, bytes], identity: JobIdentity) -> Object:
     """It has no label of model keys, so that no other job can name it by `keyFrom`."""
     labels = names.child_labels(identity.name)
     metadata = {"name": names.credentials_secret(identity.name), "namespace": identity.namespace, "labels": labels}
-    data = {role: base64.b64encode(value).decode() for role, value in withheld.items()}
+    data = {key: base64.b64encode(value).decode() for key, value in kept.items()}
     return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": "Opaque", "data": data}

@@ -66,6 +66,7 @@ class CoreAcceptance:
             rows=request.dataset,
             labels=request.run_options.labels,
             withheld={role: orjson.dumps(withheld) for role, withheld in job.contents.withheld.items()},
+            secrets=request.secrets,
             unknown_keys=request.unknown_fields,
         )
 
@@ -98,12 +99,14 @@ class CoreAcceptance:
 
 
 def _refuse_credentials(request: RunRequest) -> None:
-    problems = [
-        FieldProblem(path, "Credentials are refused by this service: leave them to its operator", "credentials_refused")
+    paths = [
+        path
         for role, model in request.models.items()
         for path in credentials.config_paths(
             {"base_url": model.base_url, "extra": model.extra}, RunRequest.model_field(role)
         )
     ]
-    if problems:
-        raise InvalidRequest(problems)
+    paths += [f"secrets.{name}" for name in request.secrets]
+    if paths:
+        text = "Credentials are refused by this service: leave them to its operator"
+        raise InvalidRequest([FieldProblem(path, text, "credentials_refused") for path in paths])

@@ -58,7 +58,7 @@ class Submits:
         return JobIdentity(job_id, self.writer.namespace, submitted_at, submitter)
 
     async def _once(self, body: Body, accepted: AcceptedRequest, identity: JobIdentity, key: str) -> None:
-        holds_credentials = bool(accepted.withheld or accepted.unknown_keys)
+        holds_credentials = bool(accepted.kept_secret or accepted.unknown_keys)
         digest = await asyncio.to_thread(idempotency.digest, body, identity.job_id, holds_credentials=holds_credentials)
         job = draft(accepted, replace(identity, digest=digest))
         if (known := await self.writer.known(job.name)) is None:

@@ -36,6 +36,10 @@ def problems(spec: OptimizationJobSpec) -> Iterator[str]:
     for name in spec.model_configs:
         if name in names.MODEL_ROLES or not re.fullmatch(names.MODEL_NAME_PATTERN, name):
             yield f"spec.modelConfigs.{name}: names are {names.MODEL_NAME_PATTERN[1:-1]}, and no role's."
+    for name in spec.secrets:
+        if not re.fullmatch(names.SECRET_NAME_PATTERN, name) or re.search(names.SYSTEM_NAME_PATTERN, name):
+            allowed = names.SECRET_NAME_PATTERN[1:-1]
+            yield f"spec.secrets.{name}: names are {allowed}, and none is a variable of the system or the service."
 
 
 def _what(spec: OptimizationJobSpec) -> Iterator[str]:

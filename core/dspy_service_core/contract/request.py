@@ -25,7 +25,7 @@ from dspy_service_core.contract import program_files as files, request_json, req
 from dspy_service_core.contract.request_size import Body
 from dspy_service_core.errors import FieldProblem, InvalidRequest
 from dspy_service_core.resource import sources
-from dspy_service_core.resource.job import MOST_NAMED_MODELS, MOST_SECRETS, Adapter
+from dspy_service_core.resource.job import MAX_SECRET_LENGTH, MOST_NAMED_MODELS, MOST_SECRETS, Adapter
 from dspy_service_core.resource.run_defaults import LONGEST_DEADLINE_SECONDS, LONGEST_TTL_SECONDS, MOST_RETRIES
 from dspy_service_core.resource.splits import DEFAULTS
 
@@ -36,6 +36,9 @@ MappedName = Annotated[str, StringConstraints(max_length=256), AfterValidator(ru
 Mapping128 = Annotated[dict[MappedName, MappedName], Field(max_length=128)]
 GoldMapping = Annotated[dict[MappedName, MappedName | None], Field(max_length=128)]
 Source = Annotated[str, StringConstraints(min_length=1)]
+SecretValue = Annotated[
+    str, StringConstraints(min_length=1, max_length=MAX_SECRET_LENGTH), AfterValidator(rules.secret_value)
+]
 Kwargs = dict[str, JsonValue]
 
 
@@ -185,9 +188,10 @@ class RunRequest(BaseModel):
     adapter: Adapter | None = Field(default=None, description="DSPy's adapter; chat when left out.")
     initial: Initial | None = Field(default=None, description="State of this program that the job begins with.")
     secrets: Annotated[
-        dict[Annotated[str, AfterValidator(rules.secret_name)], Annotated[str, StringConstraints(min_length=1)]],
-        Field(max_length=MOST_SECRETS),
-    ] = Field(default_factory=dict, description="Environment variables of the job's code alone.")
+        dict[Annotated[str, AfterValidator(rules.secret_name)], SecretValue], Field(max_length=MOST_SECRETS)
+    ] = Field(
+        default_factory=dict, description="Environment variables of the job's code alone, kept as models' keys are."
+    )
     run_options: RunOptions = Field(default_factory=RunOptions)
     default_model_config: ModelSettings = Field(alias="model_config")
     reflection_model_config: ModelSettings | None = None

@@ -13,6 +13,7 @@ from dspy_service_core.resource.names import (
     MODEL_ROLES,
     MOST_SECRET_NAME,
     SECRET_NAME_PATTERN,
+    SYSTEM_NAME_PATTERN,
 )
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -108,9 +109,18 @@ def model_name(value: str) -> str:
 
 
 def secret_name(value: str) -> str:
-    if len(value) > MOST_SECRET_NAME or not re.fullmatch(SECRET_NAME_PATTERN, value):
-        text = f"A to Z, a to z, 0 to 9 and _, no digit first, up to {MOST_SECRET_NAME}"
+    if not re.fullmatch(SECRET_NAME_PATTERN, value):
+        text = f"A to Z, 0 to 9 and _, no digit first, up to {MOST_SECRET_NAME}"
         raise problem("secret_name", f"Names of secrets are those of environment variables: {text}")
+    if re.search(SYSTEM_NAME_PATTERN, value):
+        text = f"'{value}' is a variable of the system's or the service's own: choose another name"
+        raise problem("secret_name", text)
+    return value
+
+
+def secret_value(value: str) -> str:
+    if "\0" in value:
+        raise problem("secret_value", "Should hold no null character: no environment variable can")
     return value
 
 

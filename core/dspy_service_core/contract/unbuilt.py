@@ -11,7 +11,7 @@ from typing import Any
 from dspy_service_core.errors import FieldProblem
 
 FIELDS = frozenset(
-    {"secrets", "initial", "budget"},
+    {"initial", "budget"},
 )
 RUN_OPTIONS = frozenset({"name", "note", "threads", "hedge", "image", "resources", "queue", "webhooks"})
 MODEL_SETTINGS = frozenset({"prices"})

@@ -103,8 +103,9 @@ VALIDATIONS: Mapping[str, list[Json]] = {
             "message": "signature and columns are needed with module",
         },
         {
-            "rule": f"!has(self.secrets) || self.secrets.all(name, name.matches('{names.SECRET_NAME_PATTERN}'))",
-            "message": "names of secrets are those of environment variables: [A-Za-z_][A-Za-z0-9_]*",
+            "rule": f"!has(self.secrets) || self.secrets.all(name, name.matches('{names.SECRET_NAME_PATTERN}')"
+            f" && !name.matches('{names.SYSTEM_NAME_PATTERN}'))",
+            "message": "names of secrets are [A-Z_][A-Z0-9_]{0,63}, and none is a variable of system or service",
         },
     ],
     "Optimizer": _of_families(lambda family, called: family.cel_of_optimizer(called)),

@@ -43,6 +43,7 @@ SecretName = Annotated[str, StringConstraints(max_length=names.MOST_SECRET_NAME)
 ModelName = Annotated[str, StringConstraints(max_length=31)]
 MOST_NAMED_MODELS = 16
 MOST_SECRETS = 32
+MAX_SECRET_LENGTH = 16 * 1024
 JsonObject = dict[str, JsonValue]
 
 Phase = Literal["Pending", "Validating", "Running", "Succeeded", "Failed", "Cancelled"]

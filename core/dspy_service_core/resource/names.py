@@ -43,10 +43,19 @@ MODEL_ROLES = ("default", "reflection", "prompt", "task")
 upper case) the endings of the runner's variables."""
 MODEL_NAME_PATTERN = r"^[a-z][a-z0-9_]{0,30}$"
 """Of `spec.modelConfigs`, where no role's name is one."""
-SECRET_NAME_PATTERN = r"^[A-Za-z_][A-Za-z0-9_]*$"
-MOST_SECRET_NAME = 128
+SECRET_NAME_PATTERN = r"^[A-Z_][A-Z0-9_]{0,63}$"
+MOST_SECRET_NAME = 64
 """Of `spec.secrets`, which become variables of the job's environment."""
-_KEY, _CREDENTIALS = "DSPY_SERVICE_KEY_", "DSPY_SERVICE_CREDENTIALS_"
+_SYSTEM_BEGINNINGS = ("DSPY_", "LITELLM_", "PYTHON", "LD_", "DYLD_", "GLIBC_", "MALLOC_", "KUBERNETES_", "LC_")
+_SYSTEM_NAMES = (
+    *("PATH", "HOME", "USER", "SHELL", "PWD", "IFS", "ENV", "BASH_ENV", "HOSTNAME", "LANG", "TZ", "TMPDIR", "TMP"),
+    *("TEMP", "POD_UID", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
+    *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "OPENAI_API_BASE", "OPENAI_BASE_URL"),
+)
+SYSTEM_NAME_PATTERN = f"^({'|'.join(_SYSTEM_BEGINNINGS)})|^({'|'.join(_SYSTEM_NAMES)})$"
+"""Names that no secret may have: by them Python, the system's libraries and the service itself change how they work,
+and the last two would send every model's key to another endpoint. CEL reads the same pattern."""
+_KEY, _CREDENTIALS, _SECRET = "DSPY_SERVICE_KEY_", "DSPY_SERVICE_CREDENTIALS_", "DSPY_SERVICE_SECRET_"
 
 UUID_PATTERN = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 UUID_LENGTH = 36
@@ -116,6 +125,11 @@ def is_credentials_secret(name: str) -> bool:
     return _API_SECRET.fullmatch(name) is not None
 
 
+def is_own_credentials(secret: str, job: str) -> bool:
+    """Whether the API gives that name to the Secret of that job."""
+    return is_credentials_secret(secret) and secret == credentials_secret(job)
+
+
 def child_labels(resource: str, attempt: int | None = None) -> dict[str, str]:
     """Labels of everything that belongs to a job: its attempts' Jobs and pods, and its Secret."""
     labels = {LABEL_MANAGED_BY: MANAGED_BY, LABEL_JOB: resource}
@@ -136,3 +150,13 @@ def is_key_variable(name: str) -> bool:
 
 def is_credentials_variable(name: str) -> bool:
     return name.startswith(_CREDENTIALS)
+
+
+def secret_variable(name: str) -> str:
+    """The variable of both containers that holds a secret; the optimizer gives it to the job's code by its own name."""
+    return f"{_SECRET}{name}"
+
+
+def secret_of(variable: str) -> str | None:
+    """The secret's own name, if the variable holds one."""
+    return variable.removeprefix(_SECRET) if variable.startswith(_SECRET) else None

@@ -29,6 +29,9 @@ def _problems(metadata: Mapping[str, Any], spec: OptimizationJobSpec, settings: 
             yield f"{path} is the HTTP API's alone: what it names belongs to a job that was sent there."
     for path, _, model in spec.all_models():
         yield from _model_problems(path, model, metadata["name"], settings)
+    for name, ref in spec.secrets.items():
+        if not (is_api_made(metadata) and names.is_own_credentials(ref.name, metadata["name"])):
+            yield from _key_problems(f"spec.secrets.{name}", ref, settings)
     image, allowed = spec.run.image, settings.allowed_images
     if image and allowed and not image_is_below(image, allowed):
         yield f"spec.run.image: '{image}' is not allowed; allowed are: {', '.join(allowed)}"
@@ -57,20 +60,24 @@ def _model_problems(path: str, model: Model, job: str, settings: OperatorSetting
     if (own := model.credentials_from) is not None and own.name != names.credentials_secret(job):
         yield f"{path}.credentialsFrom: Secret '{own.name}' is not this job's."
     if (key := model.key_from) is not None:
-        if names.is_credentials_secret(key.name):
-            yield f"{path}.keyFrom: Secret '{key.name}' is one of a job's; name one of your own."
-        if key.name in settings.service_secrets:
-            yield f"{path}.keyFrom: Secret '{key.name}' is one of the service's; name one of your own."
+        yield from _key_problems(f"{path}.keyFrom", key, settings)
+
+
+def _key_problems(path: str, key: KeyRef, settings: OperatorSettings) -> Iterator[str]:
+    if names.is_credentials_secret(key.name):
+        yield f"{path}: Secret '{key.name}' is one of a job's; name one of your own."
+    if key.name in settings.service_secrets:
+        yield f"{path}: Secret '{key.name}' is one of the service's; name one of your own."
 
 
 def foreign_key(secret: Mapping[str, Any], ref: KeyRef) -> str:
-    """Why `keyFrom` may not name this Secret, whatever its labels are; empty if it may."""
+    """Why `keyFrom` and `secrets` may not name this Secret, whatever its labels are; empty if it may."""
     if _owning_jobs(secret):
         return f"Secret '{ref.name}' belongs to a job; name one of your own."
     if _is_services(secret):
         return f"Secret '{ref.name}' belongs to the service; name one of your own."
     if (kind := secret.get("type", "")) not in _PLAIN_TYPES:
-        return f"Secret '{ref.name}' is of type {kind}, which holds no model key; name one of type Opaque."
+        return f"Secret '{ref.name}' is of type {kind}, which no job may use; name one of type Opaque."
     return ""
 
 

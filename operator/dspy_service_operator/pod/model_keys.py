@@ -1,4 +1,4 @@
-"""Which model keys the pod of a job gets, as environment variables of its containers.
+"""Which model keys and secrets the pod of a job gets, as environment variables of its containers.
 
 A model's own Secret comes first. A model without one gets the service's key, but only for the provider's own endpoint
 and for hosts that whoever runs the service has listed: any other host would be sent the key of the service.
@@ -43,6 +43,8 @@ def key_environment(spec: OptimizationJobSpec, settings: OperatorSettings) -> li
         if model.credentials_from is not None:
             ref = model.credentials_from
             entries.append(_from_secret(names.credentials_variable(role), ref.name, ref.key))
+    for name, ref in spec.secrets.items():
+        entries.append(_from_secret(names.secret_variable(name), ref.name, ref.key))
     return entries
 
 
@@ -57,20 +59,23 @@ def model_endpoints(model: Model) -> Iterator[tuple[str, int]]:
 
 @dataclass(frozen=True, slots=True)
 class SecretReference:
-    """`own`: the Secret is the one that the API made for this very job; otherwise it is a user's, for model keys."""
+    """`own`: the Secret is the one that the API made for this very job; otherwise it is a user's, with the label of
+    model keys."""
 
     path: str
     ref: KeyRef
     own: bool
 
 
-def secret_references(spec: OptimizationJobSpec) -> Iterator[SecretReference]:
-    """All Secrets that the job needs."""
+def secret_references(spec: OptimizationJobSpec, job: str) -> Iterator[SecretReference]:
+    """All Secrets that the job of that name needs."""
     for path, _, model in spec.all_models():
         if model.key_from is not None:
             yield SecretReference(f"{path}.keyFrom", model.key_from, own=False)
         if model.credentials_from is not None:
             yield SecretReference(f"{path}.credentialsFrom", model.credentials_from, own=True)
+    for name, ref in spec.secrets.items():
+        yield SecretReference(f"spec.secrets.{name}", ref, own=names.is_own_credentials(ref.name, job))
 
 
 def service_key_name(model: str) -> str:

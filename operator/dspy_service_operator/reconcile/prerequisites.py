@@ -98,7 +98,7 @@ class PrerequisiteCheck:
         return texts
 
     async def _check_secrets(self, spec: OptimizationJobSpec, metadata: Mapping[str, Any]) -> None:
-        for wanted in secret_references(spec):
+        for wanted in secret_references(spec, metadata["name"]):
             name = wanted.ref.name
             try:
                 secret = await self._client.get(SECRETS, name, metadata.get("namespace", ""))

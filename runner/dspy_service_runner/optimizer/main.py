@@ -25,7 +25,7 @@ from dspy_service_runner.optimizer.failures import Interrupt
 from dspy_service_runner.optimizer.inputs import read_job, read_rows, wait_until_ready
 from dspy_service_runner.optimizer.models import base_url_query
 from dspy_service_runner.optimizer.models.journal import JournalCache
-from dspy_service_runner.optimizer.models.models import build, take_credentials
+from dspy_service_runner.optimizer.models.models import build, give_secrets, take_credentials
 from dspy_service_runner.optimizer.models.patience import Patience
 from dspy_service_runner.optimizer.models.usage import UsageCounter
 from dspy_service_runner.optimizer.outbox import AppendFile, Outbox
@@ -87,6 +87,7 @@ def run(arguments: Arguments) -> int:
     settings = optimizer_settings.load(os.environ)
     control = StopSignal(arguments.inputs / pod_files.STOP, settings.stop_interval)
     redactor = Redactor(secrets_of(os.environ))
+    give_secrets(os.environ)
     capture = _capture(arguments, settings, redactor)
     if not wait_until_ready(arguments.inputs, settings.ready_timeout):
         return pod_files.EXIT_NOT_READY

@@ -151,3 +151,50 @@ async def test_the_digest_cannot_be_tried_out(api: Harness) -> None:
     for key, body, scheme in (("a", request(), "scrypt:"), ("b", copy.deepcopy(REQUEST), "sha256:")):
         job_id = (await api.client.post("/run", json=body, headers={"Idempotency-Key": key})).json()["job_id"]
         assert job_of(api, job_id)["metadata"]["annotations"]["dspy-service.io/request-digest"].startswith(scheme)
+
+
+SECRETS_OF_CODE = {"SEARCH_TOKEN": f"{CANARY}-search", "ACCOUNT": f'{{"private_key": "{CANARY}-account"}}'}
+
+
+async def test_secrets_of_the_jobs_code_are_in_its_secret_alone(api: Harness, caplog: pytest.LogCaptureFixture) -> None:
+    response = await api.client.post("/run", json=REQUEST | {"secrets": SECRETS_OF_CODE})
+    assert response.status_code == 200, response.text
+    job = job_of(api, response.json()["job_id"])
+    name = f"{job['metadata']['name']}-keys"
+    assert job["spec"]["secrets"] == {key: {"name": name, "key": key} for key in SECRETS_OF_CODE}
+    secret = api.cluster.find(SECRETS, name)
+    assert secret is not None
+    assert {key: base64.b64decode(value).decode() for key, value in secret["data"].items()} == SECRETS_OF_CODE
+    assert secret["metadata"]["ownerReferences"][0]["uid"] == job["metadata"]["uid"]
+    assert CANARY not in response.text + caplog.text + dumped(api, but="secrets")
+
+
+async def test_they_stand_beside_the_models_credentials(api: Harness) -> None:
+    job_id = (await api.client.post("/run", json=request() | {"secrets": SECRETS_OF_CODE})).json()["job_id"]
+    secret = api.cluster.find(SECRETS, f"job-{job_id}-keys")
+    assert secret is not None
+    assert set(SECRETS_OF_CODE) < set(secret["data"])
+    assert job_of(api, job_id)["spec"]["models"]["default"]["credentialsFrom"]["key"] in secret["data"]
+
+
+async def test_their_digest_cannot_be_tried_out_either(api: Harness) -> None:
+    body = REQUEST | {"secrets": SECRETS_OF_CODE}
+    job_id = (await api.client.post("/run", json=body, headers={"Idempotency-Key": "s"})).json()["job_id"]
+    again = await api.client.post("/run", json=body, headers={"Idempotency-Key": "s"})
+    assert again.json()["job_id"] == job_id
+    other = body | {"secrets": SECRETS_OF_CODE | {"SEARCH_TOKEN": "another"}}
+    assert (await api.client.post("/run", json=other, headers={"Idempotency-Key": "s"})).status_code == 409
+    found = job_of(api, job_id)["metadata"]["annotations"]["dspy-service.io/request-digest"]
+    assert found.startswith("scrypt:")
+
+
+async def test_a_service_that_takes_no_credentials_takes_no_secrets(tmp_path: Path) -> None:
+    acceptance = CoreAcceptance.from_settings(Settings(refuse_credentials=True))
+    async with api_service(tmp_path, acceptance) as api:
+        response = await api.client.post("/run", json=REQUEST | {"secrets": SECRETS_OF_CODE})
+        assert response.status_code == 422
+        assert {problem["field"] for problem in response.json()["detail"]} == {
+            "secrets.SEARCH_TOKEN",
+            "secrets.ACCOUNT",
+        }
+        assert CANARY not in response.text

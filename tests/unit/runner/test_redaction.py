@@ -95,3 +95,34 @@ def test_no_secret_survives(secret: str, before: str, after: str) -> None:
         return
     assert secret not in redactor.text(before + secret + after).replace(MARK, "\0")
     assert redactor.json(before + secret + after) == redactor.text(before + secret + after)
+
+
+SECRET_VALUES = {
+    "DSPY_SERVICE_SECRET_TOKEN": "canary-of-a-tool",
+    "DSPY_SERVICE_SECRET_PIN": "12345678901",
+    "DSPY_SERVICE_SECRET_ACCOUNT": '{"type": "account", "private_key": "-----BEGIN-----\\ncanary-line-of-pem\\n"}',
+    "DSPY_SERVICE_SECRET_DB": "postgres://reader:canary-db-password@db:5432/x",
+    "DSPY_SERVICE_SECRET_PEM": "-----BEGIN KEY-----\ncanary-first-line\ncanary-second-line\n-----END KEY-----\n",
+}
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "canary-of-a-tool",
+        base64.b64encode(b"canary-of-a-tool").decode(),
+        "12345678901",
+        "canary-line-of-pem",
+        "canary-db-password",
+        "canary-second-line",
+        quote("postgres://reader:canary-db-password@db:5432/x", safe=""),
+    ],
+)
+def test_a_secret_of_the_jobs_code_and_what_it_consists_of(form: str) -> None:
+    redactor = Redactor(secrets_of(SECRET_VALUES))
+    assert form not in redactor.text(f"it said {form}!")
+    assert MARK in redactor.text(f"it said {form}!")
+
+
+def test_a_number_that_is_a_secret_is_none_in_json() -> None:
+    assert Redactor(secrets_of(SECRET_VALUES)).json({"pin": 12345678901, "n": 5}) == {"pin": MARK, "n": 5}

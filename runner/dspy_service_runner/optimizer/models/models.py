@@ -153,6 +153,13 @@ def take_credentials(spec: OptimizationJobSpec, environment: MutableMapping[str,
     return taken
 
 
+def give_secrets(environment: MutableMapping[str, str]) -> None:
+    """Gives the job's code its secrets by their own names."""
+    for variable, name in [(variable, names.secret_of(variable)) for variable in environment]:
+        if name:
+            environment[name] = environment.pop(variable)
+
+
 def _take(role: str, environment: MutableMapping[str, str]) -> Credentials:
     key = environment.pop(names.key_variable(role), "")
     withheld = environment.pop(names.credentials_variable(role), "")

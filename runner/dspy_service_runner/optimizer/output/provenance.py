@@ -25,8 +25,9 @@ _PACKAGES = (
     "dspy-service",
 )
 """Packages that influence prompts, their answers and searches."""
-_WITHOUT_SAY = ("run", "suspend", "stop")
-"""Parts of a spec that say how a job is run, and do not influence its result."""
+_WITHOUT_SAY = ("run", "suspend", "stop", "secrets")
+"""Parts of a spec that say how a job is run, and do not influence its result; and references to secrets, which differ
+between jobs that were sent the same."""
 
 
 @cache

@@ -142,3 +142,11 @@ def test_an_output_mapped_to_null_is_one_without_gold() -> None:
         "withoutGold": ["reason"],
     }
     assert job.spec.columns.without_gold == ["reason"]
+
+
+def test_a_column_that_splits_and_an_adapter() -> None:
+    said = [{"text": "x", "label": "y", "part": "train"}] * 3
+    found = translation(dataset=said, split_column="part", adapter="xml").json
+    assert (found["split"]["column"], found["adapter"]) == ("part", "xml")
+    plain = translation().json
+    assert ("column" in plain["split"], "adapter" in plain) == (False, False)

@@ -197,6 +197,55 @@ async def test_what_an_earlier_job_of_its_name_has_left_is_not_its_own(model: st
     assert await look(secret(ITS_SECRET, UID, labels={}), name=MINE, api_made=True, **own) == Prerequisites()
 
 
+def secrets(name: str) -> dict[str, Any]:
+    return {"secrets": {"SEARCH_TOKEN": {"name": name, "key": "key"}}}
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        pytest.param(secret("mine", UID), id="of this job"),
+        pytest.param(secret("of-another", "uid-of-another"), id="of another job"),
+        pytest.param(secret(ANOTHERS), id="of a name of the API's"),
+        pytest.param(secret(ITS_SECRET), id="of the API's name for a job of this name"),
+        pytest.param(secret("dspy-service-model-keys"), id="the service's model keys"),
+        pytest.param(secret("store-keys"), id="the store's credentials"),
+        pytest.param(secret("x", labels=LABEL | {PART_OF: names.MANAGED_BY}), id="of the chart"),
+        pytest.param(secret("x", kind="kubernetes.io/service-account-token"), id="an account's token"),
+    ],
+)
+@pytest.mark.parametrize("job", ["mine", MINE])
+async def test_a_secret_of_the_jobs_code_is_never_a_jobs_or_the_services(job: str, named: Any):
+    name = named[1]["metadata"]["name"]
+    found = await look(named, name=job, **secrets(name))
+    assert found.invalid.startswith(("spec.secrets.SEARCH_TOKEN: Secret", "metadata.name"))
+
+
+async def test_a_secret_needs_the_label_and_the_key():
+    assert await look(secret("serper"), **secrets("serper")) == Prerequisites()
+    bare = await look(secret("serper", labels={}), **secrets("serper"))
+    assert (bare.missing_reason, "lacks the label dspy-service.io/model-key" in bare.missing) == (
+        "SecretNotUsable",
+        True,
+    )
+    other = await look(secret("serper"), secrets={"TOKEN": {"name": "serper", "key": "other"}})
+    assert "spec.secrets.TOKEN: Secret 'serper' has no key 'other'" in other.missing
+    gone = await look(**secrets("serper"))
+    assert (gone.missing_reason, gone.missing) == (
+        "SecretNotFound",
+        "spec.secrets.SEARCH_TOKEN: there is no Secret 'serper'.",
+    )
+
+
+async def test_the_apis_job_has_its_secrets_in_its_own_secret():
+    own = secrets(ITS_SECRET)
+    assert await look(secret(ITS_SECRET, UID, labels={}), name=MINE, api_made=True, **own) == Prerequisites()
+    foreign = await look(secret(ANOTHERS, "uid-of-another"), name=MINE, api_made=True, **secrets(ANOTHERS))
+    assert "is one of a job's" in foreign.invalid
+    left = await look(secret(ITS_SECRET, "uid-of-an-earlier-job"), name=MINE, api_made=True, **own)
+    assert "belongs to another job" in left.missing
+
+
 PARTS = pytest.mark.parametrize("part", [*sources.NAMES, "dataset", "program.files[0]"])
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from dspy_service_core.resource.job import OptimizationJobSpec
+from dspy_service_core.resource.job import KeyRef, OptimizationJobSpec
 from dspy_service_operator.pod.model_keys import key_environment, secret_references, service_key_name
 from dspy_service_operator.settings import OperatorSettings
 from optimizer_job import make_spec
@@ -92,7 +92,7 @@ def test_every_secret_that_must_be_there_is_named_with_its_place():
         {"default": {"name": "openai/x", "keyFrom": ref}, "task": {"name": "openai/y", "credentialsFrom": ref}},
         {"judge": {"name": "openai/z", "keyFrom": ref}},
     )
-    assert [(found.path, found.own) for found in secret_references(spec)] == [
+    assert [(found.path, found.own) for found in secret_references(spec, "mine")] == [
         ("spec.models.default.keyFrom", False),
         ("spec.models.task.credentialsFrom", True),
         ("spec.modelConfigs.judge.keyFrom", False),
@@ -106,3 +106,24 @@ def test_a_further_model_has_keys_by_its_name():
     found = {entry["name"]: entry["valueFrom"]["secretKeyRef"] for entry in entries}
     assert found["DSPY_SERVICE_KEY_JUDGE_2"] == ref
     assert found["DSPY_SERVICE_KEY_CHEAP"]["key"] == "OPENAI_API_KEY"
+
+
+def test_a_jobs_secrets_reach_both_containers_under_a_name_that_only_the_optimizer_undoes():
+    ref = {"name": "serper", "key": "token"}
+    spec = spec_of({"default": {"name": "ollama/x"}}).model_copy(update={"secrets": {"SERPER": KeyRef(**ref)}})
+    found = {entry["name"]: entry["valueFrom"]["secretKeyRef"] for entry in key_environment(spec, LOOPBACK)}
+    assert found["DSPY_SERVICE_SECRET_SERPER"] == ref
+    assert "SERPER" not in found
+
+
+UUID_NAME = "job-0b8a9c64-0c9e-4b0c-8f53-2f7ab3d1c9aa"
+
+
+@pytest.mark.parametrize(
+    ("job", "secret", "own"),
+    [(UUID_NAME, f"{UUID_NAME}-keys", True), (UUID_NAME, "serper", False), ("tickets", "tickets-keys", False)],
+)
+def test_only_the_secret_that_the_api_made_is_a_jobs_own(job, secret, own):
+    held = {"TOKEN": KeyRef(name=secret, key="TOKEN")}
+    spec = spec_of({"default": {"name": "ollama/x"}}).model_copy(update={"secrets": held})
+    assert [(found.path, found.own) for found in secret_references(spec, job)] == [("spec.secrets.TOKEN", own)]

@@ -7,6 +7,8 @@ from typing import Any
 import dspy
 import pytest
 
+from dspy_service_core.resource.job import OptimizationJobSpec
+from dspy_service_runner.optimizer.adapters import adapter_of
 from optimizer_job import OptimizerForge, make_folders, make_spec
 from scripted_lm import ScriptedServer
 
@@ -46,8 +48,5 @@ def test_an_absent_adapter_is_chat(forge: OptimizerForge, server: ScriptedServer
 
 
 def test_all_three_are_dspys_own() -> None:
-    from dspy_service_core.resource.job import OptimizationJobSpec
-    from dspy_service_runner.optimizer.adapters import adapter_of
-
     made = {name: type(adapter_of(OptimizationJobSpec.without_content(make_spec(adapter=name)))) for name in MARKS}
     assert made == {"chat": dspy.ChatAdapter, "json": dspy.JSONAdapter, "xml": dspy.XMLAdapter}
