@@ -261,6 +261,12 @@ class OperatorSettings(BaseSettings):
         description="How many progress reports all running jobs together make in a second on average, at most; with "
         "many jobs each waits longer.",
     )
+    ask_interval_seconds: float = Field(
+        default=1,
+        gt=0,
+        description="Seconds within which a running job's pod learns of spec.stop; with many jobs each asks more "
+        "rarely.",
+    )
     flush_interval_seconds: float = Field(
         default=5, gt=0, description="Seconds within which logs, events and answered model calls reach the store."
     )
@@ -275,6 +281,12 @@ class OperatorSettings(BaseSettings):
     @property
     def progress_interval(self) -> float:
         return max(self.progress_interval_seconds, self.concurrency / self.progress_reports_per_second)
+
+    @property
+    def ask_interval(self) -> float:
+        """Between two reports, so that all pods together ask as often as they report: reading costs the cluster much
+        less than writing."""
+        return max(self.ask_interval_seconds, self.concurrency / self.progress_reports_per_second)
 
 
 def load(overrides: Mapping[str, Any] | None = None) -> OperatorSettings:

@@ -107,6 +107,7 @@ def _reporter(job: OptimizationJob, number: int, targets: Targets, settings: Ope
         "--attempt": str(number),
         "--targets": targets.json_text(),
         "--progress-interval": f"{settings.progress_interval:g}",
+        "--ask-interval": f"{settings.ask_interval:g}",
         "--flush-interval": f"{settings.flush_interval_seconds:g}",
         "--log-quota": str(settings.log_quota_bytes),
     }

@@ -96,6 +96,7 @@ class Attempt:
             arguments.progress_interval,
             arguments.flush_interval,
             arguments.heartbeat_interval,
+            arguments.ask_interval,
             started=time.monotonic(),
         )
         return Session(outbox, checkpoint, self.patience.termination, timetable, arguments.unheard_limit)

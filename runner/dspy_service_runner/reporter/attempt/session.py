@@ -61,6 +61,8 @@ class Session:
             self._flush(now)
         if patch:
             self._patch(now)
+        elif self.timetable.ask_due(now, self.outbox.answered) and now >= self._cluster_patience.until:
+            self._answered(self.outbox.ask, now)
         if flush:
             self.timetable.flushed(now)
             self.checkpoint.sync_aside()
@@ -76,11 +78,15 @@ class Session:
             self.timetable.changed |= self.outbox.trouble(None)
 
     def _patch(self, now: float) -> None:
+        if self._answered(self.outbox.patch, now):
+            self.timetable.patched(now)
+
+    def _answered(self, request: Callable[[], None], now: float) -> bool:
         try:
-            self.outbox.patch()
+            request()
         except (Unreachable, NotAllowed) as error:
             self._cluster_patience.failed(now)
             logger.warning("%s; trying again", error)
-        else:
-            self._cluster_patience.succeeded()
-            self.timetable.patched(now)
+            return False
+        self._cluster_patience.succeeded()
+        return True

@@ -54,8 +54,8 @@ class Backoff:
 
 @dataclass(slots=True)
 class Timetable:
-    """When to patch: at once if the run reaches the stage Running, after the progress interval if anything changed, and
-    after the heartbeat interval in any case.
+    """When to patch and to ask. A patch is made at once if the run reaches the stage Running, after the progress
+    interval if anything changed, and after the heartbeat interval in any case.
 
     A heartbeat never comes sooner than the progress interval, which is set so that all reporters together do not
     overload the API server.
@@ -64,6 +64,7 @@ class Timetable:
     progress_interval: float
     flush_interval: float
     heartbeat_interval: float
+    ask_interval: float
     started: float
     changed: bool = True
     urgent: bool = False
@@ -80,6 +81,11 @@ class Timetable:
             return True
         progress = self.progress_interval * self._stretch
         return now - self.last_patch >= (progress if self.changed else max(progress, self.heartbeat_interval))
+
+    def ask_due(self, now: float, answered: float) -> bool:
+        """Whether to ask what the job's owner wants by now. The answer to a patch tells it too, and `answered` is when
+        the last answer of either kind came."""
+        return now - answered >= self.ask_interval * self._stretch
 
     def flush_due(self, now: float) -> bool:
         return now - self.last_flush >= self.flush_interval

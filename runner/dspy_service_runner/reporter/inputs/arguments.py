@@ -30,6 +30,7 @@ class Arguments:
     progress_interval: float = 2.0
     flush_interval: float = 5.0
     heartbeat_interval: float = 10.0
+    ask_interval: float = 1.0
     unheard_limit: float = 60.0
     grace_period: float = 25.0
     log_quota: int = 256 * MEGABYTE
@@ -82,6 +83,7 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
     add("--flush-interval", float, "seconds within which what was written is in the store")
     add("--unheard-limit", float, "seconds without an answer of the API server after which the store is left alone")
     add("--heartbeat-interval", float, "seconds within which the status is patched though nothing changed")
+    add("--ask-interval", float, "seconds within which it is known what the job's owner asks, such as a stop")
     add("--grace-period", float, "seconds after SIGTERM in which draining is tried; below the pod's own")
     add("--log-quota", int, "bytes of log lines kept of all attempts together")
     add("--event-quota", int, "bytes of events kept of all attempts together")

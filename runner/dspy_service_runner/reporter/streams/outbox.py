@@ -124,6 +124,10 @@ class Outbox:
         user code can choose."""
         self._send(self.report.run())
 
+    def ask(self) -> None:
+        """Reads the resource, to hear of a stop between two patches. Raises as `patch` does."""
+        self._heard(self.own_resource.current(self.own_resource.get()))
+
     def patch_streams(self) -> None:
         """Patches events and logs only, so that a result in the status stays as it is."""
         run = self.report.run()
@@ -132,13 +136,15 @@ class Outbox:
     def _send(self, run: dict[str, Any]) -> None:
         known = (self.known.get("status") or {}).get("run")
         try:
-            self.known = self.own_resource.patch_run(with_removals(bare(run) if self._bare else run, known))
+            self._heard(self.own_resource.patch_run(with_removals(bare(run) if self._bare else run, known)))
         except Refused as refusal:
             if self._bare:
                 raise NotAllowed(f"the status was refused: {refusal}") from None
             logger.error("the status was refused, and is said in our own words alone: %s", refusal)
             self._bare = True
             self._send(run)
-            return
+
+    def _heard(self, resource: dict[str, Any]) -> None:
+        self.known = resource
         self.answered = time.monotonic()
-        self.heed(self.known)
+        self.heed(resource)

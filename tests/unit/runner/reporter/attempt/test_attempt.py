@@ -24,6 +24,9 @@ def pod(tmp_path: Path, api: AttemptApi) -> ReporterPod:
     return ReporterPod(tmp_path / "pod", api)
 
 
+RARE_PATCHES = ["--progress-interval", "3600", "--heartbeat-interval", "3600", "--ask-interval", "0.05"]
+
+
 def follow_to_running(pod: ReporterPod) -> None:
     pod.wait_ready()
     pod.progress()
@@ -159,6 +162,26 @@ def test_stop_is_passed_on(pod: ReporterPod, api: AttemptApi) -> None:
         pod.log("something to tell")
         wait_for(lambda: (pod.inputs / "stop").exists(), what="the stop file")
     assert (pod.inputs / "stop").read_text() == "KeepBest"
+
+
+def test_a_stop_is_heard_of_while_there_is_nothing_to_report(pod: ReporterPod, api: AttemptApi) -> None:
+    """A slow model call changes nothing for minutes, and the next heartbeat is far away."""
+    pod.options = RARE_PATCHES
+    with pod.running():
+        follow_to_running(pod)
+        patches = len(api.patches)
+        api.change({"spec": {"stop": "KeepBest"}})
+        wait_for(lambda: (pod.inputs / "stop").exists(), what="the stop file")
+        assert len(api.patches) == patches
+
+
+def test_a_later_attempt_is_heard_of_while_there_is_nothing_to_report(pod: ReporterPod, api: AttemptApi) -> None:
+    pod.options = RARE_PATCHES
+    with pod.running() as reporter:
+        follow_to_running(pod)
+        api.record("another pod")
+        wait_for(reporter.ended, what="the reporter to end")
+    assert reporter.ending == "fenced"
 
 
 def test_a_stop_from_before_the_start(pod: ReporterPod, api: AttemptApi) -> None:

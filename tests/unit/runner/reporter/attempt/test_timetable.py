@@ -11,7 +11,7 @@ from dspy_service_runner.reporter.attempt.timetable import (
 
 
 def make(progress: float = 2, heartbeat: float = 10) -> Timetable:
-    timetable = Timetable(progress, flush_interval=5, heartbeat_interval=heartbeat, started=100)
+    timetable = Timetable(progress, flush_interval=5, heartbeat_interval=heartbeat, ask_interval=1, started=100)
     timetable.patched(100)
     return timetable
 
@@ -44,8 +44,15 @@ def test_nothing_but_what_is_urgent_is_sooner_than_the_interval(changed: bool) -
     assert timetable.patch_due(101)
 
 
+def test_it_asks_when_nothing_was_heard_for_a_while() -> None:
+    timetable = make()
+    assert not timetable.ask_due(100.9, answered=100)
+    assert timetable.ask_due(100 + LONGEST_STRETCH, answered=100)
+    assert not timetable.ask_due(101.5, answered=100.6)
+
+
 def test_the_first_patch_is_soon_but_not_at_once() -> None:
-    timetable = Timetable(60, 5, 100, started=100)
+    timetable = Timetable(60, 5, 100, 1, started=100)
     assert not timetable.patch_due(100.4)
     assert timetable.patch_due(100.5)
 
