@@ -8,11 +8,11 @@ import re
 from collections.abc import Mapping
 from datetime import datetime
 from sys import intern
-from typing import Any, TypedDict
+from typing import Any
 
 import orjson
 
-from dspy_service_api.jobs.record import JobRecord, Json, StreamTail, TailEntry
+from dspy_service_api.jobs.record import JobRecord, Json, RecordIdentity, StreamTail, TailEntry
 from dspy_service_core.kube.protocol import Object
 from dspy_service_core.records.record import read
 from dspy_service_core.records.run import Progress, Result, SplitCounts
@@ -27,35 +27,20 @@ _NO_PROGRESS = Progress()
 _TOP_LEVEL_FUNCTION = re.compile(r"^def (\w+)", re.MULTILINE)
 
 
-class RecordIdentity(TypedDict):
-    """The part of a record that the metadata alone tells."""
-
-    name: str
-    namespace: str
-    uid: str
-    version: str
-    job_id: str
-    store_id: str
-    labels: Mapping[str, str]
-    created_at: str
-    age: queue_order.Age
-    kept_by: tuple[str, ...]
-
-
 def identity(metadata: Mapping[str, Any]) -> RecordIdentity:
     name, created = metadata["name"], metadata["creationTimestamp"]
-    return {
-        "name": name,
-        "namespace": metadata.get("namespace", ""),
-        "uid": metadata["uid"],
-        "version": metadata["resourceVersion"],
-        "job_id": names.job_id(name),
-        "store_id": names.store_id(metadata),
-        "labels": {intern(key): value for key, value in (metadata.get("labels") or {}).items()},
-        "created_at": created,
-        "age": queue_order.age(name, created, metadata.get("annotations")),
-        "kept_by": tuple(metadata.get("finalizers") or ()) if metadata.get("deletionTimestamp") else (),
-    }
+    return RecordIdentity(
+        name=name,
+        namespace=metadata.get("namespace", ""),
+        uid=metadata["uid"],
+        version=metadata["resourceVersion"],
+        job_id=names.job_id(name),
+        store_id=names.store_id(metadata),
+        labels={intern(key): value for key, value in (metadata.get("labels") or {}).items()},
+        created_at=created,
+        age=queue_order.age(name, created, metadata.get("annotations")),
+        kept_by=tuple(metadata.get("finalizers") or ()) if metadata.get("deletionTimestamp") else (),
+    )
 
 
 def record_of(obj: Object) -> JobRecord:
@@ -65,7 +50,7 @@ def record_of(obj: Object) -> JobRecord:
     phase = status.get("phase") or "Pending"
     ended = phase in FINAL_PHASES
     end = read(Result, run.get("result"))
-    kept_by = known["kept_by"]
+    kept_by = known.kept_by
     cut_off = bool(kept_by) and not (ended or end)
     finished = ended or cut_off
     suspended = bool(spec.get("suspend"))
@@ -74,9 +59,9 @@ def record_of(obj: Object) -> JobRecord:
     settled = finished and end and not kept_by  # then the segments hold it all; there may be thousands of such jobs
     events: Mapping[str, Any] = run.get("events") or {}
     return JobRecord(
-        **known,
+        **known.arguments(),
         request_digest=(metadata.get("annotations") or {}).get(names.ANNOTATION_REQUEST_DIGEST, ""),
-        queue_order=_queue_order(phase, status, spec, known["age"]) if not (suspended or kept_by) else None,
+        queue_order=_queue_order(phase, status, spec, known.age) if not (suspended or kept_by) else None,
         status="cancelled" if cut_off else STATUS_WORDS.get(phase, "pending"),
         finished=finished,
         suspended=suspended,

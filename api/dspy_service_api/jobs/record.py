@@ -6,6 +6,7 @@ It has no rows, code, conditions or managed fields, because the cache keeps thou
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from dspy_service_core.records.run import Progress, Result
 from dspy_service_core.resource.job import StatusWord
@@ -32,8 +33,10 @@ class StreamTail:
     tail: tuple[TailEntry, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class JobRecord:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordIdentity:
+    """The part of a record that the metadata alone tells."""
+
     name: str
     namespace: str
     uid: str
@@ -41,9 +44,19 @@ class JobRecord:
     job_id: str
     store_id: str
     labels: Mapping[str, str]
-    request_digest: str
     created_at: str
     age: Age
+    kept_by: tuple[str, ...] = ()
+    """Finalizers that keep the record of a deleted job; its content in the store may be gone already."""
+
+    def arguments(self) -> dict[str, Any]:
+        """By which a whole record begins."""
+        return {name: getattr(self, name) for name in RecordIdentity.__slots__}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRecord(RecordIdentity):
+    request_digest: str
     queue_order: Rank | None
     """None when the job does not wait for a slot."""
     status: StatusWord
@@ -78,8 +91,6 @@ class JobRecord:
     end: Result | None
     metric_name: str | None
     """Name of the metric function, read from the spec; only for a job that ended without a result of its run."""
-    kept_by: tuple[str, ...] = ()
-    """Finalizers that keep the record of a deleted job; its content in the store may be gone already."""
 
     @property
     def keeps_result(self) -> bool:

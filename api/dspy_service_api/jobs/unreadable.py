@@ -20,9 +20,9 @@ def unreadable_record(obj: Object) -> JobRecord:
     metadata = obj["metadata"]
     known = identity(metadata)
     phase, message = _said(obj.get("status"))
-    cut_off = bool(known["kept_by"]) and phase not in FINAL_PHASES
+    cut_off = bool(known.kept_by) and phase not in FINAL_PHASES
     return JobRecord(
-        **known,
+        **known.arguments(),
         request_digest="",
         queue_order=None,
         status="cancelled" if cut_off else STATUS_WORDS[phase],

@@ -23,11 +23,12 @@ from dspy_service_core.optimizers.families import family_of
 from dspy_service_core.optimizers.family import Family, Setup
 from dspy_service_core.optimizers.options import Options, options_of
 from dspy_service_core.programs.program_source import ProgramSource
+from dspy_service_core.records.run import SplitCounts
 from dspy_service_core.registry.catalogue import Callee, ModuleAsset, OptimizerAsset
 from dspy_service_core.registry.registry import Registry, Resolved
 from dspy_service_core.resource.job import OptimizationJobSpec
 from dspy_service_core.resource.sources import METRIC, SIGNATURE
-from dspy_service_core.resource.splits import ALL_TEST, Counts, Fractions, counts, counts_by_column
+from dspy_service_core.resource.splits import ALL_TEST, Fractions, counts, counts_by_column
 from dspy_service_core.resource.words import Words, resource_words
 
 _REMEMBERED = 32
@@ -73,7 +74,7 @@ class CheckedJob:
     compile_kwargs: Mapping[str, JsonValue]
     signature: SignatureSource | None
     metric: MetricSource | None
-    split_counts: Counts | None
+    split_counts: SplitCounts | None
     program: ProgramSource | None = None
     """The job's own."""
 
@@ -151,7 +152,7 @@ def _fractions(spec: OptimizationJobSpec, family: Family) -> Fractions:
     return spec.split.fractions if family.optimizes else ALL_TEST
 
 
-def _split_counts(spec: OptimizationJobSpec, contents: Contents, family: Family) -> Counts | None:
+def _split_counts(spec: OptimizationJobSpec, contents: Contents, family: Family) -> SplitCounts | None:
     rows = _rows(spec, contents)
     if spec.split.column:
         return None if rows is None else counts_by_column(rows, spec.split.column)

@@ -7,8 +7,9 @@ from dspy_service_core.checks import cell_types
 from dspy_service_core.code.field_types import FieldType
 from dspy_service_core.code.reserved_names import reserved
 from dspy_service_core.code.signature_source import SignatureSource
+from dspy_service_core.records.run import SplitCounts
 from dspy_service_core.resource.job import Columns
-from dspy_service_core.resource.splits import Counts, Fractions, fewest_rows, in_column, misplaced
+from dspy_service_core.resource.splits import Fractions, fewest_rows, in_column, misplaced
 from dspy_service_core.resource.words import Words
 
 _INPUTS, _OUTPUTS = "spec.columns.inputs", "spec.columns.outputs"
@@ -98,7 +99,7 @@ def split_column(
 
 
 def splits(
-    counts: Counts | None, fractions: Fractions, column: str, needs: Mapping[str, str], words: Words
+    counts: SplitCounts | None, fractions: Fractions, column: str, needs: Mapping[str, str], words: Words
 ) -> Iterator[str]:
     """`needs` says for each split that must not be empty what its rows are used for."""
     if counts is None:
@@ -108,7 +109,7 @@ def splits(
             yield _unsaid(split, why, counts, column) if column else _empty(split, why, counts.total, fractions, words)
 
 
-def _unsaid(split: str, why: str, counts: Counts, column: str) -> str:
+def _unsaid(split: str, why: str, counts: SplitCounts, column: str) -> str:
     said = f"of {counts.total} rows {counts.train} say train, {counts.val} val and {counts.test} test"
     return f"The {split} split, which {why}, is empty: {said}; {in_column(split, column)}."
 

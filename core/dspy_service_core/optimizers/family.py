@@ -7,8 +7,9 @@ from typing import Any
 
 from dspy_service_core.optimizers.calls import Calls
 from dspy_service_core.optimizers.options import Options, UnknownOption
+from dspy_service_core.records.run import SplitCounts
 from dspy_service_core.resource.model_rules import REASONING_TEMPERATURE, is_reasoning
-from dspy_service_core.resource.splits import Counts, Fractions, fewest_rows, in_column
+from dspy_service_core.resource.splits import Fractions, fewest_rows, in_column
 from dspy_service_core.resource.words import Words
 
 Json = dict[str, Any]
@@ -20,7 +21,7 @@ class Setup:
 
     name: str
     options: Options
-    counts: Counts | None
+    counts: SplitCounts | None
     fractions: Fractions
     models: Mapping[str, str]
     """The provider's name of each model, by the model's role or name in the job."""
@@ -59,18 +60,18 @@ class Family:
         for rule in self.rules:
             yield from rule(setup)
 
-    def full_rows(self, options: Options, counts: Counts) -> int:
+    def full_rows(self, options: Options, counts: SplitCounts) -> int:
         """Rows that a candidate is scored on when it is scored fully."""
         return counts.val or counts.train
 
-    def calls(self, options: Options, counts: Counts, predictors: int) -> Calls | None:
+    def calls(self, options: Options, counts: SplitCounts, predictors: int) -> Calls | None:
         """None if nothing is known about this optimizer."""
         try:
             return self.known_calls(options, counts, predictors)
         except UnknownOption:
             return None
 
-    def known_calls(self, options: Options, counts: Counts, predictors: int) -> Calls | None:
+    def known_calls(self, options: Options, counts: SplitCounts, predictors: int) -> Calls | None:
         return None
 
     def typed_kwargs(self) -> dict[str, Json]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dspy_service_core.optimizers.calls import Calls, Range, exactly
 from dspy_service_core.optimizers.family import Family, Setup
 from dspy_service_core.optimizers.options import Options, whole
-from dspy_service_core.resource.splits import Counts
+from dspy_service_core.records.run import SplitCounts
 
 
 def bootstrapped(rows: int, demos: Range, rounds: int) -> Range:
@@ -20,14 +20,14 @@ def bootstrapped(rows: int, demos: Range, rounds: int) -> Range:
 class LabeledFewShot(Family):
     """Calls neither the model nor the metric."""
 
-    def known_calls(self, options: Options, counts: Counts, predictors: int) -> Calls:
+    def known_calls(self, options: Options, counts: SplitCounts, predictors: int) -> Calls:
         return Calls(scores=exactly(0), demos=exactly(0), own=exactly(0), predictors=predictors)
 
 
 class BootstrapFewShot(Family):
     """Scores rows one by one until it has enough demos; it never scores a candidate."""
 
-    def known_calls(self, options: Options, counts: Counts, predictors: int) -> Calls:
+    def known_calls(self, options: Options, counts: SplitCounts, predictors: int) -> Calls:
         wanted = exactly(options.number("max_bootstrapped_demos"))
         demos = bootstrapped(counts.train, wanted, options.number("max_rounds"))
         return Calls(scores=exactly(0), demos=demos, own=exactly(0), predictors=predictors)
@@ -55,7 +55,7 @@ def _seeds(programs: int) -> range:
 class RandomSearch(Family):
     rules = (_random_search,)
 
-    def known_calls(self, options: Options, counts: Counts, predictors: int) -> Calls:
+    def known_calls(self, options: Options, counts: SplitCounts, predictors: int) -> Calls:
         restrict = options.compile.get("restrict")
         seeds = [seed for seed in _seeds(options.number("num_candidate_programs")) if not restrict or seed in restrict]
         rows, most = self.full_rows(options, counts), options.number("max_bootstrapped_demos")
@@ -74,7 +74,7 @@ class RandomSearch(Family):
 
 
 class OptunaSearch(Family):
-    def known_calls(self, options: Options, counts: Counts, predictors: int) -> Calls:
+    def known_calls(self, options: Options, counts: SplitCounts, predictors: int) -> Calls:
         wanted = options.compile_number("max_demos")
         return Calls(
             scores=exactly(options.number("num_candidate_programs") * self.full_rows(options, counts)),
@@ -104,5 +104,5 @@ class NearestFewShot(Family):
 
     rules = (_two_rows, _nothing_beyond_the_record)
 
-    def known_calls(self, options: Options, counts: Counts, predictors: int) -> Calls:
+    def known_calls(self, options: Options, counts: SplitCounts, predictors: int) -> Calls:
         return Calls(scores=exactly(0), demos=exactly(0), own=exactly(0), predictors=predictors)

@@ -7,8 +7,8 @@ from dspy_service_core.optimizers import cel
 from dspy_service_core.optimizers.calls import Calls, Range, exactly
 from dspy_service_core.optimizers.family import Family, Json, Setup
 from dspy_service_core.optimizers.options import Options, UnknownOption, whole
+from dspy_service_core.records.run import SplitCounts
 from dspy_service_core.registry.catalogue import tables
-from dspy_service_core.resource.splits import Counts
 
 _BUDGETS = ("auto", "max_full_evals", "max_metric_calls")
 _OWN = (
@@ -79,7 +79,7 @@ def auto_budget(components: int, candidates: int, rows: int) -> int:
 class Gepa(Family):
     rules = (_budget, _reflection, _first_proposal, _further)
 
-    def known_calls(self, options: Options, counts: Counts, predictors: int) -> Calls:
+    def known_calls(self, options: Options, counts: SplitCounts, predictors: int) -> Calls:
         """The budget is checked before each step. So the given program is scored in any case, and the last step may
         exceed the budget. A step scores a candidate and its child, or a merge of two candidates, on a few rows, and
         then a better one on all rows."""
@@ -95,7 +95,7 @@ class Gepa(Family):
             predictors=predictors,
         )
 
-    def _budget(self, options: Options, counts: Counts, predictors: int) -> int:
+    def _budget(self, options: Options, counts: SplitCounts, predictors: int) -> int:
         auto = options.init.get("auto")
         if auto is not None:
             run = tables().gepa_auto.get(auto)

@@ -6,7 +6,7 @@ from dspy_service_core.optimizers.calls import Calls, Range, exactly
 from dspy_service_core.optimizers.family import Family, Setup, proposal_temperature, two_training_rows
 from dspy_service_core.optimizers.few_shot import bootstrapped
 from dspy_service_core.optimizers.options import Options, whole
-from dspy_service_core.resource.splits import Counts
+from dspy_service_core.records.run import SplitCounts
 
 
 def _breadth(setup: Setup) -> Iterator[str]:
@@ -29,10 +29,10 @@ class Copro(Family):
 
     rules = (_breadth, _evaluation, proposal_temperature)
 
-    def full_rows(self, options: Options, counts: Counts) -> int:
+    def full_rows(self, options: Options, counts: SplitCounts) -> int:
         return counts.train
 
-    def known_calls(self, options: Options, counts: Counts, predictors: int) -> Calls:
+    def known_calls(self, options: Options, counts: SplitCounts, predictors: int) -> Calls:
         breadth, depth = options.number("breadth"), options.number("depth")
         # With several predictors, each depth scores all earlier candidates anew.
         rounds = depth if predictors == 1 else predictors * depth * (depth + 1) // 2
@@ -47,10 +47,10 @@ class Copro(Family):
 class InferRules(Family):
     rules = (two_training_rows,)
 
-    def full_rows(self, options: Options, counts: Counts) -> int:
+    def full_rows(self, options: Options, counts: SplitCounts) -> int:
         return counts.val or counts.train - _half(counts)
 
-    def known_calls(self, options: Options, counts: Counts, predictors: int) -> Calls:
+    def known_calls(self, options: Options, counts: SplitCounts, predictors: int) -> Calls:
         candidates, rows = options.number("num_candidates"), counts.train if counts.val else _half(counts)
         wanted = exactly(options.number("max_bootstrapped_demos"))
         return Calls(
@@ -61,6 +61,6 @@ class InferRules(Family):
         )
 
 
-def _half(counts: Counts) -> int:
+def _half(counts: SplitCounts) -> int:
     """Without validation rows, it trains on one half of the training rows and validates on the other half."""
     return int(0.5 * counts.train)

@@ -8,8 +8,8 @@ from dspy_service_core.optimizers.calls import Calls, Range, exactly
 from dspy_service_core.optimizers.family import Family, Json, Setup, proposal_temperature, two_training_rows
 from dspy_service_core.optimizers.few_shot import bootstrapped
 from dspy_service_core.optimizers.options import Options, UnknownOption, whole
+from dspy_service_core.records.run import SplitCounts
 from dspy_service_core.registry.catalogue import AutoRun, tables
-from dspy_service_core.resource.splits import Counts
 
 _MOST_VALIDATION_ROWS, _VALIDATION_SHARE = 1000, 0.8
 """How many training rows it validates on if there are no validation rows."""
@@ -72,12 +72,12 @@ def _auto_run(options: Options) -> AutoRun | None:
     return tables().mipro_auto.get(auto) if isinstance(auto, str) else None
 
 
-def _held_out(counts: Counts) -> int:
+def _held_out(counts: SplitCounts) -> int:
     """How many of the training rows it validates on."""
     return 0 if counts.val else min(_MOST_VALIDATION_ROWS, max(1, int(counts.train * _VALIDATION_SHARE)))
 
 
-def _validation_rows(options: Options, counts: Counts) -> int:
+def _validation_rows(options: Options, counts: SplitCounts) -> int:
     rows, auto = counts.val or _held_out(counts), _auto_run(options)
     return min(rows, auto.val_size) if auto and auto.val_size else rows
 
@@ -99,10 +99,10 @@ def _is_zero_shot(options: Options) -> bool:
 class Mipro(Family):
     rules = (_budget, _permission, two_training_rows, _minibatch, _shuffled_demos, proposal_temperature)
 
-    def full_rows(self, options: Options, counts: Counts) -> int:
+    def full_rows(self, options: Options, counts: SplitCounts) -> int:
         return _validation_rows(options, counts)
 
-    def known_calls(self, options: Options, counts: Counts, predictors: int) -> Calls:
+    def known_calls(self, options: Options, counts: SplitCounts, predictors: int) -> Calls:
         return Calls(
             scores=exactly(_scores(options, self.full_rows(options, counts), predictors)),
             demos=_bootstraps(options, counts.train - _held_out(counts)),

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dspy_service_core.optimizers.calls import Calls, Range, exactly
 from dspy_service_core.optimizers.family import Family, Setup
 from dspy_service_core.optimizers.options import Options, whole
-from dspy_service_core.resource.splits import Counts
+from dspy_service_core.records.run import SplitCounts
 
 
 def _batch(setup: Setup) -> Iterator[str]:
@@ -20,10 +20,10 @@ def _batch(setup: Setup) -> Iterator[str]:
 class Simba(Family):
     rules = (_batch,)
 
-    def full_rows(self, options: Options, counts: Counts) -> int:
+    def full_rows(self, options: Options, counts: SplitCounts) -> int:
         return counts.train
 
-    def known_calls(self, options: Options, counts: Counts, predictors: int) -> Calls:
+    def known_calls(self, options: Options, counts: SplitCounts, predictors: int) -> Calls:
         """A step samples trajectories on a batch and scores new candidates on it, at most one for each row. At the end,
         winners of evenly spread steps, as many as there are candidates, are scored on all training rows."""
         batch, steps = options.number("bsize"), options.number("max_steps")

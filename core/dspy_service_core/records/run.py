@@ -75,6 +75,10 @@ class SplitCounts(Record):
     val: int = field(metadata=says("Number of rows for validation."))
     test: int = field(metadata=says("Number of rows for the test."))
 
+    @property
+    def total(self) -> int:
+        return self.train + self.val + self.test
+
 
 @record
 class ArtifactRef(Record):

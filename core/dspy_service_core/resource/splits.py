@@ -6,6 +6,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from dspy_service_core.records.run import SplitCounts
+
 Name = Literal["train", "val", "test"]
 
 
@@ -24,22 +26,11 @@ ALL_TEST = Fractions(train=0.0, val=0.0, test=1.0)
 """Where nothing is optimized, there is nothing to train on."""
 
 
-@dataclass(frozen=True, slots=True)
-class Counts:
-    train: int
-    val: int
-    test: int
-
-    @property
-    def total(self) -> int:
-        return self.train + self.val + self.test
-
-
-def counts(rows: int, fractions: Fractions) -> Counts:
+def counts(rows: int, fractions: Fractions) -> SplitCounts:
     """Training gets `int(n * train)` rows, validation the next `int(n * val)`, and the test all others."""
     train = int(rows * fractions.train)
     val = int(rows * fractions.val)
-    return Counts(train, val, rows - train - val)
+    return SplitCounts(train, val, rows - train - val)
 
 
 SAID: Mapping[str, Name] = {"train": "train", "val": "val", "validation": "val", "dev": "val", "test": "test"}
@@ -54,9 +45,9 @@ def said_by(row: Any, column: str) -> Name | None:
     return SAID.get(cell) if isinstance(cell, str) else None
 
 
-def counts_by_column(rows: Iterable[Any], column: str) -> Counts:
+def counts_by_column(rows: Iterable[Any], column: str) -> SplitCounts:
     found = Counter(said_by(row, column) for row in rows)
-    return Counts(found["train"], found["val"], found["test"])
+    return SplitCounts(found["train"], found["val"], found["test"])
 
 
 def misplaced(rows: Iterable[Any], column: str) -> Iterator[tuple[int, str]]:

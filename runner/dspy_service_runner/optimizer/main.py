@@ -13,7 +13,7 @@ import os
 import random
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import dspy
@@ -156,7 +156,7 @@ def _execute(record: RunRecord, context: RunContext) -> None:
     dspy.cache = context.journal  # before the user's code, which may ask a model as it is loaded
     prepared = prepare(record.job, read_rows(context.inputs), models, context.settings, context.outbox.checkpoint)
     record.signature_name, record.metric_name = prepared.program.name, prepared.metric.name
-    record.splits = asdict(prepared.splits.counts)
+    record.splits = prepared.splits.counts
     record.unused_rows = prepared.unused_rows
     record.optimizes = prepared.strategy.optimizes
     dspy.configure(

@@ -7,8 +7,9 @@ from typing import Any
 
 import dspy
 
+from dspy_service_core.records.run import SplitCounts
 from dspy_service_core.resource.job import Split
-from dspy_service_core.resource.splits import Counts, counts, in_column, misplaced, said_by
+from dspy_service_core.resource.splits import counts, in_column, misplaced, said_by
 from dspy_service_runner.optimizer.failures import JobFailed
 
 
@@ -19,8 +20,8 @@ class Splits:
     test: list[dspy.Example]
 
     @property
-    def counts(self) -> Counts:
-        return Counts(len(self.train), len(self.val), len(self.test))
+    def counts(self) -> SplitCounts:
+        return SplitCounts(len(self.train), len(self.val), len(self.test))
 
 
 def split_examples(

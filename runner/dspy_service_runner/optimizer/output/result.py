@@ -1,7 +1,7 @@
 """Makes `result.json`: how the run ended, for the reporter and in the shape of the HTTP contract's answer."""
 
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from dspy_service_core.records import verdicts
@@ -21,7 +21,7 @@ class RunRecord:
     job: Job
     signature_name: str = ""
     metric_name: str = ""
-    splits: dict[str, int] | None = None
+    splits: SplitCounts | None = None
     baseline: float | None = None
     optimized: float | None = None
     unused_rows: int = 0
@@ -80,9 +80,12 @@ class RunRecord:
             "model_identifier": spec.models.default.name,
         }
 
+    def _counts(self) -> dict[str, int]:
+        return asdict(self.splits) if self.splits else {}
+
     def details(self) -> dict[str, Any]:
         return {
-            **(self.splits or {}),
+            **self._counts(),
             "baseline_test_metric": self.baseline,
             "optimized_test_metric": self.optimized,
             "unused_rows": self.unused_rows,
@@ -113,7 +116,7 @@ class RunRecord:
             "signature": self.signature_name,
             "metric": self.metric_name,
             "columns": spec.columns.wire() if spec.columns else None,
-            "split_counts": self.splits,
+            "split_counts": self._counts() or None,
             "seed": self.job.seed,
             "baseline_test_metric": self.baseline,
             "optimized_test_metric": self.optimized,
@@ -131,7 +134,7 @@ class RunRecord:
             stopped_early=self.stopped_early,
             nothing_tried=self.nothing_tried,
             program_kept=self.program_kept,
-            split_counts=SplitCounts(**self.splits) if self.splits else None,
+            split_counts=self.splits,
             baseline_score=self.baseline,
             optimized_score=self.optimized,
             verdict=self.verdict,

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 from dspy_service_core.resource.splits import (
-    Counts,
     Fractions,
+    SplitCounts,
     counts,
     counts_by_column,
     fewest_rows,
@@ -20,13 +20,13 @@ DEFAULT = Fractions(0.7, 0.15, 0.15)
 @pytest.mark.parametrize(
     ("rows", "fractions", "expected"),
     [
-        (10, DEFAULT, Counts(7, 1, 2)),
-        (3, DEFAULT, Counts(2, 0, 1)),
-        (100, Fractions(0.29, 0.0, 0.71), Counts(28, 0, 72)),
-        (10, Fractions(0.5, 0.5, 0.0), Counts(5, 5, 0)),
+        (10, DEFAULT, SplitCounts(7, 1, 2)),
+        (3, DEFAULT, SplitCounts(2, 0, 1)),
+        (100, Fractions(0.29, 0.0, 0.71), SplitCounts(28, 0, 72)),
+        (10, Fractions(0.5, 0.5, 0.0), SplitCounts(5, 5, 0)),
     ],
 )
-def test_counts(rows: int, fractions: Fractions, expected: Counts) -> None:
+def test_counts(rows: int, fractions: Fractions, expected: SplitCounts) -> None:
     assert counts(rows, fractions) == expected
 
 
@@ -88,7 +88,7 @@ def test_rows_that_are_in_no_split_are_named(row: Any, problem: str) -> None:
 
 def test_counts_of_what_rows_say() -> None:
     words = ["test", "train", "dev", "val", "validation", "train", "nonsense"]
-    assert counts_by_column([{"part": word} for word in words], "part") == Counts(2, 3, 1)
+    assert counts_by_column([{"part": word} for word in words], "part") == SplitCounts(2, 3, 1)
 
 
 def test_advice() -> None:

@@ -15,8 +15,9 @@ from dspy_service_core.optimizers.calls import Calls, Range
 from dspy_service_core.optimizers.families import FAMILIES, UNKNOWN
 from dspy_service_core.optimizers.gepa import auto_budget
 from dspy_service_core.optimizers.options import Options, options_of
+from dspy_service_core.records.run import SplitCounts
 from dspy_service_core.registry.catalogue import bundled, by_path
-from dspy_service_core.resource.splits import Counts, Fractions
+from dspy_service_core.resource.splits import Fractions
 from dspy_service_runner.optimizer.failures import StopToken
 from dspy_service_runner.optimizer.models.models import ModelSet
 from dspy_service_runner.optimizer.models.usage import Usage
@@ -117,7 +118,7 @@ class Case:
     @property
     def said(self) -> Calls:
         options = options_of(by_path(bundled().optimizers)[self.path], self.kwargs, self.compile_kwargs)
-        calls = FAMILIES[self.path].calls(options, Counts(self.train, self.val, 1), self.predictors)
+        calls = FAMILIES[self.path].calls(options, SplitCounts(self.train, self.val, 1), self.predictors)
         assert calls is not None
         return calls
 
@@ -349,12 +350,12 @@ def test_gepa_spends_what_the_installed_dspy_reckons(components: int, auto: Any,
 
 @pytest.mark.parametrize("path", sorted(FAMILIES))
 def test_an_optimizer_without_the_needed_options_has_no_known_number(path: str) -> None:
-    said = FAMILIES[path].calls(Options(init={}, compile={}), Counts(10, 5, 5), 1)
+    said = FAMILIES[path].calls(Options(init={}, compile={}), SplitCounts(10, 5, 5), 1)
     assert said is None or path in ("dspy.LabeledFewShot", "dspy.KNNFewShot"), "these call nobody"
 
 
 def test_nobody_knows_what_an_own_optimizer_does() -> None:
-    options, counts = Options(init={}, compile={"valset": None}), Counts(10, 5, 5)
+    options, counts = Options(init={}, compile={"valset": None}), SplitCounts(10, 5, 5)
     assert (UNKNOWN.calls(options, counts, 1), UNKNOWN.full_rows(options, counts)) == (None, 5)
     assert options.uses_validation_rows
 
