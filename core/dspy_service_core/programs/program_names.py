@@ -91,7 +91,7 @@ class ProgramNames(Names):
             return path
         parents = self._package.split(".") if self._package else []
         kept = parents[: max(len(parents) - level + 1, 0)]
-        return ".".join([*kept, rest])
+        return ".".join([*kept, *([rest] if rest else [])])
 
     def _followed(self, path: str) -> Meaning:
         return self._files.follow(self.absolute(path))

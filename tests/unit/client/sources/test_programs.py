@@ -8,10 +8,12 @@ from typing import Any
 import dspy
 import pytest
 
+from checked_jobs import check_request
 from dspy_service import build_payload
+from dspy_service_core.contract.unbuilt import FIELDS
 from live_objects import Rebuilt, prompts, users_project
 
-ROWS = [{"question": "q", "context": "c", "answer": "a"}]
+ROWS = [{"question": "q", "context": "c", "answer": "a"}] * 20
 
 HELPERS = {
     "texts.py": """
@@ -67,6 +69,7 @@ CARRIED: dict[str, str] = {
             question: list[Item] = dspy.InputField()
             answer: Team = dspy.OutputField()
         program = Pick
+        rows = [{"question": [{"name": "x", "team": "a"}], "answer": "a"}] * 20
         """,
     "text of a signature": "program = 'question -> answer: list[int]'",
     "a Predict of text": "import dspy\nprogram = dspy.Predict('question -> answer')",
@@ -88,6 +91,7 @@ CARRIED: dict[str, str] = {
             "answer": (tuple[str, ...], dspy.OutputField(max_length=3)),
             "rest": (typing.Any, dspy.OutputField()),
         }, "Do it."))
+        rows = [{"question": "a", "context": None, "at": "2024-01-02", "answer": ["x"], "rest": 1}] * 20
         """,
     "a ReAct with a function": QA
     + """
@@ -336,7 +340,9 @@ CARRIED: dict[str, str] = {
 
 
 def sent(module: Any, **given: Any) -> dict[str, Any]:
-    return build_payload(module.program, metric=module.metric, trainset=ROWS, **{"lm": "openai/m"} | given)
+    return build_payload(
+        module.program, metric=module.metric, trainset=getattr(module, "rows", ROWS), **{"lm": "openai/m"} | given
+    )
 
 
 @pytest.mark.parametrize("text", CARRIED.values(), ids=CARRIED)
@@ -346,6 +352,7 @@ def test_a_program_is_rebuilt_with_equal_prompts(text: str, tmp_path: Path) -> N
         live = _live(module.program)
         payload = sent(module)
     assert "secret" not in str([payload.get(name) for name in ("program_code", "signature_code", "metric_code")])
+    check_request({name: value for name, value in payload.items() if name not in FIELDS})
     rebuilt = Rebuilt(payload, tmp_path / "there")
     assert prompts(rebuilt.program) == prompts(live), payload
 

@@ -542,6 +542,10 @@ IMPORTED: dict[str, tuple[str, Files]] = {
         "from tasks import QA\n",
         {"tasks/__init__.py": "from .sigs import QA\n", "tasks/sigs.py": QA},
     ),
+    "through a module beside a package's init": (
+        "from tasks import QA\n",
+        {"tasks/__init__.py": "from . import sigs\nQA = sigs.QA\n", "tasks/sigs.py": QA},
+    ),
     "under another name": ("from sigs import Ask as QA\n", {"sigs.py": QA.replace("class QA", "class Ask")}),
     "as a module": ("import sigs\nQA = sigs.QA\n", {"sigs.py": QA}),
     "as a module of a package": ("import tasks.sigs as s\nQA = s.QA\n", {"tasks/sigs.py": QA, "tasks/__init__.py": ""}),
