@@ -544,7 +544,7 @@ IMPORTED: dict[str, tuple[str, Files]] = {
     ),
     "through a module beside a package's init": (
         "from tasks import QA\n",
-        {"tasks/__init__.py": "from . import sigs\nQA = sigs.QA\n", "tasks/sigs.py": QA},
+        {"tasks/__init__.py": "from . import sigs\nfrom .sigs import QA\n", "tasks/sigs.py": QA},
     ),
     "under another name": ("from sigs import Ask as QA\n", {"sigs.py": QA.replace("class QA", "class Ask")}),
     "as a module": ("import sigs\nQA = sigs.QA\n", {"sigs.py": QA}),
