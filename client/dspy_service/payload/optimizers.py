@@ -83,9 +83,22 @@ def _read_back(name: str, optimizer: Any) -> Optimizer:
             trainset = value
         elif argument in _ROLES:
             models[_ROLES[argument]] = value
+        elif callable(getattr(value, "compile", None)):
+            kwargs[argument] = _step(argument, value, metric, models)
         else:
             kwargs[argument] = _carried(argument, value, models)
     return Optimizer(name, kwargs, metric, models, trainset)
+
+
+def _step(argument: str, optimizer: Any, metric: Any, models: dict[str, Any]) -> dict[str, Any]:
+    """An optimizer of a chain, by its name and arguments; metric and models are the job's."""
+    found, place = read_optimizer(optimizer), f"{_PLACE}.{argument}"
+    if found.metric is not None and found.metric is not metric:
+        raise UnusableObject(place, "has another metric than the chain, and a job has one: give both the same")
+    for name, model in found.models.items():
+        if models.setdefault(name, model) is not model:
+            raise UnusableObject(place, f"has another {name} model than an optimizer before it: give both the same")
+    return {"name": found.name, "kwargs": found.kwargs}
 
 
 def _arguments(optimizer: Any) -> Iterator[tuple[str, Any]]:

@@ -20,8 +20,9 @@ from dspy_service_core.code.signature_source import SignatureSource, read_signat
 from dspy_service_core.code.source_text import quick
 from dspy_service_core.errors import UnusableRequest
 from dspy_service_core.optimizers.families import family_of
-from dspy_service_core.optimizers.family import Family, Setup
+from dspy_service_core.optimizers.family import Family, Part, Setup
 from dspy_service_core.optimizers.options import Options, options_of
+from dspy_service_core.optimizers.together import COMPILE_ARGUMENTS
 from dspy_service_core.programs.program_source import ProgramSource
 from dspy_service_core.records.run import SplitCounts
 from dspy_service_core.registry.catalogue import Callee, ModuleAsset, OptimizerAsset
@@ -93,6 +94,11 @@ class CheckedJob:
     def options(self) -> Options | None:
         asset = self.optimizer.asset
         return None if asset is None else options_of(asset, self.optimizer_kwargs, self.compile_kwargs)
+
+    @property
+    def parts(self) -> Mapping[str, Part]:
+        """Further optimizers in the optimizer's arguments."""
+        return {} if self.options is None else self.family.parts(self.options)
 
     @property
     def uses_validation_rows(self) -> bool:
@@ -232,6 +238,13 @@ def _kwargs(checked: CheckedJob, spec: OptimizationJobSpec, words: Words) -> Ite
     yield from problems(init, f"Optimizer '{optimizer.name}'", "spec.optimizer.kwargs", checked.optimizer_kwargs)
     what = f"The compile of optimizer '{optimizer.name}'"
     yield from problems(compile_, what, "spec.optimizer.compileKwargs", checked.compile_kwargs)
+    path, compile_path = words("spec.optimizer.kwargs"), f"{words('spec.optimizer.compileKwargs')}.{COMPILE_ARGUMENTS}"
+    for key, part in checked.parts.items():
+        named = f"Optimizer '{part.name}'"
+        yield from kwargs_rules.problems(part.asset.init, named, f"{path}.{key}.kwargs", part.kwargs, kept)
+        yield from model_names.problems(part.kwargs, f"{path}.{key}.kwargs", models, embedders)
+        given, what = part.compile_kwargs, f"The compile of optimizer '{part.name}'"
+        yield from kwargs_rules.problems(part.asset.compile, what, f"{compile_path}.{key}", given, kept)
 
 
 def _needed_splits(spec: OptimizationJobSpec, checked: CheckedJob) -> Mapping[str, str]:

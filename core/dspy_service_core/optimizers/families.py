@@ -15,8 +15,17 @@ from dspy_service_core.optimizers.gepa import Gepa
 from dspy_service_core.optimizers.instructions import Copro, InferRules
 from dspy_service_core.optimizers.mipro import Mipro
 from dspy_service_core.optimizers.simba import Simba
-from dspy_service_core.optimizers.unusable import BROKEN, TOGETHER, WEIGHTS
+from dspy_service_core.optimizers.together import Together
+from dspy_service_core.optimizers.unusable import BROKEN, WEIGHTS
 from dspy_service_core.registry import evaluate
+
+EVALUATION = Evaluation()
+UNKNOWN = Family()
+
+
+def family_of(path: str) -> Family:
+    return EVALUATION if path == evaluate.PATH else FAMILIES.get(path, UNKNOWN)
+
 
 FAMILIES: Mapping[str, Family] = {
     "dspy.LabeledFewShot": LabeledFewShot(),
@@ -30,12 +39,7 @@ FAMILIES: Mapping[str, Family] = {
     "dspy.COPRO": Copro(),
     "dspy.InferRules": InferRules(),
     "dspy.AvatarOptimizer": BROKEN,
-    "dspy.BetterTogether": TOGETHER,
+    "dspy.BetterTogether": Together(family_of),
     "dspy.BootstrapFinetune": WEIGHTS,
 }
 EVALUATION = Evaluation()
-UNKNOWN = Family()
-
-
-def family_of(path: str) -> Family:
-    return EVALUATION if path == evaluate.PATH else FAMILIES.get(path, UNKNOWN)

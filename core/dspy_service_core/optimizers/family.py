@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from dspy_service_core.optimizers.calls import Calls
-from dspy_service_core.optimizers.options import Options, UnknownOption
+from dspy_service_core.optimizers.options import Options, UnknownOption, options_of
 from dspy_service_core.records.run import SplitCounts
+from dspy_service_core.registry.catalogue import OptimizerAsset
 from dspy_service_core.resource.model_rules import REASONING_TEMPERATURE, is_reasoning
 from dspy_service_core.resource.splits import Fractions, fewest_rows, in_column
 from dspy_service_core.resource.words import Words
@@ -50,8 +51,24 @@ Rule = Callable[[Setup], Iterator[str]]
 """Yields a message for each problem."""
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """An optimizer within another one's arguments, with its own."""
+
+    name: str
+    asset: OptimizerAsset
+    kwargs: Mapping[str, Any]
+    compile_kwargs: Mapping[str, Any]
+
+    @property
+    def options(self) -> Options:
+        return options_of(self.asset, self.kwargs, self.compile_kwargs)
+
+
 class Family:
     rules: tuple[Rule, ...] = ()
+    chainable = True
+    """Whether it may be a step of a chain: it takes a program and gives one back, whose state tells all of it."""
     optimizes = True
     """Whether it looks for a better program; otherwise the given one is scored, and its score is the result."""
 
@@ -59,6 +76,10 @@ class Family:
         """Why the optimizer would refuse its arguments, or fail after money was spent."""
         for rule in self.rules:
             yield from rule(setup)
+
+    def parts(self, options: Options) -> Mapping[str, Part]:
+        """Further optimizers in its arguments, by the names that they have there."""
+        return {}
 
     def full_rows(self, options: Options, counts: SplitCounts) -> int:
         """Rows that a candidate is scored on when it is scored fully."""

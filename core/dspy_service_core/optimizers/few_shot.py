@@ -103,6 +103,7 @@ class NearestFewShot(Family):
     """Only wraps the program, which then chooses its demos for each input anew: calls come with each prediction."""
 
     rules = (_two_rows, _nothing_beyond_the_record)
+    chainable = False
 
     def known_calls(self, options: Options, counts: SplitCounts, predictors: int) -> Calls:
         return Calls(scores=exactly(0), demos=exactly(0), own=exactly(0), predictors=predictors)

@@ -21,7 +21,3 @@ WEIGHTS = Unusable(
     "it tunes a model's weights, which takes a provider that trains models; a job optimizes prompts and leaves models "
     "as they are. Take dspy.BootstrapFewShot, which finds the same traces and shows them to the model as examples"
 )
-TOGETHER = Unusable(
-    "it chains optimizers, which are Python objects that a job cannot hold, and by default tunes weights between them "
-    "(strategy 'p -> w -> p'). Take dspy.BootstrapFewShotWithRandomSearch, its own prompt optimizer, by itself"
-)

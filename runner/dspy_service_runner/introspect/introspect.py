@@ -133,6 +133,8 @@ def _init(cls: Any) -> Callee:
     """The constructor's parameters, and those of the constructor to which it passes `**kwargs` on: the base class's,
     or another optimizer's."""
     own = callee(cls.__init__)
+    if cls is dspy.BetterTogether:  # its `**kwargs` are optimizers, which a job gives by name
+        return own.model_copy(update={"further": True})
     if not own.further:
         return own
     inherited = PASSED_ON.get(cls) or next((base for base in cls.__mro__[1:] if "__init__" in vars(base)), object)

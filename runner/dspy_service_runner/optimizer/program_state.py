@@ -14,6 +14,16 @@ from dspy_service_runner.optimizer.json_form import is_finite, plain
 
 State = dict[str, Any]
 
+_TRIALS = (
+    "candidate_programs",
+    "mb_candidate_programs",
+    "trial_logs",
+    "detailed_results",
+    "results_best",
+    "results_latest",
+)
+"""Attributes that optimizers add to the program that they return. They hold other programs, and can be hundreds of
+times its size."""
 _LEVELS = 80
 """Levels of nesting that a demo's value may have: fewer than JSON readers accept, as the state around it has some."""
 
@@ -31,6 +41,11 @@ def mend(program: dspy.Module) -> dict[str, list[str]]:
                 dropped.setdefault(name, []).append(str(error))
         predictor.demos = kept
     return dropped
+
+
+def drop_trials(program: dspy.Module) -> None:
+    for name in _TRIALS:
+        program.__dict__.pop(name, None)
 
 
 def strip_models(program: dspy.Module) -> None:

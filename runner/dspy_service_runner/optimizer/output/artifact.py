@@ -25,23 +25,12 @@ from dspy_service_runner.optimizer.json_form import plain
 from dspy_service_runner.optimizer.outbox import timestamp, write_new
 from dspy_service_runner.optimizer.output.messages import messages_of
 from dspy_service_runner.optimizer.output.prompt import readable_prompts
-from dspy_service_runner.optimizer.program_state import State, dump, strip_models
+from dspy_service_runner.optimizer.program_state import State, drop_trials, dump, strip_models
 from dspy_service_runner.redaction import Redactor
 
 logger = logging.getLogger("dspy_service.artifact")
 
 Writers = Mapping[str, Callable[[], bytes]]
-
-_TRIALS = (
-    "candidate_programs",
-    "mb_candidate_programs",
-    "trial_logs",
-    "detailed_results",
-    "results_best",
-    "results_latest",
-)
-"""Attributes that optimizers add to the program that they return. They hold other programs, and can be hundreds of
-times its size."""
 
 
 class NotWritten(Exception):
@@ -49,8 +38,7 @@ class NotWritten(Exception):
 
 
 def trim(program: dspy.Module) -> dspy.Module:
-    for name in _TRIALS:
-        program.__dict__.pop(name, None)
+    drop_trials(program)
     strip_models(program)
     return program
 

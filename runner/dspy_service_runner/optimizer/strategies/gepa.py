@@ -15,8 +15,7 @@ from dspy_service_core.optimizers.calls import Calls
 from dspy_service_runner.optimizer.program_state import state_of
 from dspy_service_runner.optimizer.progress.candidates import Candidates
 from dspy_service_runner.optimizer.progress.checkpoint import drop_special_files
-from dspy_service_runner.optimizer.progress.progress import Progress
-from dspy_service_runner.optimizer.strategies.strategy import Plan, Strategy
+from dspy_service_runner.optimizer.strategies.strategy import Counting, Plan, Strategy
 from dspy_service_runner.optimizer.user_code.score import Scale
 
 logger = logging.getLogger("dspy_service.gepa")
@@ -38,7 +37,7 @@ class Gepa(Strategy):
     def observers(self, plan: Plan, candidates: Candidates) -> list[BaseCallback]:
         return [PartlyParsed()]  # candidates are reported by gepa's own callbacks: see `GepaObserver`
 
-    def build(self, plan: Plan, metric: Callable[..., Any], progress: Progress, candidates: Candidates) -> Any:
+    def build(self, plan: Plan, metric: Callable[..., Any], progress: Counting, candidates: Candidates) -> Any:
         optimizer = super().build(plan, _tidying(metric, plan.checkpoint), progress, candidates)
         optimizer.log_dir = str(plan.checkpoint)
         user = plan.kwargs.get("gepa_kwargs") or {}
@@ -91,7 +90,7 @@ class PartlyParsed(BaseCallback):  # type: ignore[misc]  # dspy is untyped
 class GepaObserver:
     """Callbacks by which gepa reports its budget and every candidate that it scored on the validation rows."""
 
-    def __init__(self, program: dspy.Module, progress: Progress, candidates: Candidates) -> None:
+    def __init__(self, program: dspy.Module, progress: Counting, candidates: Candidates) -> None:
         self._program, self._progress, self._candidates = program, progress, candidates
         self._batches = self._perfect = 0
 

@@ -22,8 +22,7 @@ from dspy_service_runner.optimizer.failures import JobFailed
 from dspy_service_runner.optimizer.json_form import is_finite
 from dspy_service_runner.optimizer.program_state import plain_demo
 from dspy_service_runner.optimizer.progress.candidates import Candidates
-from dspy_service_runner.optimizer.progress.progress import Progress
-from dspy_service_runner.optimizer.strategies.strategy import Plan, Strategy
+from dspy_service_runner.optimizer.strategies.strategy import Counting, Plan, Strategy
 from dspy_service_runner.optimizer.values.rows import row_number
 
 _OWN = ("k", "vectorizer")
@@ -34,7 +33,7 @@ _SCALARS = (str, int, float, bool, type(None))
 class Nearest(Strategy):
     state_tells = False
 
-    def build(self, plan: Plan, metric: Callable[..., Any], progress: Progress, candidates: Candidates) -> Any:
+    def build(self, plan: Plan, metric: Callable[..., Any], progress: Counting, candidates: Candidates) -> Any:
         """It is constructed only by `compile`: that embeds all rows, and no model is asked before the preflight."""
         for row in plan.splits.train:
             _refuse_unkeepable(plan, row)

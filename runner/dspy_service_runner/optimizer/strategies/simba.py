@@ -20,15 +20,14 @@ from dspy.utils.callback import BaseCallback
 
 from dspy_service_runner.optimizer.program_state import state_of
 from dspy_service_runner.optimizer.progress.candidates import Candidates
-from dspy_service_runner.optimizer.progress.progress import Progress
-from dspy_service_runner.optimizer.strategies.strategy import Plan, Strategy
+from dspy_service_runner.optimizer.strategies.strategy import Counting, Plan, Strategy
 
 
 class Simba(Strategy):
     def observers(self, plan: Plan, candidates: Candidates) -> list[BaseCallback]:
         return []  # candidates are reported by its metric: see `ProgramScores`
 
-    def build(self, plan: Plan, metric: Callable[..., Any], progress: Progress, candidates: Candidates) -> Any:
+    def build(self, plan: Plan, metric: Callable[..., Any], progress: Counting, candidates: Candidates) -> Any:
         sizes = {plan.options.number("bsize"), self.full_rows(plan)}
         return super().build(plan, ProgramScores(metric, candidates, sizes), progress, candidates)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import dspy
 from dspy.utils.callback import BaseCallback
@@ -23,7 +23,6 @@ from dspy_service_core.resource.words import resource_words
 from dspy_service_runner.optimizer.failures import JobFailed, first_line
 from dspy_service_runner.optimizer.models.models import ModelSet
 from dspy_service_runner.optimizer.progress.candidates import Candidates, EvaluationObserver
-from dspy_service_runner.optimizer.progress.progress import Progress
 from dspy_service_runner.optimizer.splits import Splits
 from dspy_service_runner.optimizer.user_code.score import Scale
 
@@ -64,6 +63,12 @@ class Plan:
             words=resource_words,
             split_column=self.split_column,
         )
+
+
+class Counting(Protocol):
+    """What an optimizer tells that counts its metric calls itself."""
+
+    def set_calls(self, calls: int) -> None: ...
 
 
 class Strategy:
@@ -115,7 +120,7 @@ class Strategy:
         """Callbacks that report the candidates."""
         return [EvaluationObserver(candidates, self.full_rows(plan))]
 
-    def build(self, plan: Plan, metric: Callable[..., Any], progress: Progress, candidates: Candidates) -> Any:
+    def build(self, plan: Plan, metric: Callable[..., Any], progress: Counting, candidates: Candidates) -> Any:
         """Constructs the optimizer, so that wrong kwargs are found before any model is asked."""
         parameters = inspect.signature(plan.optimizer).parameters
         taken = {*parameters, "metric"} if _takes_any(parameters.values()) else set(parameters)

@@ -157,6 +157,18 @@ def test_a_model_within_arguments_goes_by_a_name() -> None:
     assert payload["model_configs"][name]["extra"] == {"api_key": "k"}
 
 
+def test_optimizers_of_a_chain_go_by_name() -> None:
+    search = dspy.BootstrapFewShotWithRandomSearch(metric=metric, num_candidate_programs=3)
+    gepa = dspy.GEPA(metric=metric, auto="light", reflection_lm=LM)
+    found = read_optimizer(dspy.BetterTogether(metric=metric, p=search, g=gepa, l=dspy.LabeledFewShot(k=2)))
+    assert found.kwargs == {
+        "p": {"name": "dspy.BootstrapFewShotWithRandomSearch", "kwargs": {"num_candidate_programs": 3}},
+        "g": {"name": "dspy.GEPA", "kwargs": {"auto": "light"}},
+        "l": {"name": "dspy.LabeledFewShot", "kwargs": {"k": 2}},
+    }
+    assert (found.metric, found.models) == (metric, {"reflection": LM})
+
+
 @pytest.mark.parametrize(
     ("optimizer", "told"),
     [
@@ -164,7 +176,18 @@ def test_a_model_within_arguments_goes_by_a_name() -> None:
             lambda: dspy.GEPA(metric=metric, auto="light", instruction_proposer=print),
             r"optimizer\.instruction_proposer",
         ),
-        (lambda: dspy.BetterTogether(metric=metric, p=dspy.LabeledFewShot(k=2)), r"optimizer\.p is a LabeledFewShot"),
+        (
+            lambda: dspy.BetterTogether(metric=metric, p=dspy.COPRO(metric=print)),
+            r"optimizer\.p has another metric than the chain",
+        ),
+        (
+            lambda: dspy.BetterTogether(
+                metric=metric,
+                p=dspy.COPRO(metric=metric, prompt_model=LM),
+                g=dspy.COPRO(metric=metric, prompt_model=dspy.LM("openai/other")),
+            ),
+            r"optimizer\.g has another prompt model",
+        ),
         (lambda: 3, "optimizer is a int"),
         (lambda: dspy.Predict, "optimizer is a Predict"),
     ],

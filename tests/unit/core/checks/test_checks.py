@@ -120,6 +120,14 @@ ACCEPTED: dict[str, Changes] = {
         "optimizer_kwargs": {"k": 3, "vectorizer": "search", "max_bootstrapped_demos": 0},
         "model_configs": {"search": {"name": "openai/text-embedding-3-small", "model_type": "embedding"}},
     },
+    "optimizers together": {
+        "optimizer_name": "dspy.BetterTogether",
+        "optimizer_kwargs": {
+            "p": {"name": "simba", "kwargs": {"bsize": 4}},
+            "o": {"name": "dspy.BootstrapFewShotWithOptuna"},
+        },
+        "compile_kwargs": {"strategy": "p -> o -> p", "optimizer_compile_args": {"o": {"max_demos": 2}}},
+    },
     "no temperature at all": {"model_config": {"name": "openai/think-large", "temperature": None}},
     "a teacher that is one of the job's models": {
         "prompt_model_config": {"name": "openai/gpt-4o"},
@@ -157,6 +165,22 @@ KNN: Changes = {
     "optimizer_kwargs": {"k": 3, "vectorizer": "near", "max_bootstrapped_demos": 2},
     **EMBEDDED,
 }
+CHAIN: Changes = {
+    "optimizer_name": "dspy.BetterTogether",
+    "optimizer_kwargs": {
+        "p": {"name": "bootstrapfewshotwithrandomsearch", "kwargs": {"num_candidate_programs": 2}},
+        "g": {"name": "gepa", "kwargs": {"auto": "light"}},
+    },
+    "compile_kwargs": {"strategy": "p -> g"},
+    "reflection_model_config": {"name": "openai/gpt-4o"},
+}
+
+
+def chain_of(step: dict[str, Any], **compile_kwargs: Any) -> Changes:
+    """One of a single step, `p`."""
+    return CHAIN | {"optimizer_kwargs": {"p": step}, "compile_kwargs": {"strategy": "p", **compile_kwargs}}
+
+
 REASONING_PROPOSER: Changes = {"prompt_model_config": {"name": "openai/gpt-5-mini"}}
 
 TYPED: Changes = {
@@ -241,13 +265,85 @@ REFUSED: dict[str, tuple[Changes, str]] = {
         "Optimizer 'dspy.GRPO' cannot be used: it trains a model's weig",
     ),
     "reinforcement by its path": ({"optimizer_name": "dspy.teleprompt.grpo.GRPO"}, "cannot be used: it trains"),
-    "optimizers together": (
-        {"optimizer_name": "dspy.BetterTogether"},
-        "Optimizer 'dspy.BetterTogether' cannot be used: it chains optimizers, which are Python objects",
+    "optimizers together without any": (
+        {"optimizer_name": "dspy.BetterTogether", "optimizer_kwargs": {}},
+        "Optimizer 'dspy.BetterTogether' needs the optimizers of its strategy in optimizer_kwargs, each under a name",
     ),
-    "optimizers together by another strategy": (
-        {"optimizer_name": "dspy.teleprompt.BetterTogether", "compile_kwargs": {"strategy": "p"}},
-        "cannot be used: it chains optimizers",
+    "optimizers together by another path": (
+        {
+            "optimizer_name": "dspy.teleprompt.BetterTogether",
+            "optimizer_kwargs": {},
+            "compile_kwargs": {"strategy": "p"},
+        },
+        "needs the optimizers of its strategy",
+    ),
+    "a chain by the default strategy": (
+        CHAIN | {"compile_kwargs": {}},
+        "compile_kwargs.strategy must be names of optimizer_kwargs with ' -> ' between them, such as 'p -> g'; 'w' is",
+    ),
+    "a chain of what is not there": (CHAIN | {"compile_kwargs": {"strategy": "p->g"}}, "'p->g' is none of them"),
+    "a chain of text": (
+        CHAIN | {"optimizer_kwargs": {"p": "gepa"}, "compile_kwargs": {"strategy": "p"}},
+        'optimizer_kwargs.p must be an optimizer by its name and arguments, such as {"name": "gepa"',
+    ),
+    "a step with more": (chain_of({"name": "gepa", "compile": {}}), "optimizer_kwargs.p must be an optimizer by its"),
+    "a step that nobody knows": (chain_of({"name": "gepard"}), "optimizer_kwargs.p: Unknown optimizer 'gepard'"),
+    "a step that tunes weights": (
+        chain_of({"name": "dspy.BootstrapFinetune"}),
+        "Optimizer 'dspy.BootstrapFinetune' cannot be used: it tunes a model's weights",
+    ),
+    "a chain in a chain": (
+        chain_of({"name": "dspy.BetterTogether"}),
+        "optimizer_kwargs.p cannot be 'dspy.BetterTogether': it is no step of a chain.",
+    ),
+    "nearest neighbours in a chain": (
+        chain_of({"name": "dspy.KNNFewShot", "kwargs": {"k": 3, "vectorizer": "near"}}) | EMBEDDED,
+        "optimizer_kwargs.p cannot be 'dspy.KNNFewShot'",
+    ),
+    "a step that scores": (chain_of({"name": "evaluate"}), "optimizer_kwargs.p cannot be 'evaluate'"),
+    "a step's argument that it has not": (
+        chain_of({"name": "simba", "kwargs": {"breadth": 2}}),
+        "Optimizer 'simba' has no keyword argument 'breadth' (optimizer_kwargs.p.kwargs). Supported: bsize,",
+    ),
+    "a step's argument of another type": (
+        chain_of({"name": "simba", "kwargs": {"bsize": "8"}}),
+        "optimizer_kwargs.p.kwargs.bsize: Optimizer 'simba' takes int",
+    ),
+    "a step's argument that the service sets": (
+        chain_of({"name": "simba", "kwargs": {"metric": "m"}}),
+        "optimizer_kwargs.p.kwargs.metric cannot be set",
+    ),
+    "a step's model that the job has not": (
+        chain_of({"name": "bootstrapfewshot", "kwargs": {"teacher_settings": {"lm": "gpt"}}}),
+        "optimizer_kwargs.p.kwargs.teacher_settings.lm takes a model, and is 'gpt'",
+    ),
+    "a step's credential": (
+        chain_of({"name": "gepa", "kwargs": {"wandb_api_key": "sk-1234567890"}}),
+        "optimizer_kwargs.p.kwargs.wandb_api_key holds a credential",
+    ),
+    "a step that finds nothing within its budget": (
+        chain_of({"name": "gepa", "kwargs": {"max_metric_calls": 3}}),
+        "optimizer_kwargs.p.kwargs.max_metric_calls 3 is spent on the",
+    ),
+    "a step without a budget": (
+        chain_of({"name": "gepa"}),
+        "Optimizer 'gepa' needs exactly one of auto, max_full_evals, max_metric_calls in optimizer_kwargs.p.kwargs",
+    ),
+    "a step's compile argument that it needs": (
+        chain_of({"name": "dspy.BootstrapFewShotWithOptuna"}),
+        "needs the keyword argument 'max_demos': give it in compile_kwargs.optimizer_compile_args.p.",
+    ),
+    "a step's compile argument that it has not": (
+        chain_of({"name": "simba"}, optimizer_compile_args={"p": {"epochs": 2}}),
+        "The compile of optimizer 'simba' has no keyword argument 'epochs' (compile_kwargs.optimizer_compile_args.p)",
+    ),
+    "compile arguments of a step that is not there": (
+        chain_of({"name": "simba"}, optimizer_compile_args={"q": {}}),
+        "compile_kwargs.optimizer_compile_args names an optimizer that is not in optimizer_kwargs",
+    ),
+    "a chain with all rows for validation": (
+        chain_of({"name": "labeledfewshot"}, valset_ratio=1.0),
+        "compile_kwargs.valset_ratio must be at least 0 and less than 1, not 1.",
     ),
     "a proposal temperature that the prompt model refuses": (
         REASONING_PROPOSER | {"optimizer_kwargs": {"init_temperature": 0.5}},

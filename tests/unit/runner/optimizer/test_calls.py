@@ -162,6 +162,20 @@ def counted(case: Case, folder: Path, program: Any = None) -> Counted:
 
 BOOTSTRAP, SEARCH = "dspy.BootstrapFewShot", "dspy.BootstrapFewShotWithRandomSearch"
 OPTUNA, MIPRO, RULES = "dspy.BootstrapFewShotWithOptuna", "dspy.MIPROv2", "dspy.InferRules"
+TOGETHER = "dspy.BetterTogether"
+STEPS = {
+    "p": {"name": "bootstrapfewshotwithrandomsearch", "kwargs": {"num_candidate_programs": 2}},
+    "g": {"name": "gepa", "kwargs": {"max_metric_calls": 30}},
+}
+ALL_STEPS = STEPS | {
+    "l": {"name": "labeledfewshot", "kwargs": {"k": 2}},
+    "b": {"name": "bootstrapfewshot"},
+    "o": {"name": "dspy.teleprompt.BootstrapFewShotWithOptuna", "kwargs": {"num_candidate_programs": 2}},
+    "m": {"name": "dspy.MIPROv2", "kwargs": {"auto": None, "num_candidates": 2}},
+    "s": {"name": "simba", "kwargs": {"bsize": 4, "num_candidates": 2, "max_steps": 1}},
+    "c": {"name": "copro", "kwargs": {"breadth": 2, "depth": 1}},
+    "r": {"name": "inferrules", "kwargs": {"num_candidates": 1}},
+}
 ALIKE = dspy.Embedder(lambda texts: [[1.0]] * len(texts))
 EXPLICIT = {"auto": None, "num_candidates": 4, "max_errors": 30}
 CASES: dict[str, Case] = {
@@ -231,6 +245,18 @@ CASES: dict[str, Case] = {
     ),
     "nearest": Case("dspy.KNNFewShot", {"k": 2, "vectorizer": ALIKE}),
     "nearest three predictors": Case("dspy.KNNFewShot", {"k": 2, "vectorizer": ALIKE}, predictors=3),
+    "together": Case(TOGETHER, STEPS, {"strategy": "p -> g"}),
+    "together three predictors": Case(TOGETHER, STEPS, {"strategy": "g -> p"}, predictors=3),
+    "together without validation rows": Case(TOGETHER, STEPS, {"strategy": "p", "valset_ratio": 0.3}, train=20, val=0),
+    "together without any": Case(TOGETHER, STEPS, {"strategy": "p -> p", "valset_ratio": 0}, val=0),
+    "together of all that can": Case(
+        TOGETHER,
+        ALL_STEPS,
+        {
+            "strategy": " -> ".join(ALL_STEPS),
+            "optimizer_compile_args": {"o": {"max_demos": 1}, "m": {"num_trials": 2, "minibatch": False}},
+        },
+    ),
     "gepa light": Case("dspy.GEPA", {"auto": "light"}, val=3),
     "gepa light two predictors": Case("dspy.GEPA", {"auto": "light"}, train=6, val=0, predictors=2),
     "gepa light three predictors": Case("dspy.GEPA", {"auto": "light"}, train=3, val=0, predictors=3),
@@ -267,7 +293,7 @@ CASES: dict[str, Case] = {
     "rules on halves": Case(RULES, {"num_candidates": 2, "max_rounds": 2}, train=9, val=0, score=never),
     "rules easily": Case(RULES, {"num_candidates": 3, "max_bootstrapped_demos": 2}, predictors=2, score=always),
 }
-UNUSABLE = {"dspy.AvatarOptimizer", "dspy.BetterTogether", "dspy.BootstrapFinetune"}
+UNUSABLE = {"dspy.AvatarOptimizer", "dspy.BootstrapFinetune"}
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)

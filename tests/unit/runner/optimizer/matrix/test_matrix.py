@@ -38,6 +38,15 @@ OPTIMIZERS: dict[str, dict[str, Any]] = {
     "COPRO": {"name": "dspy.COPRO", "kwargs": {"breadth": 3, "depth": 2}},
     "SIMBA": {"name": "simba", "kwargs": {"bsize": 8, "num_candidates": 2, "max_steps": 2}},
     "InferRules": {"name": "dspy.teleprompt.InferRules", "kwargs": {"num_candidates": 2}},
+    "KNNFewShot": {"name": "dspy.KNNFewShot", "kwargs": {"k": 3, "vectorizer": "near"}},
+    "BetterTogether": {
+        "name": "dspy.BetterTogether",
+        "kwargs": {
+            "p": {"name": "dspy.BootstrapRS", "kwargs": {"num_candidate_programs": 1}},
+            "g": {"name": "gepa", "kwargs": {"max_metric_calls": 30}},
+        },
+        "compileKwargs": {"strategy": "p -> g"},
+    },
 }
 LATER = 17
 """Calls until things change: after the preflight (a few) and the baseline (ten rows), before the last scores, also of
@@ -208,6 +217,7 @@ def test_every_cell(cell: tuple[str, str], forge: OptimizerForge, knowing: Scrip
         "metric": {"code": EQUAL},
         "columns": {"inputs": {"note": "note"}, "outputs": {"reply": "reply"}},
         "optimizer": OPTIMIZERS[optimizer],
+        "modelConfigs": {"near": {"name": "openai/scripted-embedding", "modelType": "embedding", "baseUrl": url}},
     }
     spec = make_spec(url, **base | {name: value for name, value in changes.items() if name != "fault"})
     check(forge, knowing, make_folders(tmp_path / "job", spec, rows_of(knowing.model)))
