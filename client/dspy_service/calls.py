@@ -116,10 +116,18 @@ def jobs(
     status: str | None = None,
     optimizer: str | None = None,
     label: str | None = None,
+    verdict: str | None = None,
     limit: int | None = None,
     cursor: str | None = None,
 ) -> Call[answers.JobPage]:
-    asked = {"status": status, "optimizer": optimizer, "label": label, "limit": limit, "cursor": cursor}
+    asked = {
+        "status": status,
+        "optimizer": optimizer,
+        "label": label,
+        "verdict": verdict,
+        "limit": limit,
+        "cursor": cursor,
+    }
     params = {name: value for name, value in asked.items() if value is not None}
     return Call("GET", "/jobs", _one(answers.JobPage), params)
 

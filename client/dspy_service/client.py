@@ -131,7 +131,7 @@ class Client:
         return self._send(calls.control(job_id, "resume"))
 
     def list(self, **filters: Any) -> Iterator[answers.Summary]:
-        """Newest first; filters: `status`, `optimizer`, `label` ("k=v"), and `limit`, the size of a page."""
+        """Newest first; filters: `status`, `optimizer`, `label` ("k=v"), `verdict`, and `limit`, the size of a page."""
         cursor: str | None = None
         while True:
             page = self.list_page(cursor=cursor, **filters)

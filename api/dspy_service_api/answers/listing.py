@@ -20,6 +20,7 @@ class Wanted:
     limit: int
     status: str | None = None
     optimizer: str | None = None
+    verdict: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     cursor: str | None = None
 
@@ -27,6 +28,7 @@ class Wanted:
         return (
             (self.status is None or record.status == self.status)
             and (self.optimizer is None or record.optimizer_name == self.optimizer)
+            and (self.verdict is None or (record.end is not None and record.end.verdict == self.verdict))
             and all(record.labels.get(key) == value for key, value in self.labels.items())
         )
 

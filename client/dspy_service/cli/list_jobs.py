@@ -23,14 +23,22 @@ _COLUMNS = ("job", "status", "optimizer", "rows", "verdict", "baseline", "optimi
 @click.option("--status", help="pending, validating, running, success, failed or cancelled.")
 @click.option("--optimizer", help="As the job named it.")
 @click.option("--label", help="k=v.")
+@click.option("--verdict", help="improved, no_evidence, worse or unknown.")
 @click.option("-n", "--limit", default=50, show_default=True, help="At most so many.")
 @click.option("--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
 @click.pass_context
 def command(
-    ctx: click.Context, status: str | None, optimizer: str | None, label: str | None, limit: int, output: str
+    ctx: click.Context,
+    status: str | None,
+    optimizer: str | None,
+    label: str | None,
+    verdict: str | None,
+    limit: int,
+    output: str,
 ) -> None:
     """List jobs, newest first."""
-    found = list(islice(connect(ctx).list(status=status, optimizer=optimizer, label=label), limit))
+    wanted = connect(ctx).list(status=status, optimizer=optimizer, label=label, verdict=verdict)
+    found = list(islice(wanted, limit))
     if output == "json":
         print_json(found)
     else:

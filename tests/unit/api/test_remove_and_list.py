@@ -121,12 +121,18 @@ async def test_jobs_are_filtered(api: Harness) -> None:
     assert await names_of("?label=team=support") == {"one", "three"}
     assert await names_of("?label=a.b/c=d&label=e=") == {"two"}
     assert await names_of("?label=a.b/c=d&label=team=support") == set()
+    await api.job("four", succeeded(verdict="improved"))
+    await api.job("five", succeeded(verdict="worse"))
+    assert await names_of("?verdict=improved") == {"four"}
+    assert await names_of("?verdict=worse&status=success") == {"five"}
+    assert await names_of("?verdict=no_evidence") == set()
 
 
 @pytest.mark.parametrize(
     ("query", "field"),
     [
         ("?limit=0", "limit"),
+        ("?verdict=better", "verdict"),
         ("?limit=501", "limit"),
         ("?limit=x", "limit"),
         ("?status=done", "status"),

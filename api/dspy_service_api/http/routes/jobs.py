@@ -17,6 +17,7 @@ from dspy_service_api.http.routes.unbuilt_query import refuse_unbuilt
 from dspy_service_api.jobs.rows import Which
 from dspy_service_api.jobs.transcript import Kind
 from dspy_service_api.service import Service, service_of
+from dspy_service_core.records.run import Verdict
 from dspy_service_core.resource.job import StatusWord
 
 router = APIRouter(prefix="/jobs", tags=["jobs"], route_class=DirectRoute)
@@ -47,16 +48,18 @@ async def jobs(
     request: Request,
     status: Annotated[StatusWord | None, Query(description="Only jobs with this status.")] = None,
     optimizer: Annotated[str | None, Query(description="Only jobs with this optimizer, as they named it.")] = None,
+    verdict: Annotated[Verdict | None, Query(description="Only jobs that ended with this verdict.")] = None,
     label: Annotated[
         list[str] | None, Query(description="Only jobs with this label, as key=value; several must all match.")
     ] = None,
     limit: Annotated[int | None, Query(ge=1, le=500, description="At most so many jobs.")] = None,
     cursor: Annotated[str | None, Query(description="The `next_cursor` of the page before.")] = None,
 ) -> Response:
-    refuse_unbuilt(request, "name", "verdict")
+    refuse_unbuilt(request, "name")
     service = service_of(request)
     service.require_ready()
-    wanted = Wanted(limit or service.settings.list_limit, status, optimizer, labels_of(label or []), cursor)
+    limit = limit or service.settings.list_limit
+    wanted = Wanted(limit, status, optimizer, verdict, labels_of(label or []), cursor)
     return ready(list_jobs(service.cache, wanted))
 
 

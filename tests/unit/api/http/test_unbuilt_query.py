@@ -11,7 +11,7 @@ from api_service import Harness
         ("POST", "/run?dry_run=", "dry_run"),
         ("POST", "/run?x=1&dry_run=0", "dry_run"),
         ("GET", "/jobs?name=nightly", "name"),
-        ("GET", "/jobs?status=success&verdict=improved", "verdict"),
+        ("GET", "/jobs?status=success&name=nightly", "name"),
         ("GET", "/jobs/{job_id}/artifact?best=true", "best"),
     ],
 )
