@@ -8,9 +8,8 @@ from pathlib import Path
 
 import orjson
 import pytest
-import yaml
 
-from examples import EXAMPLES, applied_example, posted_example
+from examples import EXAMPLES, applied_example, documents, posted_example
 from kubectl import Kubectl
 from under_test import Model, Service
 from unique import unique
@@ -23,7 +22,10 @@ MODEL = re.compile(r'^HUMBLE = \{.*"base_url": "[^"]+"\}$', re.MULTILINE)
 
 @pytest.mark.parametrize("file", RESOURCES)
 def test_a_resource_is_applied_and_succeeds(running: Service, model: Model, kubectl: Kubectl, file: str) -> None:
-    assert yaml.safe_load((EXAMPLES / file).read_text())["kind"] == "OptimizationJob"
+    *named, job = documents(file)
+    assert ([document["kind"] for document in named], job["kind"]) == (["ConfigMap"] * len(named), "OptimizationJob")
+    for document in named:
+        kubectl.apply(document)
     kubectl.apply(applied_example(model, name := unique("example"), file))
     answer = ended(running.http, name)
     assert answer["status"] == "success", answer["message"]

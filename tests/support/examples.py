@@ -12,10 +12,15 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
 def applied_example(model: Model, name: str, file: str = "job.yaml") -> dict[str, Any]:
-    document: dict[str, Any] = yaml.safe_load((EXAMPLES / file).read_text())
+    """The job of a file that may hold ConfigMaps before it."""
+    document: dict[str, Any] = documents(file)[-1]
     document["metadata"]["name"] = name
     document["spec"]["models"] = {"default": {"name": "openai/scripted", "baseUrl": model.url}}
     return document
+
+
+def documents(file: str) -> list[dict[str, Any]]:
+    return list(yaml.safe_load_all((EXAMPLES / file).read_text()))
 
 
 def posted_example(model: Model) -> dict[str, Any]:

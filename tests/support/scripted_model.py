@@ -15,6 +15,8 @@ FIELD = re.compile(r"^\[\[ ## (\w+) ## \]\]\s*$", re.MULTILINE)
 OUTPUT_FIELDS = re.compile(r"Your output fields are:\n(.*?)\nAll interactions", re.DOTALL)
 NUMBERED_FIELD = re.compile(r"^\d+\. `(\w+)` \((.*?)\)", re.MULTILINE)
 MODULE_NAMES = re.compile(r'"([\w.\[\]]+)"')
+FIRST_TOOL = re.compile(r"^\s*\(1\) (\w+),.*?arguments (\{.*?\}\})", re.MULTILINE | re.DOTALL)
+TOOL_ARGUMENT = re.compile(r"'(\w+)': \{")
 INSTRUCTION_FIELDS = ("proposed_instruction", "new_instruction", "improved_instruction")
 
 TICKETS = [
@@ -82,6 +84,8 @@ class ScriptedModel:
             return {self._label: self._classify(inputs.get(self._text, ""), system, demos)}, "task"
         if any(name in names for name in INSTRUCTION_FIELDS):
             return self._propose(names, inputs, auth + system + last), "propose"
+        if "next_tool_name" in names:
+            return self._tool_call(system, inputs), "tool"
         if "module_advice" in names:
             modules = MODULE_NAMES.findall(inputs.get("module_names", "")) or ["self"]
             advice = list(self.rubric.values())[int(share(last) * len(self.labels)) % len(self.labels)]
@@ -89,6 +93,14 @@ class ScriptedModel:
         if "natural_language_rules" in names:
             return {"natural_language_rules": " ".join(self.rubric.values())}, "rules"
         return ({"observations": "COMPLETE"} if "prior_observations" in inputs else {}), "other"
+
+    def _tool_call(self, system: str, inputs: dict[str, str]) -> dict[str, Any]:
+        """An agent's first tool is called once, with the text as each of its arguments."""
+        tool = FIRST_TOOL.search(system)
+        if tool is None or "tool_name_0" in inputs:
+            return {"next_thought": "I have seen enough.", "next_tool_name": "finish", "next_tool_args": {}}
+        arguments = dict.fromkeys(TOOL_ARGUMENT.findall(tool[2]), inputs.get(self._text, ""))
+        return {"next_thought": "I look it up.", "next_tool_name": tool[1], "next_tool_args": arguments}
 
     def _classify(self, text: str, system: str, demos: int) -> str:
         objective = system.split("your objective is:")[-1]

@@ -1,0 +1,169 @@
+"""A program of the user's own with its files, over HTTP and as a resource, to its optimized self."""
+
+from typing import Any
+
+import orjson
+import pytest
+
+from kubectl import Kubectl
+from payloads import METRIC, rows
+from under_test import Model, Service
+from unique import unique
+from waiting import wait_for
+from whole_jobs import ended, job, submit
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+
+PROGRAM = """
+from helpers.text import clean, is_station
+
+class Route(dspy.Module):
+    def __init__(self, hint="none"):
+        super().__init__()
+        self.summarize = dspy.Predict("text, hint -> summary")
+        self.decide = dspy.ChainOfThought("text, summary, at_station: bool -> team")
+        self.hint = hint
+
+    def forward(self, text: str):
+        summary = self.summarize(text=clean(text), hint=self.hint).summary
+        return self.decide(text=text, summary=summary, at_station=is_station(text))
+"""
+HELPER = """
+from pathlib import Path
+
+STATIONS = Path(__file__).parent.parent.joinpath("data", "stations.csv").read_text().split()
+
+def clean(text):
+    return text.strip()
+
+def is_station(text):
+    return any(name in text for name in STATIONS)
+"""
+FILES = {"helpers/__init__.py": "", "helpers/text.py": HELPER, "data/stations.csv": "Harbour\nObservatory\n"}
+PREDICTORS = {"summarize", "decide.predict"}
+
+
+def body(model: Model, **changes: Any) -> bytes:
+    request = {
+        "program_code": PROGRAM,
+        "program_files": FILES,
+        "module_kwargs": {"hint": "be brief"},
+        "metric_code": METRIC.format(output="team"),
+        "optimizer_name": "dspy.BootstrapFewShot",
+        "optimizer_kwargs": {"max_bootstrapped_demos": 2, "max_labeled_demos": 4},
+        "dataset": rows(30),
+        "split_fractions": {"train": 0.5, "val": 0.0, "test": 0.5},
+        "seed": 7,
+        "model_config": {"name": "openai/scripted", "base_url": model.url, "extra": {"api_key": "bench"}},
+    }
+    return orjson.dumps(request | changes)
+
+
+def resource(model: Model, name: str, **changes: Any) -> dict[str, Any]:
+    def key(of: str) -> dict[str, Any]:
+        return {"configMapKeyRef": {"name": name, "key": of}}
+
+    spec = {
+        "program": {
+            **key("program.py"),
+            "kwargs": {"hint": "be brief"},
+            "files": [
+                {"path": "helpers/__init__.py", **key("init")},
+                {"path": "helpers/text.py", **key("text.py")},
+                {"path": "data/stations.csv", **key("stations.csv")},
+            ],
+        },
+        "optimizer": {"name": "dspy.BootstrapFewShot", "kwargs": {"max_bootstrapped_demos": 2}},
+        "models": {"default": {"name": "openai/scripted", "baseUrl": model.url}},
+        "metric": {"code": METRIC.format(output="team")},
+        "dataset": {"rows": rows(30)},
+        "split": {"train": "0.5", "val": "0", "test": "0.5", "seed": 7},
+    }
+    metadata = {"name": name}
+    return {
+        "apiVersion": "dspy-service.io/v1alpha1",
+        "kind": "OptimizationJob",
+        "metadata": metadata,
+        "spec": spec | changes,
+    }
+
+
+def config_map(name: str, **data: str) -> dict[str, Any]:
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data}
+
+
+def contents() -> dict[str, str]:
+    init, text, stations = FILES.values()
+    return {"program.py": PROGRAM, "init": init, "text.py": text, "stations.csv": stations}
+
+
+def succeeded(running: Service, job_id: str) -> Any:
+    answer = ended(running.http, job_id)
+    assert answer["status"] == "success", answer["message"]
+    state = job(running.http, job_id, "/artifact")["program_artifact"]["program_state"]
+    assert set(state) >= PREDICTORS
+    return answer
+
+
+def test_a_program_over_http(running: Service, model: Model) -> None:
+    job_id = submit(running.http, body(model))
+    answer = succeeded(running, job_id)
+    assert answer["result"]["module_name"] == "Route"
+    assert answer["result"]["optimization_metadata"]["module_kwargs"] == {"hint": "be brief"}
+
+
+def test_a_program_whose_files_are_beyond_a_resource(running: Service, model: Model) -> None:
+    large = {f"data/more-{n}.csv": f"Nowhere-{n}\n" * 3_000 for n in range(20)}
+    answer = succeeded(running, submit(running.http, body(model, program_files=FILES | large)))
+    assert answer["result"]["split_counts"] == {"train": 15, "val": 0, "test": 15}
+
+
+def test_a_signature_beside_a_program_is_seen_by_it(running: Service, model: Model) -> None:
+    signature = "class Decide(dspy.Signature):\n    text: str = dspy.InputField()\n    team: str = dspy.OutputField()\n"
+    program = "class Route(dspy.Module):\n    def __init__(self):\n        self.decide = dspy.Predict(Decide)\n"
+    program += "    def forward(self, message):\n        return self.decide(text=message)\n"
+    beside = {"signature_code": signature, "program_files": {}, "module_kwargs": {}}
+    mapping = {"inputs": {"message": "text"}, "outputs": {"team": "team"}}
+    job_id = submit(running.http, body(model, program_code=program, column_mapping=mapping, **beside))
+    answer = ended(running.http, job_id)
+    assert answer["status"] == "success", answer["message"]
+
+
+def test_a_program_from_config_maps(running: Service, model: Model, kubectl: Kubectl) -> None:
+    name = unique("program")
+    kubectl.apply(config_map(name, **contents()))
+    kubectl.apply(resource(model, name))
+    assert succeeded(running, name)["job_id"] == name
+
+
+def test_a_program_waits_for_its_file(running: Service, model: Model, kubectl: Kubectl) -> None:
+    name = unique("waiting")
+    kubectl.apply(config_map(name, **{key: text for key, text in contents().items() if key != "text.py"}))
+    kubectl.apply(resource(model, name))
+    missing = f"spec.program.files[1].configMapKeyRef: ConfigMap '{name}' has no text under 'text.py'"
+    wait_for(lambda: missing in job(running.http, name)["message"], timeout=60, what="the missing file to be named")
+    kubectl.apply(config_map(name, **contents()))
+    succeeded(running, name)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"module": {"name": "cot"}}, "exactly one of program, module is needed"),
+        ({"program": None, "module": {"name": "cot"}}, "signature and columns are needed with module"),
+        ({"program": {"code": "x", "configMapKeyRef": {"name": "a", "key": "b"}}}, "exactly one of code"),
+        ({"program": {"code": "x", "files": [{"path": "a.py"}]}}, "exactly one of code"),
+        ({"program": {"code": "x", "files": [{"path": "../a.py", "code": "x"}]}}, "spec.program.files[0].path"),
+        ({"program": {"code": "x", "files": [{"path": "a.py", "code": "x"}] * 2}}, "two files have the same path"),
+        ({"program": {"code": "x", "files": [{"path": f"f{n}", "code": "x"} for n in range(65)]}}, "64 items"),
+        ({"secrets": {"NOT-A-NAME": {"name": "a", "key": "b"}}}, "names of secrets"),
+    ],
+)
+def test_a_resource_that_cannot_be_is_refused_at_once(
+    model: Model, kubectl: Kubectl, changes: dict[str, Any], words: str
+) -> None:
+    refused = resource(model, unique("refused"), **changes)
+    refused["spec"] = {name: value for name, value in refused["spec"].items() if value is not None}
+    with pytest.raises(AssertionError, match=r"(?s).*") as caught:
+        kubectl.apply(refused)
+    assert words in str(caught.value)
