@@ -20,7 +20,7 @@ from dspy_service_core.registry.evaluate import EVALUATE
 from dspy_service_core.resource import names, queue_order
 from dspy_service_core.resource.conditions import DELETED_MESSAGE
 from dspy_service_core.resource.job import FINAL_PHASES, STATUS_WORDS
-from dspy_service_core.resource.sources import METRIC_FUNCTION
+from dspy_service_core.resource.sources import METRIC_FUNCTION, PROGRAM
 from dspy_service_core.resource.splits import ALL_TEST, DEFAULTS, Fractions
 
 _NO_PROGRESS = Progress()
@@ -55,7 +55,7 @@ def record_of(obj: Object) -> JobRecord:
     finished = ended or cut_off
     suspended = bool(spec.get("suspend"))
     split = spec.get("split") or {}
-    chosen = spec.get("program") or spec.get("module") or {}
+    chosen = spec.get(PROGRAM) or spec.get("module") or {}  # a program whose class is not named is just that
     settled = finished and end and not kept_by  # then the segments hold it all; there may be thousands of such jobs
     events: Mapping[str, Any] = run.get("events") or {}
     return JobRecord(
@@ -73,7 +73,7 @@ def record_of(obj: Object) -> JobRecord:
         if cut_off
         else _time(status.get("completedAt") if finished else None),
         attempted=bool(status.get("attempt") or run),
-        module_name=intern(chosen.get("name") or ""),
+        module_name=intern(chosen.get("name") or PROGRAM),
         module_kwargs=_json(chosen.get("kwargs")),
         optimizer_name=intern(spec["optimizer"]["name"]),
         optimizer_kwargs=_json(spec["optimizer"].get("kwargs")),

@@ -24,7 +24,9 @@ from dspy_service_core.contract.request import RunOptions, RunRequest
 from dspy_service_core.contract.request_json import RequestLimits
 from dspy_service_core.contract.request_size import Body
 from dspy_service_core.errors import FieldProblem, InvalidRequest
+from dspy_service_core.programs.program_source import ProgramSource
 from dspy_service_core.registry.registry import Registry
+from dspy_service_core.resource import sources
 
 _SEEDS = 2**31
 
@@ -60,9 +62,9 @@ class CoreAcceptance:
         if self.settings.refuse_credentials:
             _refuse_credentials(request)
         job = translated(request, self._run(request.run_options), self.draw)
-        job_checks.check(job.spec, self._installation, job.contents, WORDS)
+        checked = job_checks.check(job.spec, self._installation, job.contents, WORDS)
         return AcceptedRequest(
-            spec=job.json,
+            spec=_named(job.json, checked.program),
             rows=request.dataset,
             labels=request.run_options.labels,
             withheld={role: orjson.dumps(withheld) for role, withheld in job.contents.withheld.items()},
@@ -96,6 +98,13 @@ class CoreAcceptance:
             "ttlSeconds": chosen(options.ttl_seconds, self.settings.default_ttl_seconds),
             **{name: value for name, value in given.items() if value is not None},
         }
+
+
+def _named(spec: dict[str, Any], read: ProgramSource | None) -> dict[str, Any]:
+    """The spec with the class of its program, where the request left it to be found: lists of jobs show it."""
+    if read is None or not read.name:
+        return spec
+    return {**spec, sources.PROGRAM: {**spec[sources.PROGRAM], "name": read.name}}
 
 
 def _refuse_credentials(request: RunRequest) -> None:

@@ -148,6 +148,21 @@ async def test_the_summary_tells_what_was_asked_for(api: Harness) -> None:
     assert summary["optimizer_kwargs"] == {"auto": "light"}
 
 
+@pytest.mark.parametrize(
+    ("given", "shown"), [({"name": "Triage"}, "Triage"), ({}, "program"), ({"name": ""}, "program")]
+)
+async def test_a_job_with_a_program_shows_its_class_as_its_module(
+    api: Harness, given: dict[str, Any], shown: str
+) -> None:
+    program = {"code": "class Triage(dspy.Module): ...", **given}
+    gone = {"module": None, "signature": None, "columns": None}
+    job = await api.job("triage", succeeded(0, 0), program=program, **gone)
+    put_result(api.store, job)
+    put_artifact(api.store, job)
+    assert (await answer(api, "/jobs/triage/summary"))["module_name"] == shown
+    assert (await answer(api, "/jobs/triage"))["result"]["module_name"] == shown
+
+
 async def test_a_running_job_shows_its_last_event_and_what_remains(api: Harness) -> None:
     await api.job("tickets", running(3, 2))
     detail = await answer(api, "/jobs/tickets")

@@ -14,7 +14,7 @@ from dspy_service_api.settings import Settings
 from dspy_service_api.submit.parse_submit import CoreAcceptance
 from dspy_service_core.code.source_text import QUICK_CHARACTERS
 from dspy_service_core.registry.registry import Registry
-from run_requests import METRIC, SIGNATURE, run_request
+from run_requests import METRIC, PROGRAM, SIGNATURE, program_request, run_request
 
 
 @dataclass
@@ -58,3 +58,24 @@ async def test_costly_sources_are_refused_and_others_are_served_meanwhile(tmp_pa
     assert refused.status_code == 400
     assert refused.json()["detail"].startswith("signature_code has more than 30000 words, numbers and signs")
     assert {other.status_code for other in others} == {200}
+
+
+TWO = PROGRAM + "\nclass Other(dspy.Module):\n    def forward(self, text): ...\n"
+
+
+@pytest.mark.parametrize(
+    ("changes", "name"),
+    [
+        ({}, "Triage"),
+        ({"module_name": "Triage"}, "Triage"),
+        ({"program_code": TWO, "module_name": "Triage"}, "Triage"),
+        ({"program_code": "from helpers.text import *\n"}, None),
+    ],
+    ids=["found", "named", "named of two", "from elsewhere"],
+)
+async def test_a_programs_class_is_named_in_the_resource_where_it_can_be_read(
+    changes: dict[str, Any], name: str | None
+) -> None:
+    acceptance = CoreAcceptance(Registry.load(), Settings())
+    accepted = await acceptance.accept(orjson.dumps(program_request(**changes)))
+    assert accepted.spec["program"].get("name") == name
