@@ -128,6 +128,8 @@ class Artifact:
     """As they were submitted, like the two above."""
     arguments: dict[str, Any] | None = None
     """The module or class, its `kwargs` and the `adapter`."""
+    nearest_rows: dict[str, Any] | None = None
+    """What a program of KNNFewShot looks up when it runs."""
     submitted_digests: dict[str, str] = field(default_factory=dict)
     """SHA-256 of what was submitted, by source; and of the stored `payload`."""
 

@@ -1,13 +1,11 @@
-"""Program states as DSPy writes them: what two of them differ in, and whether one fits a program.
-
-DSPy loads a state that fits in part without a word, so it is compared first: predictors by name, fields by prefix.
-"""
+"""Program states as DSPy writes them: what two of them differ in, and loading one into a program that it fits."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from dspy_service.errors import UnfitState
+from dspy_service.files.state_fit import loadable, misfits
 
 T = TypeVar("T")
 State = Mapping[str, Any]
@@ -33,27 +31,21 @@ def changes(before: State | None, after: State | None) -> tuple[Change, ...]:
 
 
 def load_state(program: T | type[T], state: State) -> T:
-    """The program with the state in it: the object itself, or a new one of the class. No code but the caller's runs."""
+    """The program with the state in it: the object itself, or a new one of the class. No code but the caller's runs.
+
+    Predictors to which the program has given a model keep it."""
     loaded: Any = program() if isinstance(program, type) else program
     refuse_unfit(loaded, state)
-    loaded.load_state({name: value for name, value in state.items() if name != _METADATA})
+    models = {name: predictor.lm for name, predictor in loaded.named_predictors()}
+    loaded.load_state(loadable(state))
+    for name, predictor in loaded.named_predictors():
+        predictor.lm = models[name]
     return loaded  # type: ignore[no-any-return]
 
 
 def refuse_unfit(program: Any, state: State) -> None:
-    own, told = dict(program.named_predictors()), dict(_predictors(state))
-    kind = type(program).__name__
-    if own.keys() != told.keys():
-        raise UnfitState(
-            f"The state is of a program with the predictors {sorted(told)}, and this {kind} has {sorted(own)}."
-        )
-    for name, predictor in own.items():
-        here = [field.json_schema_extra["prefix"] for field in predictor.signature.fields.values()]
-        there = [str(field.get("prefix")) for field in told[name]["signature"].get("fields", [])]
-        if len(here) != len(there):
-            raise UnfitState(
-                f"The state's predictor {name!r} has the fields {there}, and that of this {kind} has {here}."
-            )
+    if found := misfits(state, program.dump_state()):
+        raise UnfitState(f"The state does not fit this {type(program).__name__}. {' '.join(found)}")
 
 
 def _predictors(state: State) -> Iterator[tuple[str, Any]]:

@@ -121,6 +121,11 @@ class ProgramArtifact(TypedDict):
         Shows(dict[str, Any] | None),
         Field(description="The module or class, its `kwargs` and the `adapter`, as they were submitted."),
     ]
+    nearest_rows: Annotated[
+        Fragment,
+        Shows(dict[str, Any] | None),
+        Field(description="What a program of KNNFewShot looks up when it runs; null for any other."),
+    ]
     submitted_digests: Annotated[
         dict[str, str],
         Field(

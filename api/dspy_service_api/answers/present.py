@@ -242,5 +242,6 @@ def _bundle(found: Artifact) -> ProgramArtifact:
         "program_code": found.program_code,
         "program_files": Fragment(found.program_files),
         "arguments": Fragment(found.arguments),
+        "nearest_rows": Fragment(found.nearest_rows),
         "submitted_digests": dict(found.submitted),
     }

@@ -31,11 +31,14 @@ class Artifact:
     program_code: str | None = None
     program_files: Json = b"null"
     arguments: Json = b"null"
+    nearest_rows: Json = b"null"
     submitted: Mapping[str, str] = field(default_factory=dict)
     """Digest of each source that was submitted, by its name."""
 
 
-_ANSWERED = frozenset(pod_files.ARTIFACT_FILES + pod_files.SUBMITTED_FILES) - {pod_files.ROW_RESULTS}
+_ANSWERED = frozenset(pod_files.ARTIFACT_FILES + pod_files.RECORDS + pod_files.SUBMITTED_FILES) - {
+    pod_files.ROW_RESULTS
+}
 """The files that an answer holds. Only the state is always there: some programs cannot be pickled."""
 
 
@@ -114,6 +117,7 @@ def _artifact(path: str, files: Mapping[str, bytes], manifest: _Manifest) -> Art
         program_code=_text_or_none(files.get(pod_files.PROGRAM_SOURCE)),
         program_files=_object_or_null(files.get(pod_files.PROGRAM_FILES)),
         arguments=_object_or_null(files.get(pod_files.ARGUMENTS)),
+        nearest_rows=_object_or_null(files.get(pod_files.NEAREST_ROWS)),
         submitted=manifest.submitted,
     )
 

@@ -17,6 +17,7 @@ import click
 
 from dspy_service.cli.connection import ONCE, connect
 from dspy_service.cli.said import say, say_json, say_lines
+from dspy_service.display.changes import lines as changed_lines
 from dspy_service.display.shown import shown
 from dspy_service.errors import (
     DamagedArtifact,
@@ -29,6 +30,7 @@ from dspy_service.errors import (
 )
 from dspy_service.files import rebuild
 from dspy_service.files.artifact_files import (
+    BASELINE,
     MAX_FILE_BYTES,
     METADATA,
     PICKLE,
@@ -41,6 +43,7 @@ from dspy_service.files.artifact_files import (
 )
 from dspy_service.files.downloads import asked, recorded
 from dspy_service.files.plain_file import read_plain
+from dspy_service.program_states import changes
 
 MODEL_VARIABLE = "DSPY_SERVICE_INSPECT_MODEL"
 BASE_URL_VARIABLE = "DSPY_SERVICE_INSPECT_BASE_URL"
@@ -154,10 +157,15 @@ def _print_signatures(program: Any) -> None:
 
 def _print_state(directory: Path) -> None:
     """Types of fields are not in the state: the prompts tell them."""
+    state = _json_at(directory / STATE)
     _heading("Predictors")
-    for name, predictor in _predictors(_json_at(directory / STATE)):
+    for name, predictor in _predictors(state):
         if isinstance(predictor, dict) and isinstance(predictor.get("signature"), dict):
             say(f"{name}: {_labels(predictor['signature'])} ({_count(predictor.get('demos'))} demos)")
+    if changed := changes(_json_at(directory / BASELINE), state):
+        _heading("Changes")
+        for line in changed_lines(changed):
+            say(line)
 
 
 def _predictors(state: Any) -> Iterable[tuple[str, Any]]:

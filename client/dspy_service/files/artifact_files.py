@@ -30,7 +30,8 @@ METADATA = "metadata.json"
 BASELINE = "baseline.json"
 MESSAGES = "messages.json"
 ARGUMENTS = "arguments.json"
-NAMES = (PICKLE, STATE, PROMPT, METADATA, BASELINE, MESSAGES, ARGUMENTS)
+NEAREST = "knn.json"
+NAMES = (PICKLE, STATE, PROMPT, METADATA, BASELINE, MESSAGES, ARGUMENTS, NEAREST)
 SOURCE = "source"
 """Folder of what was submitted: `program.py`, `signature.py`, and the program's files by their paths."""
 SIGNATURE = f"{SOURCE}/signature.py"
@@ -80,7 +81,12 @@ def artifact_files(artifact: Artifact) -> dict[str, bytes]:
         files[STATE] = _json(artifact.program_state)
     if artifact.optimized_prompt is not None:
         files[PROMPT] = artifact.optimized_prompt.encode(errors="replace")
-    others = {BASELINE: artifact.baseline_state, MESSAGES: artifact.messages, ARGUMENTS: artifact.arguments}
+    others = {
+        BASELINE: artifact.baseline_state,
+        MESSAGES: artifact.messages,
+        ARGUMENTS: artifact.arguments,
+        NEAREST: artifact.nearest_rows,
+    }
     files |= {name: _json(value) for name, value in others.items() if value is not None}
     files |= _sources(artifact)
     _check_sent(files, _said(artifact))

@@ -23,8 +23,15 @@ from typing import Any
 SIGNATURE, PROGRAM = "signature", "program"
 
 
-def load_program(directory: str | Path, *, run_code: bool = False, models: Mapping[str, Any] | None = None) -> Any:
-    """`models`: what the program's code finds as `models["judge"]`, where it asks for that."""
+def load_program(
+    directory: str | Path,
+    *,
+    run_code: bool = False,
+    models: Mapping[str, Any] | None = None,
+    embedder: Any = None,
+) -> Any:
+    """`models`: what the program's code finds as `models["judge"]`, where it asks for that. `embedder`: for a program
+    of KNNFewShot, in the place of the job's own."""
     if not run_code:
         raise ValueError("loading a program runs its submitter's code, as you: run_code=True if you trust it")
     folder = Path(directory).resolve()
@@ -33,7 +40,8 @@ def load_program(directory: str | Path, *, run_code: bool = False, models: Mappi
     with _below(source, names):
         program = _built(source, {"ran": _ran(folder), **arguments}, names)
     _load_state(program, _read(folder, "program.json"))
-    return program
+    looked_up = folder / "knn.json"
+    return _nearest(program, _read(folder, looked_up.name), embedder) if looked_up.exists() else program
 
 
 def _read(folder: Path, name: str) -> Any:
@@ -132,3 +140,11 @@ def _load_state(program: Any, state: dict[str, Any]) -> None:
     program.load_state(state)
     for name, predictor in program.named_predictors():
         predictor.lm = models[name]
+
+
+def _nearest(program: Any, knn: Mapping[str, Any], embedder: Any) -> Any:
+    """KNNFewShot leaves nothing in the state: the program looks its demos up at every call."""
+    dspy: Any = importlib.import_module("dspy")
+    rows = [dspy.Example(row).with_inputs(*knn["inputs"]) for row in knn["trainset"]]
+    vectorizer = embedder or dspy.Embedder(**knn["vectorizer"])
+    return dspy.KNNFewShot(knn["k"], rows, vectorizer, **knn["few_shot_bootstrap_args"]).compile(program)

@@ -114,7 +114,7 @@ def test_a_state_goes_into_what_the_caller_passes(users: Any) -> None:
     [
         (
             lambda: dspy.Predict("question -> answer"),
-            r"\['answer', 'draft'\], and this Predict has \['self'\]",
+            r"this Predict\. The state lacks 'self' of the program; it has 'draft', 'answer'\.",
         ),
         (lambda: two("question, context -> draft", "draft -> answer"), r"'draft' has the fields"),
     ],
@@ -190,5 +190,7 @@ def test_the_state_of_a_lone_predictor() -> None:
     before, after = dspy.Predict("question -> answer").dump_state(), program.dump_state()
     assert [(change.predictor, change.demos) for change in changes(before, after)] == [("self", (0, 1))]
     assert len(load_state(dspy.Predict("question -> answer"), after).demos) == 1
-    with pytest.raises(UnfitState, match=r"the predictors \['self'\], and this ChainOfThought has \['predict'\]"):
+    with pytest.raises(
+        UnfitState, match=r"this ChainOfThought\. The state lacks 'predict' of the program; it has 'self'"
+    ):
         load_state(dspy.ChainOfThought("question -> answer"), after)

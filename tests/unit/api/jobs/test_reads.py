@@ -75,6 +75,7 @@ async def test_an_artifact_says_what_was_submitted_and_what_is_sent(api: Harness
         contents={
             "baseline.json": b'{"predict":{"demos":[1]}}',
             "messages.json": b'{"adapter":"chat","predictors":{}}',
+            "knn.json": b'{"k":3}',
             "program.py": "class Ü(dspy.Module): ...".encode(),
             "program_files.json": orjson.dumps({"a b/ü.txt": "x\r\n"}),
             "arguments.json": b'{"module":null,"kwargs":{"k":3},"adapter":"json"}',
@@ -85,6 +86,7 @@ async def test_an_artifact_says_what_was_submitted_and_what_is_sent(api: Harness
     bundle = answered["program_artifact"]
     assert bundle["baseline_state"] == {"predict": {"demos": [1]}}
     assert bundle["messages"] == {"adapter": "chat", "predictors": {}}
+    assert bundle["nearest_rows"] == {"k": 3}
     assert bundle["signature_code"] == "class Ticket: ..."
     assert bundle["program_code"] == "class Ü(dspy.Module): ..."
     assert bundle["program_files"] == {"a b/ü.txt": "x\r\n"}
@@ -105,7 +107,7 @@ async def test_messages_that_a_job_spoilt_are_none(api: Harness, spoilt: bytes) 
 async def test_an_artifact_of_an_earlier_release_lacks_what_is_new(api: Harness) -> None:
     put_artifact(api.store, await api.job("tickets", succeeded(1)), left_out=["signature.py"])
     bundle = (await answer(api, "/jobs/tickets/artifact"))["program_artifact"]
-    new = ("baseline_state", "messages", "signature_code", "program_code", "program_files", "arguments")
+    new = ("baseline_state", "messages", "signature_code", "program_code", "program_files", "arguments", "nearest_rows")
     assert {bundle[name] for name in new} == {None}
     assert bundle["submitted_digests"] == {}
 

@@ -62,6 +62,7 @@ def bundle(program: Any) -> dict[str, Any]:
         "messages": {"adapter": "chat", "predictors": {}},
         "arguments": {"module": "dspy.Predict", "kwargs": {}, "adapter": "chat"},
         "signature_code": "class Ask(dspy.Signature): ...\n",
+        "nearest_rows": {"k": 3},
     }
 
 
@@ -109,6 +110,9 @@ def test_metadata_prompts_and_predictors_are_printed_and_nothing_is_run(bombed: 
     assert result.exit_code == 0, result.output
     for told in ('"optimizer": "miprov2"', "# Predictor `self`", "self: Question, Answer (1 demos)"):
         assert told in result.stdout
+    told = result.stdout.partition("\nChanges\n")[2]
+    for line in ("self: 0 -> 1 demonstrations", "- Given the fields `question`, produce", "+ Answer briefly."):
+        assert line in told
     assert result.stderr == ""
     assert not (bombed.parent / "ran").exists()
 

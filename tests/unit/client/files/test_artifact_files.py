@@ -32,6 +32,7 @@ SOURCES: dict[str, object] = {
     "arguments": {"module": None, "class": "Support", "kwargs": {}, "adapter": "chat"},
     "messages": {"adapter": "chat", "predictors": {}},
     "baseline_state": {"p": 0},
+    "nearest_rows": {"k": 3},
 }
 FULL = [
     *NAMES,
