@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from run_requests import METRIC
+from run_requests import METRIC, SIGNATURE
 
 Changes = dict[str, Any]
 
@@ -189,7 +189,13 @@ REFUSED: Mapping[str, Refused] = {
         {"program_code": PROGRAM + "x = 1\n" * 10_000}, "program_code has more than 30000 words, numbers and signs"
     ),
     "files without a program": _shape(
-        {"program_code": None, "module_name": "cot", "program_files": {"a.py": ""}},
+        {
+            "program_code": None,
+            "module_name": "cot",
+            "signature_code": SIGNATURE,
+            "column_mapping": {"inputs": {"text": "text"}, "outputs": {"label": "label"}},
+            "program_files": {"a.py": ""},
+        },
         "program_files",
         words="Belongs to program_code",
     ),
