@@ -111,6 +111,82 @@ def test_a_null_is_kept_and_counts_as_not_given(http: KubeHttp, namespace: str, 
     assert ok(http.post(_path(namespace), _job(optimizer=optimizer)))["spec"]["optimizer"] == optimizer
 
 
+_PROGRAM = {"code": "class Answer(dspy.Module): ..."}
+_NO_MODULE = {"module": None, "signature": None, "columns": None}
+
+
+def _program_job(its: dict[str, Any], **changed: Any) -> dict[str, Any]:
+    job = _job(**_NO_MODULE | {"program": _PROGRAM | its} | changed)
+    job["spec"] = {name: value for name, value in job["spec"].items() if value is not None}
+    return job
+
+
+def _file(path: str, **content: Any) -> dict[str, Any]:
+    return {"path": path, **(content or {"code": "x"})}
+
+
+_KEY = {"configMapKeyRef": {"name": "tickets", "key": "answer.py"}}
+_64_FILES = [_file(f"{'ä' * 100}/{n}.py") for n in range(64)]
+
+
+@pytest.mark.parametrize(
+    ("program", "changed"),
+    [
+        ({}, {}),
+        ({"code": None, **_KEY}, {}),
+        ({"name": "Answer", "kwargs": {"hops": 2, "deep": [{"x": None}]}}, {}),
+        ({"files": [_file("helpers/__init__.py", code=""), _file("données/my terms.csv", **_KEY)]}, {}),
+        ({"files": _64_FILES}, {}),
+        ({}, {"signature": {"code": "class S(dspy.Signature): ..."}}),
+        ({}, {"columns": {"inputs": {"question": "text"}}}),
+        ({}, {"initial": _KEY, "adapter": "json", "secrets": {"A_TOKEN": {"name": "tools", "key": "token"}}}),
+        ({}, {"secrets": {f"SECRET_{n}": {"name": "tools", "key": f"k{n}"} for n in range(32)}}),
+    ],
+)
+def test_programs_are_kept_as_they_are(
+    http: KubeHttp, namespace: str, program: dict[str, Any], changed: dict[str, Any]
+) -> None:
+    job = _program_job(program, **changed)
+    job["spec"]["program"] = {name: value for name, value in job["spec"]["program"].items() if value is not None}
+    spec = ok(http.post(_path(namespace), job))["spec"]
+    assert {name: spec[name] for name in job["spec"]} == job["spec"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"module": {"name": "cot"}}, "exactly one of program, module is needed"),
+        ({"program": None}, "exactly one of program, module is needed"),
+        ({"program": None, "module": {"name": "cot"}}, "signature and columns are needed with module"),
+        ({"program": {}}, "exactly one of code"),
+        ({"program": _PROGRAM | _KEY}, "exactly one of code"),
+        ({"program": _PROGRAM | {"files": [_file("a.py", **_KEY, code="x")]}}, "exactly one of code"),
+        ({"program": _PROGRAM | {"files": [{"path": "a.py"}]}}, "exactly one of code"),
+        *(
+            ({"program": _PROGRAM | {"files": [_file("a.py"), _file(path)]}}, "spec.program.files[1].path")
+            for path in ("", "../a.py", "/a.py", "a/../b", "a\\b", "a//b", ".env", "a\n", "x" * 129)
+        ),
+        ({"program": _PROGRAM | {"files": [_file("a.py")] * 2}}, "two files have the same path"),
+        ({"program": _PROGRAM | {"files": [*_64_FILES, _file("a.py")]}}, "must have at most 64 items"),
+        ({"secrets": {"NOT-A-NAME": {"name": "a", "key": "b"}}}, "names of secrets"),
+        ({"secrets": {f"S{n}": {"name": "a", "key": "b"} for n in range(33)}}, "spec.secrets"),
+        ({"adapter": "yaml"}, "spec.adapter"),
+        ({"initial": {}}, "exactly one of configMapKeyRef, payload is needed"),
+    ],
+)
+def test_programs_that_cannot_be_are_refused(
+    http: KubeHttp, namespace: str, changed: dict[str, Any], words: str
+) -> None:
+    refusal = refused(http.post(_path(namespace), _program_job({}, **changed)), 422, "Invalid")
+    assert words in refusal["message"]
+
+
+def test_a_program_stays(http: KubeHttp, namespace: str) -> None:
+    ok(http.post(_path(namespace), _program_job({"files": [_file("a.py")]})))
+    for change in ({"files": [_file("a.py", code="y")]}, {"kwargs": {"x": 1}}, {"name": "Other"}):
+        refused(http.patch(f"{_path(namespace)}/tickets", {"spec": {"program": change}}), 422, "Invalid")
+
+
 def test_the_largest_spec_and_status_fit(http: KubeHttp, namespace: str) -> None:
     """16 KiB each, as the API and the reporter fill them, under every rule."""
     columns = {f"field_{number}": f"column {number} {'x' * 40}" for number in range(60)}

@@ -121,10 +121,22 @@ def test_a_key_of_ones_own_is_taken(site, role, secret):
 DIGEST = f"sha256:{'0' * 64}"
 
 
-@pytest.mark.parametrize("part", [*sources.NAMES, "dataset"])
+def with_program(body, program):
+    for replaced in ("module", "signature", "columns"):
+        del body["spec"][replaced]
+    body["spec"]["program"] = program
+
+
+@pytest.mark.parametrize("part", [*sources.NAMES, "dataset", "files"])
 def test_documents_in_the_store_are_the_http_api_s_alone(site, part):
     body = resource("mine")
-    body["spec"][part] = {"payload": {"digest": DIGEST} | ({"rows": 9, "bytes": 99} if part == "dataset" else {})}
+    payload = {"payload": {"digest": DIGEST} | ({"rows": 9, "bytes": 99} if part == "dataset" else {})}
+    if part == "files":
+        with_program(body, {"code": "x", "files": [{"path": "a.py", "code": "x"}, {"path": "b.py", **payload}]})
+    elif part == "program":
+        with_program(body, payload)
+    else:
+        body["spec"][part] = payload
     assert "payload is the HTTP API's alone" in refused(create(site, body), 422, "Invalid")["message"]
     ok(create(site, body, "api"))
 
@@ -171,6 +183,8 @@ def deep(depth, place):
     """A resource whose `place` holds that many levels of lists and objects."""
     body = resource("mine")
     body["spec"]["models"]["task"] = {"name": "openai/some"}
+    if place.startswith("program."):
+        with_program(body, {"code": "x"})
     parts = place.split(".")
     target = body["spec"]
     for part in parts[:-1]:
@@ -181,6 +195,7 @@ def deep(depth, place):
 
 DEEP_PLACES = [
     "module.kwargs.x",
+    "program.kwargs.x",
     "optimizer.kwargs.x",
     "optimizer.compileKwargs.x",
     "models.default.extra.x",
@@ -193,6 +208,13 @@ def test_as_many_rows_as_fit_are_taken(site):
     body = resource("mine")
     row = {"text": 1, "label": 2} | {f"c{n}": n for n in range(60)}
     body["spec"]["dataset"] = {"rows": [row] * 2_000}
+    ok(site.http.post(OPTIMIZATION_JOBS.path(site.namespace), body, dryRun="All"))
+
+
+def test_as_many_files_as_may_be_are_taken(site):
+    files = [{"path": f"{'ä' * 100}/{n}.py", "code": "x" * 10_000} for n in range(64)]
+    body = resource("mine")
+    with_program(body, {"code": "x" * 16_000, "kwargs": {f"k{n}": {"a": [n]} for n in range(60)}, "files": files})
     ok(site.http.post(OPTIMIZATION_JOBS.path(site.namespace), body, dryRun="All"))
 
 
