@@ -56,7 +56,13 @@ def _shadowed(text: str, name: str) -> bool:
         if any(symbol.get_name() == name and not symbol.is_global() for symbol in table.get_symbols()):
             return True
         waiting.extend(table.get_children())
-    return False
+    return any(_is_target(node, name) for node in ast.walk(ast.parse(text)))
+
+
+def _is_target(node: ast.AST, name: str) -> bool:
+    """Of a comprehension, which is no scope of its own for `symtable` since Python 3.12."""
+    targets = ast.walk(node.target) if isinstance(node, ast.comprehension) else ()
+    return any(isinstance(target, ast.Name) and target.id == name for target in targets)
 
 
 def _edited(text: str, edits: Sequence[Edit]) -> str:

@@ -1,0 +1,24 @@
+"""A help desk of a bike-share operator, as a DSPy program of three predictors, a tool and a helper module."""
+
+import dspy
+from places import station_status, tidy
+from teams import Route
+
+
+class Desk(dspy.Module):
+    """Two readers each choose a team; where they differ, a third settles it."""
+
+    def __init__(self, look_up=station_status):
+        super().__init__()
+        self.look_up = look_up
+        self.quick = dspy.Predict(Route)
+        self.careful = dspy.ChainOfThought(Route)
+        self.settle = dspy.Predict("text, quick, careful -> team")
+
+    def forward(self, text: str):
+        text = tidy(text)
+        known = {"text": text, "stations": self.look_up(text)}
+        quick, careful = self.quick(**known).team, self.careful(**known).team
+        if quick == careful:
+            return dspy.Prediction(team=quick)
+        return dspy.Prediction(team=self.settle(text=text, quick=quick, careful=careful).team)
