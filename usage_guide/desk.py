@@ -2,7 +2,7 @@
 
 import dspy
 from places import station_status, tidy
-from teams import Route
+from teams import Route, RouteKnowing, Settle
 
 
 class Desk(dspy.Module):
@@ -12,13 +12,13 @@ class Desk(dspy.Module):
         super().__init__()
         self.look_up = look_up
         self.quick = dspy.Predict(Route)
-        self.careful = dspy.ChainOfThought(Route)
-        self.settle = dspy.Predict("text, quick, careful -> team")
+        self.careful = dspy.ChainOfThought(RouteKnowing)
+        self.settle = dspy.Predict(Settle)
 
     def forward(self, text: str):
         text = tidy(text)
-        known = {"text": text, "stations": self.look_up(text)}
-        quick, careful = self.quick(**known).team, self.careful(**known).team
+        quick = self.quick(text=text).team
+        careful = self.careful(text=text, stations=self.look_up(text)).team
         if quick == careful:
             return dspy.Prediction(team=quick)
         return dspy.Prediction(team=self.settle(text=text, quick=quick, careful=careful).team)

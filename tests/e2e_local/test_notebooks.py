@@ -4,15 +4,13 @@ import json
 import os
 import shutil
 import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from fresh_environment import fresh_python
-from whole_service import STOP_SECONDS, Service, await_port, free_port
+from whole_service import Service
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
@@ -28,18 +26,6 @@ def guide_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return fresh_python(tmp_path_factory.mktemp("guide") / "venv", "-r", str(GUIDE / "pyproject.toml"))
 
 
-@pytest.fixture(scope="session")
-def humble_model() -> Iterator[str]:
-    port = free_port()
-    process = subprocess.Popen([sys.executable, "-m", "dspy_service_local.demo.model", "--port", str(port)])
-    try:
-        await_port(port)
-        yield f"http://127.0.0.1:{port}/v1"
-    finally:
-        process.terminate()
-        process.wait(STOP_SECONDS)
-
-
 @pytest.fixture
 def guide(tmp_path: Path) -> Path:
     """A copy to be written to, with the examples beside it. Its kernels listen on sockets in the file system: jupyter
@@ -49,8 +35,8 @@ def guide(tmp_path: Path) -> Path:
     (tmp_path / "examples").symlink_to(ROOT / "examples")
     folder = tmp_path / "usage_guide"
     folder.mkdir()
-    for name in NOTEBOOKS:
-        shutil.copy(GUIDE / name, folder)
+    for path in (*GUIDE.glob("*.ipynb"), *GUIDE.glob("*.py")):
+        shutil.copy(path, folder)
     return folder
 
 

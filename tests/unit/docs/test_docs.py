@@ -109,7 +109,7 @@ def named(path: Path) -> str:
 
 def test_there_is_something_to_check() -> None:
     assert {"README.md", "docs/troubleshooting.md", "usage_guide/README.md"} <= {named(page) for page in PAGES}
-    assert [notebook.stem for notebook in NOTEBOOKS] == ["first_job", "gepa_feedback"]
+    assert [notebook.stem for notebook in NOTEBOOKS] == ["first_job", "gepa_feedback", "programs"]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=named)
@@ -140,6 +140,7 @@ RUN_BY = {
     r"dspy-service up --port": f"{LOCAL}/test_up.py",
     r"\.venv/bin/python -m dspy_service_local\.demo\.model": f"{LOCAL}/test_notebooks.py",
     r"cd usage_guide|uv venv|uv pip install -r pyproject": f"{LOCAL}/test_notebooks.py, in another folder",
+    r"dspy-service submit --program": f"{LOCAL}/test_programs_page.py",
     r"curl -s http://127\.0\.0\.1:8000|export KUBECONFIG=|kubectl (apply|wait|get) ": f"{LOCAL}/test_readme.py",
     r"(DSPY_SERVICE_REGISTRY=.* )?\.venv/bin/(python -m pip|dspy-service)": f"{LOCAL}/test_tutorial.py",
     r"(docker|helm|kubectl|cluster/docker) |eval |export DSPY_SERVICE_(TOKEN|URL)=|sed s,": "tests/cluster, or people",
