@@ -39,8 +39,9 @@ class UnusableRequest(ServiceError):
 
 
 class JobNotFound(ServiceError):
-    def __init__(self, job_id: str) -> None:
-        super().__init__(f"Unknown job '{job_id}'.")
+    def __init__(self, job_id: str, field: str = "") -> None:
+        """`field`: the request's field that names the job, if the request is not about the job itself."""
+        super().__init__(f"{field}: Unknown job '{job_id}'." if field else f"Unknown job '{job_id}'.")
         self.job_id = job_id
 
 

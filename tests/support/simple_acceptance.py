@@ -4,12 +4,13 @@ from typing import Any
 
 import orjson
 
+from dspy_service_api.submit.earlier_jobs import EarlierJobs
 from dspy_service_api.submit.job_objects import AcceptedRequest
 from dspy_service_core.errors import FieldProblem, InvalidRequest, UnusableRequest
 
 
 class SimpleAcceptance:
-    async def accept(self, body: bytes | bytearray) -> AcceptedRequest:
+    async def accept(self, body: bytes | bytearray, earlier: EarlierJobs | None = None) -> AcceptedRequest:
         try:
             given = orjson.loads(body)
         except orjson.JSONDecodeError as exc:

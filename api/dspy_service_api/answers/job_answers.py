@@ -8,7 +8,7 @@ import orjson
 
 from dspy_service_api.answers import present
 from dspy_service_api.answers.answer_cache import Answer, AnswerCache, key_of
-from dspy_service_api.jobs.artifact import Artifact, read_artifact
+from dspy_service_api.jobs.artifact import Artifact, read_artifact, read_file
 from dspy_service_api.jobs.cache import JobCache
 from dspy_service_api.jobs.record import JobRecord, Json
 from dspy_service_api.jobs.rows import RowPages, Which
@@ -20,6 +20,7 @@ from dspy_service_core.kube.resources import OPTIMIZATION_JOBS
 from dspy_service_core.records.record import read
 from dspy_service_core.records.run import ResultDocument
 from dspy_service_core.resource import names
+from dspy_service_core.storage import pod_files
 from dspy_service_core.storage.store import NotFound, Store, job_folder
 
 _OBJECT_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
@@ -74,6 +75,13 @@ class Jobs:
             if record.settled:
                 self.answers.put(key_of("artifact", record), answer)
         return answer
+
+    async def program_state(self, job_id: str) -> Json:
+        """Of a finished job's program."""
+        content = await read_file(self.store, await self._finished(job_id), pod_files.PROGRAM_STATE)
+        if content is None:
+            raise NoArtifact
+        return content
 
     async def rows(self, job_id: str, which: Which, after: int | None, limit: int) -> Json:
         return present.rows(await self.row_pages.read(await self._finished(job_id), which, after, limit))

@@ -21,6 +21,7 @@ from dspy_service_api.answers.answer_schemas import Error, FieldProblem, Invalid
 from dspy_service_api.answers.error_codes import ErrorCode
 from dspy_service_api.http.media import NotJson
 from dspy_service_api.serve.memory import Busy
+from dspy_service_api.submit.earlier_jobs import NotPermitted
 from dspy_service_core import errors
 from dspy_service_core.kube import errors as kube
 from dspy_service_core.resource.job import StatusWord
@@ -98,6 +99,7 @@ RULES: dict[type[Exception], Rule] = {
     RequestValidationError: _invalid_query,
     errors.UnusableRequest: _says(error_codes.UNUSABLE_REQUEST),
     errors.JobNotFound: _says(error_codes.UNKNOWN_JOB),
+    NotPermitted: _says(error_codes.FORBIDDEN),
     errors.JobNotFinished: _says(error_codes.NOT_FINISHED),
     errors.JobEnded: _ended,
     errors.NoArtifact: _says(error_codes.NO_ARTIFACT),

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import orjson
 
 from dspy_service_api.jobs.record import Json
+from dspy_service_api.submit.earlier_jobs import EarlierJobs
 from dspy_service_core.contract.request_size import Body
 from dspy_service_core.errors import UnusableRequest
 from dspy_service_core.kube.protocol import Object
@@ -48,8 +49,8 @@ class AcceptedRequest:
 class Acceptance(Protocol):
     """The checks of a submit, and what the API shows of their knowledge."""
 
-    async def accept(self, body: Body) -> AcceptedRequest:
-        """Raises `InvalidRequest` or `UnusableRequest`."""
+    async def accept(self, body: Body, earlier: EarlierJobs) -> AcceptedRequest:
+        """`earlier`: what the body may take from other jobs. Raises `InvalidRequest` or `UnusableRequest`."""
         ...
 
     def assets(self) -> dict[str, list[str]]:

@@ -7,13 +7,14 @@ only choices made here are those that the request left open: the seed, and the s
 import asyncio
 import random
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
 from pydantic.json_schema import models_json_schema
 
 from dspy_service_api.settings import Settings
+from dspy_service_api.submit.earlier_jobs import EarlierJobs, State
 from dspy_service_api.submit.job_objects import AcceptedRequest
 from dspy_service_api.submit.request_spec import WORDS, decimal_text, translated
 from dspy_service_core.checks import credentials, job_checks
@@ -46,26 +47,29 @@ class CoreAcceptance:
     def from_settings(cls, settings: Settings) -> "CoreAcceptance":
         return cls(Registry.load(settings.registry), settings, own_ports=frozenset(map(int, settings.own_ports)))
 
-    async def accept(self, body: Body) -> AcceptedRequest:
+    async def accept(self, body: Body, earlier: EarlierJobs) -> AcceptedRequest:
         if len(body) > self.settings.inline_body_bytes:
-            return await asyncio.to_thread(lambda: self._accepted(self._request(body)))
+            large = await asyncio.to_thread(self._request, body)
+            return await asyncio.to_thread(self._accepted, large, await _initial(large, earlier))
         request = self._request(body)
+        initial = await _initial(request, earlier)
         if source_text.quick(*request.code.values(), *request.program_files.values()):
-            return self._accepted(request)
-        return await asyncio.to_thread(self._accepted, request)
+            return self._accepted(request, initial)
+        return await asyncio.to_thread(self._accepted, request, initial)
 
     def _request(self, body: Body) -> RunRequest:
         given = self.settings
         return payload.parse_run_request(body, RequestLimits(given.most_values, given.most_rows, given.most_columns))
 
-    def _accepted(self, request: RunRequest) -> AcceptedRequest:
+    def _accepted(self, request: RunRequest, initial: State | None) -> AcceptedRequest:
         if self.settings.refuse_credentials:
             _refuse_credentials(request)
         job = translated(request, self._run(request.run_options), self.draw)
-        checked = job_checks.check(job.spec, self._installation, job.contents, WORDS)
+        checked = job_checks.check(job.spec, self._installation, replace(job.contents, initial=initial), WORDS)
         return AcceptedRequest(
             spec=_named(job.json, checked.program),
             rows=request.dataset,
+            initial=initial,
             labels=request.run_options.labels,
             withheld={role: orjson.dumps(withheld) for role, withheld in job.contents.withheld.items()},
             secrets=request.secrets,
@@ -105,6 +109,13 @@ def _named(spec: dict[str, Any], read: ProgramSource | None) -> dict[str, Any]:
     if read is None or not read.name:
         return spec
     return {**spec, sources.PROGRAM: {**spec[sources.PROGRAM], "name": read.name}}
+
+
+async def _initial(request: RunRequest, earlier: EarlierJobs) -> State | None:
+    given = request.initial
+    if given is None or given.job_id is None:
+        return given.program_state if given else None
+    return await earlier.state(given.job_id, "initial.job_id")
 
 
 def _refuse_credentials(request: RunRequest) -> None:

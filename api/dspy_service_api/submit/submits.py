@@ -12,6 +12,7 @@ from weakref import WeakValueDictionary
 
 from dspy_service_api.serve.memory import Work
 from dspy_service_api.submit import idempotency
+from dspy_service_api.submit.earlier_jobs import EarlierJobs
 from dspy_service_api.submit.job_objects import AcceptedRequest, JobIdentity, draft
 from dspy_service_api.submit.write_job import JobWriter, OtherBody, request_digest
 from dspy_service_core.contract import request_size
@@ -30,19 +31,19 @@ class Submitted:
 @dataclass(frozen=True, slots=True)
 class Submits:
     writer: JobWriter
-    accept: Callable[[Body], Awaitable[AcceptedRequest]]
+    accept: Callable[[Body, EarlierJobs], Awaitable[AcceptedRequest]]
     work: Work
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     _by_id: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
 
-    async def submit(self, body: Body, key: str | None, submitter: str = "") -> Submitted:
+    async def submit(self, body: Body, key: str | None, earlier: EarlierJobs, submitter: str = "") -> Submitted:
         """`submitter` is the client's name in the cluster; every client has idempotency keys of its own. Raises
         `Busy`."""
         async with self.work.of(request_size.weight(body)):
-            return await self._submit(body, key, submitter)
+            return await self._submit(body, key, earlier, submitter)
 
-    async def _submit(self, body: Body, key: str | None, submitter: str) -> Submitted:
-        accepted = await self.accept(body)
+    async def _submit(self, body: Body, key: str | None, earlier: EarlierJobs, submitter: str) -> Submitted:
+        accepted = await self.accept(body, earlier)
         if key is None:
             job_id = str(uuid.uuid4())
             await self.writer.write(draft(accepted, self._identity(job_id, submitter)))

@@ -13,7 +13,15 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from dspy_service_core.checks import kwargs_rules, model_checks, model_names, program_checks, row_checks, spec_shape
+from dspy_service_core.checks import (
+    initial_checks,
+    kwargs_rules,
+    model_checks,
+    model_names,
+    program_checks,
+    row_checks,
+    spec_shape,
+)
 from dspy_service_core.checks.endpoints import Hosts
 from dspy_service_core.code.metric_source import MetricSource, read_metric
 from dspy_service_core.code.signature_source import SignatureSource, read_signature
@@ -28,7 +36,7 @@ from dspy_service_core.records.run import SplitCounts
 from dspy_service_core.registry.catalogue import Callee, ModuleAsset, OptimizerAsset
 from dspy_service_core.registry.registry import Registry, Resolved
 from dspy_service_core.resource.job import OptimizationJobSpec
-from dspy_service_core.resource.sources import METRIC, SIGNATURE
+from dspy_service_core.resource.sources import INITIAL, METRIC, SIGNATURE
 from dspy_service_core.resource.splits import ALL_TEST, Fractions, counts, counts_by_column
 from dspy_service_core.resource.words import Words, resource_words
 
@@ -59,6 +67,8 @@ class Contents:
     """Source texts by the source's name. Those that are inline in the spec need not be given."""
     files: Mapping[str, str] = field(default_factory=dict)
     """The texts of the program's files, by their paths."""
+    initial: Mapping[str, Any] | None = None
+    """The program state to begin with; if it comes from a ConfigMap, its text is among `code`."""
     withheld: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Credentials by the model's role or name; a spec never holds them."""
 
@@ -188,6 +198,7 @@ def _problems(
         yield from row_checks.split_column(_rows(spec, contents) or (), spec.columns, column, words)
     fractions = _fractions(spec, checked.family)
     yield from row_checks.splits(checked.split_counts, fractions, column, _needed_splits(spec, checked), words)
+    yield from _initial(checked, contents, words)
     yield from _optimizer(spec, checked, words)
     yield from _requirement(spec, checked, words)
 
@@ -245,6 +256,13 @@ def _kwargs(checked: CheckedJob, spec: OptimizationJobSpec, words: Words) -> Ite
         yield from model_names.problems(part.kwargs, f"{path}.{key}.kwargs", models, embedders)
         given, what = part.compile_kwargs, f"The compile of optimizer '{part.name}'"
         yield from kwargs_rules.problems(part.asset.compile, what, f"{compile_path}.{key}", given, kept)
+
+
+def _initial(checked: CheckedJob, contents: Contents, words: Words) -> Iterator[str]:
+    given = contents.code.get(INITIAL) if contents.initial is None else contents.initial
+    if given is not None:
+        for problem in initial_checks.problems(given, checked.predictors, checked.signature):
+            yield f"{words('spec.initial')}: {problem}"
 
 
 def _needed_splits(spec: OptimizationJobSpec, checked: CheckedJob) -> Mapping[str, str]:

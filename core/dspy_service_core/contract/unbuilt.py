@@ -11,7 +11,7 @@ from typing import Any
 from dspy_service_core.errors import FieldProblem
 
 FIELDS = frozenset(
-    {"initial", "budget"},
+    {"budget"},
 )
 RUN_OPTIONS = frozenset({"name", "note", "threads", "hedge", "image", "resources", "queue", "webhooks"})
 MODEL_SETTINGS = frozenset({"prices"})

@@ -10,6 +10,8 @@ from typing import Any
 
 import dspy
 
+from dspy_service_core.checks.state_fit import loadable, misfits
+from dspy_service_runner.optimizer.failures import JobFailed, first_line
 from dspy_service_runner.optimizer.json_form import is_finite, plain
 
 State = dict[str, Any]
@@ -85,3 +87,18 @@ def _as_shown(written: Any, value: Any, annotation: Any) -> Any:
     `written`, so they become JSON text to look as before."""
     numbered = annotation is str and isinstance(written, list) and not isinstance(value, list)
     return json.dumps(written, ensure_ascii=False) if numbered else written
+
+
+def begin_with(program: dspy.Module, given: Mapping[str, Any]) -> None:
+    """Loads a state that the job brought. dspy itself would load the state of another program in part, and say nothing.
+
+    The program is not compiled by this, so that every optimizer takes it."""
+    if wrong := misfits(given, program.dump_state()):
+        raise JobFailed("InvalidInitialState", f"The state to begin with does not fit the program: {' '.join(wrong)}")
+    try:
+        program.load_state(loadable(given))
+    except Exception as error:
+        said = first_line(error)
+        raise JobFailed("InvalidInitialState", f"The state to begin with cannot be loaded: {said}") from error
+    for predictor in program.predictors():
+        predictor.demos = [dspy.Example(demo) for demo in predictor.demos]

@@ -2,17 +2,19 @@
 (`http/access/permissions.py`)."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Self
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from dspy_service_api.answers import error_codes
 from dspy_service_api.http.access.authenticator import ANYBODY, Authenticator, Visitor
-from dspy_service_api.http.access.permissions import Found, Nowhere, RouteMap
+from dspy_service_api.http.access.permissions import Found, Nowhere, Permission, RouteMap
 from dspy_service_api.http.middleware.request_log import Visit
 from dspy_service_api.http.origins import foreign_host, foreign_origin
 from dspy_service_api.http.problems import Problem, answer
 from dspy_service_api.settings import Settings
+from dspy_service_core.resource import names
 
 Headers = dict[bytes, bytes]
 
@@ -64,7 +66,13 @@ class AccessControl:
         if isinstance(place, Nowhere):
             return _nowhere(place)
         scope["state"]["visitor"] = visitor.name
+        scope["state"]["refusal"] = partial(self._refusal_of_reading, headers)
         return None
+
+    async def _refusal_of_reading(self, headers: Headers, job_id: str) -> str:
+        """Why the request's sender may not read another job than the one that the route is about; empty if it may."""
+        found = await self._authenticator.ask(Permission("get", names.resource_name(job_id)), headers)
+        return str(found.detail) if isinstance(found, Problem) else ""
 
     async def _visitor(self, place: Found | Nowhere, headers: Headers, visit: Visit) -> Visitor | Problem:
         """A path without a route needs a token and no permission: its answer is the same for every caller."""

@@ -12,6 +12,7 @@ from dspy_service_api.http.routes.direct import DirectRoute
 from dspy_service_api.http.routes.unbuilt_query import refuse_unbuilt
 from dspy_service_api.service import service_of
 from dspy_service_api.submit import idempotency
+from dspy_service_api.submit.earlier_jobs import EarlierJobs
 
 router = APIRouter(tags=["jobs"], route_class=DirectRoute)
 
@@ -43,6 +44,7 @@ _accepted[200]["headers"] = _WARNING
 _ERRORS = errors(
     error_codes.UNUSABLE_REQUEST,
     error_codes.RESOURCE_REFUSED,
+    error_codes.UNKNOWN_JOB,
     error_codes.IDEMPOTENCY_CONFLICT,
     error_codes.BODY_TOO_LARGE,
     error_codes.NOT_JSON,
@@ -65,8 +67,9 @@ async def run(request: Request) -> Response:
     if refused := refused_type(request.headers.raw):
         raise NotJson(refused)
     key = idempotency.checked_key(request.headers.get(idempotency.HEADER))
-    submits = service_of(request).submits
-    submitted = await submits.submit(await _body(request), key, request.state.visitor)
+    service, state = service_of(request), request.state
+    earlier = EarlierJobs(service.jobs, state.refusal)
+    submitted = await service.submits.submit(await _body(request), key, earlier, state.visitor)
     return ready(present.accepted(submitted.job_id), _warning(submitted.unknown_keys))
 
 

@@ -12,6 +12,7 @@ from dspy_service_core.resource.sources import METRIC, SIGNATURE
 from dspy_service_runner.optimizer.failures import JobFailed
 from dspy_service_runner.optimizer.inputs import Job
 from dspy_service_runner.optimizer.models.models import ModelSet
+from dspy_service_runner.optimizer.program_state import begin_with
 from dspy_service_runner.optimizer.settings import Settings
 from dspy_service_runner.optimizer.splits import Splits, need_training_rows, split_examples
 from dspy_service_runner.optimizer.strategies.registry import strategy_for
@@ -60,6 +61,8 @@ def prepare(
     optimizer_class = find_class(optimizer.path, f"optimizer '{spec.optimizer.name}'", "InvalidOptimizer")
     own_kwargs = module.kwargs | dict(spec.module_kwargs)
     program = signature_program(job.code[SIGNATURE], module_class, own_kwargs, models.for_code)
+    if job.initial is not None:
+        begin_with(program.module, job.initial)
     metric_code = source.run_source(METRIC, job.code[METRIC], "InvalidMetric", models.for_code)
     share = settings.max_failed_rows if spec.run.max_failed_rows is None else Decimal(spec.run.max_failed_rows)
     metric = Metric(source.pick_metric(metric_code), settings, share)

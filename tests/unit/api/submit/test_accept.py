@@ -28,6 +28,8 @@ class Draws:
         return 7
 
 
+NOTHING_EARLIER: Any = None
+"""For requests that take nothing from earlier jobs."""
 LONG = "#" * QUICK_CHARACTERS + "\n"
 CASES: dict[str, tuple[dict[str, Any], bool]] = {
     "an ordinary request": ({}, True),
@@ -41,7 +43,7 @@ async def test_long_sources_are_read_beside_the_loop(changes: dict[str, Any], on
     draws = Draws()
     acceptance = CoreAcceptance(Registry.load(), Settings(), draws)
 
-    accepted = await acceptance.accept(orjson.dumps(run_request(**changes)))
+    accepted = await acceptance.accept(orjson.dumps(run_request(**changes)), NOTHING_EARLIER)
 
     assert accepted.spec["split"]["seed"] == 7
     assert (draws.threads == [threading.main_thread()]) == on_the_loop

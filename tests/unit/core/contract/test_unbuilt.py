@@ -17,7 +17,6 @@ def refused(changes: dict[str, Any]) -> list[tuple[str, str, str]]:
 
 
 CASES: list[tuple[dict[str, Any], str]] = [
-    ({"initial": {"job_id": "j"}}, "initial"),
     ({"budget": {"cost_usd": 3}}, "budget"),
     ({"budget": None}, "budget"),
     ({"dataset": {"id": "d1"}}, "dataset.id"),
