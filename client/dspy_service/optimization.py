@@ -7,8 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol, Self, TypeVar
 
+from rich.console import Console
+
 from dspy_service import answers
 from dspy_service.display import notebook, verdicts
+from dspy_service.display.live import show_live
 from dspy_service.display.score_trail import ScoreTrail
 from dspy_service.errors import NoArtifact
 from dspy_service.program_states import Change, changes, load_state
@@ -94,10 +97,13 @@ class Optimization:
         return self.summary.status
 
     def wait(self, *, show: bool = True) -> Ended:
-        """Until it has ended, however; `show`: a live bar in a notebook, and the verdict in the end."""
+        """Until it has ended, however; `show`: a live bar in a notebook or on a terminal, nothing in a pipe."""
         draw = notebook.drawing() if show else None
+        console = Console()
         if draw:
             self._summary = notebook.show_notebook(self._client.watch(self.job_id), draw)
+        elif show and console.is_terminal:
+            self._summary = show_live(self._client.watch(self.job_id), console)
         else:
             for update in self._client.watch(self.job_id):
                 self._summary = update.summary
