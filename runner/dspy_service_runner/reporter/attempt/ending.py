@@ -19,9 +19,10 @@ from dspy_service_core.records.record import document
 from dspy_service_core.records.run import ArtifactRef, Result, ResultDocument
 from dspy_service_core.storage import pod_files
 from dspy_service_core.storage.store import Store
+from dspy_service_runner.redaction import Redactor
 from dspy_service_runner.reporter.artifact.artifact import ArtifactUnusable, upload_artifact
 from dspy_service_runner.reporter.artifact.checkpoint import Checkpoint
-from dspy_service_runner.reporter.artifact.submitted import read_submitted
+from dspy_service_runner.reporter.artifact.submitted import Submitted, read_submitted
 from dspy_service_runner.reporter.attempt.patience import Patience
 from dspy_service_runner.reporter.status.own_resource import NotAllowed, Unreachable
 from dspy_service_runner.reporter.streams.outbox import Outbox, timestamp
@@ -103,8 +104,15 @@ class Ending:
 
     def _upload_artifact(self) -> ArtifactRef | None:
         store, redactor = self.open_store(self.artifact_url), self.outbox.redactor
-        submitted = read_submitted(self.in_folder, self.outbox.known["spec"], redactor)
-        return upload_artifact(self.outbox.out, store, redactor, self.artifact_url, submitted)
+        return upload_artifact(self.outbox.out, store, redactor, self.artifact_url, self._submitted(redactor))
+
+    def _submitted(self, redactor: Redactor) -> Submitted:
+        try:
+            return read_submitted(self.in_folder, self.outbox.known["spec"], redactor)
+        except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+            # Only where the node has no sandbox can the job's code have done that.
+            message = f"What was submitted cannot be read any more: {error}"
+            raise ArtifactUnusable("ArtifactUnusable", message) from error
 
     def _forget_checkpoint(self) -> None:
         """A job that has ended is never resumed. If deleting fails, the files go when the job's folder is deleted."""

@@ -67,6 +67,8 @@ def test_a_whole_attempt(pod: ReporterPod, api: AttemptApi) -> None:
     record = orjson.loads(pod.store.get("result.json"))
     assert (record["details"], record["usage"]["calls"]) == ({"a": [1]}, 9)
     assert pod.artifact.get("program.pkl") == b"\x80\x04pickle"
+    assert pod.artifact.get("signature.py") == b"class S: ..."
+    assert orjson.loads(pod.artifact.get("arguments.json"))["module"] == "dspy.ChainOfThought"
 
 
 def test_the_result_is_told_after_everything_is_stored(pod: ReporterPod, api: AttemptApi) -> None:
@@ -685,6 +687,21 @@ def test_a_program_that_holds_a_key_is_withheld(pod: ReporterPod, api: AttemptAp
     assert (result["outcome"], result["reason"]) == ("Failed", "ArtifactHoldsKey")
     assert result["optimizedScore"] == "80"
     assert "artifact" not in result
+    assert not pod.artifact.exists("manifest.json")
+
+
+@pytest.mark.parametrize("spoilt", [b"{", b"[]", b'{"spec": 1, "targets": {}}', b'{"spec": {}, "targets": []}', None])
+def test_a_job_whose_own_record_was_changed_ends_without_a_program(pod: ReporterPod, spoilt: bytes | None) -> None:
+    """Where the node has no sandbox, its code can do that."""
+    with pod.running():
+        follow_to_running(pod)
+        (pod.inputs / "job.json").unlink()
+        if spoilt:
+            (pod.inputs / "job.json").write_bytes(spoilt)
+        pod.program()
+        pod.result()
+        result = pod.wait_result()
+    assert (result["outcome"], result["reason"]) == ("Failed", "ArtifactUnusable")
     assert not pod.artifact.exists("manifest.json")
 
 
