@@ -7,7 +7,7 @@ import dspy
 from dspy_service_core.resource.job import Adapter, OptimizationJobSpec
 
 DEFAULT: Adapter = "chat"
-_ADAPTERS: Mapping[Adapter, type[dspy.Adapter]] = {
+ADAPTERS: Mapping[Adapter, type[dspy.Adapter]] = {
     "chat": dspy.ChatAdapter,
     "json": dspy.JSONAdapter,
     "xml": dspy.XMLAdapter,
@@ -15,4 +15,4 @@ _ADAPTERS: Mapping[Adapter, type[dspy.Adapter]] = {
 
 
 def adapter_of(spec: OptimizationJobSpec) -> dspy.Adapter:
-    return _ADAPTERS[spec.adapter or DEFAULT]()
+    return ADAPTERS[spec.adapter or DEFAULT]()

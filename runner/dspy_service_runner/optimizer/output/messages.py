@@ -13,12 +13,13 @@ from typing import Any
 import dspy
 from dspy.adapters.utils import get_annotation_name
 
+from dspy_service_runner.optimizer.adapters import ADAPTERS
 from dspy_service_runner.optimizer.failures import first_line
 from dspy_service_runner.optimizer.json_form import plain
 
 Message = dict[str, Any]
 
-_ADAPTERS: Mapping[type, str] = {dspy.ChatAdapter: "chat", dspy.JSONAdapter: "json", dspy.XMLAdapter: "xml"}
+_NAMES = {kind: name for name, kind in ADAPTERS.items()}
 _TRIES = 100
 
 
@@ -46,7 +47,7 @@ def messages_of(program: dspy.Module) -> dict[str, Any]:
     noting = _noting(dspy.settings.lm)
     with dspy.context(lm=noting, adapter=adapter, trace=None, warn_on_type_mismatch=False, callbacks=[]):
         predictors = {name: _prompt(predictor) for name, predictor in program.named_predictors()}
-    return {"adapter": _ADAPTERS.get(type(adapter), type(adapter).__name__), "predictors": plain(predictors)}
+    return {"adapter": _NAMES.get(type(adapter), type(adapter).__name__), "predictors": plain(predictors)}
 
 
 def _noting(lm: Any) -> Any:
