@@ -221,6 +221,8 @@ def _roles(checked: CheckedJob) -> Iterator[str]:
     module, optimizer = checked.module, checked.optimizer.asset
     if module and module.asset and module.asset.init.find("signature") is None:
         yield f"Module '{module.name}' cannot be used here: it takes no signature."
+    if why := checked.family.unusable:
+        yield f"Optimizer '{checked.optimizer.name}' cannot be used: {why}."
     for needed in ("student", "trainset"):
         if optimizer and not optimizer.compiles_with(needed) and optimizer.init.find(needed) is None:
             yield f"Optimizer '{checked.optimizer.name}' cannot be used here: its compile takes no {needed}."

@@ -16,7 +16,7 @@ from dspy_service_core.optimizers.instructions import Copro, InferRules
 from dspy_service_core.optimizers.mipro import Mipro
 from dspy_service_core.optimizers.simba import Simba
 from dspy_service_core.optimizers.together import Together
-from dspy_service_core.optimizers.unusable import BROKEN, WEIGHTS
+from dspy_service_core.optimizers.unusable import BROKEN, JOINED, WEIGHTS
 from dspy_service_core.registry import evaluate
 
 EVALUATION = Evaluation()
@@ -41,5 +41,6 @@ FAMILIES: Mapping[str, Family] = {
     "dspy.AvatarOptimizer": BROKEN,
     "dspy.BetterTogether": Together(family_of),
     "dspy.BootstrapFinetune": WEIGHTS,
+    "dspy.Ensemble": JOINED,
 }
 EVALUATION = Evaluation()

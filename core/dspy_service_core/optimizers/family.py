@@ -67,6 +67,8 @@ class Part:
 
 class Family:
     rules: tuple[Rule, ...] = ()
+    unusable = ""
+    """Why no job can use the optimizer, if none can."""
     chainable = True
     """Whether it may be a step of a chain: it takes a program and gives one back, whose state tells all of it."""
     optimizes = True

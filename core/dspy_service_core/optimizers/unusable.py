@@ -7,17 +7,21 @@ from dspy_service_core.optimizers.family import Family, Json, Setup
 
 class Unusable(Family):
     def __init__(self, why: str) -> None:
-        self._why = why
+        self.unusable = why
 
     def objections(self, setup: Setup) -> Iterator[str]:
-        yield f"{setup.name} cannot be used: {self._why}."
+        yield f"{setup.name} cannot be used: {self.unusable}."
 
     def cel_of_optimizer(self, names: str) -> list[Json]:
-        return [{"rule": f"!(self.name in {names})", "message": f"this optimizer cannot be used: {self._why}"}]
+        return [{"rule": f"!(self.name in {names})", "message": f"this optimizer cannot be used: {self.unusable}"}]
 
 
 BROKEN = Unusable("its constructor fails in dspy 3.4.1, which has no dspy.TypedPredictor any more")
 WEIGHTS = Unusable(
     "it tunes a model's weights, which takes a provider that trains models; a job optimizes prompts and leaves models "
     "as they are. Take dspy.BootstrapFewShot, which finds the same traces and shows them to the model as examples"
+)
+JOINED = Unusable(
+    "it joins whole programs, and a job holds one: the service cannot load the programs of earlier jobs beside each "
+    "other. Load their artifacts into your own process, and give them to dspy.Ensemble there"
 )

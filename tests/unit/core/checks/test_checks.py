@@ -201,7 +201,10 @@ REFUSED: dict[str, tuple[Changes, str]] = {
         {"module_name": "dspy.ReAct"},
         "needs the keyword argument 'tools': give it in module_kwargs",
     ),
-    "an ensemble": ({"optimizer_name": "dspy.Ensemble"}, "its compile takes no student"),
+    "an ensemble": (
+        {"optimizer_name": "dspy.Ensemble", "optimizer_kwargs": {"programs": ["a", "b"]}},
+        "Optimizer 'dspy.Ensemble' cannot be used: it joins whole programs, and a job holds one",
+    ),
     "nearest neighbours without an embedder": (
         {"optimizer_name": "dspy.KNNFewShot", "optimizer_kwargs": {"k": 3}},
         "Optimizer 'dspy.KNNFewShot' needs the keyword argument 'vectorizer': give it in optimizer_kwargs.",

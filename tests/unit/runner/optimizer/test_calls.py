@@ -293,7 +293,7 @@ CASES: dict[str, Case] = {
     "rules on halves": Case(RULES, {"num_candidates": 2, "max_rounds": 2}, train=9, val=0, score=never),
     "rules easily": Case(RULES, {"num_candidates": 3, "max_bootstrapped_demos": 2}, predictors=2, score=always),
 }
-UNUSABLE = {"dspy.AvatarOptimizer", "dspy.BootstrapFinetune"}
+UNUSABLE = {"dspy.AvatarOptimizer", "dspy.BootstrapFinetune", "dspy.Ensemble"}
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
