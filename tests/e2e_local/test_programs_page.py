@@ -1,5 +1,6 @@
 """The command of docs/programs.md sends the program that the guide's notebook sends, by its files."""
 
+import json
 import shlex
 import shutil
 import subprocess
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from dspy_service import Client, build_payload, read_rows
 from pages import command_lines
 from whole_service import Service
 
@@ -18,14 +20,40 @@ OPTIMIZER = ["--optimizer", "dspy.LabeledFewShot", "--set", "optimizer_kwargs.k=
 """In place of the page's, which takes its time."""
 
 
-def test_a_program_is_sent_by_its_files(running: Service, humble_model: str, tmp_path: Path) -> None:
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
     for path in (*(ROOT / "usage_guide").glob("*.py"), *(ROOT / "examples").glob("*.*")):
         shutil.copy(path, tmp_path)
-    (line,) = [it for it in command_lines((ROOT / "docs/programs.md").read_text()) if "submit --program" in it]
-    _, *arguments = shlex.split(line)
+    return tmp_path
+
+
+def command(beginning: str) -> list[str]:
+    (line,) = [it for it in command_lines((ROOT / "docs/programs.md").read_text()) if it.startswith(beginning)]
+    return shlex.split(line)
+
+
+def test_a_program_is_sent_by_its_files(running: Service, humble_model: str, folder: Path) -> None:
+    _, *arguments = command("dspy-service submit --program")
     arguments[arguments.index("--optimizer") : arguments.index("--optimizer") + 2] = OPTIMIZER
     arguments[arguments.index("--model") + 1] = "openai/humble-1"
-    command = [sys.executable, "-m", "dspy_service", "--url", running.url, *arguments, "--base-url", humble_model]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=200)
+    line = [sys.executable, "-m", "dspy_service", "--url", running.url, *arguments, "--base-url", humble_model]
+    done = subprocess.run(line, cwd=folder, capture_output=True, text=True, timeout=200)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "test rows" in done.stdout
+
+
+def test_a_program_is_sent_with_curl(running: Service, humble_model: str, folder: Path) -> None:
+    files = {name: (folder / name).read_text() for name in ("places.py", "teams.py")}
+    payload = build_payload(
+        folder / "desk.py",
+        metric=folder / "metric.py",
+        trainset=read_rows(folder / "tickets.jsonl"),
+        files=files,
+        optimizer="dspy.LabeledFewShot",
+        lm={"name": "openai/humble-1", "base_url": humble_model},
+    )
+    (folder / "program.json").write_text(json.dumps(payload))
+    line = [part.replace("http://127.0.0.1:8000", running.url) for part in command("curl -s")]
+    done = subprocess.run(line, cwd=folder, capture_output=True, text=True, timeout=60)
+    with Client(running.url) as client:
+        client.wait(json.loads(done.stdout)["job_id"]).raise_unless_success()
