@@ -118,6 +118,61 @@ def test_a_key_of_ones_own_is_taken(site, role, secret):
     ok(create(site, naming(role, "keyFrom", secret)))
 
 
+def with_secret(secret, name="mine", variable="SEARCH_TOKEN"):
+    body = resource(name)
+    body["spec"]["secrets"] = {"OTHER": {"name": "tools", "key": "key"}, variable: {"name": secret, "key": "key"}}
+    return body
+
+
+@pytest.mark.parametrize("account", ["", "api"])
+@pytest.mark.parametrize("secret", [f"job-{UUID}-keys", "dspy-service-model-keys"])
+def test_a_secret_of_the_code_is_never_one_of_a_job_or_of_the_service(site, account, secret):
+    answer = create(site, with_secret(secret), account)
+    assert "spec.secrets.* names a Secret of" in refused(answer, 422, "Invalid")["message"]
+
+
+def test_the_http_api_s_job_alone_has_them_in_its_own_secret(site):
+    job, other = f"job-{UUID}", f"job-{uuid.uuid4()}"
+    ok(create(site, with_secret(f"{job}-keys", job), "api"))
+    answer = create(site, with_secret(f"{other}-keys", job), "api")
+    assert "spec.secrets.* names a Secret of" in refused(answer, 422, "Invalid")["message"]
+
+
+@pytest.mark.parametrize("secret", ["openai", "job-1-keys", "mine-keys"])
+def test_a_secret_of_ones_own_is_taken(site, secret):
+    ok(create(site, with_secret(secret)))
+
+
+@pytest.mark.parametrize("variable", ["PATH", "LD_PRELOAD", "PYTHONPATH", "DSPY_SERVICE_KEY_DEFAULT", "token", "A-B"])
+def test_variables_of_the_system_are_no_names_of_secrets(site, variable):
+    message = refused(create(site, with_secret("tools", variable=variable)), 422, "Invalid")["message"]
+    assert "names of secrets are [A-Z_][A-Z0-9_]{0,63}" in message
+
+
+def test_as_many_secrets_as_may_be_are_taken(site):
+    body = resource("mine")
+    held = {f"{'X' * 61}{n:03}": {"name": "s" * 200, "key": "k" * 200} for n in range(32)}
+    body["spec"]["secrets"] = held
+    ok(site.http.post(OPTIMIZATION_JOBS.path(site.namespace), body, dryRun="All"))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"optimizer": {"name": "evaluate"}, "split": {"train": "1", "val": "0", "test": "0"}},
+        {"optimizer": {"name": "evaluate"}},
+        {"split": {"column": "part"}},
+        {"split": {"column": "part", "train": "1", "val": "0", "test": "0"}},
+        {"adapter": "xml"},
+        {"initial": {"configMapKeyRef": {"name": "begun", "key": "program.json"}}},
+    ],
+)
+def test_fields_for_every_program_are_taken(site, changes):
+    body = resource("mine")
+    body["spec"] |= changes
+    ok(create(site, body))
+
+
 DIGEST = f"sha256:{'0' * 64}"
 
 
