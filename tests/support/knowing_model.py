@@ -5,6 +5,7 @@ instruction that it proposed itself, and else for every second item: optimizing 
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -45,7 +46,7 @@ class KnowingModel:
         if item and item in last:
             right, wrong, lucky = self._known[item]
             known = right if trained or lucky else wrong
-        return {name: known[name] if name in known else _guessed(name, kind) for name, kind in fields}
+        return {name: known[name] if name in known else _guessed(name, kind, last) for name, kind in fields}
 
 
 def text_of(message: Mapping[str, Any]) -> str:
@@ -53,9 +54,22 @@ def text_of(message: Mapping[str, Any]) -> str:
     return content if isinstance(content, str) else "".join(part.get("text") or "" for part in content)
 
 
-def _guessed(name: str, kind: str) -> Any:
+def _guessed(name: str, kind: str, last: str) -> Any:
     if name in INSTRUCTION_FIELDS or name == "natural_language_rules":
         return BETTER
-    if name == "module_advice":
+    if name in ("module_advice", "advice"):
         return {"self": BETTER}
+    if name in (acting := _acting(kind, used="observation_" in last)):
+        return acting[name]
     return True if kind == "bool" else f"some {name}"
+
+
+def _acting(kind: str, *, used: bool) -> dict[str, Any]:
+    """What an agent or a module that runs code is told: each tool once, code that works."""
+    tools = re.findall(r"'([^']+)'", kind)
+    return {
+        "next_tool_name": "finish" if used or not tools else tools[0],
+        "next_tool_args": {} if used else {"query": "q"},
+        "generated_code": "x = 6 * 7\nprint(x)",
+        "code": "SUBMIT(answer='computed')",
+    }

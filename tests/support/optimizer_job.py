@@ -17,6 +17,7 @@ from typing import Any, Self
 from dspy_service_core.registry.catalogue import bundled
 from dspy_service_core.registry.registry import Registry, build, targets_of
 from dspy_service_core.registry.registry_file import RegistryFile
+from dspy_service_core.resource.sources import sources_of
 from scripted_lm import TICKETS
 from waiting import wait_for
 
@@ -52,6 +53,14 @@ def make_spec(url: str = "http://127.0.0.1:1/v1", **changes: Any) -> dict[str, A
     return spec | changes
 
 
+def program_spec(url: str, sent: Mapping[str, Any], **changes: Any) -> dict[str, Any]:
+    """The spec of a job that brings a program: `sent` is what of it the program decides."""
+    spec = make_spec(url)
+    for name in ("module", "signature", "columns"):
+        del spec[name]
+    return spec | sent | changes
+
+
 @dataclass
 class Folders:
     """`/job/in`, `/job/out` and the scratch folder of one attempt."""
@@ -72,6 +81,9 @@ class Folders:
 
     def result(self) -> dict[str, Any]:
         return dict(json.loads((self.out / "result.json").read_text()))
+
+    def state(self) -> dict[str, Any]:
+        return dict(json.loads((self.out / "artifact/program.json").read_text()))
 
     def progress(self) -> dict[str, Any]:
         return dict(json.loads((self.out / "progress.json").read_text()))
@@ -100,7 +112,8 @@ def make_folders(
     folders = Folders(root)
     for folder in (folders.inputs, folders.out, root / "scratch"):
         folder.mkdir(parents=True)
-    targets = json.loads(targets_of(spec["module"]["name"], spec["optimizer"]["name"], known).json_text())
+    module = None if "program" in spec else spec["module"]["name"]
+    targets = json.loads(targets_of(module, spec["optimizer"]["name"], known).json_text())
     job = {
         "jobId": "j1",
         "name": "job-j1",
@@ -109,6 +122,10 @@ def make_folders(
         "targets": targets,
         "spec": spec,
     }
+    for source in sources_of(spec):
+        if source.file is not None:
+            (folders.inputs / source.mounted).parent.mkdir(parents=True)
+            (folders.inputs / source.mounted).write_text(source.code or "")
     (folders.inputs / "job.json").write_text(json.dumps(job))
     (folders.inputs / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     if ready:

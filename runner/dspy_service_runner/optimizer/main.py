@@ -22,10 +22,11 @@ from dspy_service_core.storage import pod_files
 from dspy_service_runner.optimizer import settings as optimizer_settings
 from dspy_service_runner.optimizer.adapters import adapter_of
 from dspy_service_runner.optimizer.failures import Interrupt
-from dspy_service_runner.optimizer.inputs import read_job, read_rows, wait_until_ready
+from dspy_service_runner.optimizer.inputs import Job, read_job, read_rows, wait_until_ready
+from dspy_service_runner.optimizer.interpreter.interpreter import interpreter_factory
 from dspy_service_runner.optimizer.models import base_url_query
 from dspy_service_runner.optimizer.models.journal import JournalCache
-from dspy_service_runner.optimizer.models.models import build, give_secrets, take_credentials
+from dspy_service_runner.optimizer.models.models import ModelSet, build, give_secrets, take_credentials
 from dspy_service_runner.optimizer.models.patience import Patience
 from dspy_service_runner.optimizer.models.usage import UsageCounter
 from dspy_service_runner.optimizer.outbox import AppendFile, Outbox
@@ -35,7 +36,7 @@ from dspy_service_runner.optimizer.progress.log_entries import LogEntries, Relay
 from dspy_service_runner.optimizer.progress.progress import Progress
 from dspy_service_runner.optimizer.run.stages import Run, RunContext, failure_of
 from dspy_service_runner.optimizer.run.stop_signal import StopSignal
-from dspy_service_runner.optimizer.run.validation import prepare
+from dspy_service_runner.optimizer.run.validation import Prepared, prepare
 from dspy_service_runner.optimizer.settings import Settings
 from dspy_service_runner.optimizer.user_code.capture import Capture
 from dspy_service_runner.optimizer.user_code.first_use import quiet_bars
@@ -123,7 +124,8 @@ def _context(
     usage: UsageCounter,
     redactor: Redactor,
 ) -> RunContext:
-    os.environ.setdefault("DSPY_CACHEDIR", str(arguments.scratch / "dspy"))
+    scratch = arguments.scratch.absolute()
+    os.environ.setdefault("DSPY_CACHEDIR", str(scratch / "dspy"))
     with contextlib.suppress(OSError):
         os.chdir(arguments.scratch)
     progress = Progress(outbox, usage, settings.progress_interval)
@@ -133,6 +135,7 @@ def _context(
 
     return RunContext(
         inputs=arguments.inputs,
+        scratch=scratch,
         outbox=outbox,
         settings=settings,
         control=control,
@@ -153,22 +156,41 @@ def _execute(record: RunRecord, context: RunContext) -> None:
     context.patience.know(models)
     context.patience.install()
     base_url_query.install()
-    dspy.cache = context.journal  # before the user's code, which may ask a model as it is loaded
-    prepared = prepare(record.job, read_rows(context.inputs), models, context.settings, context.outbox.checkpoint)
+    quiet_bars()
+    _configure(context, record.job, models, context.settings.threads)  # the code may ask a model as it is loaded
+    prepared = prepare(
+        record.job, read_rows(context.inputs), models, context.settings, context.outbox.checkpoint, context.scratch
+    )
+    _say_what_has_no_say(models)
+    _configure(context, record.job, models, prepared.plan.threads)
+    _note(record, prepared)
+    Run(prepared, context, record).execute()
+    record.succeed()
+
+
+def _configure(context: RunContext, job: Job, models: ModelSet, threads: int) -> None:
+    dspy.cache = context.journal
+    dspy.configure(
+        lm=models.default,
+        adapter=adapter_of(job.spec),
+        num_threads=threads,
+        max_errors=context.settings.max_errors,
+        usage_tracker=context.usage,
+        interpreter_factory=interpreter_factory(context.settings),
+    )
+
+
+def _say_what_has_no_say(models: ModelSet) -> None:
+    if dspy.settings.lm is not models.default:
+        logger.warning("The job's code configures a model of its own: the job's default model is used in its place.")
+
+
+def _note(record: RunRecord, prepared: Prepared) -> None:
     record.signature_name, record.metric_name = prepared.program.name, prepared.metric.name
+    record.columns = prepared.columns.wire()
     record.splits = prepared.splits.counts
     record.unused_rows = prepared.unused_rows
     record.optimizes = prepared.strategy.optimizes
-    dspy.configure(
-        lm=models.default,
-        adapter=adapter_of(record.job.spec),
-        num_threads=prepared.plan.threads,
-        max_errors=context.settings.max_errors,
-        usage_tracker=context.usage,
-    )
-    quiet_bars()
-    Run(prepared, context, record).execute()
-    record.succeed()
 
 
 def _end(record: RunRecord, error: BaseException) -> None:

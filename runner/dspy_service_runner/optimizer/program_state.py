@@ -64,6 +64,14 @@ def state_of(program: dspy.Module) -> State:
     return dump(copy)
 
 
+def load(program: dspy.Module, state: State) -> None:
+    """Loads a state that holds no models: predictors to which the program itself gave a model keep it."""
+    given = {name: predictor.lm for name, predictor in program.named_predictors()}
+    program.load_state(state)
+    for name, predictor in program.named_predictors():
+        predictor.lm = given[name]
+
+
 def dump(program: dspy.Module) -> State:
     """The state of a program that `mend` has changed already."""
     state: State = plain(program.dump_state())
@@ -96,7 +104,7 @@ def begin_with(program: dspy.Module, given: Mapping[str, Any]) -> None:
     if wrong := misfits(given, program.dump_state()):
         raise JobFailed("InvalidInitialState", f"The state to begin with does not fit the program: {' '.join(wrong)}")
     try:
-        program.load_state(loadable(given))
+        load(program, loadable(given))
     except Exception as error:
         said = first_line(error)
         raise JobFailed("InvalidInitialState", f"The state to begin with cannot be loaded: {said}") from error

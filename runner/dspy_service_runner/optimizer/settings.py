@@ -54,6 +54,25 @@ class Settings(BaseModel):
         description="Seconds that a rate-limited model may refuse every call during the run; then the job fails with "
         "the reason ModelRateLimited.",
     )
+    loading_seconds: float = Field(
+        default=300,
+        gt=0,
+        description="Seconds that each part of the job's code (program, signature, metric) may take to be loaded, the "
+        "program's constructor included; then the job fails.",
+    )
+    first_answer_seconds: float = Field(
+        default=1800,
+        gt=0,
+        description="Seconds that a program may take for one row when it is tried before the run; then the job fails.",
+    )
+    interpreter_seconds: float = Field(
+        default=60, gt=0, description="Seconds that one piece of Python that a model wrote may run."
+    )
+    interpreter_memory: int = Field(
+        default=1024 * 1024 * 1024,
+        ge=64 * 1024 * 1024,
+        description="Bytes of address space of a process that runs Python that a model wrote.",
+    )
     preflight_rows: int = Field(
         default=5,
         ge=1,

@@ -21,6 +21,8 @@ class RunRecord:
     job: Job
     signature_name: str = ""
     metric_name: str = ""
+    columns: dict[str, Any] | None = None
+    """The column of each input and output, those included that the job left unsaid."""
     splits: SplitCounts | None = None
     baseline: float | None = None
     optimized: float | None = None
@@ -115,7 +117,7 @@ class RunRecord:
             "adapter": spec.adapter or "chat",
             "signature": self.signature_name,
             "metric": self.metric_name,
-            "columns": spec.columns.wire() if spec.columns else None,
+            "columns": self.columns,
             "split_counts": self._counts() or None,
             "seed": self.job.seed,
             "baseline_test_metric": self.baseline,

@@ -1,20 +1,24 @@
 """Checks, before money is spent, that each model answers one small call and that the metric scores a right answer."""
 
 import logging
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import dspy
+from dspy.dsp.utils.settings import main_thread_config
 from dspy.utils.exceptions import LMInvalidRequestError, LMServerError, LMTimeoutError
 
 from dspy_service_runner.optimizer.failures import JobFailed
 from dspy_service_runner.optimizer.models.model_errors import kind_of
 from dspy_service_runner.optimizer.models.models import CountedLM, ModelSet, explain
 from dspy_service_runner.optimizer.run.evaluation import cause_of
+from dspy_service_runner.optimizer.run.time_limit import at_most
 from dspy_service_runner.optimizer.user_code.failing_rows import row_name
 from dspy_service_runner.optimizer.user_code.metric import Metric, failure_from, said_of
 from dspy_service_runner.optimizer.user_code.score import UnusableScore
+from dspy_service_runner.optimizer.user_code.source import user_line, with_cure
 
 logger = logging.getLogger("dspy_service.preflight")
 
@@ -67,6 +71,47 @@ def spread(rows: Sequence[dspy.Example], most: int) -> list[dspy.Example]:
     """At most this many of the rows, spread evenly from the first to the last."""
     wanted = min(most, len(rows))
     return [rows[round(step * (len(rows) - 1) / max(wanted - 1, 1))] for step in range(wanted)]
+
+
+def check_program(program: dspy.Module, rows: Sequence[dspy.Example], seconds: float) -> None:
+    """Runs a program of the user's own on real rows; one that works is enough. Its calls come from the journal when an
+    optimizer makes them again."""
+    known = {predictor.stage for predictor in program.predictors()}
+    ran: dict[str, dspy.Predict] = {}
+    configured = main_thread_config["lm"]  # a context hides what is changed below it
+
+    def answer(row: dspy.Example) -> None:
+        with dspy.context(trace=[]):
+            if _answer(program, row, seconds) is None:
+                raise _Unanswered("it returned None")
+            ran.update({predictor.stage: predictor for predictor, *_ in dspy.settings.trace})
+
+    troubles = _until_one_works(rows, answer)
+    if main_thread_config["lm"] is not configured:
+        raise JobFailed(
+            "InvalidProgram",
+            "The program's forward calls dspy.configure, which would fail in the optimizer's threads: use "
+            "dspy.context(lm=models[...]) around the calls.",
+        )
+    if troubles:
+        raise _none_works(troubles)
+    if unseen := [f"'{its.signature.__name__}'" for stage, its in ran.items() if stage not in known]:
+        logger.warning("No optimizer sees the predictors that forward makes anew: %s.", ", ".join(unseen))
+    if known.isdisjoint(ran):
+        logger.warning("On %s the program called none of its predictors.", row_name(rows[0]))
+
+
+def _answer(program: dspy.Module, row: dspy.Example, seconds: float) -> Any:
+    late = JobFailed("ProgramFailed", f"The program gave no answer for {row_name(row)} after {seconds:g} seconds.")
+    process = os.getpid()
+    try:
+        with at_most(seconds, late):
+            return program(**row.inputs())
+    except (Exception, SystemExit) as error:
+        raise _Unanswered(with_cure(f"{cause_of(error)}{user_line(error)}", error)) from error
+    finally:
+        if os.getpid() != process:  # it forked, and this is the other one
+            os._exit(0)
 
 
 def check_metric(metric: Metric, program: dspy.Module, rows: Sequence[dspy.Example]) -> None:

@@ -22,7 +22,7 @@ from dspy_service_runner.optimizer.outbox import Outbox
 from dspy_service_runner.optimizer.output.artifact import trim, write_artifact
 from dspy_service_runner.optimizer.output.provenance import image_digest, payload_digest, seeds
 from dspy_service_runner.optimizer.output.result import RunRecord
-from dspy_service_runner.optimizer.program_state import mend
+from dspy_service_runner.optimizer.program_state import load, mend
 from dspy_service_runner.optimizer.progress.candidates import BEST_FILE, Candidate, Candidates
 from dspy_service_runner.optimizer.progress.checkpoint import restore
 from dspy_service_runner.optimizer.progress.progress import Progress
@@ -31,7 +31,7 @@ from dspy_service_runner.optimizer.run.comparison import compare
 from dspy_service_runner.optimizer.run.evaluation import Evaluation, RowOutcome, evaluate, watched
 from dspy_service_runner.optimizer.run.gold_check import choose_gold
 from dspy_service_runner.optimizer.run.nothing_tried import why_nothing_was_tried
-from dspy_service_runner.optimizer.run.preflight import check_metric, check_models, spread
+from dspy_service_runner.optimizer.run.preflight import check_metric, check_models, check_program, spread
 from dspy_service_runner.optimizer.run.stop_signal import StopSignal
 from dspy_service_runner.optimizer.run.validation import Prepared
 from dspy_service_runner.optimizer.settings import Settings
@@ -48,6 +48,7 @@ class RunContext:
     """What a run works with that does not depend on the job."""
 
     inputs: Path
+    scratch: Path
     outbox: Outbox
     settings: Settings
     control: StopSignal
@@ -137,10 +138,13 @@ class Run:
     def _preflight(self) -> None:
         plan = self._plan
         rows = plan.splits.train or plan.splits.test
+        tried = spread(rows, self._context.settings.preflight_rows)
         with watched(self._watch(self._stop_token, self._context.settings.preflight_patience)):
             check_models(plan.models)
+            if self._prepared.job.spec.program is not None:
+                check_program(plan.program, tried, self._context.settings.first_answer_seconds)
             choose_gold(self._metric, plan.program, rows)
-            check_metric(self._metric, plan.program, spread(rows, self._context.settings.preflight_rows))
+            check_metric(self._metric, plan.program, tried)
 
     def _optimizer_metric(self) -> Any:
         splits, options = self._plan.splits, self._plan.options
@@ -217,7 +221,7 @@ class Run:
 
     def _program_of(self, candidate: Candidate) -> dspy.Module:
         program = self._plan.program.deepcopy()
-        program.load_state(candidate.state)
+        load(program, candidate.state)
         return program
 
     def _mended(self, program: dspy.Module) -> dspy.Module:

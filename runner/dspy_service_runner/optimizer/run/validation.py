@@ -1,35 +1,46 @@
 """Makes of a job's spec what can be run, and checks all of it (code, fields, rows, models, optimizer) before money is
 spent."""
 
-from collections.abc import Mapping
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import dspy
+
 from dspy_service_core.checks import model_names
-from dspy_service_core.resource.sources import METRIC, SIGNATURE
+from dspy_service_core.resource.job import Columns
+from dspy_service_core.resource.sources import METRIC, PROGRAM, SIGNATURE
 from dspy_service_runner.optimizer.failures import JobFailed
 from dspy_service_runner.optimizer.inputs import Job
 from dspy_service_runner.optimizer.models.models import ModelSet
 from dspy_service_runner.optimizer.program_state import begin_with
+from dspy_service_runner.optimizer.run.time_limit import at_most
 from dspy_service_runner.optimizer.settings import Settings
 from dspy_service_runner.optimizer.splits import Splits, need_training_rows, split_examples
 from dspy_service_runner.optimizer.strategies.registry import strategy_for
 from dspy_service_runner.optimizer.strategies.strategy import Plan, Strategy
 from dspy_service_runner.optimizer.user_code import source
 from dspy_service_runner.optimizer.user_code.metric import Metric
-from dspy_service_runner.optimizer.user_code.program import Program, signature_program
+from dspy_service_runner.optimizer.user_code.program import Program, ProgramSource, own_program, signature_program
+from dspy_service_runner.optimizer.user_code.program_class import REASON, check_copies, check_predictors
 from dspy_service_runner.optimizer.user_code.resolve import find_class
-from dspy_service_runner.optimizer.values.columns import check_columns
+from dspy_service_runner.optimizer.values.columns import Rows, check_columns, columns_of_program
 from dspy_service_runner.optimizer.values.keyed import allow_keys
 from dspy_service_runner.optimizer.values.typed import text_or_none, typed_examples
+
+logger = logging.getLogger("dspy_service.program")
 
 
 @dataclass(frozen=True)
 class Prepared:
     job: Job
     program: Program
+    columns: Columns
     metric: Metric
     plan: Plan
     strategy: Strategy
@@ -53,26 +64,19 @@ def prepare(
     models: ModelSet,
     settings: Settings,
     checkpoint: Path,
+    scratch: Path,
 ) -> Prepared:
-    spec, module, optimizer = job.spec, job.targets.module, job.targets.optimizer
-    if module is None or spec.columns is None:
-        raise JobFailed("InvalidProgram", "This version of the runner cannot run a program of the job's own yet.")
-    module_class = find_class(module.path, f"module '{spec.module_name}'", "InvalidModule")
+    spec, optimizer = job.spec, job.targets.optimizer
     optimizer_class = find_class(optimizer.path, f"optimizer '{spec.optimizer.name}'", "InvalidOptimizer")
-    own_kwargs = module.kwargs | dict(spec.module_kwargs)
-    program = signature_program(job.code[SIGNATURE], module_class, own_kwargs, models.for_code)
+    strategy = strategy_for(optimizer_class)
+    program = _program(job, models, settings, scratch)
     if job.initial is not None:
         begin_with(program.module, job.initial)
-    metric_code = source.run_source(METRIC, job.code[METRIC], "InvalidMetric", models.for_code)
-    share = settings.max_failed_rows if spec.run.max_failed_rows is None else Decimal(spec.run.max_failed_rows)
-    metric = Metric(source.pick_metric(metric_code), settings, share)
-    check_columns(program.fields, spec.columns)
-    allow_keys(program.outputs.values(), program.user_modules[0])
-    metric.text_or_none = text_or_none(program.outputs)
+    metric = _metric(job, program, models, settings)
+    columns = _columns(job, program, rows)
+    examples = typed_examples(rows, columns, program.fields)
     named = dict(models.by_role()), models.embedders
     kwargs = model_names.resolved(optimizer.kwargs | dict(spec.optimizer.kwargs), *named)
-    strategy = strategy_for(optimizer_class)
-    examples = typed_examples(rows, spec.columns, program.fields)
     plan = Plan(
         name=spec.optimizer.name,
         optimizer=optimizer_class,
@@ -88,8 +92,64 @@ def prepare(
     )
     if strategy.optimizes:
         need_training_rows(plan.splits, spec.split)
+        if spec.program is not None:
+            _check_optimizable(program.module)
     strategy.check(plan)
-    return Prepared(job, program, metric, plan, strategy)
+    return Prepared(job, program, columns, metric, plan, strategy)
+
+
+def _program(job: Job, models: ModelSet, settings: Settings, scratch: Path) -> Program:
+    spec, module = job.spec, job.targets.module
+    if spec.program is not None:
+        given = ProgramSource(
+            job.code[PROGRAM], spec.program.name, spec.program.kwargs, job.files, job.code.get(SIGNATURE)
+        )
+        with _in_time(settings, "program", REASON):
+            return own_program(given, models.for_code, scratch)
+    if module is None:
+        raise JobFailed("InvalidModule", "The job names no module and brings no program.")
+    module_class = find_class(module.path, f"module '{spec.module_name}'", "InvalidModule")
+    kwargs = module.kwargs | dict(spec.module_kwargs)
+    with _in_time(settings, "signature", "InvalidSignature"):
+        return signature_program(job.code[SIGNATURE], module_class, kwargs, models.for_code)
+
+
+def _metric(job: Job, program: Program, models: ModelSet, settings: Settings) -> Metric:
+    given = job.spec.run.max_failed_rows
+    with _in_time(settings, "metric", "InvalidMetric"):
+        code = source.run_source(METRIC, job.code[METRIC], "InvalidMetric", models.for_code)
+    metric = Metric(source.pick_metric(code), settings, settings.max_failed_rows if given is None else Decimal(given))
+    allow_keys(program.outputs.values(), program.user_modules[0])
+    metric.text_or_none = text_or_none(program.outputs)
+    return metric
+
+
+@contextmanager
+def _in_time(settings: Settings, what: str, reason: str) -> Iterator[None]:
+    """Runs code of the job that only defines things. A process that it forks ends here."""
+    limit, process = settings.loading_seconds, os.getpid()
+    try:
+        with at_most(limit, JobFailed(reason, f"The {what}'s code was not loaded after {limit:g} seconds: it hangs.")):
+            yield
+    finally:
+        if os.getpid() != process:
+            os._exit(0)
+
+
+def _columns(job: Job, program: Program, rows: Rows) -> Columns:
+    given = job.spec.columns
+    if job.spec.program is not None:
+        return columns_of_program(program.fields, given, rows)
+    if given is None:
+        raise JobFailed("InvalidMapping", "column_mapping is missing.")
+    check_columns(program.fields, given)
+    return given
+
+
+def _check_optimizable(module: dspy.Module) -> None:
+    for path in check_predictors(module):
+        logger.warning("No optimizer sees the predictor '%s': it lies too deep in lists or dicts, or is frozen.", path)
+    check_copies(module)
 
 
 def _threads(kwargs: Mapping[str, Any], settings: Settings) -> int:

@@ -12,14 +12,12 @@ from typing import Any
 import dspy
 
 from dspy_service_core.code.reserved_names import reserved
-from dspy_service_core.resource.sources import SIGNATURE
+from dspy_service_core.resource.sources import PROGRAM, SIGNATURE
 from dspy_service_runner.optimizer.failures import JobFailed, first_line
 from dspy_service_runner.optimizer.user_code import program_files, source
 from dspy_service_runner.optimizer.user_code.forward import fields_of
 from dspy_service_runner.optimizer.user_code.program_class import REASON, construct, find_program_class
 from dspy_service_runner.optimizer.values.fields import Fields
-
-PROGRAM = "program"
 
 
 @dataclass(frozen=True)

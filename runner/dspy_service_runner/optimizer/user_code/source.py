@@ -135,8 +135,12 @@ def explained(error: BaseException) -> str:
     """The error of the user's code in one line, and what helps where that is known."""
     if isinstance(error, SystemExit):
         return "it calls sys.exit"
+    return with_cure(first_line(error), error)
+
+
+def with_cure(said: str, error: BaseException) -> str:
     cure = _cure(error)
-    return f"{first_line(error)}. {cure}" if cure else first_line(error)
+    return f"{said}. {cure}" if cure else said
 
 
 def _cure(error: BaseException) -> str:
