@@ -65,12 +65,14 @@ check: $(READY)
 	$(BIN)/shellcheck $(SCRIPTS)
 	$(BIN)/python -m dspy_service_core.crd.generate --check
 	$(BIN)/python -m dspy_service_runner.introspect.introspect --check
+	$(BIN)/python -m dspy_service_runner.introspect.packages --lock requirements/runner.txt --check
 	$(BIN)/python -m dspy_service_local.reference --check
 
 # What is generated and committed: the CRD from the models, the catalogue from the pinned dspy.
 generate: $(READY)
 	$(BIN)/python -m dspy_service_core.crd.generate --write
 	$(BIN)/python -m dspy_service_runner.introspect.introspect --write
+	$(BIN)/python -m dspy_service_runner.introspect.packages --lock requirements/runner.txt --write
 	$(BIN)/python -m dspy_service_local.reference --write
 
 # Without a host's name in it: hashes alone say what is installed. The images' locks are parts of the tests' own.

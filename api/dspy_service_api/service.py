@@ -1,6 +1,7 @@
 """Everything that the endpoints use. Made once at the start (`http/app.py`) and kept on the application."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
 
@@ -28,6 +29,8 @@ class Service:
     removals: Removals
     control: Control
     health: Json
+    catalogue: Callable[[], Json]
+    """Made when it is asked for first."""
     background: Background
 
     async def run(self) -> None:

@@ -76,6 +76,11 @@ class Settings(BaseSettings):
         default=None,
         description="YAML file with further modules and optimizers, their default kwargs and allowed prefixes.",
     )
+    jobs_run_here: bool = Field(
+        default=False,
+        description="Jobs run in this process's own Python environment: `GET /catalogue` tells its packages, instead "
+        "of those of the runner's image. `dspy-service up` sets it.",
+    )
     refuse_credentials: bool = Field(
         default=False,
         description="Refuse requests that carry credentials with 422, instead of keeping those in a Secret of the job.",

@@ -1,7 +1,11 @@
 from .answers import (
     Accepted as Accepted,
+    Argument as Argument,
     Artifact as Artifact,
     Assets as Assets,
+    Catalogue as Catalogue,
+    CatalogueModule as CatalogueModule,
+    CatalogueOptimizer as CatalogueOptimizer,
     Comparison as Comparison,
     Event as Event,
     Health as Health,

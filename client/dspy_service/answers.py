@@ -244,6 +244,57 @@ class Health:
     registered_assets: Assets
 
 
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """Of a module or an optimizer."""
+
+    name: str
+    required: bool
+    default: Any
+    types: tuple[str, ...]
+    """JSON types that it takes; empty: any. `object` is no JSON value."""
+    choices: tuple[Any, ...]
+    set_by_service: str | None
+    """From where the service sets it: a request that gives it is refused."""
+    refused: str | None
+    """Why a job cannot give it."""
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogueModule:
+    path: str
+    paths: tuple[str, ...]
+    aliases: tuple[str, ...]
+    refused: str | None
+    """Why no job can name it."""
+    arguments: tuple[Argument, ...]
+    further_arguments: bool
+    predictors: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogueOptimizer:
+    path: str
+    paths: tuple[str, ...]
+    aliases: tuple[str, ...]
+    refused: str | None
+    """Why no job can name it."""
+    arguments: tuple[Argument, ...]
+    further_arguments: bool
+    compile_arguments: tuple[Argument, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """What a job may name, and what is installed where it runs."""
+
+    python: str
+    modules: tuple[CatalogueModule, ...]
+    optimizers: tuple[CatalogueOptimizer, ...]
+    packages: dict[str, str] = field(default_factory=dict)
+    """Versions by normalized names."""
+
+
 Reader = Callable[[Any], Any]
 """A value of one type from JSON; None for what is nothing of that type."""
 
@@ -304,7 +355,7 @@ _READERS: Mapping[Any, Reader] = {
     datetime: foreign.moment_of,
     dict: foreign.object_of,
 }
-_EMPTY: Mapping[Any, Any] = {str: "", float: 0.0, int: 0, datetime: foreign.NO_TIME}
+_EMPTY: Mapping[Any, Any] = {str: "", float: 0.0, int: 0, bool: False, datetime: foreign.NO_TIME}
 
 
 def _reader(hint: Any) -> Reader:
@@ -334,7 +385,11 @@ def _numbers(data: Any) -> tuple[float, ...] | None:
     return tuple(number for number in found if number is not None) if None not in found else None
 
 
-_VALUES: Mapping[Any, Reader] = {str: _texts, float: _numbers}
+def _any(data: Any) -> tuple[Any, ...]:
+    return tuple(data) if isinstance(data, list) else ()
+
+
+_VALUES: Mapping[Any, Reader] = {str: _texts, float: _numbers, Any: _any}
 
 
 def _empty(hint: Any) -> Any:

@@ -126,6 +126,9 @@ class AsyncClient:
     async def health(self) -> answers.Health:
         return await self._send(calls.health())
 
+    async def catalogue(self) -> answers.Catalogue:
+        return await self._send(calls.catalogue())
+
     async def watch(self, job_id: str, *, from_log: int = 0) -> AsyncIterator[Update]:
         watch = Watch(from_log=from_log)
         while True:

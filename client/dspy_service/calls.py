@@ -136,6 +136,10 @@ def health() -> Call[answers.Health]:
     return Call("GET", "/health", _one(answers.Health))
 
 
+def catalogue() -> Call[answers.Catalogue]:
+    return Call("GET", "/catalogue", _one(answers.Catalogue))
+
+
 def packages() -> Call[tuple[str, ...] | None]:
     def read_packages(data: Any, _headers: Headers) -> tuple[str, ...] | None:
         found = data.get("packages") if isinstance(data, Mapping) else None

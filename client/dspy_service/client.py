@@ -146,6 +146,10 @@ class Client:
     def health(self) -> answers.Health:
         return self._send(calls.health())
 
+    def catalogue(self) -> answers.Catalogue:
+        """What a job may name with which arguments, and what is installed where it runs."""
+        return self._send(calls.catalogue())
+
     def watch(self, job_id: str, *, from_log: int = 0) -> Iterator[Update]:
         """What is new, as often as something is, until the job has ended and every log line was seen."""
         watch = Watch(from_log=from_log)

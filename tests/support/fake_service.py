@@ -21,6 +21,36 @@ CONTROL = ("cancel", "stop", "pause", "resume")
 Answer = httpx.Response | Exception
 
 
+_ARGUMENT = {"name": "auto", "required": False, "default": "light", "types": ["str"], "choices": ["light", "heavy"]}
+_SET = {"name": "metric", "required": True, "default": None, "types": ["object"], "choices": []}
+_ASSET = {"paths": [], "refused": None, "further_arguments": False}
+CATALOGUE: dict[str, Any] = {
+    "python": "3.12",
+    "packages": {"dspy": "3.4.1"},
+    "modules": [{**_ASSET, "path": "dspy.Predict", "aliases": ["predict"], "arguments": [], "predictors": 1}],
+    "optimizers": [
+        {
+            **_ASSET,
+            "path": "dspy.GEPA",
+            "aliases": ["gepa"],
+            "arguments": [
+                {**_ARGUMENT, "set_by_service": None, "refused": None},
+                {**_SET, "set_by_service": "from metric_code", "refused": None},
+            ],
+            "compile_arguments": [],
+        },
+        {
+            **_ASSET,
+            "path": "dspy.Avatar\x1b[2J",
+            "aliases": [],
+            "refused": "its constructor fails",
+            "arguments": [],
+            "compile_arguments": [],
+        },
+    ],
+}
+
+
 @dataclass
 class FakeJob:
     """Each look at the summary is one status further; the log and the events grow evenly with it."""
@@ -118,6 +148,8 @@ class FakeService:
             case ["GET", "health"]:
                 assets = {"modules": ["cot", "predict"], "optimizers": ["gepa", "miprov2"]}
                 return httpx.Response(200, json={"status": "ok", "registered_assets": assets})
+            case ["GET", "catalogue"]:
+                return httpx.Response(200, json=CATALOGUE)
             case ["POST", "run"]:
                 return self._submit(request)
             case ["GET", "jobs"]:

@@ -4,9 +4,13 @@ from typing import Any
 
 import orjson
 
+from dspy_service_api.answers.catalogue import catalogue
 from dspy_service_api.submit.earlier_jobs import EarlierJobs
 from dspy_service_api.submit.job_objects import AcceptedRequest
 from dspy_service_core.errors import FieldProblem, InvalidRequest, UnusableRequest
+from dspy_service_core.registry import registry
+from dspy_service_core.registry.packages import of_our_image
+from dspy_service_core.resource.words import resource_words
 
 
 class SimpleAcceptance:
@@ -43,6 +47,9 @@ class SimpleAcceptance:
 
     def assets(self) -> dict[str, list[str]]:
         return {"modules": ["cot", "predict"], "optimizers": ["gepa", "miprov2"]}
+
+    def catalogue(self) -> bytes:
+        return catalogue(registry.default(), of_our_image(), resource_words)
 
     def request_schemas(self) -> dict[str, Any]:
         return {"RunRequest": {"type": "object"}}

@@ -369,6 +369,51 @@ class Health(TypedDict):
 
 
 @closed
+class CatalogueArgument(TypedDict):
+    name: str
+    required: bool
+    default: Annotated[Any, Field(description="Null too where it is no JSON value.")]
+    types: Annotated[list[str], Field(description="JSON types that it takes; empty: any. `object` is no JSON value.")]
+    choices: list[Any]
+    set_by_service: Annotated[
+        str | None, Field(description="From where the service sets it: a request that gives it is refused.")
+    ]
+    refused: Annotated[str | None, Field(description="Why a job cannot give it.")]
+
+
+@closed
+class CatalogueModule(TypedDict):
+    path: str
+    paths: Annotated[list[str], Field(description="All dotted paths by which a job may name it.")]
+    aliases: list[str]
+    refused: Annotated[str | None, Field(description="Why no job can name it. A program of a job's own can use it.")]
+    arguments: list[CatalogueArgument]
+    further_arguments: Annotated[bool, Field(description="Whether it takes others as well.")]
+    predictors: Annotated[int | None, Field(description="How many it makes; null where that depends.")]
+
+
+@closed
+class CatalogueOptimizer(TypedDict):
+    path: str
+    paths: Annotated[list[str], Field(description="All dotted paths by which a job may name it.")]
+    aliases: list[str]
+    refused: Annotated[str | None, Field(description="Why no job can name it.")]
+    arguments: Annotated[list[CatalogueArgument], Field(description="Of its constructor: `optimizer_kwargs`.")]
+    further_arguments: Annotated[bool, Field(description="Whether its constructor takes others as well.")]
+    compile_arguments: Annotated[list[CatalogueArgument], Field(description="Of its compile: `compile_kwargs`.")]
+
+
+@closed
+class Catalogue(TypedDict):
+    python: Annotated[str, Field(description="The version of Python that jobs run with.")]
+    packages: Annotated[
+        dict[str, str], Field(description="Versions of what is installed where jobs run, by normalized names.")
+    ]
+    modules: list[CatalogueModule]
+    optimizers: list[CatalogueOptimizer]
+
+
+@closed
 class RecordKept(TypedDict):
     detail: str
     code: Literal["record_kept"]
@@ -409,6 +454,7 @@ ANSWERS: tuple[Any, ...] = (
     ArtifactAnswer,
     RecordKept,
     Health,
+    Catalogue,
     Error,
     InvalidRequest,
 )

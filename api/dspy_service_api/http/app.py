@@ -6,6 +6,7 @@ Everything with a side effect is handed in, so that tests can hand in something 
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import cache as cache_of
 from importlib.metadata import version
 
 from fastapi import FastAPI
@@ -124,6 +125,7 @@ def _service(settings: Settings, cluster: KubeClient, store: Store, acceptance: 
         removals=Removals(found, settings.delete_wait_seconds, settings.last_upload_seconds),
         control=Control(found),
         health=present.health(acceptance.assets()),
+        catalogue=cache_of(acceptance.catalogue),
         background=Background(),
     )
 

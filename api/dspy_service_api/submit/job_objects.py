@@ -57,6 +57,10 @@ class Acceptance(Protocol):
         """Aliases of modules and optimizers, as /health shows them."""
         ...
 
+    def catalogue(self) -> Json:
+        """The answer of /catalogue."""
+        ...
+
     def request_schemas(self) -> dict[str, Any]:
         """JSON schemas of `RunRequest` and what it refers to, by name."""
         ...

@@ -13,6 +13,8 @@ from typing import Any
 import orjson
 from pydantic.json_schema import models_json_schema
 
+from dspy_service_api.answers import catalogue
+from dspy_service_api.jobs.record import Json
 from dspy_service_api.settings import Settings
 from dspy_service_api.submit.earlier_jobs import EarlierJobs, State
 from dspy_service_api.submit.job_objects import AcceptedRequest
@@ -26,6 +28,7 @@ from dspy_service_core.contract.request_json import RequestLimits
 from dspy_service_core.contract.request_size import Body
 from dspy_service_core.errors import FieldProblem, InvalidRequest
 from dspy_service_core.programs.program_source import ProgramSource
+from dspy_service_core.registry.packages import installed, of_our_image
 from dspy_service_core.registry.registry import Registry
 from dspy_service_core.resource import sources
 
@@ -78,6 +81,10 @@ class CoreAcceptance:
 
     def assets(self) -> dict[str, list[str]]:
         return self.registry.registered_assets()
+
+    def catalogue(self) -> Json:
+        here = installed() if self.settings.jobs_run_here else of_our_image()
+        return catalogue.catalogue(self.registry, self.registry.packages or here, WORDS)
 
     def request_schemas(self) -> dict[str, Any]:
         """Fields are named as clients write them, so `model_config` and not `default_model_config`."""

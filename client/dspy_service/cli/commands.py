@@ -23,6 +23,7 @@ OWN = {
     "stop": "dspy_service.cli.control:stop",
     "pause": "dspy_service.cli.control:pause",
     "resume": "dspy_service.cli.control:resume",
+    "catalogue": "dspy_service.cli.catalogue:command",
     "delete": "dspy_service.cli.delete:command",
     "inspect": "dspy_service.cli.inspect_program:command",
 }

@@ -21,6 +21,7 @@ from dspy_service_core.checks import (
     program_checks,
     row_checks,
     spec_shape,
+    usable,
 )
 from dspy_service_core.checks.endpoints import Hosts
 from dspy_service_core.code.metric_source import MetricSource, read_metric
@@ -216,16 +217,13 @@ def _columns(
 
 
 def _roles(checked: CheckedJob) -> Iterator[str]:
-    """Some of DSPy's modules take other modules and no signature, and some optimizers take no training rows. No job can
-    use those."""
     module, optimizer = checked.module, checked.optimizer.asset
-    if module and module.asset and module.asset.init.find("signature") is None:
-        yield f"Module '{module.name}' cannot be used here: it takes no signature."
+    if module and module.asset and (why := usable.module_refused(module.asset)):
+        yield f"Module '{module.name}' cannot be used here: {why}."
     if why := checked.family.unusable:
         yield f"Optimizer '{checked.optimizer.name}' cannot be used: {why}."
-    for needed in ("student", "trainset"):
-        if optimizer and not optimizer.compiles_with(needed) and optimizer.init.find(needed) is None:
-            yield f"Optimizer '{checked.optimizer.name}' cannot be used here: its compile takes no {needed}."
+    if optimizer and (why := usable.unfit(optimizer)):
+        yield f"Optimizer '{checked.optimizer.name}' cannot be used here: {why}."
 
 
 def _kwargs(checked: CheckedJob, spec: OptimizationJobSpec, words: Words) -> Iterator[str]:

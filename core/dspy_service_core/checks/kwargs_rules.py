@@ -66,17 +66,17 @@ def _missing(
     for parameter in callee.parameters:
         if not parameter.required or parameter.name in given or parameter.name in kept:
             continue
-        if _can_be_given(parameter):
+        if can_be_given(parameter):
             yield f"{what} needs the keyword argument '{parameter.name}': give it in {field}."
         else:
             yield f"{what} cannot be used here: it needs '{parameter.name}', a Python object, which a job cannot hold."
 
 
 def _supported(callee: Callee, kept: Mapping[str, str]) -> str:
-    return ", ".join(p.name for p in callee.parameters if p.name not in kept and _can_be_given(p)) or "none"
+    return ", ".join(p.name for p in callee.parameters if p.name not in kept and can_be_given(p)) or "none"
 
 
-def _can_be_given(parameter: Parameter) -> bool:
+def can_be_given(parameter: Parameter) -> bool:
     return parameter.from_json or parameter.name in EMBEDDER_ARGUMENTS
 
 

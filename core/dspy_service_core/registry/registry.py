@@ -6,6 +6,7 @@
       quick: {path: dspy.MIPROv2, kwargs: {auto: light}, compile_kwargs: {minibatch: false}}
     allow: [acme.optimizers]            # dotted prefixes that jobs may name besides dspy
     catalogue: acme-catalogue.json      # by dspy-service-catalogue; a relative path is meant from this file
+    packages: acme-packages.json        # by dspy-service-runner-catalogue, of the image that jobs run in
 
 An alias in the file replaces a default one of the same name. Its kwargs are defaults: a job's kwargs replace them key
 by key, and not deeper. Null is a value like any other, so a job can undo a default with it. Without a catalogue, the
@@ -14,7 +15,7 @@ kwargs of added classes are not checked before the run.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Generic, Literal
@@ -24,8 +25,15 @@ from pydantic import JsonValue
 from dspy_service_core.errors import UnusableRequest
 from dspy_service_core.registry import evaluate
 from dspy_service_core.registry.catalogue import AnyAsset, Catalogue, ModuleAsset, OptimizerAsset, bundled, by_path
+from dspy_service_core.registry.packages import RunnerPackages
 from dspy_service_core.registry.prefixes import dotted_is_below
-from dspy_service_core.registry.registry_file import RegisteredAlias, RegistryFile, read_catalogue, read_file
+from dspy_service_core.registry.registry_file import (
+    RegisteredAlias,
+    RegistryFile,
+    read_catalogue,
+    read_file,
+    read_packages,
+)
 from dspy_service_core.resource.targets import Target, Targets
 
 Kind = Literal["module", "optimizer"]
@@ -117,6 +125,8 @@ class Kindred(Generic[AnyAsset]):
 class Registry:
     modules: Kindred[ModuleAsset]
     optimizers: Kindred[OptimizerAsset]
+    packages: RunnerPackages | None = None
+    """Of the image that jobs run in, where the file names them."""
 
     @classmethod
     def load(cls, path: str | Path | None = None, *, catalogue: Catalogue | None = None) -> "Registry":
@@ -127,7 +137,8 @@ class Registry:
         file = read_file(Path(path))
         if file.catalogue:
             known = known.joined(read_catalogue(Path(path).parent / file.catalogue))
-        return build(file, known)
+        built = build(file, known)
+        return replace(built, packages=read_packages(Path(path).parent / file.packages)) if file.packages else built
 
     def registered_assets(self) -> dict[str, list[str]]:
         """As `GET /health` answers."""

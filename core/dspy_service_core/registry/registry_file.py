@@ -2,12 +2,15 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, StringConstraints, ValidationError
 
-from dspy_service_core.registry.catalogue import Catalogue
+from dspy_service_core.registry.catalogue import Catalogue, CatalogueEntry
+from dspy_service_core.registry.packages import RunnerPackages
+
+Entry = TypeVar("Entry", bound=CatalogueEntry)
 
 DottedPath = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)+$", max_length=256)]
 Prefix = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*\.?$", max_length=256)]
@@ -41,6 +44,7 @@ class RegistryFile(BaseModel):
     optimizers: dict[Alias, AliasEntry] = Field(default_factory=dict)
     allow: tuple[Prefix, ...] = ()
     catalogue: str = ""
+    packages: str = ""
 
 
 def read_file(path: Path) -> RegistryFile:
@@ -55,9 +59,17 @@ def read_file(path: Path) -> RegistryFile:
 
 
 def read_catalogue(path: Path) -> Catalogue:
+    return _read_as(Catalogue, path)
+
+
+def read_packages(path: Path) -> RunnerPackages:
+    return _read_as(RunnerPackages, path)
+
+
+def _read_as(kind: type[Entry], path: Path) -> Entry:
     text = _read(path)
     try:
-        return Catalogue.model_validate(yaml.safe_load(text))  # JSON is YAML
+        return kind.model_validate(yaml.safe_load(text))  # JSON is YAML
     except yaml.YAMLError as exc:
         raise RegistryError(f"{path}{_marked(exc)}: neither JSON nor YAML: {getattr(exc, 'problem', exc)}") from exc
     except ValidationError as exc:

@@ -54,6 +54,7 @@ def child_environment(
         "DSPY_SERVICE_PROGRESS_INTERVAL_SECONDS": f"{settings.progress_interval_seconds:g}",
         "DSPY_SERVICE_KEY_HOSTS": ",".join(settings.key_hosts),
         "DSPY_SERVICE_OWN_PORTS": ",".join(map(str, sorted(own_ports))),
+        "DSPY_SERVICE_JOBS_RUN_HERE": "true",
         "DSPY_SERVICE_LOG_LEVEL": settings.log_level,
     }
 

@@ -34,6 +34,10 @@ TYPES: Mapping[str, type] = {
     "JobDetail": answers.Job,
     "RegisteredAssets": answers.Assets,
     "Health": answers.Health,
+    "CatalogueArgument": answers.Argument,
+    "CatalogueModule": answers.CatalogueModule,
+    "CatalogueOptimizer": answers.CatalogueOptimizer,
+    "Catalogue": answers.Catalogue,
     "FieldProblem": errors.FieldProblem,
 }
 WITHOUT_NUMBER = {"ProgressEvent": "PagedProgressEvent", "LogEntry": "PagedLogEntry"}

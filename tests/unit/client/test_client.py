@@ -234,3 +234,11 @@ def test_an_answer_without_a_required_field_is_unexpected() -> None:
     for _ in range(2):
         with pytest.raises(dspy_service.UnexpectedAnswer, match="Summary"):
             client.summary("j")
+
+
+def test_the_catalogue() -> None:
+    found = client_of(FakeService()).catalogue()
+
+    assert (found.python, found.packages, found.modules[0].predictors) == ("3.12", {"dspy": "3.4.1"}, 1)
+    auto, metric = found.optimizers[0].arguments
+    assert (auto.choices, auto.default, metric.set_by_service) == (("light", "heavy"), "light", "from metric_code")

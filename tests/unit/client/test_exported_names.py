@@ -5,10 +5,14 @@ from dspy_service import errors
 
 EXPORTED = [
     "Accepted",
+    "Argument",
     "Artifact",
     "Assets",
     "AsyncClient",
     "AsyncOptimization",
+    "Catalogue",
+    "CatalogueModule",
+    "CatalogueOptimizer",
     "Change",
     "Client",
     "Comparison",

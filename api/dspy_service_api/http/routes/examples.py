@@ -2,12 +2,14 @@
 from one made-up job."""
 
 import hashlib
+from dataclasses import replace
 from typing import Any
 
 import orjson
 
 from dspy_service_api.answers import error_codes, present
 from dspy_service_api.answers.answer_schemas import LogEntry, ProgressEvent
+from dspy_service_api.answers.catalogue import catalogue
 from dspy_service_api.answers.listing import cursor_of
 from dspy_service_api.http.media import NotJson, refused_type
 from dspy_service_api.http.origins import foreign_origin
@@ -16,9 +18,12 @@ from dspy_service_api.jobs.artifact import Artifact
 from dspy_service_api.jobs.from_resource import record_of
 from dspy_service_api.jobs.rows import ProgramAnswer, RowResult
 from dspy_service_api.serve.memory import Busy
+from dspy_service_api.submit.request_spec import WORDS
 from dspy_service_core import errors
 from dspy_service_core.kube import errors as kube
 from dspy_service_core.records.run import ResultDocument
+from dspy_service_core.registry import registry
+from dspy_service_core.registry.packages import RunnerPackages
 from dspy_service_core.resource import names
 
 JOB_ID = "4f0c6b6e-8a0e-4a59-9a38-6b4c6f1d2a10"
@@ -183,6 +188,18 @@ SUCCEEDED = present.detail(
 ARTIFACT = present.artifact(_FOUND)
 ROWS = present.rows([_WON])
 RECORD_KEPT = present.record_kept(["example.org/backup"])
+_TABLE = ("dspy.ChainOfThought", "dspy.Ensemble", "dspy.GEPA")
+_ASSETS = registry.default()
+CATALOGUE = catalogue(
+    registry.Registry(
+        modules=replace(_ASSETS.modules, assets={p: a for p, a in _ASSETS.modules.assets.items() if p in _TABLE}),
+        optimizers=replace(
+            _ASSETS.optimizers, assets={p: a for p, a in _ASSETS.optimizers.assets.items() if p in _TABLE}
+        ),
+    ),
+    RunnerPackages(python="3.12", packages={"dspy": "3.4.1", "numpy": "2.5.5"}),
+    WORDS,
+)
 HEALTH = present.health({"modules": ["cot", "predict"], "optimizers": ["gepa", "miprov2"]})
 
 PROBLEMS: dict[str, Problem] = {

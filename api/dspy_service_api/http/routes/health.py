@@ -1,10 +1,12 @@
-"""GET /health for clients and people; /livez and /readyz for the cluster's probes."""
+"""GET /health and GET /catalogue for clients and people; /livez and /readyz for the cluster's probes."""
+
+import asyncio
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from dspy_service_api.answers import answer_schemas, error_codes
-from dspy_service_api.http.access.permissions import open_to_all
+from dspy_service_api.http.access.permissions import open_to_all, open_to_known
 from dspy_service_api.http.routes import examples
 from dspy_service_api.http.routes.answers import declared, errors, ready
 from dspy_service_api.service import service_of
@@ -24,6 +26,18 @@ async def health(request: Request) -> Response:
     service = service_of(request)
     service.require_ready()
     return ready(service.health)
+
+
+@router.get(
+    "/catalogue",
+    summary="What a job may name, and what is installed where it runs",
+    response_model=None,
+    responses=declared(answer_schemas.Catalogue, examples.CATALOGUE, "Modules, optimizers and packages.") | errors(),
+)
+@open_to_known
+async def catalogue(request: Request) -> Response:
+    """The packages are those of the image that jobs run in by default."""
+    return ready(await asyncio.to_thread(service_of(request).catalogue))
 
 
 @router.get("/livez", include_in_schema=False)

@@ -106,7 +106,7 @@ async def test_every_route_declares_what_it_demands(tmp_path: Path) -> None:
         *("/health", "/livez", "/readyz"),
         *("/docs", "/docs/{name}"),
     }
-    assert {path for (_, path), given in access.items() if given == KNOWN} == {"/openapi.json"}
+    assert {path for (_, path), given in access.items() if given == KNOWN} == {"/openapi.json", "/catalogue"}
 
 
 @pytest.mark.parametrize("mode", ["none", "token", "kubernetes"])

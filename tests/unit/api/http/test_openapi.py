@@ -1,5 +1,6 @@
 """The OpenAPI document: whole, with examples that are true, and nothing answered that it does not declare."""
 
+import platform
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,7 @@ async def test_every_endpoint_is_documented(document: dict[str, Any]) -> None:
         ("POST", "/jobs/{job_id}/pause"),
         ("POST", "/jobs/{job_id}/resume"),
         ("GET", "/health"),
+        ("GET", "/catalogue"),
     }
 
 
@@ -99,3 +101,33 @@ async def test_health_names_the_assets(real: Harness) -> None:
     assets = (await real.client.get("/health")).json()["registered_assets"]
     assert {"cot", "predict"} <= set(assets["modules"])
     assert {"gepa", "miprov2"} <= set(assets["optimizers"])
+
+
+async def test_the_catalogue_says_what_a_job_may_name(real: Harness) -> None:
+    found = (await real.client.get("/catalogue")).json()
+    modules = {each["path"]: each for each in found["modules"]}
+    optimizers = {each["path"]: each for each in found["optimizers"]}
+    gepa = {each["name"]: each for each in optimizers["dspy.GEPA"]["arguments"]}
+
+    assert modules["dspy.ChainOfThought"]["aliases"] == ["cot"]
+    assert (modules["dspy.ReAct"]["predictors"], modules["dspy.ReAct"]["refused"]) == (2, None)
+    assert modules["dspy.Refine"]["refused"] == "it takes no signature"
+    assert optimizers["dspy.GEPA"]["aliases"] == ["gepa"]
+    assert gepa["metric"]["set_by_service"] == "from metric_code"
+    assert gepa["auto"]["choices"] == ["light", "medium", "heavy"]
+    assert gepa["instruction_proposer"]["refused"] == "a Python object, which a job cannot hold"
+    assert "tunes a model's weights" in optimizers["dspy.BootstrapFinetune"]["refused"]
+    assert {each["name"] for each in optimizers["dspy.MIPROv2"]["compile_arguments"]} >= {"num_trials", "trainset"}
+    assert (found["python"], found["packages"]["dspy"]) == ("3.12", "3.4.1")
+
+
+async def test_the_catalogue_names_the_packages_of_where_jobs_run(tmp_path: Path) -> None:
+    (tmp_path / "packages.json").write_text('{"python": "3.13.1", "packages": {"acme": "1.0"}}')
+    (tmp_path / "registry.yaml").write_text("packages: packages.json\n")
+    for settings, python, package in (
+        (Settings(registry=tmp_path / "registry.yaml"), "3.13.1", "acme"),
+        (Settings(jobs_run_here=True), platform.python_version(), "pytest"),
+    ):
+        async with api_service(tmp_path / package, CoreAcceptance.from_settings(settings)) as harness:
+            found = (await harness.client.get("/catalogue")).json()
+        assert (found["python"], package in found["packages"]) == (python, True)

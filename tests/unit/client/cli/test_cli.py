@@ -350,3 +350,17 @@ def test_a_missing_extra_is_told_in_a_sentence(arguments: list[str]) -> None:
 def test_a_broken_part_is_not_called_missing() -> None:
     with pytest.raises(ModuleNotFoundError):
         CliRunner().invoke(found_group("dspy_service.nothing_here:command"), ["other"], catch_exceptions=False)
+
+
+def test_the_catalogue_is_a_table_and_json(service: FakeService) -> None:
+    table = invoke(service, "catalogue").stdout.splitlines()
+    packages = invoke(service, "catalogue", "--which", "packages", "--output", "json").stdout
+
+    assert table == [
+        "module\tpredict\tdspy.Predict\t",
+        "optimizer\tgepa\tdspy.GEPA\tauto=light",
+        "optimizer\t\tdspy.Avatar\\x1b[2J\tcannot be named: its constructor fails",
+        "python\tpython\t3.12\t",
+        "package\tdspy\t3.4.1\t",
+    ]
+    assert json.loads(packages) == {"dspy": "3.4.1"}

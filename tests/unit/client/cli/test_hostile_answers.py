@@ -30,6 +30,7 @@ from dspy_service.display import show
 from dspy_service.display.shown import GUTTER, shown, shown_lines
 from dspy_service.display.verdicts import line
 from dspy_service.watching import Update
+from fake_service import CATALOGUE
 
 TIME = "2026-03-01T09:30:00Z"
 STEERING = "\x1b]52;c;AAAA\x07\x1b[2J\x9b31m\r\x7f\u202e\u200b\u2028\ud800\U000e0041"
@@ -44,6 +45,10 @@ HOSTILE: list[Any] = [
 METRICS = ("baseline_test_metric", "optimized_test_metric", "best_score", "tqdm_n", "tqdm_total", "tqdm_percent")
 
 GOOD: Mapping[type, dict[str, Any]] = {
+    answers.Catalogue: CATALOGUE,
+    answers.CatalogueModule: CATALOGUE["modules"][0],
+    answers.CatalogueOptimizer: CATALOGUE["optimizers"][0],
+    answers.Argument: CATALOGUE["optimizers"][0]["arguments"][0],
     answers.Accepted: {"job_id": "job1", "status": "pending"},
     answers.SplitFractions: {"train": 0.5, "val": 0.2, "test": 0.3},
     answers.SplitCounts: {"train": 5, "val": 2, "test": 3},
