@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from every_optimizer import OPTIMIZERS, models_beside
 from knowing_model import KnowingModel
 from optimizer_job import Folders, OptimizerForge, make_folders, make_spec, next_attempt
 from scripted_lm import ScriptedServer
@@ -20,34 +21,6 @@ from waiting import wait_for
 
 pytestmark = pytest.mark.timeout(180)
 
-OPTIMIZERS: dict[str, dict[str, Any]] = {
-    "LabeledFewShot": {"name": "dspy.LabeledFewShot", "kwargs": {"k": 3}},
-    "BootstrapFewShot": {"name": "dspy.BootstrapFewShot", "kwargs": {"max_bootstrapped_demos": 3}},
-    "BootstrapRS": {"name": "dspy.BootstrapRS", "kwargs": {"num_candidate_programs": 2}},
-    "Optuna": {
-        "name": "dspy.teleprompt.BootstrapFewShotWithOptuna",
-        "kwargs": {"num_candidate_programs": 2},
-        "compileKwargs": {"max_demos": 2},
-    },
-    "MIPROv2": {
-        "name": "dspy.MIPROv2",
-        "kwargs": {"auto": None, "num_candidates": 3},
-        "compileKwargs": {"num_trials": 4, "minibatch_size": 5},
-    },
-    "GEPA": {"name": "gepa", "kwargs": {"max_metric_calls": 60}},
-    "COPRO": {"name": "dspy.COPRO", "kwargs": {"breadth": 3, "depth": 2}},
-    "SIMBA": {"name": "simba", "kwargs": {"bsize": 8, "num_candidates": 2, "max_steps": 2}},
-    "InferRules": {"name": "dspy.teleprompt.InferRules", "kwargs": {"num_candidates": 2}},
-    "KNNFewShot": {"name": "dspy.KNNFewShot", "kwargs": {"k": 3, "vectorizer": "near"}},
-    "BetterTogether": {
-        "name": "dspy.BetterTogether",
-        "kwargs": {
-            "p": {"name": "dspy.BootstrapRS", "kwargs": {"num_candidate_programs": 1}},
-            "g": {"name": "gepa", "kwargs": {"max_metric_calls": 30}},
-        },
-        "compileKwargs": {"strategy": "p -> g"},
-    },
-}
 LATER = 17
 """Calls until things change: after the preflight (a few) and the baseline (ten rows), before the last scores, also of
 an optimizer that makes no call of its own."""
@@ -217,7 +190,7 @@ def test_every_cell(cell: tuple[str, str], forge: OptimizerForge, knowing: Scrip
         "metric": {"code": EQUAL},
         "columns": {"inputs": {"note": "note"}, "outputs": {"reply": "reply"}},
         "optimizer": OPTIMIZERS[optimizer],
-        "modelConfigs": {"near": {"name": "openai/scripted-embedding", "modelType": "embedding", "baseUrl": url}},
+        "modelConfigs": models_beside(url),
     }
     spec = make_spec(url, **base | {name: value for name, value in changes.items() if name != "fault"})
     check(forge, knowing, make_folders(tmp_path / "job", spec, rows_of(knowing.model)))
