@@ -21,7 +21,15 @@ from dspy_service.sources.project_files import ProjectFiles, absolute
 
 OTHERWISE = "give its text or a file."
 _ROLES = frozenset({"default", "reflection", "prompt", "task"})
-_KEY = re.compile(r"""\b\w*(?:api_?key|secret|password|token|credential)\w*\s*=\s*(['"])[^'"]{8,}\1""", re.IGNORECASE)
+_KEY = re.compile(
+    r"""(?:api_?key|secret(?:_?key)?|(?:access|auth)_?token|credentials?)["']?\s*[:=]\s*["'](?=[^"']*\d)[^"'\s<>{}]{8,}["']"""
+    r"""|password["']?\s*[:=]\s*["'][^"'\s<>{}]{6,}["']"""
+    r"""|\b(?:sk-|ghp_|hf_|xox[bp]-)[A-Za-z0-9_-]{16,}""",
+    re.IGNORECASE,
+)
+"""A key that is written out; `api_key="YOUR_API_KEY"` and `STOP_TOKEN = "<end>"` are none."""
+_EVERYWHERE = frozenset({"HOME", "PATH", "TMPDIR", "LANG"})
+"""Variables of the environment that a job has, too."""
 
 
 @dataclass(frozen=True)
@@ -165,7 +173,7 @@ class Gathering:
     def _refuse_environment(self, statement: Statement, user: str) -> None:
         if not statement.is_definition:
             for name in _read_from_environment(statement.text):
-                if name not in self.secrets:
+                if name not in self.secrets and name not in _EVERYWHERE:
                     raise UnusableSource(
                         f"{user} needs the environment variable {name}, which a job does not have: "
                         f"give secrets={{{name!r}: ...}}, or read it by os.environ.get where it is used."

@@ -8,6 +8,7 @@ same predictors, and what they have learnt since goes along as a state.
 
 import ast
 import inspect
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -65,7 +66,7 @@ def _of_signature(signature: Any, module: str, kwargs: Mapping[str, Any], gather
 def _of_class(program: type, kwargs: Mapping[str, Any], gathering: Gathering) -> ProgramSource:
     place = gathering.place_of(program)
     if place is None:
-        raise UnusableSource(f"{program.__qualname__} has no name at the top level of its module: {OTHERWISE}")
+        raise _nameless(program)
     lacking = [name for name in _required(program) if name not in kwargs]
     if lacking:
         raise UnusableSource(f"The constructor of {program.__name__} needs {', '.join(lacking)}: {_CURE} without.")
@@ -95,7 +96,7 @@ def _of_instance(program: Any, kwargs: Mapping[str, Any], gathering: Gathering) 
     kind = type(program)
     place = gathering.place_of(kind)
     if place is None:
-        raise UnusableSource(f"{kind.__qualname__} has no name at the top level of its module: {OTHERWISE}")
+        raise _nameless(kind)
     call = None if kwargs else _call_that_made(program, gathering)
     if call:
         return _by_call(program, place, *call, gathering)
@@ -108,6 +109,13 @@ def _of_instance(program: Any, kwargs: Mapping[str, Any], gathering: Gathering) 
     writer.places.append(place)
     source = joined(writer, "Program", _subclass("Program", place.name, arguments))
     return _with_state(ProgramSource(source, PROGRAM_MODULE, _named("Program", {})), kind(**given), program)
+
+
+def _nameless(kind: type) -> UnusableSource:
+    """A cell that was run again, or a module that was loaded anew, leaves objects of a class that is no more."""
+    if getattr(sys.modules.get(kind.__module__), kind.__qualname__, None):
+        return UnusableSource(f"{kind.__qualname__} was defined anew since: make the object again.")
+    return UnusableSource(f"{kind.__qualname__} has no name at the top level of its module: {OTHERWISE}")
 
 
 def _call_that_made(program: Any, gathering: Gathering) -> tuple[Place, ast.Call] | None:

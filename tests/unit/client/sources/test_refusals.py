@@ -85,6 +85,13 @@ REFUSED = {
         using("USED = 1") + "def make():\n    class Inner(Answer): ...\n    return Inner\nprogram = make()()",
         "Inner has no name at the top level",
     ),
+    "an object of a class that was defined anew": (
+        using("USED = 1") + "program = Answer()\nclass Answer(Answer): ...\n",
+        "Answer was defined anew since: make the object again",
+    ),
+    "a key in a dict": (using("USED = [{'api_key': 'abcdef123456'}]"), "The source of USED holds a key as text"),
+    "a password": (using("def USED(): return dict(password='hunter22')"), "The source of USED holds a key as text"),
+    "a token of a provider": (using("USED = 'ghp_ABCDEFGHIJKLMNOPQRSTUV'"), "The source of USED holds a key as text"),
     "a constructor with arguments": (
         using("USED = 1")
         + "class More(Answer):\n    def __init__(self, k):\n        super().__init__()\nprogram = More",
@@ -179,3 +186,21 @@ def test_what_cannot_be_carried_is_named(text: str, told: str, tmp_path: Path) -
     assert re.search(told, str(refused.value)), str(refused.value)
     assert "\n" not in str(refused.value)
     assert "sk-1234567890" not in str(refused.value)
+
+
+NO_KEYS = [
+    "STOP_TOKEN = '<|endoftext|>'",
+    "api_key = 'YOUR_API_KEY'",
+    "api_key = os.environ.get('OPENAI_API_KEY', '')",
+    "secret_santa = 'the one of 1984 that nobody knows'",
+    "next_token = 'thought_2'",
+    "password_field = 'users.password'",
+]
+
+
+@pytest.mark.parametrize("statement", NO_KEYS)
+def test_what_only_looks_like_a_key_is_sent(statement: str, tmp_path: Path) -> None:
+    name = statement.partition(" ")[0]
+    with users_project(tmp_path, {"users_program.py": f"import os\n{statement}\nUSED = {name}\n{PROGRAM}"}) as module:
+        payload = build_payload(module.program, metric=module.metric, trainset=ROWS, lm="openai/m")
+    assert statement in payload["program_code"]
