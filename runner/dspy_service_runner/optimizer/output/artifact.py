@@ -114,7 +114,8 @@ def _without_keys(content: bytes, redactor: Redactor) -> bytes:
     """A pickle that holds keys is not written: they cannot be blanked out, because its strings carry their lengths."""
     if redactor.finds(content):
         raise NotWritten(
-            "it would hold one of the job's model keys (a model set on the program with set_lm carries its key)"
+            "it would hold one of the job's model keys or secrets (a model set on the program with set_lm carries its "
+            "key)"
         )
     return content
 

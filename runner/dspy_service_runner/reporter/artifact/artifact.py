@@ -23,8 +23,8 @@ from dspy_service_runner.reporter.artifact.submitted import Submitted
 from dspy_service_runner.reporter.streams.out_folder import OutFolder, TooLarge
 
 _HOLDS_KEY = (
-    "The optimized program is withheld: its pickle holds one of the job's model keys. Keep keys out of the program "
-    "(a model set on it with set_lm carries its key)."
+    "The optimized program is withheld: its pickle holds one of the job's model keys or secrets. Keep them out of the "
+    "program (a model set on it with set_lm carries its key)."
 )
 
 

@@ -10,7 +10,7 @@ CHUNK = 1024 * 1024
 
 
 class HoldsKey(Exception):
-    """The file holds one of the job's model keys."""
+    """The file holds one of the job's model keys or secrets."""
 
 
 class CheckedFile:

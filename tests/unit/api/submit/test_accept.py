@@ -79,5 +79,5 @@ async def test_a_programs_class_is_named_in_the_resource_where_it_can_be_read(
     changes: dict[str, Any], name: str | None
 ) -> None:
     acceptance = CoreAcceptance(Registry.load(), Settings())
-    accepted = await acceptance.accept(orjson.dumps(program_request(**changes)))
+    accepted = await acceptance.accept(orjson.dumps(program_request(**changes)), NOTHING_EARLIER)
     assert accepted.spec["program"].get("name") == name
