@@ -4,6 +4,7 @@
 """
 
 import json
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,11 @@ import pytest
 
 from every_optimizer import OPTIMIZERS, models_beside
 from knowing_model import KnowingModel
-from optimizer_job import OptimizerForge, make_folders, program_spec
+from optimizer_job import OptimizerForge, make_folders, next_attempt, program_spec
 from programs import OPTIMIZED
 from rebuilding import Rebuilder, downloaded
 from scripted_lm import ScriptedServer
+from waiting import wait_for
 
 pytestmark = pytest.mark.timeout(180)
 
@@ -27,13 +29,19 @@ _EACH = len(OPTIMIZERS) + 1
 SAMPLE = [cell for number, cell in enumerate(CELLS) if number % _EACH in (2, 8)]
 NEVER_RIGHT = {"recursive"}
 """The scripted model writes code that submits one answer to all."""
+KILLED = ("MIPROv2", "GEPA", "BetterTogether")
+LATER = 55
+"""A call after the baseline's forty, which four predictors make, and before the last scores."""
 RUN_AGAIN = 3
 """So many test rows are run by the program that is built anew."""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    whole = metafunc.config.getoption("--matrix")
+    if "killed" in metafunc.fixturenames:
+        metafunc.parametrize("killed", OPTIMIZERS if whole else KILLED)
     if "program" in metafunc.fixturenames:
-        cells = CELLS if metafunc.config.getoption("--matrix") else SAMPLE
+        cells = CELLS if whole else SAMPLE
         metafunc.parametrize(("program", "optimizer"), cells, ids=[" | ".join(cell) for cell in cells])
 
 
@@ -75,6 +83,28 @@ def test_every_program_by_every_optimizer(
     again = [json.dumps(sent(call)) for call in knowing.requests if sent(call)]
     assert again
     assert [prompt for prompt in again if prompt not in asked] == [], "what the job did not send"
+
+
+def test_a_killed_job_of_several_predictors_goes_on(
+    killed: str, forge: OptimizerForge, knowing: ScriptedServer, tmp_path: Path
+) -> None:
+    shape = SHAPES["a list of steps"]
+    assert isinstance(knowing.model, KnowingModel)
+    beside = {"optimizer": OPTIMIZERS[killed], "modelConfigs": models_beside(knowing.url)}
+    spec = program_spec(knowing.url, shape.spec(), **beside)
+    folders = make_folders(tmp_path / "job", spec, shape.rows(knowing.model))
+    knowing.hold_from(LATER)
+    process = forge.start(folders)
+    wait_for(lambda: knowing.stats.in_flight > 0, what="a call that waits")
+    process.send(signal.SIGKILL)
+    process.wait()
+    knowing.reset()
+
+    result = forge.run(next_attempt(folders, tmp_path / "second"))
+
+    assert result["outcome"] == "Succeeded", result["message"]
+    assert 0 < result["baselineScore"] <= result["optimizedScore"]
+    assert result["usage"]["cachedCalls"] >= LATER - 20, "but for the calls that were in flight"
 
 
 def sent(call: dict[str, Any]) -> Any:
