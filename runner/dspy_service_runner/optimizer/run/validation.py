@@ -29,7 +29,7 @@ from dspy_service_runner.optimizer.user_code.metric import Metric
 from dspy_service_runner.optimizer.user_code.program import Program, ProgramSource, own_program, signature_program
 from dspy_service_runner.optimizer.user_code.program_class import REASON, check_copies, check_predictors
 from dspy_service_runner.optimizer.user_code.resolve import find_class
-from dspy_service_runner.optimizer.values.columns import Rows, check_columns, columns_of_program
+from dspy_service_runner.optimizer.values.columns import Rows, check_columns, check_split_column, columns_of_program
 from dspy_service_runner.optimizer.values.keyed import allow_keys
 from dspy_service_runner.optimizer.values.typed import text_or_none, typed_examples
 
@@ -74,6 +74,7 @@ def prepare(
         begin_with(program.module, job.initial)
     metric = _metric(job, program, models, settings)
     columns = _columns(job, program, rows)
+    check_split_column(columns, spec.split.column)
     examples = typed_examples(rows, columns, program.fields)
     named = dict(models.by_role()), models.embedders
     kwargs = model_names.resolved(optimizer.kwargs | dict(spec.optimizer.kwargs), *named)

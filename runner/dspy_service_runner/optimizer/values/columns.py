@@ -53,6 +53,15 @@ def columns_of_program(fields: Fields, given: Columns | None, rows: Rows) -> Col
     return Columns(inputs=inputs, outputs=unsaid | gold)
 
 
+def check_split_column(columns: Columns, column: str) -> None:
+    """An input that is filled from it would tell the program which rows are tested."""
+    for name in (name for name, used in columns.inputs.items() if column and used == column):
+        raise JobFailed(
+            "InvalidMapping",
+            f"The input '{name}' is filled from column '{column}', by which the rows are split: map another column.",
+        )
+
+
 def _check_inputs(inputs: Mapping[str, str], fields: Fields, gold: Mapping[str, str], there: set[str]) -> None:
     missing = [name for name, column in inputs.items() if column == name and name not in there]
     if missing:

@@ -6,6 +6,9 @@ from typing import Any
 
 import pytest
 
+from dspy_service_core.resource.job import Columns
+from dspy_service_runner.optimizer.failures import JobFailed
+from dspy_service_runner.optimizer.values.columns import check_split_column
 from optimizer_job import Folders, OptimizerForge, make_folders, make_spec
 from scripted_lm import TICKETS, ScriptedServer
 
@@ -77,3 +80,12 @@ def test_what_a_submit_could_not_see_ends_the_job_before_money_is_spent(
     assert (result["outcome"], result["reason"]) == ("Failed", "InvalidSplit")
     assert result["message"].startswith(message)
     assert server.stats.calls == 0
+
+
+def test_no_input_is_filled_from_the_column_that_splits() -> None:
+    """As happens where a program's parameter has its name."""
+    columns = Columns(inputs={"text": "text", "part": "part"}, outputs={"label": "label"})
+    check_split_column(columns, "")
+    check_split_column(columns, "label")
+    with pytest.raises(JobFailed, match=r"^The input 'part' is filled from column 'part', by which the rows are split"):
+        check_split_column(columns, "part")
