@@ -546,6 +546,23 @@ class Routed(dspy.Module):
         predictors=("ask",),
     ),
     Shape(
+        "forks as it is imported",
+        "import os\nimport sys\n\nif os.fork() == 0:\n    sys.exit(3)\nif os.fork() == 0:\n    STOPS = False\n" + ONE,
+        predictors=("answer",),
+    ),
+    Shape(
+        "forks at every call",
+        forward("os.fork()\n        return self.answer(question=question)").replace(
+            "class One", "import os\n\n\nclass One"
+        ),
+        predictors=("answer",),
+    ),
+    Shape(
+        "configures dspy as it is imported",
+        "dspy.configure(lm=dspy.LM('openai/another', api_key='none'), max_errors=1, num_threads=1)\n" + ONE,
+        predictors=("answer",),
+    ),
+    Shape(
         "imports from its own place",
         "from .parts import make\n\n\nclass Relative(dspy.Module):\n    def __init__(self):\n"
         "        super().__init__()\n        self.answer = make()\n\n"

@@ -6,6 +6,7 @@ would go on otherwise.
 """
 
 import errno
+import os
 import resource
 import threading
 
@@ -28,9 +29,13 @@ class Interrupt(BaseException):
 
 
 class StopToken:
-    """Tells the work of one stage whether to go on. Once stopped it stays stopped; the first cause counts."""
+    """Tells the work of one stage whether to go on. Once stopped it stays stopped; the first cause counts.
+
+    A process that user code has forked, and that comes back into the stage's work, ends there: it would write into the
+    same files."""
 
     def __init__(self) -> None:
+        self._process = os.getpid()
         self._lock = threading.Lock()
         self._stopped = False
         self._failure: JobFailed | None = None
@@ -46,6 +51,8 @@ class StopToken:
         self._close(failure)
 
     def check(self) -> None:
+        if os.getpid() != self._process:
+            os._exit(0)
         if self._stopped:
             raise Interrupt(self._failure)
 
