@@ -1,10 +1,16 @@
 """A program of the user's own with its files, over HTTP and as a resource, to its optimized self."""
 
+import subprocess
+import sys
+from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
 
+from dspy_service import Artifact
+from dspy_service.answers import read
+from dspy_service.files.artifact_files import write_artifact
 from kubectl import Kubectl
 from payloads import METRIC, rows
 from under_test import Model, Service
@@ -105,6 +111,46 @@ def test_a_program_over_http(running: Service, model: Model) -> None:
     answer = succeeded(running, job_id)
     assert answer["result"]["module_name"] == "Route"
     assert answer["result"]["optimization_metadata"]["module_kwargs"] == {"hint": "be brief"}
+
+
+FORGING = """
+import contextlib
+
+def forge():
+    for name in ("program.py", "program_files.json", "arguments.json", "signature.py"):
+        with contextlib.suppress(OSError), open(f"/job/out/artifact/{name}", "w") as file:
+            file.write("forged")
+"""
+REBUILT = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from load import load_program
+program = load_program(sys.argv[1], run_code=True)
+assert not any(name.startswith("dspy_service") for name in sys.modules)
+print(program.hint, *(name for name, lead in program.named_predictors() if lead.demos), sep="|")
+"""
+
+
+def test_what_comes_back_is_what_was_sent_and_makes_the_program_again(
+    running: Service, model: Model, tmp_path: Path
+) -> None:
+    metric = FORGING + METRIC.format(output="team").replace("trace=None):\n", "trace=None):\n    forge()\n")
+    job_id = submit(running.http, body(model, metric_code=metric))
+    succeeded(running, job_id)
+    bundle = job(running.http, job_id, "/artifact")["program_artifact"]
+    assert (bundle["program_code"], bundle["program_files"]) == (PROGRAM, FILES)
+    assert bundle["arguments"] == {
+        "module": None,
+        "class": "Route",
+        "kwargs": {"hint": "be brief"},
+        "adapter": "chat",
+    }
+    assert set(bundle["messages"]["predictors"]) == set(bundle["baseline_state"]) - {"metadata"} == PREDICTORS
+    write_artifact(read(Artifact, bundle), tmp_path / "program")
+    command = [sys.executable, "-I", "-c", REBUILT, str(tmp_path / "program")]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.strip() == "be brief|summarize|decide.predict"
 
 
 def test_a_program_whose_files_are_beyond_a_resource(running: Service, model: Model) -> None:
