@@ -24,7 +24,7 @@ def downloaded(folders: Folders) -> Path:
     folder = folders.out / "artifact"
     submitted = read_submitted(folders.inputs, {"dataset": {}}, Redactor([])).files
     others = json.loads(submitted.get("program_files.json", b"{}"))
-    sources = {name: content for name, content in submitted.items() if name.endswith(".py")}
+    sources = {f"user_{name}": content for name, content in submitted.items() if name.endswith(".py")}
     for path, content in (sources | {path: text.encode() for path, text in others.items()}).items():
         (folder / "source" / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / "source" / path).write_bytes(content)

@@ -33,9 +33,10 @@ ARGUMENTS = "arguments.json"
 NEAREST = "knn.json"
 NAMES = (PICKLE, STATE, PROMPT, METADATA, BASELINE, MESSAGES, ARGUMENTS, NEAREST)
 SOURCE = "source"
-"""Folder of what was submitted: `program.py`, `signature.py`, and the program's files by their paths."""
-SIGNATURE = f"{SOURCE}/signature.py"
-PROGRAM = f"{SOURCE}/program.py"
+"""Folder of what was submitted: the program, the signature, and the program's files by their paths, among which none
+has one of these two names: the service refuses them."""
+SIGNATURE = f"{SOURCE}/user_signature.py"
+PROGRAM = f"{SOURCE}/user_program.py"
 LOAD = "load.py"
 """Builds the program anew where only dspy is installed: a copy of `rebuild.py`, and no part of the answer."""
 MANIFEST = "manifest.json"

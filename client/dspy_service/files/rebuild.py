@@ -20,7 +20,7 @@ from importlib.machinery import FileFinder, SourceFileLoader
 from pathlib import Path
 from typing import Any
 
-SIGNATURE, PROGRAM = "signature", "program"
+SIGNATURE, PROGRAM = "user_signature", "user_program"
 
 
 def load_program(
@@ -70,7 +70,7 @@ def _built(source: Path, arguments: Mapping[str, Any], names: dict[str, Any]) ->
 def _run(source: Path, name: str, names: Mapping[str, Any]) -> types.ModuleType:
     """A module of its own, because pickles, postponed annotations and some optimizers look for it by its name."""
     place = importlib.util.spec_from_file_location(
-        f"user_{name}", source / f"{name}.py", submodule_search_locations=[str(source)]
+        name, source / f"{name}.py", submodule_search_locations=[str(source)]
     )
     assert place is not None
     assert place.loader is not None

@@ -24,7 +24,11 @@ def sha256(text: str) -> str:
     return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}"
 
 
-FILES = {"helpers/text.py": "def clean(x):\r\n\treturn x\n", "data/Zoë's terms.csv": "a,b\n", "__init__.py": ""}
+FILES = {
+    "helpers/text.py": "def clean(x):\r\n\treturn x\n",
+    "data/Zoë's terms.csv": "a,b\n",
+    "signature.py": "import dspy",
+}
 SOURCES: dict[str, object] = {
     "program_code": "class Support(dspy.Module): ...\n",
     "signature_code": "class Ü(dspy.Signature): ...\n",
@@ -36,7 +40,7 @@ SOURCES: dict[str, object] = {
 }
 FULL = [
     *NAMES,
-    *(f"source/{name}" for name in ("program.py", "signature.py", *FILES)),
+    *(f"source/{name}" for name in ("user_program.py", "user_signature.py", *FILES)),
     "manifest.json",
 ]
 
@@ -50,7 +54,7 @@ def test_what_was_submitted_is_written_as_it_was(tmp_path: Path) -> None:
     assert written(tmp_path) == {*FULL, "load.py"}
     for path, text in FILES.items():
         assert (tmp_path / "source" / path).read_bytes() == text.encode()
-    assert (tmp_path / "source/program.py").read_bytes() == str(SOURCES["program_code"]).encode()
+    assert (tmp_path / "source/user_program.py").read_bytes() == str(SOURCES["program_code"]).encode()
     verify_directory(tmp_path)
 
 
@@ -59,7 +63,7 @@ def test_writing_another_program_leaves_nothing_of_the_one_before(tmp_path: Path
     write_artifact(make_artifact(signature_code="class S: ..."), tmp_path)
     assert written(tmp_path) == {
         *("program.pkl", "program.json", "prompt.md", "metadata.json", "manifest.json", "load.py"),
-        "source/signature.py",
+        "source/user_signature.py",
     }
 
 
@@ -87,7 +91,17 @@ def test_a_folder_of_that_name_that_is_not_ours_keeps_its_files(tmp_path: Path) 
             "/a",
             "...",
         ),
-        *("a\\b.py", "C:evil.py", "a\0b.py", "a\nb.py", "program.py", "signature.py", "x" * 256, "\ud800.py", " "),
+        *(
+            "a\\b.py",
+            "C:evil.py",
+            "a\0b.py",
+            "a\nb.py",
+            "user_program.py",
+            "user_signature.py",
+            "x" * 256,
+            "\ud800.py",
+            " ",
+        ),
     ],
 )
 def test_a_file_with_an_odd_path_is_refused_and_nothing_is_written(tmp_path: Path, path: str) -> None:
