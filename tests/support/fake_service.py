@@ -228,6 +228,7 @@ class FakeService:
             "program_files": None,
             "arguments": {"module": "dspy.Predict", "kwargs": {}, "adapter": "chat"},
             "submitted_digests": {},
+            "nearest_rows": None,
         }
         return httpx.Response(200, json={"program_artifact_path": bundle["path"], "program_artifact": bundle})
 

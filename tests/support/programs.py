@@ -546,6 +546,19 @@ class Routed(dspy.Module):
         predictors=("ask",),
     ),
     Shape(
+        "imports from its own place",
+        "from .parts import make\n\n\nclass Relative(dspy.Module):\n    def __init__(self):\n"
+        "        super().__init__()\n        self.answer = make()\n\n"
+        "    def forward(self, question):\n        return self.answer(question=question)\n",
+        files={
+            "parts.py": "def make():\n    assert models['default']\n    return dspy.Predict('question -> answer')\n"
+        },
+        predictors=("answer",),
+    ),
+]
+
+UNRULY = [
+    Shape(
         "forks as it is imported",
         "import os\nimport sys\n\nif os.fork() == 0:\n    sys.exit(3)\nif os.fork() == 0:\n    STOPS = False\n" + ONE,
         predictors=("answer",),
@@ -562,17 +575,8 @@ class Routed(dspy.Module):
         "dspy.configure(lm=dspy.LM('openai/another', api_key='none'), max_errors=1, num_threads=1)\n" + ONE,
         predictors=("answer",),
     ),
-    Shape(
-        "imports from its own place",
-        "from .parts import make\n\n\nclass Relative(dspy.Module):\n    def __init__(self):\n"
-        "        super().__init__()\n        self.answer = make()\n\n"
-        "    def forward(self, question):\n        return self.answer(question=question)\n",
-        files={
-            "parts.py": "def make():\n    assert models['default']\n    return dspy.Predict('question -> answer')\n"
-        },
-        predictors=("answer",),
-    ),
 ]
+"""They act on the process that they run in, so they are optimized and not built anew by the tests' own processes."""
 
 
 def _refused(name: str, code: str, said: str, **more: Any) -> Shape:

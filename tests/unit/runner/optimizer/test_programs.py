@@ -14,7 +14,7 @@ from dspy_service_runner.optimizer.user_code.program_files import lay_out
 from dspy_service_runner.optimizer.user_code.source import explained
 from knowing_model import KnowingModel
 from optimizer_job import Folders, OptimizerForge, make_folders, next_attempt, program_spec
-from programs import ONE, OPTIMIZED, REFUSED, ROWS, Shape
+from programs import ONE, OPTIMIZED, REFUSED, ROWS, UNRULY, Shape
 from scripted_lm import ScriptedServer
 from waiting import wait_for
 
@@ -38,7 +38,7 @@ def sent(shape: Shape, server: ScriptedServer, model: KnowingModel, root: Path, 
     return make_folders(root, spec, shape.rows(model))
 
 
-@pytest.mark.parametrize("shape", OPTIMIZED, ids=lambda shape: shape.name)
+@pytest.mark.parametrize("shape", [*OPTIMIZED, *UNRULY], ids=lambda shape: shape.name)
 def test_it_comes_to_a_true_result(
     shape: Shape, forge: OptimizerForge, knowing: ScriptedServer, model: KnowingModel, tmp_path: Path
 ) -> None:
@@ -96,7 +96,7 @@ def test_a_killed_program_goes_on_without_paying_again(
 def test_what_the_code_configures_has_no_say_in_the_jobs_model(
     forge: OptimizerForge, knowing: ScriptedServer, model: KnowingModel, tmp_path: Path
 ) -> None:
-    shape = next(shape for shape in OPTIMIZED if shape.name == "configures dspy as it is imported")
+    shape = next(shape for shape in UNRULY if shape.name == "configures dspy as it is imported")
     folders = sent(shape, knowing, model, tmp_path / "job")
     assert forge.run(folders)["outcome"] == "Succeeded"
     assert any("default model is used in its place" in said for said in folders.messages())
