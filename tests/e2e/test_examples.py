@@ -17,7 +17,9 @@ from whole_jobs import ended, submit
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 RESOURCES = sorted(path.name for path in EXAMPLES.glob("*.yaml"))
-MODEL = re.compile(r'^HUMBLE = \{.*"base_url": "[^"]+"\}$', re.MULTILINE)
+MODEL = re.compile(r'^HUMBLE = "[^"]+"$', re.MULTILINE)
+CALL = re.compile(r"^( +)(print\(better\()", re.MULTILINE)
+TEAMS = ("accounts", "app", "billing", "passes", "repairs", "safety", "stations")
 
 
 @pytest.mark.parametrize("file", RESOURCES)
@@ -37,19 +39,21 @@ def test_the_payload_is_posted_and_succeeds(running: Service, model: Model) -> N
     assert answer["status"] == "success", answer["message"]
 
 
-def test_the_script_submits_watches_and_downloads(running: Service, model: Model, tmp_path: Path) -> None:
-    source, changed = MODEL.subn(
-        f'HUMBLE = {{"name": "openai/scripted", "base_url": "{model.url}"}}', (EXAMPLES / "submit.py").read_text()
-    )
+def test_the_script_optimizes_its_program(running: Service, model: Model, tmp_path: Path) -> None:
+    source, changed = MODEL.subn(f'HUMBLE = "{model.url}"', (EXAMPLES / "optimize.py").read_text())
     assert changed == 1
-    for name in ("signature.py", "metric.py", "tickets.jsonl"):
+    source, changed = CALL.subn(
+        rf'\1with dspy.context(lm=dspy.LM("openai/s", api_base="{model.local_url}", api_key="n")): \2', source
+    )
+    assert changed == 1, "jobs may reach the model by another address than this script does"
+    for name in ("signature.py", "tickets.jsonl"):
         (tmp_path / name).write_bytes((EXAMPLES / name).read_bytes())
-    (tmp_path / "submit.py").write_text(source)
+    (tmp_path / "optimize.py").write_text(source)
     environment = os.environ | {"DSPY_SERVICE_URL": running.url, "DSPY_SERVICE_TOKEN": running.token}
     done = subprocess.run(
-        [sys.executable, "submit.py"], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300
+        [sys.executable, "optimize.py"], cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 0, done.stderr
-    assert re.search(r"^(improved|no_evidence|worse) -?[\d.]+ \(-?[\d.]+, -?[\d.]+\)$", done.stdout, re.MULTILINE)
-    assert "the optimized program:" in done.stdout
-    assert list(tmp_path.glob("program-*/program.pkl"))
+    verdict, team = done.stdout.splitlines()[-2:]
+    assert re.match(r"<(improved|no evidence|worse): [+-][\d.]+ points \(95 % interval .*; of 40 test rows ", verdict)
+    assert team in TEAMS

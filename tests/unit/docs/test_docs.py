@@ -140,6 +140,7 @@ RUN_BY = {
     r"dspy-service up --port": f"{LOCAL}/test_up.py",
     r"\.venv/bin/python -m dspy_service_local\.demo\.model": f"{LOCAL}/test_notebooks.py",
     r"cd usage_guide|uv venv|uv pip install -r pyproject": f"{LOCAL}/test_notebooks.py, in another folder",
+    r"\.venv/bin/python examples/optimize\.py": "tests/e2e/test_examples.py",
     r"dspy-service submit --program": f"{LOCAL}/test_programs_page.py",
     r"curl -s http://127\.0\.0\.1:8000|export KUBECONFIG=|kubectl (apply|wait|get) ": f"{LOCAL}/test_readme.py",
     r"(DSPY_SERVICE_REGISTRY=.* )?\.venv/bin/(python -m pip|dspy-service)": f"{LOCAL}/test_tutorial.py",
