@@ -8,7 +8,7 @@ from pydantic import AliasChoices, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from dspy_service_api.serve.limits import ConnectionLimits
-from dspy_service_core.resource import run_defaults
+from dspy_service_core.resource.spec import run_defaults
 
 MEBIBYTE = 1024 * 1024
 AuthMode = Literal["none", "token", "kubernetes"]

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import AliasChoices, BeforeValidator, Field, JsonValue
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from dspy_service_core.resource import run_defaults
+from dspy_service_core.resource.spec import run_defaults
 
 
 def _words(value: object) -> object:

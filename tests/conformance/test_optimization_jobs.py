@@ -6,7 +6,8 @@ from typing import Any
 import orjson
 import pytest
 
-from dspy_service_core.resource.job import MAX_SPEC_BYTES, MAX_STATUS_BYTES
+from dspy_service_core.resource.job import MAX_SPEC_BYTES
+from dspy_service_core.resource.status import MAX_STATUS_BYTES
 from kube_http import TABLE, KubeHttp, ok, refused
 from kubectl import Kubectl
 

@@ -3,7 +3,7 @@
 import pytest
 
 from dspy_service_core.kube.resources import CONFIG_MAPS, JOBS, OPTIMIZATION_JOBS, PODS, SECRETS, SERVICE_ACCOUNTS
-from dspy_service_core.resource.job import OptimizationJobStatus
+from dspy_service_core.resource.status import OptimizationJobStatus
 from guarded_jobs import resource
 from kube_http import JSON_PATCH, ok, refused
 from waiting import wait_for

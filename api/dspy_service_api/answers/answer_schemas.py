@@ -15,7 +15,7 @@ from pydantic_core import CoreSchema
 from typing_extensions import TypeAliasType, TypedDict
 
 from dspy_service_core.records.run import Verdict
-from dspy_service_core.resource.job import StatusWord
+from dspy_service_core.resource.status import StatusWord
 
 
 @dataclass(frozen=True, slots=True)

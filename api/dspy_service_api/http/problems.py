@@ -24,7 +24,7 @@ from dspy_service_api.serve.memory import Busy
 from dspy_service_api.submit.earlier_jobs import NotPermitted
 from dspy_service_core import errors
 from dspy_service_core.kube import errors as kube
-from dspy_service_core.resource.job import StatusWord
+from dspy_service_core.resource.status import StatusWord
 
 log = logging.getLogger(__name__)
 

@@ -19,9 +19,9 @@ from dspy_service_core.records.run import Progress, Result, SplitCounts
 from dspy_service_core.registry.evaluate import EVALUATE
 from dspy_service_core.resource import names, queue_order
 from dspy_service_core.resource.conditions import DELETED_MESSAGE
-from dspy_service_core.resource.job import FINAL_PHASES, STATUS_WORDS
 from dspy_service_core.resource.sources import METRIC_FUNCTION, PROGRAM
 from dspy_service_core.resource.splits import ALL_TEST, DEFAULTS, Fractions
+from dspy_service_core.resource.status import FINAL_PHASES, STATUS_WORDS
 
 _NO_PROGRESS = Progress()
 _TOP_LEVEL_FUNCTION = re.compile(r"^def (\w+)", re.MULTILINE)

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from dspy_service_core.records.run import Progress, Result
-from dspy_service_core.resource.job import StatusWord
 from dspy_service_core.resource.queue_order import Age, Rank
 from dspy_service_core.resource.splits import Fractions
+from dspy_service_core.resource.status import StatusWord
 
 Json = bytes
 """Encoded JSON that can be put into an answer as it is."""

@@ -18,7 +18,7 @@ from prometheus_client.registry import Collector
 from dspy_service_api.monitoring.telemetry import Telemetry
 from dspy_service_api.serve.beside import pages_beside
 from dspy_service_api.service import Service
-from dspy_service_core.resource.job import STATUS_WORDS
+from dspy_service_core.resource.status import STATUS_WORDS
 from dspy_service_core.side_server import SideAnswer
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})

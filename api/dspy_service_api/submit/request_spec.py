@@ -11,7 +11,8 @@ from dspy_service_core.checks import credentials
 from dspy_service_core.checks.job_checks import Contents
 from dspy_service_core.contract.request import ColumnMapping, ModelSettings, RunRequest
 from dspy_service_core.resource import sources
-from dspy_service_core.resource.job import NO_TEMPERATURE, OptimizationJobSpec
+from dspy_service_core.resource.job import OptimizationJobSpec
+from dspy_service_core.resource.spec.models import NO_TEMPERATURE
 from dspy_service_core.resource.words import words_of
 
 FIELDS: Mapping[str, str] = {

@@ -6,8 +6,9 @@ from typing import Any
 
 from dspy_service_core.checks import credentials
 from dspy_service_core.checks.endpoints import Hosts, is_this_machine, named_endpoints, refused_urls
-from dspy_service_core.resource import model_rules
-from dspy_service_core.resource.job import Model, Models, OptimizationJobSpec
+from dspy_service_core.resource.job import OptimizationJobSpec
+from dspy_service_core.resource.spec import model_rules
+from dspy_service_core.resource.spec.models import Model, Models
 from dspy_service_core.resource.words import Words
 
 

@@ -14,8 +14,10 @@ from dspy_service_core.programs import program_source
 from dspy_service_core.programs.parameters import Parameters
 from dspy_service_core.programs.program_source import ProgramSource, ProgramText
 from dspy_service_core.registry.catalogue import Callee, Parameter
-from dspy_service_core.resource.job import Columns, OptimizationJobSpec, Program
+from dspy_service_core.resource.job import OptimizationJobSpec
 from dspy_service_core.resource.sources import PROGRAM, SIGNATURE
+from dspy_service_core.resource.spec.code import Program
+from dspy_service_core.resource.spec.dataset import Columns
 from dspy_service_core.resource.words import Words
 
 Rows = Sequence[Mapping[str, Any]]

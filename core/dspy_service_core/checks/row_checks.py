@@ -8,7 +8,7 @@ from dspy_service_core.code.field_types import FieldType
 from dspy_service_core.code.reserved_names import reserved
 from dspy_service_core.code.signature_source import SignatureSource
 from dspy_service_core.records.run import SplitCounts
-from dspy_service_core.resource.job import Columns
+from dspy_service_core.resource.spec.dataset import Columns
 from dspy_service_core.resource.splits import Fractions, fewest_rows, in_column, misplaced
 from dspy_service_core.resource.words import Words
 

@@ -20,7 +20,8 @@ from dspy_service_core.contract.request import (
     SplitFractions,
 )
 from dspy_service_core.resource import names
-from dspy_service_core.resource.job import Model, OptimizationJobSpec
+from dspy_service_core.resource.job import OptimizationJobSpec
+from dspy_service_core.resource.spec.models import Model
 
 
 def problems(spec: OptimizationJobSpec) -> Iterator[str]:

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from dspy_service_core.errors import FieldProblem
-from dspy_service_core.resource import program_paths
 from dspy_service_core.resource.sources import MOST_FILE_BYTES, MOST_FILES
+from dspy_service_core.resource.spec import program_paths
 
 FIELD = "program_files"
 _SHOWN = 160

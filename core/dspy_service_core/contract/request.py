@@ -25,8 +25,9 @@ from dspy_service_core.contract import program_files as files, request_json, req
 from dspy_service_core.contract.request_size import Body
 from dspy_service_core.errors import FieldProblem, InvalidRequest
 from dspy_service_core.resource import sources
-from dspy_service_core.resource.job import MAX_SECRET_LENGTH, MOST_NAMED_MODELS, MOST_SECRETS, Adapter
-from dspy_service_core.resource.run_defaults import LONGEST_DEADLINE_SECONDS, LONGEST_TTL_SECONDS, MOST_RETRIES
+from dspy_service_core.resource.job import MAX_SECRET_LENGTH, MOST_SECRETS, Adapter
+from dspy_service_core.resource.spec.models import MOST_NAMED_MODELS
+from dspy_service_core.resource.spec.run_defaults import LONGEST_DEADLINE_SECONDS, LONGEST_TTL_SECONDS, MOST_RETRIES
 from dspy_service_core.resource.splits import DEFAULTS
 
 Integer = Annotated[int, BeforeValidator(rules.number)]

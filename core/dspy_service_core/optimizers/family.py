@@ -9,7 +9,7 @@ from dspy_service_core.optimizers.calls import Calls
 from dspy_service_core.optimizers.options import Options, UnknownOption, options_of
 from dspy_service_core.records.run import SplitCounts
 from dspy_service_core.registry.catalogue import OptimizerAsset
-from dspy_service_core.resource.model_rules import REASONING_TEMPERATURE, is_reasoning
+from dspy_service_core.resource.spec.model_rules import REASONING_TEMPERATURE, is_reasoning
 from dspy_service_core.resource.splits import Fractions, fewest_rows, in_column
 from dspy_service_core.resource.words import Words
 

@@ -7,11 +7,9 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Literal
 
-from dspy_service_core.resource.job import Condition, Phase
+from dspy_service_core.resource.status import MESSAGE_LENGTH, Condition, ConditionStatus, ConditionType, Phase
 
-ConditionType = Literal["Valid", "Queued", "Started", "Succeeded", "Failed", "Cancelled"]
 End = Literal["Succeeded", "Failed", "Cancelled"]
-Status = Literal["True", "False", "Unknown"]
 
 ENDS: tuple[End, ...] = ("Succeeded", "Failed", "Cancelled")
 """Types that say how a job ended; the first that is true is the phase."""
@@ -20,7 +18,6 @@ VALIDATING = "Validating"
 RUNNING = "Running"
 """The two reasons of `Started=True`: while the preflight runs, and after it."""
 
-MESSAGE_LENGTH = 2048
 DELETED_MESSAGE = "Deleted before its end; finalizers keep its record."
 SUCCEEDED_MESSAGE = "Optimization completed successfully."
 STOPPED_EARLY_MESSAGE = f"{SUCCEEDED_MESSAGE} Stopped early: this is the best program so far."
@@ -62,7 +59,7 @@ def holds(conditions: Iterable[Condition], kind: ConditionType) -> bool:
 def with_condition(
     conditions: Sequence[Condition],
     kind: ConditionType,
-    status: Status,
+    status: ConditionStatus,
     reason: str,
     message: str = "",
     *,

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from dspy_service_core.resource.job import OptimizationJobStatus
+from dspy_service_core.resource.status import OptimizationJobStatus
 
 
 @dataclass(frozen=True, slots=True)

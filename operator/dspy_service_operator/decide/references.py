@@ -11,7 +11,9 @@ from typing import Any
 
 from dspy_service_core.registry.prefixes import image_is_below, uri_is_below
 from dspy_service_core.resource import names
-from dspy_service_core.resource.job import KeyRef, Model, OptimizationJobSpec
+from dspy_service_core.resource.job import OptimizationJobSpec
+from dspy_service_core.resource.spec.models import Model
+from dspy_service_core.resource.wire import KeyRef
 from dspy_service_operator.settings import OperatorSettings
 
 _PLAIN_TYPES = ("", "Opaque")

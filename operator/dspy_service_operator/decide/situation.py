@@ -5,7 +5,8 @@ from datetime import datetime
 from functools import cached_property
 
 from dspy_service_core.resource import conditions, names
-from dspy_service_core.resource.job import Attempt, OptimizationJob
+from dspy_service_core.resource.job import OptimizationJob
+from dspy_service_core.resource.status import Attempt
 from dspy_service_operator.decide.attempt_end import AttemptEnd
 from dspy_service_operator.decide.decision import Decision, DeleteJob, Note
 from dspy_service_operator.decide.observed import AttemptJob, AttemptPod, Observed

@@ -8,16 +8,23 @@ from typing import Any, Protocol
 
 from dspy_service_core.resource import conditions
 from dspy_service_core.resource.conditions import (
-    ConditionType,
     End,
-    Status,
     derive_phase,
     parse_time,
     precise_timestamp,
     timestamp,
     with_condition,
 )
-from dspy_service_core.resource.job import Attempt, EndedAttempt, ObjectMeta, OptimizationJobStatus, QueueStatus
+from dspy_service_core.resource.job import ObjectMeta
+from dspy_service_core.resource.status import (
+    MESSAGE_LENGTH,
+    Attempt,
+    ConditionStatus,
+    ConditionType,
+    EndedAttempt,
+    OptimizationJobStatus,
+    QueueStatus,
+)
 from dspy_service_operator.decide.attempt_end import AttemptEnd
 from dspy_service_operator.decide.observed import AttemptJob, AttemptPod
 
@@ -138,7 +145,7 @@ class StatusDraft:
         created = parse_time(self._job.metadata.creation_timestamp) or self._now
         return precise_timestamp(max(created, min(parse_time(reported) or self._now, self._now)))
 
-    def _condition(self, kind: ConditionType, status: Status, reason: str, message: str = "") -> "StatusDraft":
+    def _condition(self, kind: ConditionType, status: ConditionStatus, reason: str, message: str = "") -> "StatusDraft":
         changed = with_condition(
             self._status.conditions,
             kind,
@@ -152,7 +159,7 @@ class StatusDraft:
 
     def _set(self, **fields: Any) -> "StatusDraft":
         if "message" in fields:  # the cluster's own words may be longer than the resource takes
-            fields["message"] = fields["message"][: conditions.MESSAGE_LENGTH]
+            fields["message"] = fields["message"][:MESSAGE_LENGTH]
         self._status = self._status.model_copy(update=fields)
         return self
 

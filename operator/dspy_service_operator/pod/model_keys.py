@@ -11,7 +11,9 @@ from typing import Any
 
 from dspy_service_core.checks.endpoints import is_listed, named_endpoints
 from dspy_service_core.resource import names
-from dspy_service_core.resource.job import KeyRef, Model, OptimizationJobSpec
+from dspy_service_core.resource.job import OptimizationJobSpec
+from dspy_service_core.resource.spec.models import Model
+from dspy_service_core.resource.wire import KeyRef
 from dspy_service_operator.settings import OperatorSettings
 
 _DEFAULT_PROVIDER = "openai"

@@ -7,7 +7,8 @@ store; `optimizer` runs the user's code and holds neither. What lies where is in
 from typing import Any
 
 from dspy_service_core.resource import names
-from dspy_service_core.resource.job import OptimizationJob, Quantities, Resources
+from dspy_service_core.resource.job import OptimizationJob
+from dspy_service_core.resource.spec.run import Quantities, Resources
 from dspy_service_core.resource.targets import Targets
 from dspy_service_core.storage.store import artifact_folder, job_folder
 from dspy_service_operator.decide.observed import OPTIMIZER, REPORTER

@@ -13,7 +13,8 @@ from dspy_service_core.kube.resources import JOBS, OPTIMIZATION_JOBS
 from dspy_service_core.registry.registry import Registry, UnknownName, targets_of
 from dspy_service_core.resource import names
 from dspy_service_core.resource.conditions import parse_time
-from dspy_service_core.resource.job import FINAL_PHASES, OptimizationJob, OptimizationJobStatus
+from dspy_service_core.resource.job import OptimizationJob
+from dspy_service_core.resource.status import FINAL_PHASES, OptimizationJobStatus
 from dspy_service_operator.decide.decision import CreateJob, Decision, DeleteJob
 from dspy_service_operator.decide.observed import Refusal
 from dspy_service_operator.decide.pod_trouble import lacks_quota

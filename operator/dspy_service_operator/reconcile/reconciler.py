@@ -7,7 +7,8 @@ from datetime import datetime
 
 from dspy_service_core.kube.errors import BadRequest, Forbidden, Invalid, TooLarge
 from dspy_service_core.resource import queue_order
-from dspy_service_core.resource.job import FINAL_PHASES, OptimizationJob
+from dspy_service_core.resource.job import OptimizationJob
+from dspy_service_core.resource.status import FINAL_PHASES
 from dspy_service_operator.decide.decide import decide
 from dspy_service_operator.decide.decision import Decision, DeleteJob, Note
 from dspy_service_operator.decide.observed import AttemptPod, Observed

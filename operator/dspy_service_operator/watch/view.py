@@ -11,8 +11,9 @@ from typing import Any, Generic, Protocol, TypeVar
 from pydantic import ValidationError
 
 from dspy_service_core import nesting
-from dspy_service_core.resource.job import ObjectMeta, OptimizationJob, OptimizationJobStatus
+from dspy_service_core.resource.job import ObjectMeta, OptimizationJob
 from dspy_service_core.resource.sources import Source, with_sources
+from dspy_service_core.resource.status import OptimizationJobStatus
 from dspy_service_operator.decide.observed import AttemptJob, AttemptPod, Refusal, job_key, read_job, read_pod
 from dspy_service_operator.queue.queue import Key
 

@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from dspy_service_core.resource.run_defaults import MAX_FAILED_ROWS
+from dspy_service_core.resource.spec.run_defaults import MAX_FAILED_ROWS
 
 PREFIX = "DSPY_SERVICE_OPTIMIZER_"
 

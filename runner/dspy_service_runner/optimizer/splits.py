@@ -8,7 +8,7 @@ from typing import Any
 import dspy
 
 from dspy_service_core.records.run import SplitCounts
-from dspy_service_core.resource.job import Split
+from dspy_service_core.resource.spec.dataset import Split
 from dspy_service_core.resource.splits import counts, in_column, misplaced, said_by
 from dspy_service_runner.optimizer.failures import JobFailed
 

@@ -12,7 +12,7 @@ from dspy_service_core.kube.protocol import Object
 from dspy_service_core.kube.resources import JOBS, OPTIMIZATION_JOBS, PODS
 from dspy_service_core.resource import names
 from dspy_service_core.resource.conditions import derive_phase
-from dspy_service_core.resource.job import FINAL_PHASES, OptimizationJobStatus
+from dspy_service_core.resource.status import FINAL_PHASES, OptimizationJobStatus
 from operator_harness import WATCHED, Harness
 
 JOB_NAMES = ("one", "two", "three")

@@ -18,7 +18,7 @@ from dspy_service_api.jobs.rows import Which
 from dspy_service_api.jobs.transcript import Kind
 from dspy_service_api.service import Service, service_of
 from dspy_service_core.records.run import Verdict
-from dspy_service_core.resource.job import StatusWord
+from dspy_service_core.resource.status import StatusWord
 
 router = APIRouter(prefix="/jobs", tags=["jobs"], route_class=DirectRoute)
 

@@ -20,8 +20,9 @@ from dspy.utils.callback import BaseCallback
 from dspy_service_core.checks.credentials import merge, public_url, user_part, without_user_part
 from dspy_service_core.contract.request_rules import OWN_FIELDS
 from dspy_service_core.resource import names
-from dspy_service_core.resource.job import Model, OptimizationJobSpec
-from dspy_service_core.resource.model_rules import is_reasoning, temperature
+from dspy_service_core.resource.job import OptimizationJobSpec
+from dspy_service_core.resource.spec.model_rules import is_reasoning, temperature
+from dspy_service_core.resource.spec.models import Model
 from dspy_service_runner.optimizer.failures import JobFailed, first_line
 from dspy_service_runner.optimizer.json_form import valid_unicode
 from dspy_service_runner.optimizer.models.embedders import CountedEmbedder, NeedsLiteLLM

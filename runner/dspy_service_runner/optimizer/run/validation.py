@@ -13,8 +13,8 @@ from typing import Any
 import dspy
 
 from dspy_service_core.checks import model_names
-from dspy_service_core.resource.job import Columns
 from dspy_service_core.resource.sources import METRIC, PROGRAM, SIGNATURE
+from dspy_service_core.resource.spec.dataset import Columns
 from dspy_service_runner.optimizer.failures import JobFailed
 from dspy_service_runner.optimizer.inputs import Job
 from dspy_service_runner.optimizer.models.models import ModelSet

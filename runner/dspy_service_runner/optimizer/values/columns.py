@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from dspy_service_core.resource.job import Columns
+from dspy_service_core.resource.spec.dataset import Columns
 from dspy_service_runner.optimizer.failures import JobFailed
 from dspy_service_runner.optimizer.values.fields import Fields
 

@@ -12,8 +12,9 @@ from dspy_service_core.checks.job_checks import Contents, Installation
 from dspy_service_core.contract.request import RunRequest, parse_run_request
 from dspy_service_core.errors import UnusableRequest
 from dspy_service_core.registry import registry
-from dspy_service_core.resource.job import OptimizationJobSpec, Wire
+from dspy_service_core.resource.job import OptimizationJobSpec
 from dspy_service_core.resource.sources import NAMES
+from dspy_service_core.resource.wire import Wire
 from run_requests import FILES, METRIC, PROGRAM, SIGNATURE, program_request, run_request
 
 LONG = SIGNATURE + "#" * 20_000

@@ -13,8 +13,10 @@ import yaml
 
 from dspy_service_core.crd import generate
 from dspy_service_core.crd.schema import UnsupportedSchema, structural
-from dspy_service_core.resource.job import OptimizationJobSpec, OptimizationJobStatus, Wire
+from dspy_service_core.resource.job import OptimizationJobSpec
 from dspy_service_core.resource.splits import Fractions, counts
+from dspy_service_core.resource.status import OptimizationJobStatus
+from dspy_service_core.resource.wire import Wire
 from run_requests import METRIC, SIGNATURE, ticket_rows
 
 Json = dict[str, Any]

@@ -4,7 +4,7 @@ import pytest
 
 from dspy_service_core.resource import conditions
 from dspy_service_core.resource.conditions import derive_phase, parse_time, precise_timestamp, with_condition
-from dspy_service_core.resource.job import Condition
+from dspy_service_core.resource.status import MESSAGE_LENGTH, Condition
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)
 LATER = NOW + timedelta(minutes=1)
@@ -34,7 +34,7 @@ def test_a_condition_keeps_its_place():
 
 def test_a_message_is_cut_to_what_the_resource_takes():
     (found,) = with_condition([], "Failed", "True", "Error", "x" * 5000, now=NOW)
-    assert len(found.message) == conditions.MESSAGE_LENGTH
+    assert len(found.message) == MESSAGE_LENGTH
 
 
 @pytest.mark.parametrize(

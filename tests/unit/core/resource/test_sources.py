@@ -3,8 +3,9 @@
 from typing import Any, get_args
 
 from dspy_service_core.resource import sources
-from dspy_service_core.resource.job import CodeSource, OptimizationJobSpec, StateSource
+from dspy_service_core.resource.job import OptimizationJobSpec
 from dspy_service_core.resource.sources import ConfigMapKey, Source, sources_of, with_sources
+from dspy_service_core.resource.spec.code import CodeSource, StateSource
 
 DIGEST = f"sha256:{'0' * 64}"
 INLINE = {"code": "def metric(gold, pred): ..."}

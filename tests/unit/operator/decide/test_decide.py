@@ -7,7 +7,8 @@ import pytest
 
 from dspy_service_core.resource import conditions, names
 from dspy_service_core.resource.conditions import precise_timestamp
-from dspy_service_core.resource.job import OptimizationJob, OptimizationJobStatus
+from dspy_service_core.resource.job import OptimizationJob
+from dspy_service_core.resource.status import OptimizationJobStatus
 from dspy_service_operator.decide.attempt_running import LOOK_AGAIN_SECONDS, SETTLE_SECONDS
 from dspy_service_operator.decide.decide import ABANDONED_SECONDS, SECRET_SECONDS, decide
 from dspy_service_operator.decide.decision import CreateJob, Decision, DeleteJob

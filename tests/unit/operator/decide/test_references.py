@@ -9,7 +9,9 @@ from pydantic import BaseModel
 
 from dspy_service_core.kube.resources import CONFIG_MAPS, SECRETS
 from dspy_service_core.resource import names, sources
-from dspy_service_core.resource.job import Model, OptimizationJobSpec, ProgramFile
+from dspy_service_core.resource.job import OptimizationJobSpec
+from dspy_service_core.resource.spec.code import ProgramFile
+from dspy_service_core.resource.spec.models import Model
 from dspy_service_operator.decide.observed import Prerequisites
 from dspy_service_operator.reconcile.prerequisites import PrerequisiteCheck
 from dspy_service_operator.settings import OperatorSettings

@@ -1,6 +1,7 @@
 import pytest
 
-from dspy_service_core.resource.job import KeyRef, OptimizationJobSpec
+from dspy_service_core.resource.job import OptimizationJobSpec
+from dspy_service_core.resource.wire import KeyRef
 from dspy_service_operator.pod.model_keys import key_environment, secret_references, service_key_name
 from dspy_service_operator.settings import OperatorSettings
 from optimizer_job import make_spec

@@ -9,7 +9,8 @@ from typing import Any
 import dspy
 import pytest
 
-from dspy_service_core.resource.job import Columns, OptimizationJobSpec, Split
+from dspy_service_core.resource.job import OptimizationJobSpec
+from dspy_service_core.resource.spec.dataset import Columns, Split
 from dspy_service_runner.optimizer.failures import Interrupt, JobFailed, StopToken
 from dspy_service_runner.optimizer.inputs import wait_until_ready
 from dspy_service_runner.optimizer.models.base_url_query import query_last

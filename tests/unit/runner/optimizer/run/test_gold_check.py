@@ -16,7 +16,7 @@ import dspy
 import pydantic
 import pytest
 
-from dspy_service_core.resource.job import Columns
+from dspy_service_core.resource.spec.dataset import Columns
 from dspy_service_runner.optimizer.run.gold_check import choose_gold
 from dspy_service_runner.optimizer.run.preflight import right_answer
 from dspy_service_runner.optimizer.settings import Settings

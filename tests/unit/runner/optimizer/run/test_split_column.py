@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from dspy_service_core.resource.job import Columns
+from dspy_service_core.resource.spec.dataset import Columns
 from dspy_service_runner.optimizer.failures import JobFailed
 from dspy_service_runner.optimizer.values.columns import check_split_column
 from optimizer_job import Folders, OptimizerForge, make_folders, make_spec

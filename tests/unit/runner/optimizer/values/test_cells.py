@@ -21,7 +21,7 @@ from typing_extensions import TypedDict
 
 from dspy_service_core.checks import cell_types
 from dspy_service_core.code.signature_source import read_signature
-from dspy_service_core.resource.job import Columns
+from dspy_service_core.resource.spec.dataset import Columns
 from dspy_service_runner.optimizer.failures import JobFailed
 from dspy_service_runner.optimizer.user_code.source import run_source
 from dspy_service_runner.optimizer.values.cells import BadCell, CellReader

@@ -10,7 +10,7 @@ from typing import Any
 import dspy
 import pytest
 
-from dspy_service_core.resource.job import Columns
+from dspy_service_core.resource.spec.dataset import Columns
 from dspy_service_runner.optimizer.values.fields import Fields
 from dspy_service_runner.optimizer.values.gold import gold_of, values_first
 from dspy_service_runner.optimizer.values.rows import RowExample, row_number

@@ -6,7 +6,7 @@ import pytest
 from dspy_service_core.crd import generate
 from dspy_service_core.records.events import Event, LogEntry
 from dspy_service_core.records.run import ProgressDocument, Result, Usage
-from dspy_service_core.resource.job import OptimizationJobStatus
+from dspy_service_core.resource.status import OptimizationJobStatus
 from dspy_service_runner.reporter.status.status import (
     MAX_METRICS_BYTES,
     MAX_RUN_BYTES,

@@ -3,7 +3,7 @@ import json
 import yaml
 
 import helm
-from dspy_service_core.resource import run_defaults
+from dspy_service_core.resource.spec import run_defaults
 
 
 def test_the_chart_gives_a_job_the_same_defaults_and_limits() -> None:

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from dspy_service_core.resource.program_paths import MOST_PATH_LENGTH, PATH_PATTERN, in_the_way, refused
+from dspy_service_core.resource.spec.program_paths import MOST_PATH_LENGTH, PATH_PATTERN, in_the_way, refused
 
 TAKEN = [
     "helpers.py",

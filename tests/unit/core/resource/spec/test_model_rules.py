@@ -3,7 +3,7 @@ import pytest
 from dspy.clients.lm import _is_openai_reasoning_model
 from dspy.utils.exceptions import LMConfigurationError
 
-from dspy_service_core.resource import model_rules
+from dspy_service_core.resource.spec import model_rules
 
 NAMES = [
     *("openai/gpt-4o-mini", "openai/o1", "openai/o3-mini", "o4-mini-2025-04-16", "openai/gpt-5", "openai/gpt-5-mini"),
