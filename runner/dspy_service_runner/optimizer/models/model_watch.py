@@ -106,7 +106,7 @@ class ModelWatch(BaseCallback):  # type: ignore[misc]  # dspy is untyped
             return  # a model of the user's own code, which may handle its errors
         role, known = self._roles[key]
         kind = kind_of(error)
-        failure = explain(role, known, error, kind)
+        failure = explain(role, known, error)
         with self._lock:
             if not judging:
                 self.failures[kind] += 1

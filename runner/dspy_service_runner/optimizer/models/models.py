@@ -26,7 +26,7 @@ from dspy_service_core.resource.spec.models import Model
 from dspy_service_runner.optimizer.failures import JobFailed, first_line
 from dspy_service_runner.optimizer.json_form import valid_unicode
 from dspy_service_runner.optimizer.models.embedders import CountedEmbedder, NeedsLiteLLM
-from dspy_service_runner.optimizer.models.model_errors import REASONS
+from dspy_service_runner.optimizer.models.model_errors import AUTHENTICATION, OF_ONE_REQUEST, REASONS, kind_of
 from dspy_service_runner.optimizer.models.usage import UsageCounter
 
 logger = logging.getLogger(__name__)
@@ -270,19 +270,19 @@ def model_key(lm: AnyModel) -> ModelKey:
     return lm.model, str(lm.kwargs.get("api_base") or "")
 
 
-def explain(role: str, lm: AnyModel, error: BaseException, kind: str) -> JobFailed:
+def explain(role: str, lm: AnyModel, error: BaseException) -> JobFailed:
     """Makes a model's error the failure of the job; the first line is the cause."""
-    reason = REASONS[kind]
+    kind = kind_of(error)
     base = public_url(lm.kwargs.get("api_base") or "")
     message = f"The {role} model {lm.model}{f' at {base}' if base else ''} failed: {first_line(error)}"
-    if reason == "ModelAuthFailed" and lm.kwargs.get("api_key", NO_KEY) == NO_KEY:
+    if kind == AUTHENTICATION and lm.kwargs.get("api_key", NO_KEY) == NO_KEY:
         message += (
             "\nNo API key came with this job for this endpoint. The service's own keys are sent only to a provider's "
             "own endpoint and to base URLs that its operator listed: name a key in the model config (extra.api_key, "
             "or keyFrom in a resource)."
         )
-    elif "temperature" in str(error).lower() and reason == "ModelRejectedRequest":
+    elif kind in OF_ONE_REQUEST and "temperature" in str(error).lower():
         message += f"\nTo send it none, set the temperature of the {role} model to null (in a resource: none)."
-    failure = JobFailed(reason, message)
+    failure = JobFailed(REASONS[kind], message)
     failure.__cause__ = error
     return failure

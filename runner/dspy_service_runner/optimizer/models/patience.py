@@ -193,7 +193,7 @@ class _Call:
         return True
 
     def _give_the_model_up(self, refusal: Exception) -> None:
-        failure = explain(self._patience.role(self._lm), self._lm, refusal, RATE_LIMITED)
+        failure = explain(self._patience.role(self._lm), self._lm, refusal)
         failure.message += (
             f"\nIt answered nobody for {self._patience.seconds:g} s, as long as this service waits for a rate limit "
             "to pass: have the limit raised, or submit the job again later."

@@ -8,10 +8,10 @@ from typing import Any
 
 import dspy
 from dspy.dsp.utils.settings import main_thread_config
-from dspy.utils.exceptions import LMInvalidRequestError, LMServerError, LMTimeoutError
+from dspy.utils.exceptions import LMInvalidRequestError
 
 from dspy_service_runner.optimizer.failures import JobFailed
-from dspy_service_runner.optimizer.models.model_errors import kind_of
+from dspy_service_runner.optimizer.models.model_errors import SERVER_ERROR, TIMEOUT, kind_of
 from dspy_service_runner.optimizer.models.models import CountedLM, ModelSet, explain
 from dspy_service_runner.optimizer.run.evaluation import cause_of
 from dspy_service_runner.optimizer.run.time_limit import at_most
@@ -24,7 +24,7 @@ logger = logging.getLogger("dspy_service.preflight")
 
 QUESTION = "Answer with the single word OK."
 _MOST_ADAPTATIONS = 2
-_PASSING = (LMServerError, LMTimeoutError)
+_PASSING = frozenset({SERVER_ERROR, TIMEOUT})
 """Errors of a model that can be reached: it is asked again, with all of dspy's retries. A refused connection gets only
 one retry."""
 
@@ -40,18 +40,20 @@ def check_models(models: ModelSet) -> None:
         try:
             embedder.check(QUESTION)
         except Exception as error:
-            raise explain(name, embedder, error, kind_of(error)) from error
+            raise explain(name, embedder, error) from error
 
 
 def _check_model(role: str, lm: CountedLM) -> None:
     try:
         try:
             _ask(role, lm)
-        except _PASSING as error:
+        except Exception as error:
+            if kind_of(error) not in _PASSING:
+                raise
             logger.warning("the %s model answers with an error and is asked again: %s", role, error)
             lm(QUESTION)
     except Exception as error:
-        raise explain(role, lm, error, kind_of(error)) from error
+        raise explain(role, lm, error) from error
 
 
 def _ask(role: str, lm: CountedLM) -> None:

@@ -15,9 +15,10 @@ from typing import Any
 
 import dspy
 from dspy.teleprompt.bootstrap_trace import FailedPrediction
-from dspy.utils.exceptions import LMAuthError, LMNotConfiguredError
+from dspy.utils.exceptions import LMError
 
 from dspy_service_runner.optimizer.failures import Interrupt, JobFailed, StopToken, first_line
+from dspy_service_runner.optimizer.models.model_errors import AUTHENTICATION, kind_of
 from dspy_service_runner.optimizer.settings import Settings
 from dspy_service_runner.optimizer.user_code.failing_rows import (
     ANY_NUMBER,
@@ -162,7 +163,8 @@ def failure_from(error: BaseException, row: Any = None, more: str = "") -> JobFa
 
 def _cure(error: BaseException) -> str:
     """Advice if a judge's model has no key: dspy's own message asks for environment variables, which no job can set."""
-    if not any(isinstance(cause, LMAuthError | LMNotConfiguredError) for cause in (error, error.__cause__)):
+    models = [cause for cause in (error, error.__cause__) if isinstance(cause, LMError)]
+    if not any(kind_of(cause) == AUTHENTICATION for cause in models):
         return ""
     return (
         "\nA model that the metric asks gets its settings and its key by the request's field model_configs, such as "
