@@ -1,6 +1,6 @@
 """Posts a Kubernetes Event for every step of a job, in the background, at most `MOST` for each job.
 
-Not by kopf, which posts Events only from inside its handlers, and makes them of log lines.
+Not by kopf, for the reasons that `watch/kopf_settings.py` gives.
 """
 
 import asyncio

@@ -63,8 +63,10 @@ def _watch(settings: kopf.OperatorSettings) -> None:
 
 def _switch_off(settings: kopf.OperatorSettings) -> None:
     settings.persistence.diffbase_storage = NoDiffBase()
-    # Events are posted by `events.py`. kopf ends its poster first of all, so that the last Events before the end of
-    # the process would be lost, and takes Events from its handlers alone, where ours come from the work queue.
+    # Events are posted by `monitoring/events.py`. kopf finds its queue of Events in a variable of the context that only
+    # its handlers have, and ours come from the work queue, when a pass has decided. It ends its poster first of all, so
+    # that the last Events before the end of the process would be lost. Its queue has no bound, nor has the number of
+    # Events for a job.
     settings.posting.enabled = False
     # Which kinds and namespaces there are is looked at once: to watch them would take rights over the whole cluster.
     settings.scanning.disabled = True
