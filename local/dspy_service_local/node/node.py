@@ -9,12 +9,12 @@ from typing import Any
 from dspy_service_core.kube.errors import KubeError, NotFound
 from dspy_service_core.kube.reflector import Reflector
 from dspy_service_core.kube.resources import PODS
+from dspy_service_local.node.pods.content.environment import NODE_NAME
+from dspy_service_local.node.pods.content.remove import remove_tree
 from dspy_service_local.node.pods.context import NodeContext
-from dspy_service_local.node.pods.environment import NODE_NAME
 from dspy_service_local.node.pods.model import Object
 from dspy_service_local.node.pods.pod_setup import was_started
 from dspy_service_local.node.pods.pods import PodRun, Stop
-from dspy_service_local.node.pods.remove import remove_tree
 from dspy_service_local.node.pods.status import NodeEnding
 
 log = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from dspy_service_core.kube.errors import AlreadyExists, Conflict, KubeError, No
 from dspy_service_core.kube.reflector import Reflector
 from dspy_service_core.kube.resources import JOBS, PODS
 from dspy_service_local.node.jobs.jobs import Decision, decide
-from dspy_service_local.node.pods.environment import NODE_NAME
+from dspy_service_local.node.pods.content.environment import NODE_NAME
 from dspy_service_local.node.pods.model import Object
 
 log = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 
 from dspy_service_core.kube.client import KubeClient
-from dspy_service_local.node.pods.volumes import Tokens
+from dspy_service_local.node.pods.content.volumes import Tokens
 from dspy_service_local.node.processes.launch import PodLimits
 from dspy_service_local.node.processes.processes import Launcher
 from dspy_service_local.node.usage import UsageWatch

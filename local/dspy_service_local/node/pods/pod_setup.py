@@ -6,11 +6,11 @@ from pathlib import Path
 
 from dspy_service_core.resource import names
 from dspy_service_local.node.pods.containers import ContainerRun
+from dspy_service_local.node.pods.content.environment import References, expand, resolve
+from dspy_service_local.node.pods.content.remove import remove_tree
+from dspy_service_local.node.pods.content.volumes import Volumes
 from dspy_service_local.node.pods.context import NodeContext
-from dspy_service_local.node.pods.environment import References, expand, resolve
 from dspy_service_local.node.pods.model import Container, Object, Pod, Volume
-from dspy_service_local.node.pods.remove import remove_tree
-from dspy_service_local.node.pods.volumes import Volumes
 from dspy_service_local.node.processes.launch import Bind, Launch, ProcessLimits
 
 _STARTED = "started"

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from dspy_service_local.node.pods.containers import ContainerRun
+from dspy_service_local.node.pods.content.environment import Unresolved
 from dspy_service_local.node.pods.context import NodeContext
-from dspy_service_local.node.pods.environment import Unresolved
 from dspy_service_local.node.pods.model import Container, Object, read_pod
 from dspy_service_local.node.pods.pod_setup import PodSetup
 from dspy_service_local.node.pods.pod_usage import watched

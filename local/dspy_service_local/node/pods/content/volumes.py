@@ -10,9 +10,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
-from dspy_service_local.node.pods.environment import Data, References, Unresolved, expand, field
+from dspy_service_local.node.pods.content.environment import Data, References, Unresolved, expand, field
+from dspy_service_local.node.pods.content.remove import give_tree
 from dspy_service_local.node.pods.model import Mount, Object, Pod, Volume
-from dspy_service_local.node.pods.remove import give_tree
 
 CA_CONFIG_MAP = "kube-root-ca.crt"
 

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from dspy_service_core.kube.resources import CONFIG_MAPS, SECRETS
-from dspy_service_local.node.pods.environment import References, Unresolved, expand, resolve
+from dspy_service_local.node.pods.content.environment import References, Unresolved, expand, resolve
+from dspy_service_local.node.pods.content.volumes import Volumes
 from dspy_service_local.node.pods.model import Pod, read_pod
-from dspy_service_local.node.pods.volumes import Volumes
 from dspy_service_local.node.quantities import parse_bytes, parse_quantity
 from faulty_cluster import FaultyCluster, faulty_cluster
 from node_host import FakeTokens, make_pod
