@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from dspy_service_core.checks import job_checks
-from dspy_service_core.checks.endpoints import Hosts
+from dspy_service_core.checks.models.endpoints import Hosts
 from dspy_service_core.errors import ServiceError
 from dspy_service_core.kube import config as kube_config
 from dspy_service_core.kube.client import KubeClient, OnRequest

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, quote, quote_plus, unquote, urlsplit
 
 import orjson
 
-from dspy_service_core.checks.credentials import user_part
+from dspy_service_core.checks.models.credentials import user_part
 from dspy_service_core.resource import names
 
 MARK = "[redacted]"

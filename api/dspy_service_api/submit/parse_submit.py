@@ -19,8 +19,9 @@ from dspy_service_api.settings import Settings
 from dspy_service_api.submit.earlier_jobs import EarlierJobs, State
 from dspy_service_api.submit.job_objects import AcceptedRequest
 from dspy_service_api.submit.request_spec import WORDS, decimal_text, translated
-from dspy_service_core.checks import credentials, job_checks
+from dspy_service_core.checks import job_checks
 from dspy_service_core.checks.job_checks import Installation
+from dspy_service_core.checks.models import credentials
 from dspy_service_core.code import source_text
 from dspy_service_core.contract import request as payload
 from dspy_service_core.contract.request import RunOptions, RunRequest

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dspy_service_core.checks import credentials
 from dspy_service_core.checks.job_checks import Contents
+from dspy_service_core.checks.models import credentials
 from dspy_service_core.contract.request import ColumnMapping, ModelSettings, RunRequest
 from dspy_service_core.resource import sources
 from dspy_service_core.resource.job import OptimizationJobSpec

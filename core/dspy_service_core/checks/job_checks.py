@@ -13,17 +13,9 @@ from typing import Any
 
 from pydantic import JsonValue
 
-from dspy_service_core.checks import (
-    initial_checks,
-    kwargs_rules,
-    model_checks,
-    model_names,
-    program_checks,
-    row_checks,
-    spec_shape,
-    usable,
-)
-from dspy_service_core.checks.endpoints import Hosts
+from dspy_service_core.checks import initial_checks, kwargs_rules, program_checks, row_checks, spec_shape, usable
+from dspy_service_core.checks.models import model_checks, model_names
+from dspy_service_core.checks.models.endpoints import Hosts
 from dspy_service_core.code.metric_source import MetricSource, read_metric
 from dspy_service_core.code.signature_source import SignatureSource, read_signature
 from dspy_service_core.code.source_text import quick

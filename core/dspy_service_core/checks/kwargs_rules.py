@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping
 
 from pydantic import JsonValue
 
-from dspy_service_core.checks.credentials import paths
-from dspy_service_core.checks.model_names import EMBEDDER_ARGUMENTS
+from dspy_service_core.checks.models.credentials import paths
+from dspy_service_core.checks.models.model_names import EMBEDDER_ARGUMENTS
 from dspy_service_core.optimizers.options import MINIMUM
 from dspy_service_core.registry.catalogue import Callee, Parameter
 from dspy_service_core.resource.words import Words

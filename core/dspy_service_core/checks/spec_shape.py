@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from dspy_service_core.checks.credentials import config_paths
+from dspy_service_core.checks.models.credentials import config_paths
 from dspy_service_core.contract import program_files
 from dspy_service_core.contract.request import (
     ColumnMapping,

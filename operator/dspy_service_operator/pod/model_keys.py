@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from dspy_service_core.checks.endpoints import is_listed, named_endpoints
+from dspy_service_core.checks.models.endpoints import is_listed, named_endpoints
 from dspy_service_core.resource import names
 from dspy_service_core.resource.job import OptimizationJobSpec
 from dspy_service_core.resource.spec.models import Model

@@ -6,7 +6,7 @@ from ipaddress import ip_address, ip_network
 import pytest
 
 import helm
-from dspy_service_core.checks.credentials import is_credential_name, words
+from dspy_service_core.checks.models.credentials import is_credential_name, words
 from dspy_service_core.nesting import SPEC_DEPTH
 from dspy_service_core.resource import names, sources
 

@@ -26,7 +26,7 @@ from dspy.clients.execution import IGNORED_CACHE_KEYS, _delay
 from dspy.lm15 import OpenAIChatLM, ProviderError
 from dspy.utils.exceptions import is_retryable_lm_error
 
-from dspy_service_core.checks.credentials import public_url, withhold
+from dspy_service_core.checks.models.credentials import public_url, withhold
 from dspy_service_runner.optimizer.json_form import valid_unicode
 from dspy_service_runner.optimizer.models.usage import UsageCounter
 

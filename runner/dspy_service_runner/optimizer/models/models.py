@@ -17,7 +17,7 @@ import dspy
 from dspy.lm15 import CacheConfig
 from dspy.utils.callback import BaseCallback
 
-from dspy_service_core.checks.credentials import merge, public_url, user_part, without_user_part
+from dspy_service_core.checks.models.credentials import merge, public_url, user_part, without_user_part
 from dspy_service_core.contract.request_rules import OWN_FIELDS
 from dspy_service_core.resource import names
 from dspy_service_core.resource.job import OptimizationJobSpec

@@ -12,7 +12,7 @@ from typing import Any
 
 import dspy
 
-from dspy_service_core.checks import model_names
+from dspy_service_core.checks.models import model_names
 from dspy_service_core.resource.sources import METRIC, PROGRAM, SIGNATURE
 from dspy_service_core.resource.spec.dataset import Columns
 from dspy_service_runner.optimizer.failures import JobFailed

@@ -9,7 +9,7 @@ from ipaddress import ip_address
 from typing import Any
 from urllib.parse import urlsplit
 
-from dspy_service_core.checks.credentials import holds_headers, public_url
+from dspy_service_core.checks.models.credentials import holds_headers, public_url
 
 Hosts = Sequence[str]
 """`example.org`, or `*.example.org` for every host below it."""

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 from hypothesis import given, strategies as st
 
-from dspy_service_core.checks import credentials
+from dspy_service_core.checks.models import credentials
 
 
 @pytest.mark.parametrize(

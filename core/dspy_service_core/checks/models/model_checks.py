@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dspy_service_core.checks import credentials
-from dspy_service_core.checks.endpoints import Hosts, is_this_machine, named_endpoints, refused_urls
+from dspy_service_core.checks.models import credentials
+from dspy_service_core.checks.models.endpoints import Hosts, is_this_machine, named_endpoints, refused_urls
 from dspy_service_core.resource.job import OptimizationJobSpec
 from dspy_service_core.resource.spec import model_rules
 from dspy_service_core.resource.spec.models import Model, Models

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from checked_jobs import check_request, check_resource
-from dspy_service_core.checks.endpoints import is_listed, is_this_machine, refused_urls
 from dspy_service_core.checks.job_checks import Installation
+from dspy_service_core.checks.models.endpoints import is_listed, is_this_machine, refused_urls
 from dspy_service_core.errors import UnusableRequest
 from dspy_service_core.registry import registry
 from dspy_service_core.resource.job import OptimizationJobSpec
