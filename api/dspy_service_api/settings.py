@@ -9,6 +9,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from dspy_service_api.serve.limits import ConnectionLimits
 from dspy_service_core.resource.spec import run_defaults
+from dspy_service_core.word_list import word_list
 
 MEBIBYTE = 1024 * 1024
 AuthMode = Literal["none", "token", "kubernetes"]
@@ -256,7 +257,7 @@ class Settings(BaseSettings):
         if not isinstance(given, dict):
             return given
         kept = {name: value for name, value in given.items() if value != "" or name not in _ABSENT_IF_EMPTY}
-        return {name: _words(value) if name in _WORDS else value for name, value in kept.items()}
+        return {name: word_list(value) if name in _WORDS else value for name, value in kept.items()}
 
     @model_validator(mode="after")
     def _no_open_door(self) -> Self:
@@ -320,10 +321,6 @@ _WORDS = frozenset(
     {"proxies", "trusted_hosts", "trusted_origins", "auth_audiences", "allowed_base_url_hosts", "own_ports"}
 )
 _ABSENT_IF_EMPTY = frozenset({"auth_mode", "tls_cert_file", "tls_key_file"})
-
-
-def _words(value: object) -> object:
-    return [word.strip() for word in value.split(",") if word.strip()] if isinstance(value, str) else value
 
 
 def is_loopback(host: str) -> bool:

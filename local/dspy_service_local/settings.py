@@ -9,15 +9,10 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from dspy_service_core.word_list import word_list
 from dspy_service_local.node.processes.launch import POD_USER
 
-
-def _words(value: object) -> object:
-    """Lists are written with commas: `a,b`."""
-    return [word.strip() for word in value.split(",") if word.strip()] if isinstance(value, str) else value
-
-
-Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
+Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(word_list)]
 
 
 class LocalSettings(BaseSettings):

@@ -7,14 +7,9 @@ from pydantic import AliasChoices, BeforeValidator, Field, JsonValue
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from dspy_service_core.resource.spec import run_defaults
+from dspy_service_core.word_list import word_list
 
-
-def _words(value: object) -> object:
-    """A list is written with commas: `a,b`."""
-    return [word.strip() for word in value.split(",") if word.strip()] if isinstance(value, str) else value
-
-
-Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(_words)]
+Words = Annotated[tuple[str, ...], NoDecode, BeforeValidator(word_list)]
 JsonMap = dict[str, JsonValue]
 
 

@@ -51,3 +51,8 @@ class Calls:
     @property
     def model(self) -> Range:
         return self.program + self.own
+
+
+def no_calls(predictors: int) -> Calls:
+    """Of an optimizer that scores nothing and asks no model."""
+    return Calls(scores=exactly(0), demos=exactly(0), own=exactly(0), predictors=predictors)

@@ -3,7 +3,7 @@ are nearest to each input."""
 
 from collections.abc import Iterator
 
-from dspy_service_core.optimizers.calls import Calls, Range, exactly
+from dspy_service_core.optimizers.calls import Calls, Range, exactly, no_calls
 from dspy_service_core.optimizers.family import Family, Setup
 from dspy_service_core.optimizers.options import Options, whole
 from dspy_service_core.records.run import SplitCounts
@@ -21,7 +21,7 @@ class LabeledFewShot(Family):
     """Calls neither the model nor the metric."""
 
     def known_calls(self, options: Options, counts: SplitCounts, predictors: int) -> Calls:
-        return Calls(scores=exactly(0), demos=exactly(0), own=exactly(0), predictors=predictors)
+        return no_calls(predictors)
 
 
 class BootstrapFewShot(Family):
@@ -106,4 +106,4 @@ class NearestFewShot(Family):
     chainable = False
 
     def known_calls(self, options: Options, counts: SplitCounts, predictors: int) -> Calls:
-        return Calls(scores=exactly(0), demos=exactly(0), own=exactly(0), predictors=predictors)
+        return no_calls(predictors)

@@ -9,6 +9,7 @@ import errno
 import os
 import resource
 import threading
+from collections.abc import Iterable
 
 
 class JobFailed(Exception):
@@ -66,6 +67,11 @@ def first_line(error: BaseException) -> str:
     """An exception in one line for people: its type and the first line of its message."""
     text = next((line.strip() for line in str(error).splitlines() if line.strip()), "")
     return f"{type(error).__name__}: {text}{_limit(error)}" if text else type(error).__name__
+
+
+def quoted(names: Iterable[str]) -> str:
+    """Names in a message."""
+    return ", ".join(f"'{name}'" for name in names)
 
 
 def _limit(error: BaseException) -> str:

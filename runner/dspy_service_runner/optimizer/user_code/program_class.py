@@ -9,7 +9,7 @@ from typing import Any
 import dspy
 from dspy.utils.syncify import run_async
 
-from dspy_service_runner.optimizer.failures import JobFailed
+from dspy_service_runner.optimizer.failures import JobFailed, quoted
 from dspy_service_runner.optimizer.user_code.source import explained, user_line
 
 REASON = "InvalidProgram"
@@ -153,13 +153,13 @@ def _check_arguments(program_class: type[dspy.Module], kwargs: Mapping[str, Any]
     if missing:
         raise JobFailed(
             REASON,
-            f"The constructor of '{name}' needs {_quoted(missing)}, which module_kwargs (in a resource: "
+            f"The constructor of '{name}' needs {quoted(missing)}, which module_kwargs (in a resource: "
             "spec.program.kwargs) does not give.",
         )
     unknown = [] if open_ended else [given for given in kwargs if given not in named]
     if unknown:
-        takes = f"; it takes {_quoted(named)}" if named else ""
-        raise JobFailed(REASON, f"The constructor of '{name}' takes no {_quoted(unknown)}{takes}.")
+        takes = f"; it takes {quoted(named)}" if named else ""
+        raise JobFailed(REASON, f"The constructor of '{name}' takes no {quoted(unknown)}{takes}.")
 
 
 def _waiting(kind: type[dspy.Module]) -> Any:
@@ -174,7 +174,7 @@ def _forward(self: Any, *args: Any, **kwargs: Any) -> Any:
 
 
 def _because_of(hidden: Iterable[str]) -> str:
-    return f"DSPy does not look as deep as {_quoted(hidden)}, and passes over what is frozen (_compiled)."
+    return f"DSPy does not look as deep as {quoted(hidden)}, and passes over what is frozen (_compiled)."
 
 
 def _uncopied(module: dspy.Module) -> str:
@@ -184,7 +184,3 @@ def _uncopied(module: dspy.Module) -> str:
         except Exception as error:
             return f", because of its attribute '{name}' ({explained(error)})"
     return ""
-
-
-def _quoted(names: Iterable[str]) -> str:
-    return ", ".join(f"'{name}'" for name in names)

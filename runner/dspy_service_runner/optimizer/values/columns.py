@@ -1,10 +1,10 @@
 """Which column fills which field: as the job maps them, and for a program's own names also unsaid."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dspy_service_core.resource.spec.dataset import Columns
-from dspy_service_runner.optimizer.failures import JobFailed
+from dspy_service_runner.optimizer.failures import JobFailed, quoted
 from dspy_service_runner.optimizer.values.fields import Fields
 
 Rows = Sequence[Mapping[str, Any]]
@@ -20,12 +20,12 @@ def check_columns(fields: Fields, columns: Columns) -> None:
         missing = [name for name in named if name not in mapping]
         if missing:
             cure = " Map what no column holds the gold of to null." if kind == "output" else ""
-            raise JobFailed("InvalidMapping", f"column_mapping.{kind}s names no column for {_list(missing)}.{cure}")
+            raise JobFailed("InvalidMapping", f"column_mapping.{kind}s names no column for {quoted(missing)}.{cure}")
         unknown = [name for name in mapping if name not in named]
         if unknown:
             raise JobFailed(
                 "InvalidMapping",
-                f"column_mapping.{kind}s names {_list(unknown)}; the signature's {kind} fields are {_list(named)}.",
+                f"column_mapping.{kind}s names {quoted(unknown)}; the signature's {kind} fields are {quoted(named)}.",
             )
 
 
@@ -38,7 +38,7 @@ def columns_of_program(fields: Fields, given: Columns | None, rows: Rows) -> Col
     if unknown:
         raise JobFailed(
             "InvalidMapping",
-            f"column_mapping.inputs names {_list(unknown)}; the program's inputs are {_list(fields.inputs)}.",
+            f"column_mapping.inputs names {quoted(unknown)}; the program's inputs are {quoted(fields.inputs)}.",
         )
     answers = {*fields.outputs, *fields.undecided}
     some = {column for row in rows for column in row}
@@ -67,19 +67,15 @@ def _check_inputs(inputs: Mapping[str, str], fields: Fields, gold: Mapping[str, 
     if missing:
         raise JobFailed(
             "InvalidMapping",
-            f"The program's inputs {_list(missing)} have no column: name one in column_mapping.inputs. The columns are "
-            f"{_list(sorted(there))}.",
+            f"The program's inputs {quoted(missing)} have no column: name one in column_mapping.inputs. The columns "
+            f"are {quoted(sorted(there))}.",
         )
     if not inputs:
         raise JobFailed(
             "InvalidMapping",
-            f"No column has the name of an input of the program ({_list(fields.inputs)}): name one in "
+            f"No column has the name of an input of the program ({quoted(fields.inputs)}): name one in "
             "column_mapping.inputs.",
         )
     both = [name for name in inputs if name in gold]
     if both:
-        raise JobFailed("InvalidMapping", f"column_mapping names {_list(both)} as input and as output of the program.")
-
-
-def _list(names: Iterable[str]) -> str:
-    return ", ".join(f"'{name}'" for name in names)
+        raise JobFailed("InvalidMapping", f"column_mapping names {quoted(both)} as input and as output of the program.")
