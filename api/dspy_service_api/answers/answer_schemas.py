@@ -40,10 +40,13 @@ open_ended = with_config(ConfigDict(extra="allow"))
 
 @closed
 class Accepted(TypedDict):
-    job_id: Annotated[str, Field(description="Under which all else is asked for.")]
+    job_id: Annotated[str, Field(description="Id of the job, by which all else about it is asked for.")]
     status: Literal["pending"]
     estimated_remaining_seconds: Annotated[
-        None, Field(description="Nothing is known yet. (Elsewhere: estimated_seconds_remaining.)")
+        None,
+        Field(
+            description="Always null: before a run nothing is known. Later answers have `estimated_seconds_remaining`."
+        ),
     ]
 
 
@@ -99,9 +102,11 @@ class ProgramArtifact(TypedDict):
     ]
     metadata: JsonValue
     optimized_prompt: Annotated[str | None, Field(description="Every predictor's instructions and examples, readable.")]
-    program_state: Annotated[JsonValue, Field(description="As `dspy.Module.load_state` takes it.")]
+    program_state: Annotated[
+        JsonValue, Field(description="State of the optimized program, as `dspy.Module.load_state` takes it.")
+    ]
     digests: Annotated[
-        dict[str, str], Field(description="By file name, `sha256:<hex>`, as recorded when the run ended.")
+        dict[str, str], Field(description="Digest of each file, `sha256:<hex>`, as recorded when the run ended.")
     ]
     baseline_state: Annotated[JsonValue, Field(description="The state of the program as it was given.")]
     messages: Annotated[
@@ -109,8 +114,12 @@ class ProgramArtifact(TypedDict):
         Shows(dict[str, Any] | None),
         Field(description="By predictor, the messages that DSPy sends, with a placeholder for each input."),
     ]
-    signature_code: Annotated[str | None, Field(description="As it was submitted; null where there is none.")]
-    program_code: Annotated[str | None, Field(description="As it was submitted; null where there is none.")]
+    signature_code: Annotated[
+        str | None, Field(description="Source of the signature as it was submitted; null where there is none.")
+    ]
+    program_code: Annotated[
+        str | None, Field(description="Source of the program as it was submitted; null where there is none.")
+    ]
     program_files: Annotated[
         Fragment,
         Shows(dict[str, str] | None),
@@ -177,7 +186,7 @@ class FailedRow(TypedDict):
 @closed
 class FailedRows(TypedDict):
     count: int
-    rows: Annotated[list[FailedRow], Field(description="The first of them, at most 100.")]
+    rows: Annotated[list[FailedRow], Field(description="The first failed rows, at most 100.")]
 
 
 @closed
@@ -208,7 +217,7 @@ class Details(TypedDict):
     failed_rows: NotRequired[
         Annotated[
             dict[Literal["baseline", "optimized"], FailedRows],
-            Field(description="Of each score, the test rows that program or metric failed on; each counts 0."),
+            Field(description="For each score, the test rows that program or metric failed on; each counts 0."),
         ]
     ]
     score_scale: NotRequired[
@@ -222,19 +231,19 @@ class Details(TypedDict):
     model_errors_by_kind: NotRequired[
         Annotated[
             dict[str, int],
-            Field(description="The same by kind, such as `context_too_long`, `content_refused` or `rate_limited`."),
+            Field(description="Failed model calls by kind, such as `context_too_long` or `rate_limited`."),
         ]
     ]
     candidate_scores: NotRequired[
         Annotated[
             list[tuple[int, float]],
-            Field(description="Of every candidate scored on the validation rows: metric calls until then, its score."),
+            Field(description="For each candidate scored on the validation rows: metric calls so far, and its score."),
         ]
     ]
     best_so_far: NotRequired[
         Annotated[
             list[tuple[int, float]],
-            Field(description="Beside the same metric calls the best score until then, which never falls."),
+            Field(description="The best score after each of these numbers of metric calls; it never falls."),
         ]
     ]
     gold: NotRequired[
@@ -256,7 +265,8 @@ class Details(TypedDict):
     ]
     not_written: NotRequired[
         Annotated[
-            dict[str, str], Field(description="Why, by file, for what the artifact lacks: it could not be written.")
+            dict[str, str],
+            Field(description="For each file that could not be written and that the artifact lacks, the reason."),
         ]
     ]
 
@@ -314,7 +324,7 @@ class JobSummary(JobHead):
     ]
     split_fractions: JobSplitFractions
     shuffle: bool
-    seed: Annotated[int, Field(description="The one used: given, or drawn.")]
+    seed: Annotated[int, Field(description="Seed of the shuffle: the one given, or the one drawn for the job.")]
     optimizer_kwargs: JsonObject
     compile_kwargs: JsonObject
     latest_metrics: JsonObject
@@ -328,7 +338,9 @@ class JobSummary(JobHead):
 @closed
 class JobList(TypedDict):
     jobs: list[JobSummary]
-    next_cursor: Annotated[str | None, Field(description="Give it as `cursor` for what is older; null at the end.")]
+    next_cursor: Annotated[
+        str | None, Field(description="Pass it as `cursor` to list older jobs; null on the last page.")
+    ]
 
 
 @closed
@@ -372,13 +384,13 @@ class Health(TypedDict):
 class CatalogueArgument(TypedDict):
     name: str
     required: bool
-    default: Annotated[Any, Field(description="Null too where it is no JSON value.")]
+    default: Annotated[Any, Field(description="The argument's default; null too where the default is no JSON value.")]
     types: Annotated[list[str], Field(description="JSON types that it takes; empty: any. `object` is no JSON value.")]
     choices: list[Any]
     set_by_service: Annotated[
-        str | None, Field(description="From where the service sets it: a request that gives it is refused.")
+        str | None, Field(description="Where the service takes its value from: a request that gives it is refused.")
     ]
-    refused: Annotated[str | None, Field(description="Why a job cannot give it.")]
+    refused: Annotated[str | None, Field(description="Why a job cannot give this argument; null where it can.")]
 
 
 @closed
@@ -386,10 +398,17 @@ class CatalogueModule(TypedDict):
     path: str
     paths: Annotated[list[str], Field(description="All dotted paths by which a job may name it.")]
     aliases: list[str]
-    refused: Annotated[str | None, Field(description="Why no job can name it. A program of a job's own can use it.")]
+    refused: Annotated[
+        str | None,
+        Field(
+            description="Why no job can name it, though a program of the job's own can use it; null where a job can."
+        ),
+    ]
     arguments: list[CatalogueArgument]
-    further_arguments: Annotated[bool, Field(description="Whether it takes others as well.")]
-    predictors: Annotated[int | None, Field(description="How many it makes; null where that depends.")]
+    further_arguments: Annotated[bool, Field(description="Whether the constructor takes further arguments as well.")]
+    predictors: Annotated[
+        int | None, Field(description="How many predictors it makes; null where that depends on how it is used.")
+    ]
 
 
 @closed
@@ -397,10 +416,14 @@ class CatalogueOptimizer(TypedDict):
     path: str
     paths: Annotated[list[str], Field(description="All dotted paths by which a job may name it.")]
     aliases: list[str]
-    refused: Annotated[str | None, Field(description="Why no job can name it.")]
-    arguments: Annotated[list[CatalogueArgument], Field(description="Of its constructor: `optimizer_kwargs`.")]
-    further_arguments: Annotated[bool, Field(description="Whether its constructor takes others as well.")]
-    compile_arguments: Annotated[list[CatalogueArgument], Field(description="Of its compile: `compile_kwargs`.")]
+    refused: Annotated[str | None, Field(description="Why no job can name this optimizer; null where a job can.")]
+    arguments: Annotated[
+        list[CatalogueArgument], Field(description="Arguments of its constructor, given as `optimizer_kwargs`.")
+    ]
+    further_arguments: Annotated[bool, Field(description="Whether the constructor takes further arguments as well.")]
+    compile_arguments: Annotated[
+        list[CatalogueArgument], Field(description="Arguments of its compile method, given as `compile_kwargs`.")
+    ]
 
 
 @closed
@@ -418,15 +441,16 @@ class RecordKept(TypedDict):
     detail: str
     code: Literal["record_kept"]
     finalizers: Annotated[
-        list[str], Field(description="Whoever put them there removes them; the record goes with the last.")
+        list[str],
+        Field(description="They keep the record. Whoever put one there removes it; the record goes with the last."),
     ]
 
 
 @closed
 class Error(TypedDict):
     detail: str
-    code: Annotated[str, Field(description="One word for this kind of error, which stays; new ones may come.")]
-    status: NotRequired[Annotated[StatusWord, Field(description="The job's, with the code job_ended.")]]
+    code: Annotated[str, Field(description="Kind of the error in one word, which does not change; new kinds may come.")]
+    status: NotRequired[Annotated[StatusWord, Field(description="Status of the job, with the code job_ended.")]]
 
 
 @closed

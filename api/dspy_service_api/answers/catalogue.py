@@ -55,7 +55,7 @@ def catalogue(registry: Registry, runner: RunnerPackages, words: Words) -> Json:
 
 
 def _assets(kindred: Kindred[AnyAsset]) -> Iterator[AnyAsset]:
-    """Each once, by its shortest path."""
+    """Each module or optimizer once, though several paths may name it."""
     by_path = {asset.path: asset for asset in kindred.assets.values()}
     return (by_path[path] for path in sorted(by_path))
 

@@ -77,7 +77,7 @@ class Jobs:
         return answer
 
     async def program_state(self, job_id: str) -> Json:
-        """Of a finished job's program."""
+        """The state of a finished job's program."""
         content = await read_file(self.store, await self._finished(job_id), pod_files.PROGRAM_STATE)
         if content is None:
             raise NoArtifact

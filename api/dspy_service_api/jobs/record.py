@@ -50,7 +50,7 @@ class RecordIdentity:
     """Finalizers that keep the record of a deleted job; its content in the store may be gone already."""
 
     def arguments(self) -> dict[str, Any]:
-        """By which a whole record begins."""
+        """The same fields as arguments of a record's constructor."""
         return {name: getattr(self, name) for name in RecordIdentity.__slots__}
 
 

@@ -22,7 +22,7 @@ class NotPermitted(Exception):
 
 @dataclass(frozen=True, slots=True)
 class EarlierJobs:
-    """For one request."""
+    """The jobs that one request names, as far as its sender may read them."""
 
     jobs: Jobs
     refusal: MayRead

@@ -35,7 +35,9 @@ class Parameter(CatalogueEntry):
     kind: Literal["positional", "keyword"]
     required: bool = False
     default: JsonValue = None
-    types: tuple[Word, ...] = Field(default=(), description="Empty where dspy does not say.")
+    types: tuple[Word, ...] = Field(
+        default=(), description="JSON types that the parameter takes; empty where dspy does not say."
+    )
     choices: tuple[JsonValue, ...] = ()
 
     def takes(self, value: JsonValue) -> bool:
@@ -99,7 +101,7 @@ AnyAsset = TypeVar("AnyAsset", bound=Asset)
 class AutoRun(CatalogueEntry):
     """What an optimizer derives from one value of `auto`; the fields have DSPy's own names."""
 
-    n: int = Field(description="Candidates.")
+    n: int = Field(description="How many candidates are tried.")
     val_size: int | None = Field(default=None, description="Validation rows that are used at most.")
 
 
@@ -110,15 +112,15 @@ class Tables(CatalogueEntry):
     mipro_min_minibatch_size: int = Field(description="With `auto`, minibatches are for more validation rows.")
     mipro_zero_shot_demos: int = Field(description="Bootstrapped to show what the program does, where it gets none.")
     gepa_auto: Mapping[str, AutoRun]
-    gepa_minibatch_size: int = Field(description="Of `auto_budget`.")
-    gepa_full_eval_steps: int = Field(description="Of `auto_budget`.")
+    gepa_minibatch_size: int = Field(description="Default of `minibatch_size` in GEPA's `auto_budget`.")
+    gepa_full_eval_steps: int = Field(description="Default of `full_eval_steps` in GEPA's `auto_budget`.")
 
 
 class Catalogue(CatalogueEntry):
     source: str = Field(description="What was introspected, such as dspy 3.4.1.")
     modules: tuple[ModuleAsset, ...] = ()
     optimizers: tuple[OptimizerAsset, ...] = ()
-    tables: Tables | None = Field(default=None, description="In dspy's own catalogue alone.")
+    tables: Tables | None = Field(default=None, description="Given only by the catalogue of dspy itself.")
 
     def joined(self, other: "Catalogue") -> "Catalogue":
         return Catalogue(

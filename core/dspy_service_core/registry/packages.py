@@ -1,8 +1,8 @@
 """The Python and the packages of the image that jobs run in, which the API itself does not have.
 
 `packages.json` is of our own image and is written from its lock. Who runs jobs in another image writes one with
-`dspy-service-runner-catalogue` there, and names it in the registry's file. On the embedded default jobs run where the
-service does, and what is installed is asked.
+`dspy-service-runner-catalogue` there, and names it in the registry's file. On one machine (`dspy-service up`)
+jobs run from the service's own environment, which is looked at instead.
 """
 
 import platform
@@ -20,8 +20,8 @@ _SEPARATORS = re.compile(r"[-_.]+")
 
 
 class RunnerPackages(CatalogueEntry):
-    python: str = Field(description="Its version, as 3.12 or 3.12.4.")
-    packages: Mapping[str, str] = Field(description="Versions by the packages' normalized names.")
+    python: str = Field(description="Version of Python that jobs run with, such as 3.12 or 3.12.4.")
+    packages: Mapping[str, str] = Field(description="Version of each installed package, by its normalized name.")
 
 
 @cache
@@ -31,7 +31,7 @@ def of_our_image() -> RunnerPackages:
 
 @cache
 def installed() -> RunnerPackages:
-    """Of this very process."""
+    """Python and packages of this process: on one machine, jobs run from the same environment."""
     found = {normalized(each.name): each.version for each in distributions() if each.name}
     return RunnerPackages(python=platform.python_version(), packages=dict(sorted(found.items())))
 

@@ -18,7 +18,7 @@ PATIENCE_SECONDS = 60.0
 
 
 class Lingering:
-    """`clock` counts seconds."""
+    """Remembers since when each of them is left over; `clock` counts seconds."""
 
     def __init__(self, client: KubeClient, view: ClusterView, clock: Callable[[], float]) -> None:
         self._client = client

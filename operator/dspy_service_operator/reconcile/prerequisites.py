@@ -84,7 +84,7 @@ class PrerequisiteCheck:
         return await asyncio.to_thread(_parsed, key.key, text)
 
     async def _texts(self, spec: OptimizationJobSpec, config_maps: "_ConfigMaps") -> list[tuple[Source, str]]:
-        """Those that are not in the store."""
+        """The sources that are not in the store, each with its text."""
         texts, of_files = [], 0
         for source in spec.sources():
             if source.config_map_key is not None:

@@ -31,9 +31,11 @@ _KEPT = declared(
     status=202,
 )
 JobId = Annotated[str, Path(description="The UUID that POST /run answered, or the name of a resource.")]
-After = Annotated[int | None, Query(ge=0, le=2**53, description="Pages: entries numbered above it, from 0.")]
+After = Annotated[
+    int | None, Query(ge=0, le=2**53, description="Only entries with a higher number: the last `n` of the page before.")
+]
 _WHICH = "Rows won or lost or tied, changed (won or lost), failed (with one of the programs), or all."
-Limit = Annotated[int | None, Query(ge=1, le=5000, description="Pages: at most so many entries.")]
+Limit = Annotated[int | None, Query(ge=1, le=5000, description="The most entries of a page.")]
 
 
 @router.get(
@@ -199,7 +201,10 @@ async def rows(
     request: Request,
     job_id: JobId,
     which: Annotated[Which, Query(description=_WHICH)] = "all",
-    after: Annotated[int | None, Query(ge=0, le=2**53, description="Pages: rows numbered above it.")] = None,
+    after: Annotated[
+        int | None,
+        Query(ge=0, le=2**53, description="Only rows with a higher number: the last `n` of the page before."),
+    ] = None,
     limit: Limit = None,
 ) -> Response:
     service = service_of(request)

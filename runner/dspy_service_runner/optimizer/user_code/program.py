@@ -31,7 +31,7 @@ class Program:
 
     @property
     def inputs(self) -> Mapping[str, Any]:
-        """Annotations by name."""
+        """The program's inputs by name, each with its annotation."""
         return self.fields.inputs
 
     @property
