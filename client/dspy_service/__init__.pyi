@@ -19,6 +19,7 @@ from .answers import (
     SplitCounts as SplitCounts,
     SplitFractions as SplitFractions,
     Summary as Summary,
+    Usage as Usage,
 )
 from .async_client import AsyncClient as AsyncClient
 from .build import build_payload as build_payload

@@ -62,6 +62,22 @@ class LogEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class Usage:
+    """What model calls took, all attempts together."""
+
+    calls: int
+    cached_calls: int = 0
+    prompt_tokens: int | None = None
+    """None where no answer told how many, as below."""
+    completion_tokens: int | None = None
+    cached_prompt_tokens: int = 0
+    reasoning_tokens: int = 0
+    cost_usd: float | None = None
+    """None where the price of a call is not known."""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Summary:
     job_id: str
     status: str
@@ -84,6 +100,8 @@ class Summary:
     """What the run waits for, such as a model's rate limit."""
     verdict: str | None = None
     """`improved`, `no_evidence`, `worse` or `unknown`; None until both programs were scored."""
+    usage: Usage | None = None
+    """None of an older service."""
 
     @property
     def finished(self) -> bool:
@@ -181,6 +199,13 @@ class Result:
         found = self.details.get("comparison")
         return entry(Comparison, found) if isinstance(found, Mapping) else None
 
+    @property
+    def usage(self) -> Usage | None:
+        """Of all model calls; `details["usage"]` has it by model, stage and predictor too."""
+        found = self.details.get("usage")
+        total = found.get("total") if isinstance(found, Mapping) else None
+        return entry(Usage, total) if isinstance(total, Mapping) else None
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
@@ -197,6 +222,8 @@ class Job:
     result: Result | None = None
     notice: str | None = None
     """What the run waits for, such as a model's rate limit."""
+    usage: Usage | None = None
+    """None of an older service."""
 
     @property
     def finished(self) -> bool:

@@ -61,6 +61,18 @@ class FakeJob:
     events: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     rows: list[dict[str, Any]] = field(default_factory=list)
     message: str = "message"
+    usage: dict[str, Any] = field(
+        default_factory=lambda: {
+            "calls": 0,
+            "cached_calls": 0,
+            "prompt_tokens": 0,
+            "completion_tokens": 0,
+            "cached_prompt_tokens": 0,
+            "reasoning_tokens": 0,
+            "cost_usd": None,
+            "seconds": 0.0,
+        }
+    )
     looks: int = 0
 
     @property
@@ -109,6 +121,7 @@ class FakeJob:
             "latest_metrics": self.metrics,
             "notice": None,
             "verdict": None,
+            "usage": self.usage,
             "a_field_of_a_newer_service": 1,
         }
 
@@ -234,6 +247,16 @@ class FakeService:
 
     def _detail(self, job: FakeJob) -> dict[str, Any]:
         summary = job.summary()
-        names = ("job_id", "status", "message", "created_at", "started_at", "completed_at", "latest_metrics", "notice")
+        names = (
+            "job_id",
+            "status",
+            "message",
+            "created_at",
+            "started_at",
+            "completed_at",
+            "latest_metrics",
+            "notice",
+            "usage",
+        )
         kept = {name: summary[name] for name in names}
         return kept | {"progress_events": [], "logs": [], "estimated_seconds_remaining": None, "result": None}

@@ -58,6 +58,8 @@ class Stats:
     failed: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    cached_prompt_tokens: int = 0
+    reasoning_tokens: int = 0
     in_flight: int = 0
     max_in_flight: int = 0
     by_kind: Counter[str] = field(default_factory=Counter)
@@ -148,6 +150,8 @@ class ScriptedServer:
         self.latency = latency
         self.fault = ""
         self.retry_after = "0.01"
+        self.tells_details = False
+        self.told_usage: Callable[[dict[str, Any]], Any] | None = None
         self.places = sys.maxsize
         self.refused_settings: set[str] = set()
         self.queries: set[str] = set()
@@ -339,7 +343,17 @@ class ScriptedServer:
             {"index": i, "finish_reason": "stop", "message": self.model.message(text)}
             for i, (text, _) in enumerate(answers)
         ]
-        usage = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+        usage: dict[str, Any] = {
+            "prompt_tokens": prompt,
+            "completion_tokens": completion,
+            "total_tokens": prompt + completion,
+        }
+        if self.tells_details:
+            cached, reasoning = prompt // 3, completion // 2
+            stats.cached_prompt_tokens += cached
+            stats.reasoning_tokens += reasoning
+            usage["prompt_tokens_details"] = {"cached_tokens": cached}
+            usage["completion_tokens_details"] = {"reasoning_tokens": reasoning}
         connection.send(
             200,
             {
@@ -348,7 +362,7 @@ class ScriptedServer:
                 "created": 1,
                 "model": request.get("model"),
                 "choices": choices,
-                "usage": usage,
+                "usage": self.told_usage(usage) if self.told_usage else usage,
             },
         )
 

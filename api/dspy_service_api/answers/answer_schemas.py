@@ -178,6 +178,33 @@ class Comparison(TypedDict):
 
 
 @closed
+class UsageFigures(TypedDict):
+    """What model calls took, all attempts together."""
+
+    calls: Annotated[int, Field(description="Calls that a model answered.")]
+    cached_calls: Annotated[int, Field(description="Answered from memory or from an earlier attempt's answers.")]
+    prompt_tokens: Annotated[int | None, Field(description="Null where no answer told how many.")]
+    completion_tokens: Annotated[int | None, Field(description="Null where no answer told how many.")]
+    cached_prompt_tokens: Annotated[int, Field(description="Read from a provider's own cache.")]
+    reasoning_tokens: Annotated[int, Field(description="Spent on reasoning, among the completion's.")]
+    cost_usd: Annotated[float | None, Field(description="Null where the price of a call is not known.")]
+    seconds: Annotated[float, Field(description="How long the calls took, added up: many may run at once.")]
+
+
+@closed
+class UsageBreakdown(TypedDict):
+    total: UsageFigures
+    by_model: Annotated[dict[str, UsageFigures], Field(description="By role, or by the name in `model_configs`.")]
+    by_stage: Annotated[
+        dict[str, UsageFigures], Field(description="By `preflight`, `baseline`, `optimize` and `final`.")
+    ]
+    by_predictor: Annotated[
+        dict[str, UsageFigures], Field(description="Of the program's predictors; what is left others have called.")
+    ]
+    calls_unknown: Annotated[int, Field(description="Calls that were sent and whose answers nobody saw.")]
+
+
+@closed
 class FailedRow(TypedDict):
     row: Annotated[int, Field(description="Its place in the dataset as it was submitted, from 0.")]
     error: str
@@ -208,6 +235,7 @@ class Details(TypedDict):
     verdict: Verdict | None
     comparison: Comparison | None
     stopped_early: bool
+    usage: UsageBreakdown
     nothing_tried: NotRequired[
         Annotated[
             str | None,
@@ -311,6 +339,7 @@ class JobDetail(JobHead):
     estimated_seconds_remaining: float | None
     result: Annotated[Fragment | None, Shows(RunResponse | None), Field(description="Null until the job has ended.")]
     notice: Notice
+    usage: UsageFigures
 
 
 @closed
@@ -333,6 +362,7 @@ class JobSummary(JobHead):
         Verdict | None,
         Field(description="Whether the optimized program is the better one. Null until both were scored."),
     ]
+    usage: UsageFigures
 
 
 @closed

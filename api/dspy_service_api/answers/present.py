@@ -26,11 +26,13 @@ from dspy_service_api.answers.answer_schemas import (
     RunResponse,
     ScoredRow,
     SplitCounts,
+    UsageBreakdown,
+    UsageFigures,
 )
 from dspy_service_api.jobs.artifact import Artifact
 from dspy_service_api.jobs.record import JobRecord, Json
 from dspy_service_api.jobs.rows import ProgramAnswer, RowResult
-from dspy_service_core.records import verdicts
+from dspy_service_core.records import usage, verdicts
 from dspy_service_core.records.run import ResultDocument
 from dspy_service_core.resource.conditions import STOPPED_EARLY_MESSAGE, SUCCEEDED_MESSAGE
 from dspy_service_core.resource.splits import counts
@@ -75,6 +77,7 @@ def summary_fields(record: JobRecord, position: int) -> JobSummary:
         "latest_metrics": Fragment(record.metrics),
         "notice": record.notice or None,
         "verdict": record.end.verdict if record.end else None,
+        "usage": _usage(record),
     }
 
 
@@ -92,6 +95,7 @@ def detail(record: JobRecord, position: int, events: Json, logs: Json, result: J
         "estimated_seconds_remaining": _remaining(record),
         "result": None if result is None else Fragment(result),
         "notice": record.notice or None,
+        "usage": _usage(record),
     }
     return orjson.dumps(answer)
 
@@ -133,6 +137,7 @@ def run_response(record: JobRecord, file: ResultDocument | None, found: Artifact
         "verdict": end.verdict if end else None,
         "comparison": verdicts.told(comparison) if comparison else None,
         "stopped_early": bool(record.end and record.end.stopped_early),
+        "usage": _usage_of_all(record, file),
     }
     answer: RunResponse = {
         "module_name": record.module_name,
@@ -188,6 +193,26 @@ def elapsed_seconds(record: JobRecord) -> float | None:
         return 0.0
     between = datetime.fromisoformat(record.completed_at) - datetime.fromisoformat(record.started_at)
     return max(between.total_seconds(), 0.0)
+
+
+def _usage(record: JobRecord) -> UsageFigures:
+    figures: UsageFigures = usage.told(record.usage)  # type: ignore[assignment]  # declared alike; a test holds it to that
+    return figures
+
+
+def _usage_of_all(record: JobRecord, file: ResultDocument | None) -> UsageBreakdown:
+    """As the run told it; of a run that left no result, the total that the status has."""
+    if file and isinstance(found := file.details.get("usage"), dict):
+        told: UsageBreakdown = found  # type: ignore[assignment]
+        return told
+    unknown = record.usage.calls_unknown
+    return {
+        "total": _usage(record),
+        "by_model": {},
+        "by_stage": {},
+        "by_predictor": {},
+        "calls_unknown": unknown,
+    }
 
 
 def _waiting(record: JobRecord, position: int) -> str:

@@ -16,6 +16,7 @@ from dspy_service_api.jobs.record import JobRecord, Json, RecordIdentity, Stream
 from dspy_service_core.kube.protocol import Object
 from dspy_service_core.records.record import read
 from dspy_service_core.records.run import Progress, Result, SplitCounts
+from dspy_service_core.records.usage import Usage
 from dspy_service_core.registry.evaluate import EVALUATE
 from dspy_service_core.resource import names, queue_order
 from dspy_service_core.resource.conditions import DELETED_MESSAGE
@@ -23,7 +24,7 @@ from dspy_service_core.resource.sources import METRIC_FUNCTION, PROGRAM
 from dspy_service_core.resource.splits import ALL_TEST, DEFAULTS, Fractions
 from dspy_service_core.resource.status import FINAL_PHASES, STATUS_WORDS
 
-_NO_PROGRESS = Progress()
+_NO_PROGRESS, _NO_USAGE = Progress(), Usage()
 _TOP_LEVEL_FUNCTION = re.compile(r"^def (\w+)", re.MULTILINE)
 
 
@@ -84,6 +85,7 @@ def record_of(obj: Object) -> JobRecord:
         shuffle=split.get("shuffle", True),
         seed=_seed(split.get("seed"), metadata),
         progress=_NO_PROGRESS if settled else read(Progress, run.get("progress")) or _NO_PROGRESS,
+        usage=read(Usage, run.get("usage")) or _NO_USAGE,
         metrics=_json(run.get("metrics")),
         events=_stream(events, "last", not settled),
         logs=_stream(run.get("logs") or {}, "tail", not settled),

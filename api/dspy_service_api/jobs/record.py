@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dspy_service_core.records.run import Progress, Result
+from dspy_service_core.records.usage import Usage
 from dspy_service_core.resource.queue_order import Age, Rank
 from dspy_service_core.resource.splits import Fractions
 from dspy_service_core.resource.status import StatusWord
@@ -85,6 +86,7 @@ class JobRecord(RecordIdentity):
     seed: int
     """The seed that is used: given, drawn by the API, or derived from the resource's name."""
     progress: Progress
+    usage: Usage
     metrics: Json
     events: StreamTail
     logs: StreamTail

@@ -8,6 +8,7 @@ from dspy_service_api.jobs.from_resource import identity
 from dspy_service_api.jobs.record import JobRecord, StreamTail
 from dspy_service_core.kube.protocol import Object
 from dspy_service_core.records.run import Progress
+from dspy_service_core.records.usage import Usage
 from dspy_service_core.resource.conditions import DELETED_MESSAGE
 from dspy_service_core.resource.splits import DEFAULTS
 from dspy_service_core.resource.status import FINAL_PHASES, STATUS_WORDS
@@ -45,6 +46,7 @@ def unreadable_record(obj: Object) -> JobRecord:
         shuffle=True,
         seed=0,
         progress=Progress(),
+        usage=Usage(),
         metrics=_NOTHING,
         events=StreamTail(),
         logs=StreamTail(),

@@ -13,10 +13,22 @@ from dspy_service.cli.printed_json import print_json
 from dspy_service.cli.said import say_row
 from dspy_service.display.texts import text
 from dspy_service.display.verdicts import of
-from dspy_service.display.words import duration, moment
+from dspy_service.display.words import cost, duration, moment
 from dspy_service.foreign import figure
 
-_COLUMNS = ("job", "status", "optimizer", "rows", "verdict", "baseline", "optimized", "created", "took")
+_COLUMNS = (
+    "job",
+    "status",
+    "optimizer",
+    "rows",
+    "verdict",
+    "baseline",
+    "optimized",
+    "created",
+    "took",
+    "calls",
+    "cost",
+)
 
 
 @click.command("list", short_help="List jobs, newest first.")
@@ -75,6 +87,8 @@ def _cells(job: Summary) -> tuple[str, ...]:
         *scores,
         created,
         took,
+        str(job.usage.calls or "") if job.usage else "",
+        cost(job.usage) if job.usage else "",
     )
 
 

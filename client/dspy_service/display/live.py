@@ -53,7 +53,7 @@ def _head(summary: Summary, spinner: Spinner) -> RenderableType:
 def _progress(summary: Summary) -> RenderableType:
     row = Table.grid(padding=(0, 2))
     bar = ProgressBar(total=100, completed=words.percent(summary), width=_BAR_WIDTH)
-    figures = (f"{words.percent(summary):3.0f} %", words.calls(summary), words.time_left(summary))
+    figures = (f"{words.percent(summary):3.0f} %", words.calls(summary), words.time_left(summary), words.usage(summary))
     row.add_row(bar, *map(text, figures))
     return row
 

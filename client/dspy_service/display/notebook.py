@@ -60,7 +60,8 @@ def show_notebook(updates: Iterable[Update], draw: Draw) -> Summary:
 
 
 def running(summary: Summary, trail: ScoreTrail) -> str:
-    figures = [f"{words.percent(summary):.0f} %", words.calls(summary), words.time_left(summary), *words.scores(trail)]
+    shares = [f"{words.percent(summary):.0f} %", words.calls(summary), words.time_left(summary)]
+    figures = [*shares, *words.scores(trail), words.usage(summary)]
     said = " · ".join(_escaped(figure) for figure in figures if figure)
     bar = f'<progress max="100" value="{words.percent(summary):.0f}" style="width: 20em"></progress>'
     head = f"<b>{_escaped(summary.status)}</b> {_escaped(words.stage(summary))}"
@@ -73,7 +74,8 @@ def ended(summary: Summary, result: Result | None, changed: Iterable[Change]) ->
     colour = _COLOURS.get(summary.verdict or "", "inherit" if summary.status == "success" else "#cf222e")
     diff = "".join(_line(line) for line in changes.lines(changed))
     prompts = f"<details open><summary>What changed in the prompts</summary>{diff}</details>" if diff else ""
-    head = f'<b style="color: {colour}">{_escaped(said)}</b><br><small>{_escaped(summary.job_id)}</small>'
+    took = " · ".join(part for part in (summary.job_id, words.usage(summary)) if part)
+    head = f'<b style="color: {colour}">{_escaped(said)}</b><br><small>{_escaped(took)}</small>'
     return f"<div>{head}{prompts}</div>"
 
 

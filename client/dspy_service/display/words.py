@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from dspy_service.answers import Summary
+from dspy_service.answers import Summary, Usage
 from dspy_service.display.score_trail import ScoreTrail
 from dspy_service.display.verdicts import of
 from dspy_service.foreign import NO_TIME, figure
@@ -25,6 +25,26 @@ def calls(summary: Summary) -> str:
 def time_left(summary: Summary) -> str:
     seconds = summary.estimated_seconds_remaining
     return "" if seconds is None or summary.finished else f"about {duration(seconds)} left"
+
+
+def usage(summary: Summary) -> str:
+    """Calls, tokens and cost; the cost alone where it is known."""
+    its = summary.usage
+    if its is None or not its.calls:
+        return ""
+    return ", ".join(part for part in (f"{its.calls:,} model calls", tokens(its), cost(its)) if part)
+
+
+def tokens(its: Usage) -> str:
+    counts = [count for count in (its.prompt_tokens, its.completion_tokens) if count is not None]
+    return f"{sum(counts):,} tokens" if counts else ""
+
+
+def cost(its: Usage) -> str:
+    """Small amounts have digits enough to tell them from nothing."""
+    if its.cost_usd is None:
+        return ""
+    return f"${its.cost_usd:,.2f}" if its.cost_usd >= 1 or not its.cost_usd else f"${its.cost_usd:.2g}"
 
 
 def moment(time: datetime, pattern: str) -> str:

@@ -54,6 +54,10 @@ COLUMNS = [
     _column("PROGRAM", ".spec.program.name", wide=True, description="Class of the job's own program."),
     _column("ATTEMPT", ".status.attempt.number", "integer", wide=True),
     _column("QUEUE", ".status.queue.position", "integer", wide=True, description="Place in the queue: 1 starts next."),
+    _column("CALLS", ".status.run.usage.calls", "integer", wide=True, description="Model calls answered."),
+    _column("TOKENS-IN", ".status.run.usage.promptTokens", "integer", wide=True, description="Tokens sent."),
+    _column("TOKENS-OUT", ".status.run.usage.completionTokens", "integer", wide=True, description="Tokens received."),
+    _column("COST-USD", ".status.run.usage.costUsd", wide=True, description="Empty where a price is not known."),
     _column("MESSAGE", ".status.message", wide=True),
 ]
 

@@ -4,12 +4,13 @@ them.
 A field that is added here and computed in the optimizer reaches the status, the store and the API by itself.
 """
 
-from dataclasses import field, fields
-from typing import Annotated, Any, Literal
+from dataclasses import field
+from typing import Annotated, Literal
 
 from dspy_service_core.records import values
 from dspy_service_core.records.events import NumberedEvent, NumberedLog
 from dspy_service_core.records.record import Decimal, JsonObject, Name, OptionalTime, Record, narrow, record, says, text
+from dspy_service_core.records.usage import Usage
 
 Outcome = Literal["Succeeded", "Failed", "Cancelled"]
 OptimizerStage = Literal["Validating", "Running", "Finishing"]
@@ -24,28 +25,6 @@ MAX_RESULT_BYTES = 4 * 1024 * 1024
 """Bytes that `result.json` may have; it holds the whole message."""
 _MAX_REASON = 64
 _MAX_EVIDENCE = 64
-
-
-@record
-class Usage(Record):
-    """Use of models; several can be added."""
-
-    calls: int = field(default=0, metadata=says("Model calls that a model answered."))
-    cached_calls: int = field(
-        default=0, metadata=says("Model calls answered from memory, or from what an earlier attempt was answered.")
-    )
-    prompt_tokens: int = field(default=0, metadata=says("Tokens sent to the models."))
-    completion_tokens: int = field(default=0, metadata=says("Tokens received from the models."))
-    cost: Decimal | None = field(
-        default=None, metadata=says("Cost in US dollars; absent where DSPy knows no price of the models.")
-    )
-
-    def __add__(self, other: "Usage") -> "Usage":
-        return Usage(*(_sum(getattr(self, each.name), getattr(other, each.name)) for each in fields(Usage)))
-
-
-def _sum(one: Any, other: Any) -> Any:
-    return one if other is None else other if one is None else one + other
 
 
 @record
@@ -65,7 +44,8 @@ class ProgressDocument(Progress):
 
     stage: OptimizerStage = field(kw_only=True)
     started_at: OptionalTime = None
-    usage: Usage = field(default_factory=Usage)
+    usage: Usage | None = None
+    """Of all attempts; None in a reporter that has read no such document yet."""
     notice: Annotated[str, text(MAX_NOTICE, values.visible_line)] = ""
 
 

@@ -18,17 +18,18 @@ from pathlib import Path
 
 import dspy
 
+from dspy_service_core.records.call_lines import Tally
 from dspy_service_core.storage import pod_files
 from dspy_service_runner.optimizer import settings as optimizer_settings
 from dspy_service_runner.optimizer.adapters import adapter_of
 from dspy_service_runner.optimizer.failures import Interrupt
 from dspy_service_runner.optimizer.inputs import Job, read_job, read_rows, wait_until_ready
 from dspy_service_runner.optimizer.interpreter.interpreter import interpreter_factory
-from dspy_service_runner.optimizer.models import base_url_query
+from dspy_service_runner.optimizer.models import answer_usage, base_url_query
 from dspy_service_runner.optimizer.models.journal import JournalCache
+from dspy_service_runner.optimizer.models.ledger import Ledger
 from dspy_service_runner.optimizer.models.models import ModelSet, build, give_secrets, take_credentials
 from dspy_service_runner.optimizer.models.patience import Patience
-from dspy_service_runner.optimizer.models.usage import UsageCounter
 from dspy_service_runner.optimizer.outbox import AppendFile, Outbox
 from dspy_service_runner.optimizer.output.result import RunRecord
 from dspy_service_runner.optimizer.progress.candidates import Candidates
@@ -93,15 +94,18 @@ def run(arguments: Arguments) -> int:
     if not wait_until_ready(arguments.inputs, settings.ready_timeout):
         return pod_files.EXIT_NOT_READY
     started = time.monotonic()
-    outbox, usage = Outbox(arguments.out), UsageCounter()
+    outbox, tally = Outbox(arguments.out), Tally()
+    journal = JournalCache(arguments.inputs / pod_files.CALLS, AppendFile(arguments.out / pod_files.CALLS), tally.read)
+    ledger = Ledger(tally, journal.note)
     record = RunRecord(read_job(arguments.inputs))
     try:
-        _execute(record, _context(arguments, settings, control, outbox, usage, redactor))
+        _execute(record, _context(arguments, settings, control, outbox, journal, ledger, redactor))
     except BaseException as error:
         _end(record, error)
     finally:
         capture.finish()
-    outbox.result(record.document(usage.total(), time.monotonic() - started))
+    ledger.close()
+    outbox.result(record.document(ledger.total(), ledger.breakdown(), time.monotonic() - started))
     return 0
 
 
@@ -121,14 +125,15 @@ def _context(
     settings: Settings,
     control: StopSignal,
     outbox: Outbox,
-    usage: UsageCounter,
+    journal: JournalCache,
+    ledger: Ledger,
     redactor: Redactor,
 ) -> RunContext:
     scratch = arguments.scratch.absolute()
     os.environ.setdefault("DSPY_CACHEDIR", str(scratch / "dspy"))
     with contextlib.suppress(OSError):
         os.chdir(arguments.scratch)
-    progress = Progress(outbox, usage, settings.progress_interval)
+    progress = Progress(outbox, ledger.total, settings.progress_interval)
 
     def improved(score: float) -> None:
         progress.best_score = score
@@ -139,10 +144,10 @@ def _context(
         outbox=outbox,
         settings=settings,
         control=control,
-        journal=JournalCache(arguments.inputs / pod_files.CALLS, AppendFile(arguments.out / pod_files.CALLS)),
-        usage=usage,
+        journal=journal,
+        ledger=ledger,
         progress=progress,
-        patience=Patience(settings, progress.waits_for),
+        patience=Patience(settings, ledger, progress.waits_for),
         candidates=Candidates(outbox, lambda: progress.calls, improved),
         redactor=redactor,
     )
@@ -152,10 +157,11 @@ def _execute(record: RunRecord, context: RunContext) -> None:
     context.progress.stage("Validating")
     random.seed(record.job.seed)
     credentials = take_credentials(record.job.spec, os.environ)
-    models = build(record.job.spec, credentials, context.usage)
+    models = build(record.job.spec, credentials)
     context.patience.know(models)
     context.patience.install()
     base_url_query.install()
+    answer_usage.install()
     quiet_bars()
     _configure(context, record.job, models, context.settings.threads)  # the code may ask a model as it is loaded
     prepared = prepare(
@@ -175,7 +181,6 @@ def _configure(context: RunContext, job: Job, models: ModelSet, threads: int) ->
         adapter=adapter_of(job.spec),
         num_threads=threads,
         max_errors=context.settings.max_errors,
-        usage_tracker=context.usage,
         interpreter_factory=interpreter_factory(context.settings),
     )
 

@@ -55,6 +55,7 @@ EXPORTED = [
     "UnusableSource",
     "UnusableValue",
     "Update",
+    "Usage",
     "build_payload",
     "fill_messages",
     "load_program",

@@ -102,6 +102,16 @@ _RUN: dict[str, Any] = {
     "startedAt": "2026-03-01T09:30:05.010Z",
     "progress": {"etaSeconds": "35.6"},
     "metrics": METRICS,
+    "usage": {
+        "calls": 62,
+        "cachedCalls": 9,
+        "promptTokens": 21340,
+        "completionTokens": 1984,
+        "cachedPromptTokens": 0,
+        "reasoningTokens": 0,
+        "costUsd": "0.0043914",
+        "seconds": "38.201",
+    },
     "message": "optimizer_progress",
 }
 _RESULT: dict[str, Any] = {

@@ -13,7 +13,7 @@ from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import SimpleNamespace
-from typing import Any, Self
+from typing import Any, Protocol, Self
 from uuid import uuid4
 
 import dspy
@@ -23,21 +23,38 @@ from dspy.clients._litellm import get_litellm
 from dspy.clients.engines.litellm_errors import litellm_errors
 from dspy.clients.errors import error_boundary
 from dspy.clients.execution import IGNORED_CACHE_KEYS, _delay
+from dspy.clients.legacy_outputs import value
 from dspy.lm15 import OpenAIChatLM, ProviderError
 from dspy.utils.exceptions import is_retryable_lm_error
 
 from dspy_service_core.checks.models.credentials import public_url, withhold
+from dspy_service_core.records.values import count_of
 from dspy_service_runner.optimizer.json_form import valid_unicode
-from dspy_service_runner.optimizer.models.usage import UsageCounter
+from dspy_service_runner.optimizer.models.ledger import Spent
 
 _NATIVE = ("openai", "hosted_vllm")
 """Prefixes of models that are asked at `/embeddings`, as OpenAI's are."""
 _NEVER_SENT = ("api_key", "api_base", "api_version", "timeout", "extra_headers", "headers", "extra_body")
 
-Answer = tuple[Sequence[Sequence[float]], int | None]
-"""The embeddings, and the tokens of their texts if the provider tells."""
-Gate = Callable[[Any, Any, Callable[[], None]], None]
-"""Makes a call when the model's rate limit lets it through: the embedder, what is remembered of the call, the call."""
+Answer = tuple[Sequence[Sequence[float]], Spent]
+
+
+class Gate(Protocol):
+    """Where calls leave: waits until the model's rate limit lets one through, and counts it."""
+
+    def call(self, lm: Any, prepared: Any, once: Callable[[], None], told: Callable[[], Spent | None]) -> None: ...
+
+    def remembered(self, lm: Any) -> None: ...
+
+
+class _Open:
+    """The gate of an embedder that belongs to no job."""
+
+    def call(self, lm: Any, prepared: Any, once: Callable[[], None], told: Callable[[], Spent | None]) -> None:
+        once()
+
+    def remembered(self, lm: Any) -> None:
+        pass
 
 
 class NeedsLiteLLM(Exception):
@@ -47,11 +64,11 @@ class NeedsLiteLLM(Exception):
 class CountedEmbedder(dspy.Embedder):  # type: ignore[misc]  # dspy is untyped
     watched_as_model = True
 
-    def __init__(self, model: str, usage: UsageCounter, settings: Mapping[str, Any]) -> None:
+    def __init__(self, role: str, model: str, settings: Mapping[str, Any]) -> None:
         kwargs = dict(settings)
-        self.usage = usage
+        self.role = role
         self.num_retries = int(kwargs.pop("num_retries", 3))
-        self.gate: Gate = lambda _embedder, _call, once: once()
+        self.gate: Gate = _Open()
         native = model.partition("/")[0] in _NATIVE and kwargs.pop("engine", "auto") != "litellm"
         super().__init__(model, kwargs.pop("batch_size", 200), kwargs.pop("caching", True), **kwargs)
         self._ask = _Native(model, kwargs) if native else _through_litellm(model)
@@ -99,10 +116,10 @@ class CountedEmbedder(dspy.Embedder):  # type: ignore[misc]  # dspy is untyped
             for text in valid_unicode(texts)
         }
         kept = {text: dspy.cache.get(request, IGNORED_CACHE_KEYS) for text, request in requests.items()}
-        found = {text: _floats(value) for text, value in kept.items() if value is not None}
+        found = {text: _floats(vector) for text, vector in kept.items() if vector is not None}
         missing = [text for text in requests if text not in found]
         if not missing:
-            self.usage.add_cached()
+            self.gate.remembered(self)
         for text, vector in zip(missing, self._watched(missing, options, retries) if missing else (), strict=True):
             dspy.cache.put(requests[text], b64encode(vector.tobytes()).decode(), IGNORED_CACHE_KEYS)
             found[text] = vector
@@ -115,20 +132,22 @@ class CountedEmbedder(dspy.Embedder):  # type: ignore[misc]  # dspy is untyped
     def _asked(self, texts: list[str], options: Mapping[str, Any], retries: int) -> list[Any]:
         call = SimpleNamespace()
         found: list[Any] = []
+        spent: list[Spent] = []
 
         def once() -> None:
-            vectors, tokens = self._ask(texts, options)
+            vectors, told = self._ask(texts, options)
+            spent.append(told)
             if len(vectors) != len(texts):
                 raise ProviderError(f"the model was given {len(texts)} texts and answered {len(vectors)} embeddings")
-            self.usage.add_usage(self.model, {"prompt_tokens": tokens})
             found.extend(array("f", vector) for vector in vectors)
 
         for attempt in range(retries + 1):
             try:
                 with error_boundary(self.model, unexpected=True):
-                    self.gate(self, call, once)
+                    self.gate.call(self, call, once, lambda: spent[-1] if spent else None)
                 break
             except Exception as error:
+                spent.clear()
                 if attempt == retries or not is_retryable_lm_error(error):
                     raise
                 time.sleep(_delay(error, attempt))
@@ -182,9 +201,15 @@ def _read(text: str) -> Answer:
         document = orjson.loads(text)
         ordered = sorted(document["data"], key=lambda entry: entry.get("index", 0))
         vectors = [_vector(entry["embedding"]) for entry in ordered]
-        return vectors, (document.get("usage") or {}).get("prompt_tokens")
+        return vectors, _spent(document.get("usage"))
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise ProviderError(f"the model's answer is no list of embeddings: {text[:200]}") from error
+
+
+def _spent(usage: Any) -> Spent:
+    """Embedding models write nothing."""
+    tokens = count_of(value(usage, "prompt_tokens")) or None
+    return Spent(tokens, None if tokens is None else 0)
 
 
 def _vector(embedding: Any) -> Sequence[float]:
@@ -203,7 +228,6 @@ def _through_litellm(model: str) -> Callable[[list[str], Mapping[str, Any]], Ans
     def ask(texts: list[str], options: Mapping[str, Any]) -> Answer:
         with litellm_errors(model=model):
             response = get_litellm(feature="dspy.Embedder").embedding(model=model, input=texts, **options)
-        usage = getattr(response, "usage", None)
-        return [entry["embedding"] for entry in response.data], getattr(usage, "prompt_tokens", None)
+        return [entry["embedding"] for entry in response.data], _spent(getattr(response, "usage", None))
 
     return ask

@@ -1,13 +1,15 @@
 """Answered model calls, kept so that they are never paid twice: dspy's cache, as an append-only journal.
 
-Every answer is one line of `out/calls.jsonl`; an earlier attempt's lines come back as `in/calls.jsonl`. Memory holds
-only an index (about 150 bytes for each call): a hit is read from the file again, which costs less than the deep copy
-that dspy's own memory cache makes. dspy's disk cache is not used, because it is slow to create and is SQLite.
+Every answer is one line of `out/calls.jsonl`, beside the lines that tell of the calls themselves (`ledger.py`); an
+earlier attempt's lines come back as `in/calls.jsonl`. Memory holds only an index (about 150 bytes for each call): a hit
+is read from the file again, which costs less than the deep copy that dspy's own memory cache makes. dspy's disk cache
+is not used, because it is slow to create and is SQLite.
 """
 
 import logging
 import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +32,16 @@ Place = tuple[bool, int, int]
 
 
 class JournalCache(Cache):  # type: ignore[misc]  # dspy is untyped
-    def __init__(self, earlier: Path, file: AppendFile) -> None:
+    """`others` is given the lines of earlier attempts that are no answers."""
+
+    def __init__(self, earlier: Path, file: AppendFile, others: Callable[[bytes], None] = lambda _line: None) -> None:
         super().__init__(
             enable_disk_cache=False,
             enable_memory_cache=True,
             disk_cache_dir=None,
             memory_max_entries=_UNWRITABLE_ENTRIES,
         )
-        self._file = file
+        self._file, self._others = file, others
         self._append_lock = threading.Lock()
         self._thread = threading.local()
         self._earlier: int | None = None
@@ -88,6 +92,11 @@ class JournalCache(Cache):  # type: ignore[misc]  # dspy is untyped
                 return
         super().put(request, value, ignored_args_for_cache_key, enable_memory_cache)
 
+    def note(self, line: bytes) -> None:
+        """Appends a line that is no answer."""
+        with self._append_lock:
+            self._file.append(line)
+
     def _look_up(self, key: str) -> Any:
         place = self._index.get(bytes.fromhex(key))
         if place is None:
@@ -110,8 +119,12 @@ class JournalCache(Cache):  # type: ignore[misc]  # dspy is untyped
         offset = 0
         with path.open("rb", buffering=1024 * 1024) as lines:
             for line in lines:
-                if line.startswith(_HEAD) and line.endswith(b"\n"):  # else: cut by a kill
+                if not line.endswith(b"\n"):  # cut by a kill
+                    break
+                if line.startswith(_HEAD):
                     self._remember(line, offset)
+                else:
+                    self._others(line)
                 offset += len(line)
         logger.info("%d answered model calls of earlier attempts are at hand", self.size)
 

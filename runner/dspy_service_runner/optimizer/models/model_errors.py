@@ -6,11 +6,16 @@ Then the words of the message decide.
 """
 
 import re
-from collections.abc import Mapping
+import socket
+from collections.abc import Iterator, Mapping
 
+from dspy import lm15
+from dspy._vendor.lm15.transports import ConnectError
 from dspy.utils import exceptions as lm_errors
 
 _NOT_FOUND, _TOO_LARGE = 404, 413
+_NOT_SENT = (ConnectError, ConnectionRefusedError, socket.gaierror)
+"""Behind the errors of calls that never reached a model."""
 
 CONTEXT_TOO_LONG, CONTENT_REFUSED = "context_too_long", "content_refused"
 NOT_ENCODABLE, REJECTED_REQUEST = "not_encodable", "rejected_request"
@@ -122,6 +127,15 @@ def kind_of(error: BaseException) -> str:
     return next((better for words, better in _BY_WORDS.get(kind, ()) if words.search(said)), kind)
 
 
+def unseen(error: BaseException) -> bool:
+    """Whether the call may have reached the model all the same, which may have answered it."""
+    if not isinstance(error, Exception):
+        return True  # this thread was interrupted as it waited
+    if isinstance(error, lm15.TransportError):
+        return not any(isinstance(cause, _NOT_SENT) for cause in _chain(error))
+    return isinstance(error, TimeoutError)
+
+
 def is_lasting(kind: str) -> bool:
     """Whether the next call will fail in the same way."""
     return kind in _LASTING
@@ -137,11 +151,17 @@ def refusal_behind(error: BaseException) -> str | None:
 
     Only dspy's own errors of models count: a `ValueError` somewhere in an optimizer is that optimizer's fault.
     """
+    for cause in _chain(error):
+        if isinstance(cause, lm_errors.LMError) and (kind := kind_of(cause)) in OF_ONE_REQUEST:
+            return kind
+    return None
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """The error, and what it was raised because of."""
     seen: set[int] = set()
     cause: BaseException | None = error
     while cause is not None and id(cause) not in seen:
         seen.add(id(cause))
-        if isinstance(cause, lm_errors.LMError) and (kind := kind_of(cause)) in OF_ONE_REQUEST:
-            return kind
+        yield cause
         cause = cause.__cause__ or cause.__context__
-    return None

@@ -12,11 +12,11 @@ from typing import Any
 
 from dspy.utils.callback import BaseCallback
 
+from dspy_service_core.records.usage import CallStage
 from dspy_service_runner.optimizer.failures import Interrupt, JobFailed, StopToken
 from dspy_service_runner.optimizer.models.journal import JournalCache
 from dspy_service_runner.optimizer.models.model_errors import DISOWNED, OF_ONE_REQUEST, is_lasting, kind_of, shows_life
 from dspy_service_runner.optimizer.models.models import AnyModel, ModelKey, ModelSet, explain, model_key
-from dspy_service_runner.optimizer.models.usage import UsageCounter
 from dspy_service_runner.optimizer.settings import Settings
 
 
@@ -24,9 +24,10 @@ class ModelWatch(BaseCallback):  # type: ignore[misc]  # dspy is untyped
     watches_embedders = True
 
     def __init__(
-        self, stop_token: StopToken, models: ModelSet, journal: JournalCache, usage: UsageCounter, settings: Settings
+        self, stage: CallStage, stop_token: StopToken, models: ModelSet, journal: JournalCache, settings: Settings
     ) -> None:
-        self._stop_token, self._journal, self._usage, self._settings = stop_token, journal, usage, settings
+        self.stage = stage
+        self._stop_token, self._journal, self._settings = stop_token, journal, settings
         self._roles = {model_key(lm): (role, lm) for role, lm in reversed(models.everything())}
         self._lock = threading.Lock()
         self._clock = itertools.count(1)
@@ -80,9 +81,7 @@ class ModelWatch(BaseCallback):  # type: ignore[misc]  # dspy is untyped
             return
         if exception is not None:
             self._note_failure(lm, begun, exception, judging)
-        elif self._journal.was_hit():
-            self._usage.add_cached()
-        else:
+        elif not self._journal.was_hit():
             self._note_answer(model_key(lm), begun)
 
     def on_module_end(self, call_id: str, outputs: Any, exception: BaseException | None = None) -> None:

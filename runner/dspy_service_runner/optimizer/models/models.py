@@ -27,7 +27,6 @@ from dspy_service_runner.optimizer.failures import JobFailed, first_line
 from dspy_service_runner.optimizer.json_form import valid_unicode
 from dspy_service_runner.optimizer.models.embedders import CountedEmbedder, NeedsLiteLLM
 from dspy_service_runner.optimizer.models.model_errors import AUTHENTICATION, OF_ONE_REQUEST, REASONS, kind_of
-from dspy_service_runner.optimizer.models.usage import UsageCounter
 
 logger = logging.getLogger(__name__)
 
@@ -45,13 +44,14 @@ _AZURE_VERSION = "api-version"
 
 
 class CountedLM(dspy.LM):  # type: ignore[misc]  # dspy is untyped
-    """Counts prices, and keeps no history: at 4 KB a call it would fill the pod's memory.
+    """Knows its role, and keeps no history: at 4 KB a call it would fill the pod's memory.
 
     A lone surrogate (half a character) becomes U+FFFD in requests and answers, because dspy refuses to send it and
     nothing can store it.
     """
 
-    usage: UsageCounter | None = None
+    role: str | None = None
+    """Or the name by which the job has it."""
     sends_temperature = True
     """If False, not even a temperature that an optimizer or a module sets is sent."""
     own_temperature = False
@@ -86,9 +86,7 @@ class CountedLM(dspy.LM):  # type: ignore[misc]  # dspy is untyped
         return valid_unicode(await super().acall(valid_unicode(prompt), messages=valid_unicode(messages), **kwargs))
 
     def update_history(self, entry: dict[str, Any]) -> None:
-        if self.usage is not None and entry["usage"]:
-            responses = entry["response"]
-            self.usage.add_priced(entry["cost"], len(responses) - 1 if isinstance(responses, tuple) else 0)
+        pass
 
 
 class ValidAnswers(BaseCallback):  # type: ignore[misc]  # dspy is untyped
@@ -173,22 +171,22 @@ def _take(role: str, environment: MutableMapping[str, str]) -> Credentials:
         ) from None
 
 
-def build(spec: OptimizationJobSpec, credentials: dict[str, Credentials], usage: UsageCounter) -> ModelSet:
-    roles = {role: _build(role, model, credentials[role], usage) for role, model in spec.models.roles()}
+def build(spec: OptimizationJobSpec, credentials: dict[str, Credentials]) -> ModelSet:
+    roles = {role: _build(role, model, credentials[role]) for role, model in spec.models.roles()}
     named, embedders = {}, {}
     for name, model in spec.model_configs.items():
         if model.model_type == "embedding":
-            embedders[name] = _embedder(name, model, credentials[name], usage)
+            embedders[name] = _embedder(name, model, credentials[name])
         else:
-            named[name] = _build(name, model, credentials[name], usage)
+            named[name] = _build(name, model, credentials[name])
     return ModelSet(**roles, named=named, embedders=embedders)
 
 
-def _embedder(name: str, model: Model, credentials: Credentials, usage: UsageCounter) -> CountedEmbedder:
+def _embedder(name: str, model: Model, credentials: Credentials) -> CountedEmbedder:
     sampling = ("model_type", "temperature", "max_tokens", "top_p")
     kwargs = {key: value for key, value in _kwargs(name, model, credentials).items() if key not in sampling}
     try:
-        return CountedEmbedder(model.name, usage, kwargs)
+        return CountedEmbedder(name, model.name, kwargs)
     except NeedsLiteLLM:
         raise JobFailed(
             "InvalidModel",
@@ -199,13 +197,13 @@ def _embedder(name: str, model: Model, credentials: Credentials, usage: UsageCou
         raise JobFailed("InvalidModel", f"The {name} model {model.name!r}: {first_line(error)}") from error
 
 
-def _build(role: str, model: Model, credentials: Credentials, usage: UsageCounter) -> dspy.LM:
+def _build(role: str, model: Model, credentials: Credentials) -> dspy.LM:
     kwargs = _kwargs(role, model, credentials)
     try:
         lm = CountedLM(model.name, **kwargs)
     except Exception as error:
         raise JobFailed("InvalidModel", f"The {role} model {model.name!r}: {first_line(error)}") from error
-    lm.usage, lm.sends_temperature = usage, not model.sends_no_temperature
+    lm.role, lm.sends_temperature = role, not model.sends_no_temperature
     lm.own_temperature = model.temperature is None and "temperature" not in model.extra
     return lm
 

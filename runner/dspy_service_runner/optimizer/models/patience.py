@@ -22,8 +22,10 @@ from dspy.clients.engines.litellm_engine import AsyncLiteLLMEngine, LiteLLMEngin
 from dspy.clients.errors import wrap_error
 
 from dspy_service_runner.optimizer.failures import Interrupt, StopToken, first_line
+from dspy_service_runner.optimizer.models.answer_usage import spent_of
 from dspy_service_runner.optimizer.models.filtered_answers import refuse_filtered
-from dspy_service_runner.optimizer.models.model_errors import RATE_LIMITED, kind_of
+from dspy_service_runner.optimizer.models.ledger import Call, Ledger, Spent
+from dspy_service_runner.optimizer.models.model_errors import RATE_LIMITED, kind_of, unseen
 from dspy_service_runner.optimizer.models.models import OWN_ROLE, AnyModel, ModelKey, ModelSet, explain, model_key
 from dspy_service_runner.optimizer.models.rate_limit import RateLimit
 from dspy_service_runner.optimizer.settings import Settings
@@ -47,9 +49,13 @@ class Patience:
     """`announce` is called with what is waited for, and with an empty text when nothing is."""
 
     def __init__(
-        self, settings: Settings, announce: Callable[[str], None], clock: Callable[[], float] = time.monotonic
+        self,
+        settings: Settings,
+        ledger: Ledger,
+        announce: Callable[[str], None],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self.settings, self.clock, self._announce = settings, clock, announce
+        self.settings, self.clock, self._announce, self._ledger = settings, clock, announce, ledger
         self._roles: dict[ModelKey, str] = {}
         self._engines: dict[ModelKey, str] = {}
         self._lock = threading.Lock()
@@ -60,7 +66,10 @@ class Patience:
         """Remembers the role of each model, by which messages name it; embedders make their calls through here."""
         self._roles = {model_key(lm): role for role, lm in reversed(models.everything())}
         for embedder in models.embedders.values():
-            embedder.gate = self.call
+            embedder.gate = self
+
+    def remembered(self, lm: AnyModel) -> None:
+        self._ledger.hit(lm)
 
     def role(self, lm: AnyModel) -> str:
         return self._roles.get(model_key(lm), OWN_ROLE)
@@ -71,19 +80,26 @@ class Patience:
 
     def install(self) -> None:
         """Replaces the functions between dspy's retries and its engines, because dspy has no hook there."""
-        once, once_async = execution._attempt, execution._aattempt
+        once, once_async, cached = execution._attempt, execution._aattempt, execution._cached
 
         def attempt(lm: Any, call: Any, *rest: Any) -> None:
             self._note_engine(lm, rest[0])
-            self.call(lm, call, lambda: once(lm, call, *rest))
+            self.call(lm, call, lambda: once(lm, call, *rest), lambda: _told(lm, *rest))
             refuse_filtered(lm.model, rest[-2].result)
 
         async def attempt_async(lm: Any, call: Any, *rest: Any) -> None:
             self._note_engine(lm, rest[0])
-            await self.call_async(lm, call, lambda: once_async(lm, call, *rest))
+            await self.call_async(lm, call, lambda: once_async(lm, call, *rest), lambda: _told(lm, *rest))
             refuse_filtered(lm.model, rest[-2].result)
 
-        execution._attempt, execution._aattempt = attempt, attempt_async
+        def look_up(lm: Any, *rest: Any) -> Any:
+            found = cached(lm, *rest)
+            if found is not None:
+                self.remembered(lm)
+            return found
+
+        execution._attempt, execution._aattempt, execution._cached = attempt, attempt_async, look_up
+        execution._price_result = price_once
 
     def _note_engine(self, lm: AnyModel, backend: Any) -> None:
         compatible = isinstance(backend, LiteLLMEngine | AsyncLiteLLMEngine)
@@ -94,29 +110,53 @@ class Patience:
         for a model that was not asked."""
         return self._engines.get(model_key(lm))
 
-    def call(self, lm: AnyModel, prepared: Any, once: Callable[[], None]) -> None:
+    def call(
+        self, lm: AnyModel, prepared: Any, once: Callable[[], None], told: Callable[[], Spent | None] = lambda: None
+    ) -> None:
+        """`told` gives what the answer says of its usage, and None where there was no answer."""
         call = _Call(self, lm, prepared)
         while True:
             call.enter()
+            entry = self._ledger.begin(lm)
             try:
                 once()
             except BaseException as error:
+                self._broke(entry, error, told())
                 if not call.goes_again(error):
                     raise
             else:
+                self._ledger.answered(entry, told() or Spent())
                 return call.answered()
 
-    async def call_async(self, lm: AnyModel, prepared: Any, once: Callable[[], Awaitable[None]]) -> None:
+    async def call_async(
+        self,
+        lm: AnyModel,
+        prepared: Any,
+        once: Callable[[], Awaitable[None]],
+        told: Callable[[], Spent | None] = lambda: None,
+    ) -> None:
         call = _Call(self, lm, prepared)
         while True:
             await asyncio.to_thread(call.enter)
+            entry = self._ledger.begin(lm)
             try:
                 await once()
             except BaseException as error:
+                self._broke(entry, error, told())
                 if not call.goes_again(error):
                     raise
             else:
+                self._ledger.answered(entry, told() or Spent())
                 return call.answered()
+
+    def _broke(self, entry: Call, error: BaseException, spent: Spent | None) -> None:
+        """An answer that came and could not be used was paid for all the same."""
+        if spent is not None:
+            self._ledger.answered(entry, spent)
+        elif unseen(error):
+            self._ledger.lost(entry)
+        else:
+            self._ledger.failed(entry)
 
     def model(self, lm: AnyModel) -> _Model:
         with self._lock:
@@ -127,6 +167,23 @@ class Patience:
             model.notice = notice
             waiting = [each.notice for each in self._models.values() if each.notice]
         self._announce(" ".join(waiting))
+
+
+_price = execution._price_result
+
+
+def price_once(lm: Any, result: Any, *rest: Any) -> None:
+    """dspy reckons a price when all answers of a call are there; here each has its price as it comes."""
+    if not result.cost_details:
+        _price(lm, result, *rest)
+
+
+def _told(lm: Any, _backend: Any, request: Any, provider: Any, state: Any, results: Any) -> Spent | None:
+    if not state.recorded:
+        return None
+    if state.response is not None and state.result is not None:
+        price_once(lm, state.result, state.response, provider, request)
+    return spent_of(results[-1])
 
 
 class _Call:

@@ -5,7 +5,9 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from dspy_service_core.records import verdicts
-from dspy_service_core.records.run import Comparison, Outcome, ResultDocument, SplitCounts, Usage, Verdict
+from dspy_service_core.records.record import JsonObject
+from dspy_service_core.records.run import Comparison, Outcome, ResultDocument, SplitCounts, Verdict
+from dspy_service_core.records.usage import Usage
 from dspy_service_core.resource.conditions import EVALUATED, NOTHING_TRIED, SUCCEEDED_MESSAGE
 from dspy_service_runner.optimizer.failures import JobFailed
 from dspy_service_runner.optimizer.inputs import Job
@@ -85,7 +87,7 @@ class RunRecord:
     def _counts(self) -> dict[str, int]:
         return asdict(self.splits) if self.splits else {}
 
-    def details(self) -> dict[str, Any]:
+    def _details(self, usage: JsonObject) -> dict[str, Any]:
         return {
             **self._counts(),
             "baseline_test_metric": self.baseline,
@@ -103,6 +105,7 @@ class RunRecord:
             "nothing_tried": self.nothing_tried or None,
             "candidate_scores": self.candidate_scores,
             "best_so_far": self.best_so_far,
+            "usage": usage,
             "packages": packages(),
             **({"dropped_demos": self.dropped_demos} if self.dropped_demos else {}),
             **({"not_written": self.not_written} if self.not_written else {}),
@@ -128,7 +131,7 @@ class RunRecord:
             "packages": packages(),
         }
 
-    def document(self, usage: Usage, runtime: float) -> ResultDocument:
+    def document(self, usage: Usage, breakdown: JsonObject, runtime: float) -> ResultDocument:
         document = ResultDocument(
             outcome=self.outcome,
             reason=self.reason,
@@ -146,7 +149,7 @@ class RunRecord:
             model_identifier=self.job.spec.models.default.name,
             metric_name=self.metric_name,
             signature_name=self.signature_name,
-            details=self.details(),
+            details=self._details(breakdown),
             metadata=self.metadata(),
             usage=usage,
         )

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 
 from dspy_service_core.records import events
 from dspy_service_core.records.run import OptimizerStage, ProgressDocument
-from dspy_service_runner.optimizer.models.usage import UsageCounter
+from dspy_service_core.records.usage import Usage
 from dspy_service_runner.optimizer.outbox import Outbox, timestamp
 
 _WINDOW = 20
@@ -42,7 +42,7 @@ class Part:
 
 class Progress:
     def __init__(
-        self, outbox: Outbox, usage: UsageCounter, interval: float, clock: Callable[[], float] = time.monotonic
+        self, outbox: Outbox, usage: Callable[[], Usage], interval: float, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._outbox, self._usage, self._interval, self._clock = outbox, usage, interval, clock
         self._lock = threading.Lock()
@@ -173,7 +173,7 @@ class Progress:
             total=total,
             best_score=self.best_score,
             eta_seconds=round(left / rate, 1) if left is not None and rate else None,
-            usage=self._usage.total(),
+            usage=self._usage(),
             notice=self._notice,
         )
 

@@ -10,6 +10,7 @@ from dspy.utils.callback import BaseCallback
 from dspy.utils.exceptions import AdapterParseError
 
 from dspy_service_runner.optimizer.failures import JobFailed, first_line
+from dspy_service_runner.optimizer.models.ledger import STAGE
 from dspy_service_runner.optimizer.models.model_watch import ModelWatch
 from dspy_service_runner.optimizer.models.models import ValidAnswers
 from dspy_service_runner.optimizer.user_code.metric import Metric
@@ -23,7 +24,7 @@ _SHOWN = 120
 @contextmanager
 def watched(watch: ModelWatch, observers: Sequence[BaseCallback] = ()) -> Iterator[None]:
     """Runs a stage with its model calls watched. If a model never answered, the stage ends with the model's error."""
-    with dspy.context(callbacks=[watch, ValidAnswers(), *observers]):
+    with dspy.context(callbacks=[watch, ValidAnswers(), *observers], **{STAGE: watch.stage}):
         try:
             yield
         except JobFailed:

@@ -11,13 +11,14 @@ from typing import Any
 import dspy
 
 from dspy_service_core.records import events, verdicts
+from dspy_service_core.records.usage import CallStage
 from dspy_service_core.storage import pod_files
 from dspy_service_runner.optimizer.failures import Interrupt, JobFailed, StopToken, first_line
 from dspy_service_runner.optimizer.models.journal import JournalCache
+from dspy_service_runner.optimizer.models.ledger import Ledger
 from dspy_service_runner.optimizer.models.model_errors import OF_ONE_REQUEST, refusal_behind
 from dspy_service_runner.optimizer.models.model_watch import ModelWatch
 from dspy_service_runner.optimizer.models.patience import Patience
-from dspy_service_runner.optimizer.models.usage import UsageCounter
 from dspy_service_runner.optimizer.outbox import Outbox
 from dspy_service_runner.optimizer.output.artifact import trim, write_artifact
 from dspy_service_runner.optimizer.output.provenance import image_digest, payload_digest, seeds
@@ -53,7 +54,7 @@ class RunContext:
     settings: Settings
     control: StopSignal
     journal: JournalCache
-    usage: UsageCounter
+    ledger: Ledger
     progress: Progress
     patience: Patience
     candidates: Candidates
@@ -69,6 +70,7 @@ class Run:
         self._stop_token = StopToken()
         self._watches: list[ModelWatch] = []
         self._baseline_rows: tuple[RowOutcome, ...] = ()
+        context.ledger.predictors = {its.stage: name for name, its in self._plan.program.named_predictors()}
 
     def execute(self) -> None:
         """Raises `JobFailed`, or `Interrupt` when it was stopped with nothing to keep."""
@@ -139,7 +141,7 @@ class Run:
         plan = self._plan
         rows = plan.splits.train or plan.splits.test
         tried = spread(rows, self._context.settings.preflight_rows)
-        with watched(self._watch(self._stop_token, self._context.settings.preflight_patience)):
+        with watched(self._watch("preflight", self._stop_token, self._context.settings.preflight_patience)):
             check_models(plan.models)
             if self._prepared.job.spec.program is not None:
                 check_program(plan.program, tried, self._context.settings.first_answer_seconds)
@@ -171,7 +173,7 @@ class Run:
         counts_demos = calls is None or calls.scores.most > 0
         self._context.progress.begin_optimizer(plan.optimizer.__name__, total, counts_demos)
         strategy.use_scale(optimizer, plan, self._metric.scale)
-        watch = self._watch(self._stop_token)
+        watch = self._watch("optimize", self._stop_token)
         with watched(watch, self._observers):
             try:
                 program = strategy.compile(optimizer, plan)
@@ -237,7 +239,8 @@ class Run:
         rows, metric, settings = self._prepared.splits.test, self._metric, self._context.settings
         allowed = metric.allowance(len(rows))
         scoring = metric.scoring(stop_token, called, allowed=allowed)
-        evaluation = evaluate(program, rows, metric, scoring, self._watch(stop_token), self._plan.threads)
+        stage: CallStage = "baseline" if which == "baseline" else "final"
+        evaluation = evaluate(program, rows, metric, scoring, self._watch(stage, stop_token), self._plan.threads)
         self._record.failed_rows[which] = failed_rows.document(evaluation, settings.listed_failed_rows)
         if evaluation.failed_rows:
             logger.warning("%s: %s", which, failed_rows.said(evaluation))
@@ -260,10 +263,10 @@ class Run:
             told = verdicts.sentence(record.verdict, record.comparison)
             raise JobFailed(NO_IMPROVEMENT, f"{told} The job requires the verdict '{required}'.")
 
-    def _watch(self, stop_token: StopToken, patience: float | None = None) -> ModelWatch:
+    def _watch(self, stage: CallStage, stop_token: StopToken, patience: float | None = None) -> ModelWatch:
         context = self._context
         context.patience.begin(stop_token, patience or context.settings.rate_limit_patience)
-        watch = ModelWatch(stop_token, self._plan.models, context.journal, context.usage, context.settings)
+        watch = ModelWatch(stage, stop_token, self._plan.models, context.journal, context.settings)
         self._watches.append(watch)
         return watch
 

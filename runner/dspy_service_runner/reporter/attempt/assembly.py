@@ -8,7 +8,6 @@ import orjson
 
 from dspy_service_core.records.events import LogEntry
 from dspy_service_core.records.record import read
-from dspy_service_core.records.run import Usage
 from dspy_service_core.storage import pod_files
 from dspy_service_core.storage.segment_writer import SegmentWriter, recover
 from dspy_service_core.storage.segments import stream
@@ -24,12 +23,9 @@ from dspy_service_runner.reporter.streams.streams import CheckedStream, LogStrea
 from dspy_service_runner.reporter.streams.tail import Tail
 
 
-def new_report(arguments: Arguments, resource: Object, earlier: Usage | None) -> Report:
-    """`earlier` is the usage of earlier attempts, as this attempt's first reporter noted it; None in that reporter."""
+def new_report(arguments: Arguments, resource: Object) -> Report:
     report = Report(arguments.attempt, arguments.pod_uid)
     take_over(report, status_of(resource).get("run"))
-    if earlier is not None:
-        report.earlier_usage = earlier
     return report
 
 

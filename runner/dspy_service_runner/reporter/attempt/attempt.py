@@ -24,7 +24,6 @@ from dspy_service_runner.reporter.attempt.timetable import Timetable
 from dspy_service_runner.reporter.inputs.arguments import Arguments
 from dspy_service_runner.reporter.inputs.dataset import UsersFault
 from dspy_service_runner.reporter.inputs.restore import (
-    earlier_usage,
     is_ready,
     restore,
     say_ready,
@@ -52,8 +51,7 @@ class Attempt:
     def run(self) -> None:
         arguments = self.arguments
         resource = await_turn(self.own_resource, arguments.pod_uid, arguments.attempt, self.patience)
-        known = earlier_usage(arguments) if is_ready(arguments) else None
-        self.report = new_report(arguments, resource, known)
+        self.report = new_report(arguments, resource)
         store = self._repeat(lambda: open_job_store(arguments.job_store))
         fault = self._prepare(resource, store)
         outbox = self._repeat(lambda: self._assemble(resource, store))
@@ -63,7 +61,7 @@ class Attempt:
         """Fills the optimizer's folder and lets it begin; returns the fault if the job cannot run."""
         if not is_ready(self.arguments):
             try:
-                self._repeat(lambda: restore(self.arguments, resource, store, self.report.earlier_usage))
+                self._repeat(lambda: restore(self.arguments, resource, store))
             except UsersFault as fault:
                 return fault
             self._heed(resource)

@@ -5,9 +5,10 @@ one, streams and checkpoint are stored for the next attempt. Each step may be do
 successor after a kill.
 """
 
+import contextlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -15,6 +16,7 @@ from typing import TypeVar
 import orjson
 
 from dspy_service_core.errors import StoreError
+from dspy_service_core.records.call_lines import Tally
 from dspy_service_core.records.record import document
 from dspy_service_core.records.run import ArtifactRef, Result, ResultDocument
 from dspy_service_core.storage import pod_files
@@ -26,6 +28,7 @@ from dspy_service_runner.reporter.artifact.submitted import Submitted, read_subm
 from dspy_service_runner.reporter.attempt.patience import Patience
 from dspy_service_runner.reporter.status.own_resource import NotAllowed, Unreachable
 from dspy_service_runner.reporter.streams.outbox import Outbox, timestamp
+from dspy_service_runner.reporter.streams.tail import Tail
 
 logger = logging.getLogger("dspy_service.reporter")
 
@@ -73,10 +76,28 @@ class Ending:
             return
         self.outbox.look_at_progress()
         self._ship_streams()
+        self._count_calls()
         self.outbox.trouble(None)
         self._repeat(self.outbox.patch)
         self.checkpoint.settle()
         self._repeat(self.checkpoint.sync)
+
+    def _count_calls(self) -> None:
+        """The journal of a killed optimizer tells of later calls than its last progress."""
+        tally, report = Tally(), self.outbox.report
+        for line in self._journal():
+            tally.read(line)
+        tally.lose_all()
+        counted = tally.total()
+        if counted.calls >= report.usage.calls:
+            report.progress = replace(report.progress, usage=counted)
+
+    def _journal(self) -> Iterator[bytes]:
+        with contextlib.suppress(OSError), (self.in_folder / pod_files.CALLS).open("rb") as earlier:
+            yield from earlier
+        tail = Tail(self.outbox.out, pod_files.CALLS)
+        while lines := tail.read():
+            yield from (line.content for line in lines if line.content is not None)
 
     def _ship_streams(self) -> bool:
         """Stores everything that is written by now; tells whether the store lacked any of it."""

@@ -12,8 +12,6 @@ from typing import Any
 
 import orjson
 
-from dspy_service_core.records.record import document, read
-from dspy_service_core.records.run import Usage
 from dspy_service_core.resource import names
 from dspy_service_core.resource.sources import (
     DATASET_MOUNTED,
@@ -45,7 +43,7 @@ def is_ready(arguments: Arguments) -> bool:
     return (arguments.in_folder / pod_files.READY).exists()
 
 
-def restore(arguments: Arguments, resource: JsonObject, store: Store, earlier: Usage) -> None:
+def restore(arguments: Arguments, resource: JsonObject, store: Store) -> None:
     """Writes everything but `ready`."""
     spec = resource["spec"]
     payload = _payload(spec, store, arguments.in_folder)
@@ -59,7 +57,6 @@ def restore(arguments: Arguments, resource: JsonObject, store: Store, earlier: U
             {key: value for key, value in spec.items() if key != "dataset"},
             lambda source: _form(source, payload, arguments.refs_folder),
         ),
-        "earlierUsage": document(earlier),
     }
     write_files(sources_of(spec), payload, arguments)
     rows = _rows(spec["dataset"], payload, arguments)
@@ -84,16 +81,6 @@ def say_stop(arguments: Arguments, how: str) -> None:
     temporary = arguments.in_folder / f".{pod_files.STOP}"
     temporary.write_text(how)
     temporary.rename(arguments.in_folder / pod_files.STOP)
-
-
-def earlier_usage(arguments: Arguments) -> Usage | None:
-    """The usage of earlier attempts, as this attempt's first reporter noted it. The status no longer tells it as soon
-    as it holds this attempt's own usage."""
-    try:
-        job = orjson.loads((arguments.in_folder / pod_files.JOB).read_bytes())
-    except (OSError, orjson.JSONDecodeError):
-        return None
-    return read(Usage, job.get("earlierUsage")) or Usage()
 
 
 def _payload(spec: JsonObject, store: Store, folder: Path) -> JsonFile | None:

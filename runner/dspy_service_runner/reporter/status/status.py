@@ -20,8 +20,8 @@ from dspy_service_core.records.run import (
     Result,
     RunStatus,
     Stage,
-    Usage,
 )
+from dspy_service_core.records.usage import Usage
 from dspy_service_runner.reporter import sanitize
 
 MAX_RUN_BYTES = 12 * 1024
@@ -64,7 +64,8 @@ class Report:
 
     @property
     def usage(self) -> Usage:
-        return self.earlier_usage + self.progress.usage
+        """The optimizer's own count, earlier attempts included; until it has told, what the status had."""
+        return self.progress.usage or self.earlier_usage
 
     def run(self) -> JsonObject:
         """`status.run`, with null for what is not known, so that a merge patch removes an earlier attempt's value."""
@@ -130,8 +131,7 @@ def take_over(report: Report, run: Any) -> None:
         return
     report.metrics, report.event_count = dict(found.metrics), found.events.count
     report.events.extend(found.events.last)
-    if found.attempt != report.attempt:
-        report.earlier_usage = found.usage
+    report.earlier_usage = found.usage
 
 
 def _small_metrics(metrics: JsonObject) -> JsonObject:

@@ -327,3 +327,57 @@ async def test_an_artifact_of_any_depth_is_answered_in_json_that_everybody_reads
     answer = await api.client.get("/jobs/tickets/artifact")
     assert answer.status_code == 200
     assert deeper_than(json.loads(answer.content), 100)
+
+
+FIGURES = {"calls": 7, "promptTokens": 300, "completionTokens": 20, "costUsd": "0.0125", "seconds": "1.5"}
+TOLD = {
+    "calls": 7,
+    "cached_calls": 0,
+    "prompt_tokens": 300,
+    "completion_tokens": 20,
+    "cached_prompt_tokens": 0,
+    "reasoning_tokens": 0,
+    "cost_usd": 0.0125,
+    "seconds": 1.5,
+}
+
+
+async def test_usage_is_in_the_job_its_summary_the_list_and_the_result(api: Harness) -> None:
+    status = failed("boom")
+    status["run"] = status.get("run", {}) | {"usage": FIGURES | {"callsUnknown": 2}}
+    await api.job(names.api_job(ID), status)
+
+    detail, summary = await answer(api, f"/jobs/{ID}"), await answer(api, f"/jobs/{ID}/summary")
+    (listed,) = (await answer(api, "/jobs"))["jobs"]
+
+    assert detail["usage"] == summary["usage"] == listed["usage"] == TOLD
+    assert detail["result"]["details"]["usage"] == {
+        "total": TOLD,
+        "by_model": {},
+        "by_stage": {},
+        "by_predictor": {},
+        "calls_unknown": 2,
+    }
+
+
+async def test_the_run_s_own_breakdown_is_in_its_result(api: Harness) -> None:
+    found = {
+        "total": TOLD,
+        "by_model": {"default": TOLD},
+        "by_stage": {"final": TOLD},
+        "by_predictor": {"self": TOLD},
+        "calls_unknown": 0,
+    }
+    job = await api.job(names.api_job(ID), succeeded(job_id=ID))
+    put_result(api.store, job, details={"usage": found})
+    put_artifact(api.store, job)
+    detail = await answer(api, f"/jobs/{ID}")
+    held_to("JobDetail", detail)
+    assert detail["result"]["details"]["usage"] == found
+
+
+async def test_a_job_that_asked_nothing_has_no_usage(api: Harness) -> None:
+    await api.job(names.api_job(ID), {})
+    usage = (await answer(api, f"/jobs/{ID}"))["usage"]
+    assert usage.pop("cost_usd") is None
+    assert set(usage.values()) == {0}

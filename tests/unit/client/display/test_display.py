@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from dspy_service import Event, LogEntry, SplitFractions, Summary, Update
-from dspy_service.display import show
+from dspy_service import Event, LogEntry, SplitFractions, Summary, Update, Usage
+from dspy_service.display import show, words
 from dspy_service.display.score_trail import Point, ScoreTrail, sparkline
 from dspy_service.display.words import duration
 
@@ -95,3 +95,25 @@ def test_the_trail_remembers_what_it_was_told() -> None:
 @pytest.mark.parametrize(("seconds", "told"), [(0.4, "0 s"), (59.4, "59 s"), (61, "1:01 min"), (3661, "1:01:01")])
 def test_durations(seconds: float, told: str) -> None:
     assert duration(seconds) == told
+
+
+USAGE = {"calls": 1412, "cached_calls": 3, "prompt_tokens": 190_000, "completion_tokens": 10_500, "cost_usd": 0.0531}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, "1,412 model calls, 200,500 tokens, $0.053"),
+        ({"cost_usd": None}, "1,412 model calls, 200,500 tokens"),
+        ({"cost_usd": 1234.5}, "1,412 model calls, 200,500 tokens, $1,234.50"),
+        ({"cost_usd": 0.0}, "1,412 model calls, 200,500 tokens, $0.00"),
+        ({"prompt_tokens": None, "completion_tokens": None, "cost_usd": None}, "1,412 model calls"),
+        ({"calls": 0}, ""),
+    ],
+)
+def test_usage_in_words(changes: dict[str, Any], said: str) -> None:
+    assert words.usage(make_summary("running", usage=Usage(**USAGE | changes))) == said
+
+
+def test_an_older_service_tells_no_usage() -> None:
+    assert words.usage(make_summary("running")) == ""

@@ -12,7 +12,8 @@ from hypothesis import given, strategies as st
 from dspy_service_core.crd import generate
 from dspy_service_core.records.events import FIGURES, Event, LogEntry
 from dspy_service_core.records.record import Reading, document, read, resource
-from dspy_service_core.records.run import ProgressDocument, Result, ResultDocument, RunStatus, Usage
+from dspy_service_core.records.run import ProgressDocument, Result, ResultDocument, RunStatus
+from dspy_service_core.records.usage import Usage
 from dspy_service_core.resource.status import OptimizationJobStatus
 
 THEN = "2026-01-01T00:00:00Z"

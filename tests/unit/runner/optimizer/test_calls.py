@@ -16,11 +16,11 @@ from dspy_service_core.optimizers.families import FAMILIES, UNKNOWN
 from dspy_service_core.optimizers.gepa import auto_budget
 from dspy_service_core.optimizers.options import Options, options_of
 from dspy_service_core.records.run import SplitCounts
+from dspy_service_core.records.usage import Usage
 from dspy_service_core.registry.catalogue import bundled, by_path
 from dspy_service_core.resource.splits import Fractions
 from dspy_service_runner.optimizer.failures import StopToken
 from dspy_service_runner.optimizer.models.models import ModelSet
-from dspy_service_runner.optimizer.models.usage import Usage
 from dspy_service_runner.optimizer.outbox import Outbox
 from dspy_service_runner.optimizer.progress.candidates import Candidates
 from dspy_service_runner.optimizer.progress.progress import Progress
@@ -148,7 +148,7 @@ def counted(case: Case, folder: Path, program: Any = None) -> Counted:
         threads=4,
         checkpoint=folder / "checkpoint",
     )
-    progress = Progress(outbox, Usage(), 60)
+    progress = Progress(outbox, Usage, 60)
     progress.begin_optimizer(case.path, None, counts_demos=True)
     strategy = strategy_for(plan.optimizer)
     metric = Metric(case.score, Settings()).bound(StopToken(), heard.append, feedback=strategy.feedback)

@@ -112,6 +112,11 @@ def test_sigterm_ends_at_once_without_a_result(
     assert not (folders.out / "result.json").exists()
 
 
+def answers(folders: Folders) -> set[str]:
+    """Keys of the answers in the journal."""
+    return {line["key"] for line in folders.lines("calls.jsonl") if "key" in line}
+
+
 @pytest.mark.parametrize(("name", "kwargs"), SEARCHES, ids=IDS)
 def test_a_killed_run_goes_on_without_paying_again(
     name: str, kwargs: dict[str, Any], forge: OptimizerForge, server: ScriptedServer, tmp_path: Path
@@ -123,7 +128,7 @@ def test_a_killed_run_goes_on_without_paying_again(
     wait_for(lambda: server.stats.calls > 60, what="some calls")
     process.send(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
-    paid = len(folders.lines("calls.jsonl"))
+    paid = len(answers(folders))
     in_flight = 8 + (server.stats.by_kind["propose"] if name == "dspy.COPRO" else 0)  # its candidates are one call
     assert paid >= server.stats.calls - in_flight, "more than the calls in flight were lost"
     with (folders.out / "calls.jsonl").open("ab") as journal:
@@ -131,14 +136,16 @@ def test_a_killed_run_goes_on_without_paying_again(
 
     server.release()
     wait_for(lambda: server.stats.in_flight == 0, what="the killed run's calls to end")
+    first_asked = server.stats.calls
     server.reset()
     second = next_attempt(folders, tmp_path / "second")
     result = forge.run(second)
 
     assert result["outcome"] == "Succeeded"
-    assert result["usage"]["calls"] == server.stats.calls
-    asked_first = {line["key"] for line in folders.lines("calls.jsonl")}
-    asked_again = {line["key"] for line in second.lines("calls.jsonl")}
+    asked = first_asked + server.stats.calls
+    assert result["usage"]["calls"] <= asked <= result["usage"]["calls"] + result["usage"]["callsUnknown"]
+    asked_first = answers(folders)
+    asked_again = answers(second)
     assert not asked_first & asked_again
 
 
@@ -173,7 +180,7 @@ def test_a_finished_journal_replays_for_nothing(
     second = forge.run(next_attempt(first_folders, tmp_path / "second"))
 
     assert server.stats.calls == 0
-    assert second["usage"]["calls"] == 0
+    assert second["usage"]["calls"] == first["usage"]["calls"]
     assert second["usage"]["cachedCalls"] > 0
     assert second["optimizedScore"] == first["optimizedScore"]
 

@@ -69,7 +69,7 @@ def test_a_whole_attempt(cluster: Cluster, pod: ReporterPod) -> None:
     pod.wait_ready()
     pod.log("one", "\0ü" * 5000)
     pod.event("dataset_splits_ready", train=2, nested={"a": [1, None]}, none=None)
-    pod.progress(percent=1e-7, calls=3, total=9, bestScore=75.0, etaSeconds=0.1, usage={"calls": 7, "cost": 0.25})
+    pod.progress(percent=1e-7, calls=3, total=9, bestScore=75.0, etaSeconds=0.1, usage={"calls": 7, "costUsd": 0.25})
     wait_for(lambda: cluster.run().get("stage") == "Running", what="Running")
     cluster.change({"spec": {"stop": "KeepBest"}})
     pod.log("two")

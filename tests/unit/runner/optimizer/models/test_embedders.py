@@ -12,11 +12,12 @@ import numpy
 import pytest
 from dspy.utils.exceptions import LMError
 
+from dspy_service_core.records.call_lines import Tally
 from dspy_service_runner.optimizer.models import base_url_query
 from dspy_service_runner.optimizer.models.embedders import CountedEmbedder
 from dspy_service_runner.optimizer.models.journal import JournalCache
+from dspy_service_runner.optimizer.models.ledger import Ledger, Spent
 from dspy_service_runner.optimizer.models.model_errors import kind_of
-from dspy_service_runner.optimizer.models.usage import UsageCounter
 from dspy_service_runner.optimizer.outbox import AppendFile
 from optimizer_job import Folders, OptimizerForge, make_folders, make_spec, next_attempt
 from scripted_lm import TICKETS, ScriptedServer
@@ -26,14 +27,40 @@ MODEL = "openai/embedding"
 Make = Callable[..., CountedEmbedder]
 
 
+class Counting:
+    """A gate that lets all through at once."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def call(self, lm: Any, _prepared: Any, once: Callable[[], None], told: Callable[[], Spent | None]) -> None:
+        call = self._ledger.begin(lm)
+        try:
+            once()
+        except Exception:
+            self._ledger.failed(call)
+            raise
+        self._ledger.answered(call, told() or Spent())
+
+    def remembered(self, lm: Any) -> None:
+        self._ledger.hit(lm)
+
+
 @pytest.fixture
-def make(server: ScriptedServer, tmp_path: Path) -> Iterator[Make]:
+def ledger() -> Ledger:
+    return Ledger(Tally(), lambda _line: None)
+
+
+@pytest.fixture
+def make(server: ScriptedServer, ledger: Ledger, tmp_path: Path) -> Iterator[Make]:
     """Embedders of one process of a job, whose journal is empty."""
     before, dspy.cache = dspy.cache, JournalCache(tmp_path / "none", AppendFile(tmp_path / "calls.jsonl"))
 
     def made(url: str = "", **settings: Any) -> CountedEmbedder:
         connection = {"api_base": url or server.url, "api_key": "sk-1"}
-        return CountedEmbedder(MODEL, UsageCounter(), {"num_retries": 0, **connection, **settings})
+        embedder = CountedEmbedder("near", MODEL, {"num_retries": 0, **connection, **settings})
+        embedder.gate = Counting(ledger)
+        return embedder
 
     yield made
     dspy.cache = before
@@ -56,21 +83,23 @@ def test_it_answers_as_dspy_s_embedder_does(engine: str, make: Make) -> None:
 
 
 @pytest.mark.parametrize("engine", ["auto", "litellm"])
-def test_calls_and_tokens_are_those_of_the_server(engine: str, make: Make, server: ScriptedServer) -> None:
+def test_calls_and_tokens_are_those_of_the_server(
+    engine: str, make: Make, server: ScriptedServer, ledger: Ledger
+) -> None:
     embedder = make(engine=engine, batch_size=2)
     embedder([f"text number {number}" for number in range(5)])
-    total = embedder.usage.total()
+    total = ledger.total()
 
     assert (total.calls, total.prompt_tokens) == (server.stats.calls, server.stats.prompt_tokens)
     assert (total.calls, total.completion_tokens, total.cached_calls) == (3, 0, 0)
 
 
-def test_what_was_asked_before_is_not_asked_again(make: Make, server: ScriptedServer) -> None:
+def test_what_was_asked_before_is_not_asked_again(make: Make, server: ScriptedServer, ledger: Ledger) -> None:
     embedder = make()
     first, again = embedder(["a", "b"]), embedder(["a", "b"])
     assert numpy.array_equal(first, again)
     assert server.stats.calls == 1
-    assert (embedder.usage.total().calls, embedder.usage.total().cached_calls) == (1, 1)
+    assert (ledger.total().calls, ledger.total().cached_calls) == (1, 1)
     embedder(["a", "b"], caching=False)
     make(dimensions=8)(["a", "b"])
     assert server.stats.calls == 3, "neither without the cache nor with other settings"
@@ -131,13 +160,13 @@ def test_errors_are_those_of_all_models(fault: str, kind: str, engine: str, make
     assert kind_of(raised.value) == (BY_LITELLM.get(fault, kind) if engine == "litellm" else kind)
 
 
-def test_an_error_that_passes_is_asked_again(make: Make, server: ScriptedServer) -> None:
+def test_an_error_that_passes_is_asked_again(make: Make, server: ScriptedServer, ledger: Ledger) -> None:
     server.fail_every(2, "503")
     embedder = make(num_retries=1)
     for text in ("a", "b", "c"):
         embedder(text)
     assert server.stats.failed > 0
-    assert embedder.usage.total().calls == server.stats.calls
+    assert ledger.total().calls == server.stats.calls
 
 
 def test_a_saved_program_holds_dspy_s_embedder_without_the_key(make: Make) -> None:
@@ -201,7 +230,7 @@ def test_a_second_attempt_finds_its_answers_in_the_journal(
     second = forge.run(next_attempt(folders, tmp_path / "second"))
 
     assert server.stats.calls == calls
-    assert second["usage"]["calls"] == 0
+    assert second["usage"]["calls"] == first["usage"]["calls"], "those of the first attempt"
     assert second["usage"]["cachedCalls"] > 0
     assert (second["baselineScore"], second["optimizedScore"]) == (first["baselineScore"], first["optimizedScore"])
 

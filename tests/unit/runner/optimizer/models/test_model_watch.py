@@ -12,7 +12,6 @@ from dspy_service_runner.optimizer.failures import Interrupt, JobFailed, StopTok
 from dspy_service_runner.optimizer.models.journal import JournalCache
 from dspy_service_runner.optimizer.models.model_watch import ModelWatch
 from dspy_service_runner.optimizer.models.models import ModelSet
-from dspy_service_runner.optimizer.models.usage import UsageCounter
 from dspy_service_runner.optimizer.outbox import AppendFile
 from dspy_service_runner.optimizer.settings import Settings
 
@@ -29,7 +28,7 @@ class Watched:
         self._lm = dspy.LM("openai/m", api_key="x", api_base="http://127.0.0.1:1/v1")
         self._journal = JournalCache(folder / "none", AppendFile(folder / "calls.jsonl"))
         self._token, self._ids = StopToken(), count()
-        self.watch = ModelWatch(self._token, ModelSet(default=self._lm), self._journal, UsageCounter(), Settings())
+        self.watch = ModelWatch("optimize", self._token, ModelSet(default=self._lm), self._journal, Settings())
 
     @property
     def stopped(self) -> bool:

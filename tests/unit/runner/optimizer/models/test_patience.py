@@ -9,7 +9,9 @@ import dspy
 import pytest
 from dspy import lm15
 
+from dspy_service_core.records.call_lines import Tally
 from dspy_service_runner.optimizer.failures import Interrupt, StopToken
+from dspy_service_runner.optimizer.models.ledger import Ledger
 from dspy_service_runner.optimizer.models.patience import Patience
 from dspy_service_runner.optimizer.settings import Settings
 
@@ -51,7 +53,7 @@ def refusal(retry_after: float | None = 0.0) -> lm15.RateLimitError:
 
 
 def patience(clock: Clock, said: list[str] | None = None) -> Patience:
-    made = Patience(SETTINGS, (said if said is not None else []).append, clock)
+    made = Patience(SETTINGS, Ledger(Tally(), lambda _line: None), (said if said is not None else []).append, clock)
     made.begin(StopToken(), SETTINGS.rate_limit_patience)
     return made
 

@@ -9,13 +9,13 @@ from typing import Any
 import dspy
 import pytest
 
+from dspy_service_core.records.usage import Usage
 from dspy_service_core.resource.job import OptimizationJobSpec
 from dspy_service_core.resource.spec.dataset import Columns, Split
 from dspy_service_runner.optimizer.failures import Interrupt, JobFailed, StopToken
 from dspy_service_runner.optimizer.inputs import wait_until_ready
 from dspy_service_runner.optimizer.models.base_url_query import query_last
 from dspy_service_runner.optimizer.models.models import NO_KEY, build, take_credentials
-from dspy_service_runner.optimizer.models.usage import UsageCounter
 from dspy_service_runner.optimizer.outbox import Outbox
 from dspy_service_runner.optimizer.progress.progress import Progress
 from dspy_service_runner.optimizer.settings import Settings, load as load_settings
@@ -135,7 +135,7 @@ def basic(pair: str) -> str:
 def models_of(default: dict[str, Any], environment: dict[str, str] | None = None) -> Any:
     variables = dict(environment or {})
     spec = OptimizationJobSpec.without_content(make_spec(models={"default": default}))
-    built = build(spec, take_credentials(spec, variables), UsageCounter())
+    built = build(spec, take_credentials(spec, variables))
     assert not variables
     return built.default
 
@@ -206,7 +206,7 @@ def test_a_temperature_that_dspy_refuses_is_the_model_s_fault() -> None:
 
 def test_progress_knows_what_is_left(tmp_path: Path) -> None:
     now = [0.0]
-    progress = Progress(Outbox(tmp_path), UsageCounter(), 10, lambda: now[0])
+    progress = Progress(Outbox(tmp_path), Usage, 10, lambda: now[0])
     progress.expect_around(20)
     for _ in range(10):
         progress.called_around(False)
@@ -232,7 +232,7 @@ def test_progress_knows_what_is_left(tmp_path: Path) -> None:
 
 
 def test_an_unknown_total_is_said_to_be_unknown(tmp_path: Path) -> None:
-    progress = Progress(Outbox(tmp_path), UsageCounter(), 0)
+    progress = Progress(Outbox(tmp_path), Usage, 0)
     progress.begin_optimizer("Own", None, counts_demos=True)
     progress.called(for_demo=False)
     event = json.loads((tmp_path / "events.jsonl").read_text())["metrics"]

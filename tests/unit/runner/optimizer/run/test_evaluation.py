@@ -11,7 +11,6 @@ from dspy_service_runner.optimizer.failures import StopToken
 from dspy_service_runner.optimizer.models.journal import JournalCache
 from dspy_service_runner.optimizer.models.model_watch import ModelWatch
 from dspy_service_runner.optimizer.models.models import ModelSet
-from dspy_service_runner.optimizer.models.usage import UsageCounter
 from dspy_service_runner.optimizer.outbox import AppendFile
 from dspy_service_runner.optimizer.run.evaluation import Evaluation, RowOutcome, evaluate
 from dspy_service_runner.optimizer.settings import Settings
@@ -34,7 +33,7 @@ def evaluated(
 ) -> Evaluation:
     token, settings = StopToken(), Settings()
     journal = JournalCache(tmp_path / "none", AppendFile(tmp_path / "calls.jsonl"))
-    watch = ModelWatch(token, ModelSet(dspy.LM("openai/m")), journal, UsageCounter(), settings)
+    watch = ModelWatch("final", token, ModelSet(dspy.LM("openai/m")), journal, settings)
     examples = [dspy.Example(row).with_inputs("x") for row in rows]
     made = Metric(metric, settings)
     return evaluate(Program(answer), examples, made, made.scoring(token, lambda _: None), watch, threads)

@@ -8,10 +8,10 @@ from typing import Any
 import dspy
 import pytest
 
+from dspy_service_core.records.usage import Usage
 from dspy_service_core.resource.splits import Fractions
 from dspy_service_runner.optimizer.failures import StopToken
 from dspy_service_runner.optimizer.models.models import ModelSet
-from dspy_service_runner.optimizer.models.usage import UsageCounter
 from dspy_service_runner.optimizer.outbox import Outbox
 from dspy_service_runner.optimizer.progress.candidates import Candidates
 from dspy_service_runner.optimizer.progress.progress import Progress
@@ -151,7 +151,7 @@ def test_predictors_of_equal_signature_keep_their_own_traces(
         threads=2,
         checkpoint=tmp_path / "checkpoint",
     )
-    progress = Progress(outbox, UsageCounter(), 60)
+    progress = Progress(outbox, Usage, 60)
     progress.begin_optimizer("gepa", None, counts_demos=True)
     strategy = strategy_for(dspy.GEPA)
     metric = Metric(score, Settings()).bound(StopToken(), lambda demo: None, feedback=True)

@@ -9,6 +9,8 @@ import orjson
 import pytest
 
 from attempt_api import POD_UID, Answer, AttemptApi, refusal
+from dspy_service_core.records.call_lines import CallKey, begun, ended
+from dspy_service_core.records.usage import Usage
 from dspy_service_runner.optimizer.inputs import read_job
 from reporter_pod import JOB_ID, ROWS, ReporterPod, make_resource
 from waiting import wait_for
@@ -295,7 +297,7 @@ def test_the_next_attempt_goes_on(pod: ReporterPod, api: AttemptApi) -> None:
         assert (second.inputs / "checkpoint" / "state").read_bytes() == b"s1"
         second.log("second 1")
         second.event("e", b=2)
-        second.progress(usage={"calls": 2, "cachedCalls": 5})
+        second.progress(usage={"calls": 7, "cachedCalls": 5})
         wait_for(lambda: api.run["attempt"] == 2 and api.run["stage"] == "Running", what="the second attempt")
         second.program()
         second.result()
@@ -308,13 +310,27 @@ def test_the_next_attempt_goes_on(pod: ReporterPod, api: AttemptApi) -> None:
     assert not second.store.exists("checkpoint/state")
 
 
+def test_an_attempt_that_is_killed_has_counted_the_calls_of_its_journal(pod: ReporterPod, api: AttemptApi) -> None:
+    key = CallKey("default", "optimize", "")
+    with pod.running() as reporter:
+        pod.wait_ready()
+        pod.progress(usage={"calls": 1})
+        for n in range(5):
+            pod.append("calls.jsonl", begun(str(n), key).strip())
+        for n in range(3):
+            pod.append("calls.jsonl", ended(str(n), Usage(calls=1, prompt_tokens=10)).strip())
+        reporter.end()
+    told = api.run["usage"]
+    assert (told["calls"], told["promptTokens"], told["callsUnknown"]) == (3, 30, 2)
+
+
 def test_a_reporter_that_starts_again_in_its_pod(pod: ReporterPod, api: AttemptApi) -> None:
     api.change({"status": {"run": {"attempt": 0, "usage": {"calls": 100}}}})
     for n in range(3):
         with pod.running():
             pod.wait_ready()
             pod.log(f"line {n}")
-            pod.progress(usage={"calls": n})
+            pod.progress(usage={"calls": 100 + n})
             wait_for(lambda n=n: api.run.get("logs", {}).get("count") == n + 1, what="the line")
     with pod.running():
         pod.result()

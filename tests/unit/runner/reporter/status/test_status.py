@@ -5,7 +5,8 @@ import pytest
 
 from dspy_service_core.crd import generate
 from dspy_service_core.records.events import Event, LogEntry
-from dspy_service_core.records.run import ProgressDocument, Result, Usage
+from dspy_service_core.records.run import ProgressDocument, Result
+from dspy_service_core.records.usage import Usage
 from dspy_service_core.resource.status import OptimizationJobStatus
 from dspy_service_runner.reporter.status.status import (
     MAX_METRICS_BYTES,
@@ -22,7 +23,7 @@ THEN = "2026-01-01T00:00:00.000Z"
 
 def make_report(events: int = 2, logs: int = 2, **metrics: Any) -> Report:
     report = Report(2, "uid", stage="Running")
-    usage = Usage(calls=1, cost=0.5)
+    usage = Usage(calls=11, cost_usd=0.5)
     report.progress = ProgressDocument(stage="Running", started_at=THEN, percent=5.0, calls=3, usage=usage)
     report.earlier_usage = Usage(calls=10)
     for n in range(1, events + 1):
@@ -42,7 +43,7 @@ def test_it_is_what_the_resource_holds() -> None:
     run = make_report().run()
     model = OptimizationJobStatus.model_validate({"run": without_nulls(run)}).run
     assert model.attempt == 2
-    assert model.usage.calls == 11
+    assert model.usage.calls == 11, "the optimizer counts earlier attempts itself"
     assert run["progress"]["percent"] == "5"
     assert model.progress.percent == 5.0
     assert [event.n for event in model.events.last] == [1, 2]
@@ -102,20 +103,22 @@ def test_figures_that_are_gone_are_taken_away() -> None:
     assert with_removals({"metrics": {}}, None) == {"metrics": {}}
 
 
-def test_a_new_attempt_adds_to_the_usage_and_goes_on_with_the_figures() -> None:
+def test_a_new_attempt_goes_on_with_the_usage_and_the_figures() -> None:
     before = make_report().run()
     report = Report(3, "uid-2")
     take_over(report, before)
-    assert report.usage == Usage(calls=11, cost=0.5)
+    assert report.usage == Usage(calls=11, cost_usd=0.5)
     assert report.metrics == {"last": 2}
     assert report.event_count == 2
     assert report.run()["result"] is None
 
 
-def test_the_same_attempt_does_not_count_itself_twice() -> None:
+def test_the_same_attempt_s_usage_stays_until_the_optimizer_tells_anew() -> None:
     report = Report(2, "uid")
     take_over(report, make_report().run())
-    assert report.usage == Usage()
+    assert report.usage.calls == 11
+    report.progress = ProgressDocument(stage="Running", usage=Usage(calls=12))
+    assert report.usage.calls == 12
 
 
 @pytest.mark.parametrize("run", [None, {}, {"metrics": 5, "events": None, "usage": 5}])

@@ -6,7 +6,8 @@ from hypothesis import given, strategies as st
 
 from dspy_service_core.records import values
 from dspy_service_core.records.record import document, narrow, read, resource
-from dspy_service_core.records.run import MAX_MESSAGE, Progress, ProgressDocument, ResultDocument, RunStatus, Usage
+from dspy_service_core.records.run import MAX_MESSAGE, Progress, ProgressDocument, ResultDocument, RunStatus
+from dspy_service_core.records.usage import Usage
 from dspy_service_runner.redaction import MARK, Redactor
 from dspy_service_runner.reporter import sanitize
 from dspy_service_runner.reporter.streams.entries import reading
@@ -32,7 +33,7 @@ def test_a_progress_document() -> None:
         "total": None,
         "bestScore": 75.0,
         "etaSeconds": 1e-7,
-        "usage": {"calls": 2, "promptTokens": 7, "cost": 0.25},
+        "usage": {"calls": 2, "promptTokens": 7, "costUsd": 0.25},
         "more": KEY,
     }
     found = read_progress(orjson.dumps(written), READING)
@@ -43,7 +44,7 @@ def test_a_progress_document() -> None:
         calls=3,
         best_score=75.0,
         eta_seconds=1e-7,
-        usage=Usage(calls=2, prompt_tokens=7, cost=0.25),
+        usage=Usage(calls=2, prompt_tokens=7, cost_usd=0.25),
     )
     figures = {"percent": "12.5", "calls": 3, "total": None, "bestScore": "75", "etaSeconds": "1e-07"}
     assert resource(narrow(found, Progress)) == figures
@@ -164,12 +165,13 @@ def test_decimals(value: Any, expected: str | None) -> None:
 
 
 def test_usage_adds_up() -> None:
-    one, two = read(Usage, {"calls": 1, "cost": "0.5"}), read(Usage, {"calls": 2, "cachedCalls": 3})
+    one, two = read(Usage, {"calls": 1, "costUsd": "0.5"}), read(Usage, {"calls": 2, "cachedCalls": 3})
     assert one is not None
     assert two is not None
-    assert one + two == Usage(calls=3, cached_calls=3, cost=0.5)
+    assert one + two == Usage(calls=3, cached_calls=3)
+    assert one + Usage(cached_calls=3) == Usage(calls=1, cached_calls=3, cost_usd=0.5)
     for written in (document, resource):
-        assert read(Usage, written(Usage(1, 2, 3, 4, 0.5))) == Usage(1, 2, 3, 4, 0.5)
+        assert read(Usage, written(Usage(1, 2, 3, 4, 5, 6, 0.5, 7.5, 8))) == Usage(1, 2, 3, 4, 5, 6, 0.5, 7.5, 8)
     without = read(RunStatus, {"usage": None})
     assert without is not None
-    assert read(Usage, {"cost": "no"}) == without.usage == Usage()
+    assert read(Usage, {"costUsd": "no"}) == without.usage == Usage()
