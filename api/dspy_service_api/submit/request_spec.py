@@ -9,7 +9,7 @@ from typing import Any
 
 from dspy_service_core.checks.job_checks import Contents
 from dspy_service_core.checks.models import credentials
-from dspy_service_core.contract.request import ColumnMapping, ModelSettings, RunRequest
+from dspy_service_core.contract.request import ColumnMapping, ModelSettings, Prices, RunRequest
 from dspy_service_core.resource import sources
 from dspy_service_core.resource.job import OptimizationJobSpec
 from dspy_service_core.resource.spec.models import NO_TEMPERATURE
@@ -127,7 +127,13 @@ def _model(model: ModelSettings, public: Mapping[str, Any]) -> dict[str, Any]:
         "maxTokens": model.max_tokens,
         "topP": decimal_text(model.top_p),
         "extra": _public_extra(public["extra"]),
+        "prices": None if model.prices is None else _prices(model.prices),
     }
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _prices(prices: Prices) -> dict[str, str]:
+    given = {name: decimal_text(value) for name, value in prices.model_dump().items()}
     return {name: value for name, value in given.items() if value is not None}
 
 

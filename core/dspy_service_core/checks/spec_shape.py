@@ -65,6 +65,7 @@ def _model(path: str, model: Model, shape: type[ModelSettings]) -> Iterator[str]
         "max_tokens": model.max_tokens,
         "top_p": None if model.top_p is None else float(model.top_p),
         "extra": model.extra,
+        "prices": None if model.prices is None else model.prices.numbers(),
     }
     yield from _problem(shape, path, given)
 

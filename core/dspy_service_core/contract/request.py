@@ -78,6 +78,18 @@ class SplitFractions(Nested):
         return self
 
 
+DEAREST = 1_000_000
+"""US dollars for a million tokens; more is a mistake."""
+
+
+class Prices(Nested):
+    """US dollars for a million tokens."""
+
+    input: Number = Field(ge=0, le=DEAREST)
+    output: Number = Field(default=0, ge=0, le=DEAREST)
+    cached: Number | None = Field(default=None, ge=0, le=DEAREST, description="Left out: as the input.")
+
+
 class ModelSettings(Nested):
     """A language model as `dspy.LM` takes it."""
 
@@ -90,6 +102,9 @@ class ModelSettings(Nested):
     max_tokens: Integer | None = Field(default=None, ge=1, le=2**31 - 1)
     top_p: Number | None = Field(default=None, ge=0, le=1)
     extra: Annotated[Kwargs, AfterValidator(rules.extra)] = Field(default_factory=dict)
+    prices: Prices | None = Field(
+        default=None, description="What the model's tokens cost. Left out: as providers' price tables say."
+    )
 
     @model_validator(mode="after")
     def _one_limit(self) -> Self:

@@ -14,7 +14,6 @@ FIELDS = frozenset(
     {"budget"},
 )
 RUN_OPTIONS = frozenset({"name", "note", "threads", "hedge", "image", "resources", "queue", "webhooks"})
-MODEL_SETTINGS = frozenset({"prices"})
 DATASET = frozenset({"id", "uri"})
 
 _MESSAGE = "This version of the service does not have it yet: leave it out"
@@ -33,12 +32,6 @@ def _paths(document: Mapping[str, Any]) -> Iterator[str]:
     yield from sorted(FIELDS & document.keys())
     yield from _below(document, "run_options", RUN_OPTIONS)
     yield from _below(document, "dataset", DATASET)
-    for name in document:
-        if name.endswith("model_config"):
-            yield from _below(document, name, MODEL_SETTINGS)
-    if isinstance(further := document.get("model_configs"), dict):
-        for name in further:
-            yield from (f"model_configs.{path}" for path in _below(further, name, MODEL_SETTINGS))
 
 
 def _below(document: Mapping[str, Any], name: str, unbuilt: frozenset[str]) -> Iterator[str]:

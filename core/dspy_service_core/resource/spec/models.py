@@ -16,6 +16,22 @@ Temperature = Annotated[
 MOST_NAMED_MODELS = 16
 
 
+class Prices(Wire):
+    """What a model's tokens cost, in US dollars for a million."""
+
+    input: Decimal = Field(description="US dollars for a million tokens sent.")
+    output: Decimal = Field(default="0", description="US dollars for a million tokens received.")
+    cached: Decimal | None = Field(
+        default=None,
+        description="US dollars for a million tokens sent that the provider reads from its own cache. When absent, "
+        "those cost what the others do.",
+    )
+
+    def numbers(self) -> dict[str, float]:
+        given = ((name, getattr(self, name)) for name in type(self).model_fields)
+        return {name: float(value) for name, value in given if value is not None}
+
+
 class Model(Wire):
     """A language model as `dspy.LM` takes it."""
 
@@ -42,6 +58,10 @@ class Model(Wire):
         default_factory=dict,
         description="Further keyword arguments for dspy.LM. Anybody who may read the job can read them: keep "
         "credentials out.",
+    )
+    prices: Prices | None = Field(
+        default=None,
+        description="What the model's tokens cost, which goes before what is known of providers' prices.",
     )
     key_from: KeyRef | None = Field(
         default=None,

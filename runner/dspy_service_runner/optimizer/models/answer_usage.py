@@ -11,8 +11,8 @@ from dspy._vendor.lm15 import types
 from dspy._vendor.lm15.providers import openai_chat
 from dspy.clients.call_result import CallResult
 
-from dspy_service_core.records.values import count_of, number_of
-from dspy_service_runner.optimizer.models.ledger import Spent
+from dspy_service_core.records.values import count_of
+from dspy_service_runner.optimizer.models.spent import Spent
 
 _DETAILS = ("prompt_tokens_details", "completion_tokens_details")
 
@@ -51,7 +51,6 @@ def spent_of(result: CallResult) -> Spent:
         completion_tokens=received,
         cached_prompt_tokens=_detail(usage, "cached_tokens", "prompt_tokens_details", "input_tokens_details"),
         reasoning_tokens=_detail(usage, "reasoning_tokens", "completion_tokens_details", "output_tokens_details"),
-        cost_usd=number_of(result.cost),
     )
 
 

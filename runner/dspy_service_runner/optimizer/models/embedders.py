@@ -12,6 +12,7 @@ from array import array
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any, Protocol, Self
 from uuid import uuid4
@@ -30,7 +31,8 @@ from dspy.utils.exceptions import is_retryable_lm_error
 from dspy_service_core.checks.models.credentials import public_url, withhold
 from dspy_service_core.records.values import count_of
 from dspy_service_runner.optimizer.json_form import valid_unicode
-from dspy_service_runner.optimizer.models.ledger import Spent
+from dspy_service_runner.optimizer.models.prices import GivenPrices, cost_of, embedding_cost
+from dspy_service_runner.optimizer.models.spent import Spent
 
 _NATIVE = ("openai", "hosted_vllm")
 """Prefixes of models that are asked at `/embeddings`, as OpenAI's are."""
@@ -64,9 +66,9 @@ class NeedsLiteLLM(Exception):
 class CountedEmbedder(dspy.Embedder):  # type: ignore[misc]  # dspy is untyped
     watched_as_model = True
 
-    def __init__(self, role: str, model: str, settings: Mapping[str, Any]) -> None:
+    def __init__(self, role: str, model: str, settings: Mapping[str, Any], prices: GivenPrices | None = None) -> None:
         kwargs = dict(settings)
-        self.role = role
+        self.role, self.prices = role, prices
         self.num_retries = int(kwargs.pop("num_retries", 3))
         self.gate: Gate = _Open()
         native = model.partition("/")[0] in _NATIVE and kwargs.pop("engine", "auto") != "litellm"
@@ -136,7 +138,7 @@ class CountedEmbedder(dspy.Embedder):  # type: ignore[misc]  # dspy is untyped
 
         def once() -> None:
             vectors, told = self._ask(texts, options)
-            spent.append(told)
+            spent.append(replace(told, cost_usd=cost_of(self, told, None, embedding_cost(self, told))))
             if len(vectors) != len(texts):
                 raise ProviderError(f"the model was given {len(texts)} texts and answered {len(vectors)} embeddings")
             found.extend(array("f", vector) for vector in vectors)

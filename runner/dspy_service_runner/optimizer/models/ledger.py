@@ -19,22 +19,12 @@ import dspy
 from dspy_service_core.records.call_lines import CallKey, Tally, begun, breakdown, ended, hit
 from dspy_service_core.records.record import JsonObject
 from dspy_service_core.records.usage import CallStage, Usage
+from dspy_service_runner.optimizer.models.spent import Spent
 
 logger = logging.getLogger("dspy_service.models")
 
 STAGE = "dspy_service_stage"
 """The setting of DSPy that names the stage: DSPy hands settings on to its threads."""
-
-
-@dataclass(frozen=True)
-class Spent:
-    """What an answer says that it took; None where it does not say."""
-
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    cached_prompt_tokens: int | None = None
-    reasoning_tokens: int | None = None
-    cost_usd: float | None = None
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from dspy_service_runner.optimizer.failures import JobFailed, first_line
 from dspy_service_runner.optimizer.json_form import valid_unicode
 from dspy_service_runner.optimizer.models.embedders import CountedEmbedder, NeedsLiteLLM
 from dspy_service_runner.optimizer.models.model_errors import AUTHENTICATION, OF_ONE_REQUEST, REASONS, kind_of
+from dspy_service_runner.optimizer.models.prices import GivenPrices
 
 logger = logging.getLogger(__name__)
 
@@ -52,6 +53,7 @@ class CountedLM(dspy.LM):  # type: ignore[misc]  # dspy is untyped
 
     role: str | None = None
     """Or the name by which the job has it."""
+    prices: GivenPrices | None = None
     sends_temperature = True
     """If False, not even a temperature that an optimizer or a module sets is sent."""
     own_temperature = False
@@ -186,7 +188,8 @@ def _embedder(name: str, model: Model, credentials: Credentials) -> CountedEmbed
     sampling = ("model_type", "temperature", "max_tokens", "top_p")
     kwargs = {key: value for key, value in _kwargs(name, model, credentials).items() if key not in sampling}
     try:
-        return CountedEmbedder(name, model.name, kwargs)
+        prices = None if model.prices is None else GivenPrices.of(model.prices)
+        return CountedEmbedder(name, model.name, kwargs, prices)
     except NeedsLiteLLM:
         raise JobFailed(
             "InvalidModel",
@@ -203,6 +206,7 @@ def _build(role: str, model: Model, credentials: Credentials) -> dspy.LM:
         lm = CountedLM(model.name, **kwargs)
     except Exception as error:
         raise JobFailed("InvalidModel", f"The {role} model {model.name!r}: {first_line(error)}") from error
+    lm.prices = None if model.prices is None else GivenPrices.of(model.prices)
     lm.role, lm.sends_temperature = role, not model.sends_no_temperature
     lm.own_temperature = model.temperature is None and "temperature" not in model.extra
     return lm

@@ -12,7 +12,7 @@ import logging
 import threading
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -24,10 +24,12 @@ from dspy.clients.errors import wrap_error
 from dspy_service_runner.optimizer.failures import Interrupt, StopToken, first_line
 from dspy_service_runner.optimizer.models.answer_usage import spent_of
 from dspy_service_runner.optimizer.models.filtered_answers import refuse_filtered
-from dspy_service_runner.optimizer.models.ledger import Call, Ledger, Spent
+from dspy_service_runner.optimizer.models.ledger import Call, Ledger
 from dspy_service_runner.optimizer.models.model_errors import RATE_LIMITED, kind_of, unseen
 from dspy_service_runner.optimizer.models.models import OWN_ROLE, AnyModel, ModelKey, ModelSet, explain, model_key
+from dspy_service_runner.optimizer.models.prices import bill_of, cost_of
 from dspy_service_runner.optimizer.models.rate_limit import RateLimit
+from dspy_service_runner.optimizer.models.spent import Spent
 from dspy_service_runner.optimizer.settings import Settings
 
 logger = logging.getLogger("dspy_service.models")
@@ -181,9 +183,14 @@ def price_once(lm: Any, result: Any, *rest: Any) -> None:
 def _told(lm: Any, _backend: Any, request: Any, provider: Any, state: Any, results: Any) -> Spent | None:
     if not state.recorded:
         return None
-    if state.response is not None and state.result is not None:
-        price_once(lm, state.result, state.response, provider, request)
-    return spent_of(results[-1])
+    result, response = results[-1], state.response
+    if response is None:
+        bill = bill_of(result.usage)
+    else:
+        price_once(lm, result, response, provider, request)
+        bill = bill_of((response.provider_data or {}).get("usage"))
+    spent = spent_of(result)
+    return replace(spent, cost_usd=cost_of(lm, spent, bill, result.cost, result.cost_details.get("reason", "")))
 
 
 class _Call:

@@ -34,8 +34,6 @@ CASES: list[tuple[dict[str, Any], str]] = [
             "webhooks": [],
         }.items()
     ),
-    ({"model_config": {"name": "m/n", "prices": {"input": 1}}}, "model_config.prices"),
-    ({"task_model_config": {"name": "m/n", "prices": None}}, "task_model_config.prices"),
 ]
 
 
@@ -44,11 +42,6 @@ def test_what_is_not_built_is_refused_by_name(changes: dict[str, Any], field: st
     ((named, message, kind),) = refused(changes)
     assert (named, kind) == (field, "not_built")
     assert message.startswith("This version of the service does not have ")
-
-
-def test_a_further_models_prices_are_too() -> None:
-    found = refused({"model_configs": {"judge": {"name": "m/n", "prices": {"input": 1}}}})
-    assert ("model_configs.judge.prices", "not_built") in [(field, kind) for field, _, kind in found]
 
 
 def test_all_of_it_is_said_at_once_beside_other_problems() -> None:

@@ -216,3 +216,51 @@ def test_odd_details_are_passed_over(forge: OptimizerForge, server: ScriptedServ
     result = forge.run(make_folders(tmp_path / "job", make_spec(server.url)))
 
     assert {name: result["details"]["usage"]["total"][name] for name in COUNTED} == counted(server.stats)
+
+
+def priced(server: ScriptedServer, engine: str, name: str = "openai/scripted", **settings: Any) -> dict[str, Any]:
+    model = {"name": name, "baseUrl": server.url, "extra": {"engine": engine}, **settings}
+    return make_spec(server.url, models={"default": model})
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_cost_by_the_prices_of_the_model_s_settings(
+    engine: str, forge: OptimizerForge, server: ScriptedServer, tmp_path: Path
+) -> None:
+    server.tells_details = True
+    prices = {"input": "3", "output": "15", "cached": "0.3"}
+    result = forge.run(make_folders(tmp_path / "job", priced(server, engine, prices=prices)))
+
+    sent, cached = server.stats.prompt_tokens, server.stats.cached_prompt_tokens
+    cost = ((sent - cached) * 3 + cached * 0.3 + server.stats.completion_tokens * 15) / 1e6
+    assert result["details"]["usage"]["total"]["cost_usd"] == pytest.approx(cost, abs=1e-7)
+    assert result["usage"]["costUsd"] == pytest.approx(cost, abs=1e-7)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_cost_by_dspy_s_table(engine: str, forge: OptimizerForge, server: ScriptedServer, tmp_path: Path) -> None:
+    result = forge.run(make_folders(tmp_path / "job", priced(server, engine, "openai/gpt-4o-mini")))
+
+    cost = (server.stats.prompt_tokens * 0.15 + server.stats.completion_tokens * 0.6) / 1e6
+    assert result["details"]["usage"]["total"]["cost_usd"] == pytest.approx(cost, abs=1e-7)
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_cost_that_the_server_bills(
+    engine: str, forge: OptimizerForge, server: ScriptedServer, tmp_path: Path
+) -> None:
+    server.told_usage = lambda usage: usage | {"cost": 0.125}
+    result = forge.run(make_folders(tmp_path / "job", priced(server, engine)))
+
+    assert result["details"]["usage"]["total"]["cost_usd"] == server.stats.calls * 0.125
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_cost_that_nobody_knows_is_null(
+    engine: str, forge: OptimizerForge, server: ScriptedServer, tmp_path: Path
+) -> None:
+    result = forge.run(make_folders(tmp_path / "job", priced(server, engine)))
+
+    assert result["details"]["usage"]["total"]["prompt_tokens"] > 0
+    assert result["details"]["usage"]["total"]["cost_usd"] is None
+    assert result["usage"]["costUsd"] is None
