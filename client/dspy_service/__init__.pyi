@@ -25,6 +25,7 @@ from .async_client import AsyncClient as AsyncClient
 from .build import build_payload as build_payload
 from .client import Client as Client
 from .errors import (
+    AmbiguousJob as AmbiguousJob,
     DamagedArtifact as DamagedArtifact,
     DspyServiceError as DspyServiceError,
     FieldProblem as FieldProblem,
@@ -32,6 +33,7 @@ from .errors import (
     InvalidPayload as InvalidPayload,
     JobEnded as JobEnded,
     JobFailed as JobFailed,
+    NameTaken as NameTaken,
     NoArtifact as NoArtifact,
     NotAllowed as NotAllowed,
     NotFinished as NotFinished,

@@ -102,6 +102,10 @@ class Summary:
     """`improved`, `no_evidence`, `worse` or `unknown`; None until both programs were scored."""
     usage: Usage | None = None
     """None of an older service."""
+    name: str | None = None
+    """What people call it."""
+    note: str | None = None
+    """Its submitter's."""
 
     @property
     def finished(self) -> bool:

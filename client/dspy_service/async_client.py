@@ -17,7 +17,7 @@ from dspy_service.optimization import AsyncOptimization
 from dspy_service.retries import Retries
 from dspy_service.watching import Update, Watch
 
-from . import answers, calls
+from . import answers, calls, typed_ids
 
 T = TypeVar("T")
 
@@ -67,19 +67,31 @@ class AsyncClient:
         except DspyServiceError:
             return None
 
+    async def resolve(self, typed: str, *, alone: bool = False) -> str:
+        asked = typed_ids.resolve(typed, alone=alone)
+        try:
+            call = next(asked)
+            while True:
+                call = asked.send(await self._send(call))
+        except StopIteration as resolved:
+            return typed_ids.FullId(resolved.value)
+        except typed_ids.NOT_LISTED:
+            return typed_ids.FullId(typed)
+
     async def job(self, job_id: str) -> answers.Job:
-        return await self._send(calls.job(job_id))
+        return await self._send(calls.job(await self.resolve(job_id)))
 
     async def summary(self, job_id: str) -> answers.Summary:
-        return await self._send(calls.summary(job_id))
+        return await self._send(calls.summary(await self.resolve(job_id)))
 
     def logs(self, job_id: str, after: int = 0) -> AsyncIterator[answers.LogEntry]:
-        return self._pages(lambda n: calls.log_page(job_id, n, PAGE), after)
+        return self._pages(job_id, calls.log_page, after)
 
     def events(self, job_id: str, after: int = 0) -> AsyncIterator[answers.Event]:
-        return self._pages(lambda n: calls.event_page(job_id, n, PAGE), after)
+        return self._pages(job_id, calls.event_page, after)
 
     async def rows(self, job_id: str, which: str = "all") -> AsyncIterator[answers.Row]:
+        job_id = await self.resolve(job_id)
         after: int | None = None
         while page := await self._send(calls.row_page(job_id, which, after, PAGE)):
             for row in page:
@@ -89,26 +101,27 @@ class AsyncClient:
             after = page[-1].n
 
     async def artifact(self, job_id: str) -> answers.Artifact:
-        return await self._send(calls.artifact(job_id))
+        return await self._send(calls.artifact(await self.resolve(job_id)))
 
     async def download(self, job_id: str, directory: str | Path) -> Path:
+        job_id = await self.resolve(job_id)
         artifact = await self.artifact(job_id)
         return await asyncio.to_thread(save, artifact, Path(directory), Origin(self.url, job_id))
 
     async def delete(self, job_id: str) -> answers.RecordKept | None:
-        return await self._send(calls.delete(job_id))
+        return await self._send(calls.delete(await self.resolve(job_id, alone=True)))
 
     async def cancel(self, job_id: str) -> answers.Summary:
-        return await self._send(calls.control(job_id, "cancel"))
+        return await self._send(calls.control(await self.resolve(job_id), "cancel"))
 
     async def stop(self, job_id: str) -> answers.Summary:
-        return await self._send(calls.control(job_id, "stop"))
+        return await self._send(calls.control(await self.resolve(job_id), "stop"))
 
     async def pause(self, job_id: str) -> answers.Summary:
-        return await self._send(calls.control(job_id, "pause"))
+        return await self._send(calls.control(await self.resolve(job_id), "pause"))
 
     async def resume(self, job_id: str) -> answers.Summary:
-        return await self._send(calls.control(job_id, "resume"))
+        return await self._send(calls.control(await self.resolve(job_id), "resume"))
 
     async def list(self, **filters: Any) -> AsyncIterator[answers.Summary]:
         cursor: str | None = None
@@ -130,7 +143,7 @@ class AsyncClient:
         return await self._send(calls.catalogue())
 
     async def watch(self, job_id: str, *, from_log: int = 0) -> AsyncIterator[Update]:
-        watch = Watch(from_log=from_log)
+        job_id, watch = await self.resolve(job_id), Watch(from_log=from_log)
         while True:
             summary = await self.summary(job_id)
             logs = tuple([entry async for entry in self.logs(job_id, watch.last_log)])
@@ -143,7 +156,7 @@ class AsyncClient:
             await self._sleep(watch.interval)
 
     async def wait(self, job_id: str) -> answers.Job:
-        watch = Watch()
+        job_id, watch = await self.resolve(job_id), Watch()
         while not watch.seen(await self.summary(job_id)).finished:
             await self._sleep(watch.interval)
         return await self.job(job_id)
@@ -159,9 +172,12 @@ class AsyncClient:
     ) -> None:
         await self.aclose()
 
-    async def _pages(self, page_after: Callable[[int], calls.Call[tuple[T, ...]]], after: int) -> AsyncIterator[T]:
+    async def _pages(
+        self, job_id: str, page_after: Callable[[str, int, int], calls.Call[tuple[T, ...]]], after: int
+    ) -> AsyncIterator[T]:
+        job_id = await self.resolve(job_id)
         while True:
-            page = await self._send(page_after(after))
+            page = await self._send(page_after(job_id, after, PAGE))
             for entry in page:
                 yield entry
             if len(page) < PAGE:

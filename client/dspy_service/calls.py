@@ -117,6 +117,7 @@ def jobs(
     optimizer: str | None = None,
     label: str | None = None,
     verdict: str | None = None,
+    name: str | None = None,
     limit: int | None = None,
     cursor: str | None = None,
 ) -> Call[answers.JobPage]:
@@ -125,6 +126,7 @@ def jobs(
         "optimizer": optimizer,
         "label": label,
         "verdict": verdict,
+        "name": name,
         "limit": limit,
         "cursor": cursor,
     }

@@ -17,7 +17,7 @@ from dspy_service.optimization import Optimization
 from dspy_service.retries import Retries
 from dspy_service.watching import Update, Watch
 
-from . import answers, calls
+from . import answers, calls, typed_ids
 
 T = TypeVar("T")
 PAGE = 1000
@@ -80,21 +80,39 @@ class Client:
         except DspyServiceError:
             return None
 
+    def resolve(self, typed: str, *, alone: bool = False) -> str:
+        """The full id for what people type: an id, the beginning of one, or what the job is called.
+
+        Every method takes such a text and resolves it, with a request of its own unless it is a UUID: whoever asks
+        often keeps what this returns. `alone`: a name that several jobs have had is refused, as `delete` does. Raises
+        `AmbiguousJob`.
+        """
+        asked = typed_ids.resolve(typed, alone=alone)
+        try:
+            call = next(asked)
+            while True:
+                call = asked.send(self._send(call))
+        except StopIteration as resolved:
+            return typed_ids.FullId(resolved.value)
+        except typed_ids.NOT_LISTED:
+            return typed_ids.FullId(typed)
+
     def job(self, job_id: str) -> answers.Job:
-        return self._send(calls.job(job_id))
+        return self._send(calls.job(self.resolve(job_id)))
 
     def summary(self, job_id: str) -> answers.Summary:
-        return self._send(calls.summary(job_id))
+        return self._send(calls.summary(self.resolve(job_id)))
 
     def logs(self, job_id: str, after: int = 0) -> Iterator[answers.LogEntry]:
         """All entries numbered above `after` that there are now, page by page."""
-        return self._pages(lambda n: calls.log_page(job_id, n, PAGE), after)
+        return self._pages(job_id, calls.log_page, after)
 
     def events(self, job_id: str, after: int = 0) -> Iterator[answers.Event]:
-        return self._pages(lambda n: calls.event_page(job_id, n, PAGE), after)
+        return self._pages(job_id, calls.event_page, after)
 
     def rows(self, job_id: str, which: str = "all") -> Iterator[answers.Row]:
         """What both programs made of each test row: `won`, `lost`, `tied`, `changed`, `failed` ones or `all`."""
+        job_id = self.resolve(job_id)
         after: int | None = None
         while page := self._send(calls.row_page(job_id, which, after, PAGE)):
             yield from page
@@ -103,35 +121,36 @@ class Client:
             after = page[-1].n
 
     def artifact(self, job_id: str) -> answers.Artifact:
-        return self._send(calls.artifact(job_id))
+        return self._send(calls.artifact(self.resolve(job_id)))
 
     def download(self, job_id: str, directory: str | Path) -> Path:
         """Writes the optimized program's files into the directory and checks that they are whole."""
+        job_id = self.resolve(job_id)
         return save(self.artifact(job_id), Path(directory), Origin(self.url, job_id))
 
     def delete(self, job_id: str) -> answers.RecordKept | None:
         """Stops the job where it runs and removes it with all that it wrote; tells if finalizers keep its record."""
-        return self._send(calls.delete(job_id))
+        return self._send(calls.delete(self.resolve(job_id, alone=True)))
 
     def cancel(self, job_id: str) -> answers.Summary:
         """Ends the job as `cancelled`; its record, log and usage stay. May be repeated, as all of these four. Raises
         `JobEnded` if the job has ended in another way."""
-        return self._send(calls.control(job_id, "cancel"))
+        return self._send(calls.control(self.resolve(job_id), "cancel"))
 
     def stop(self, job_id: str) -> answers.Summary:
         """Ends the search with the best program so far; where there is none yet, the job ends `cancelled`."""
-        return self._send(calls.control(job_id, "stop"))
+        return self._send(calls.control(self.resolve(job_id), "stop"))
 
     def pause(self, job_id: str) -> answers.Summary:
         """Ends the attempt; what was answered and found is kept for `resume`."""
-        return self._send(calls.control(job_id, "pause"))
+        return self._send(calls.control(self.resolve(job_id), "pause"))
 
     def resume(self, job_id: str) -> answers.Summary:
         """Lets a paused job go on from where it was."""
-        return self._send(calls.control(job_id, "resume"))
+        return self._send(calls.control(self.resolve(job_id), "resume"))
 
     def list(self, **filters: Any) -> Iterator[answers.Summary]:
-        """Newest first; filters: `status`, `optimizer`, `label` ("k=v"), `verdict`, and `limit`, the size of a page."""
+        """Newest first; filters: `status`, `optimizer`, `label` ("k=v"), `verdict`, `name`; `limit`: a page's size."""
         cursor: str | None = None
         while True:
             page = self.list_page(cursor=cursor, **filters)
@@ -152,7 +171,7 @@ class Client:
 
     def watch(self, job_id: str, *, from_log: int = 0) -> Iterator[Update]:
         """What is new, as often as something is, until the job has ended and every log line was seen."""
-        watch = Watch(from_log=from_log)
+        job_id, watch = self.resolve(job_id), Watch(from_log=from_log)
         while True:
             summary = self.summary(job_id)
             logs = tuple(self.logs(job_id, watch.last_log))
@@ -166,7 +185,7 @@ class Client:
 
     def wait(self, job_id: str) -> answers.Job:
         """The job once it has ended, however it ended; see `Job.raise_unless_success`."""
-        watch = Watch()
+        job_id, watch = self.resolve(job_id), Watch()
         while not watch.seen(self.summary(job_id)).finished:
             self._sleep(watch.interval)
         return self.job(job_id)
@@ -182,9 +201,12 @@ class Client:
     ) -> None:
         self.close()
 
-    def _pages(self, page_after: Callable[[int], calls.Call[tuple[T, ...]]], after: int) -> Iterator[T]:
+    def _pages(
+        self, job_id: str, page_after: Callable[[str, int, int], calls.Call[tuple[T, ...]]], after: int
+    ) -> Iterator[T]:
+        job_id = self.resolve(job_id)
         while True:
-            page = self._send(page_after(after))
+            page = self._send(page_after(job_id, after, PAGE))
             yield from page
             if len(page) < PAGE:
                 return

@@ -8,8 +8,10 @@ DspyServiceError
 │   ├── UnusablePayload      unusable_request, resource_refused: what the payload names cannot be used
 │   ├── PayloadTooLarge      body_too_large
 │   ├── NotAllowed           not_authenticated, forbidden, foreign_host, foreign_origin: a token is missing or wrong
+│   ├── NameTaken            name_taken: another job is called so
 │   └── IdempotencyConflict  idempotency_conflict: the same Idempotency-Key came with another body
 ├── UnknownJob               unknown_job
+├── AmbiguousJob             what was typed may mean several jobs: `matches` are their ids
 ├── NotFinished              not_finished: there is no artifact yet
 ├── JobEnded                 job_ended: it has ended, or is being cancelled, and cannot be stopped or paused any more
 ├── NoArtifact               no_artifact: the job ended without one
@@ -71,12 +73,23 @@ class NotAllowed(RefusedRequest):
     pass
 
 
+class NameTaken(RefusedRequest):
+    pass
+
+
 class IdempotencyConflict(RefusedRequest):
     pass
 
 
 class UnknownJob(DspyServiceError):
     pass
+
+
+class AmbiguousJob(DspyServiceError):
+    def __init__(self, message: str, typed: str, matches: tuple[str, ...]) -> None:
+        super().__init__(message)
+        self.typed = typed
+        self.matches = matches
 
 
 class NotFinished(DspyServiceError):

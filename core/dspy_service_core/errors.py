@@ -7,6 +7,7 @@ ServiceError
 ├── JobNotFinished
 ├── JobEnded             it has ended, or is being cancelled, and cannot be controlled any more
 ├── NoArtifact
+├── NameTaken            another job is called so
 ├── IdempotencyConflict  the same key came with another body
 ├── StoreError           the store is out of reach, or holds something broken
 └── ClusterUnavailable   the API server is out of reach
@@ -71,6 +72,14 @@ class NoRows(NoArtifact):
 class IdempotencyConflict(ServiceError):
     def __init__(self, key: str) -> None:
         super().__init__(f"Idempotency-Key '{key}' was used with another body; use a new key for a new request.")
+
+
+class NameTaken(ServiceError):
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"run_options.name: another job is called '{name}'. Choose another name; one that was given over HTTP is "
+            "free again when its job has ended."
+        )
 
 
 class StoreError(ServiceError):

@@ -43,7 +43,10 @@ same.
 
 ## metadata.name
 
-HTTP clients know a job of the API by a UUID, any other by its name. Three kinds of names are therefore not to be had:
+HTTP clients know a job of the API by a UUID, any other by its name. What people call a job of the API
+(`run_options.name`, [command-line.md](command-line.md#what-to-type-for-a-job)) is its `spec.run.name` and its label
+`dspy-service.io/name`: `kubectl get oj -l dspy-service.io/name=tickets`, and the column CALLED of `-o wide`. Three
+kinds of names are therefore not to be had:
 
 - a bare UUID: the resource's own rule refuses it in every cluster, and `kubectl apply` fails;
 - `job-<UUID>` from anybody but the API: the chart's admission policy lets the API's ServiceAccount alone create one.

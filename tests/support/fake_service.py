@@ -73,6 +73,8 @@ class FakeJob:
             "seconds": 0.0,
         }
     )
+    name: str | None = None
+    note: str | None = None
     looks: int = 0
 
     @property
@@ -122,16 +124,20 @@ class FakeJob:
             "notice": None,
             "verdict": None,
             "usage": self.usage,
+            "name": self.name,
+            "note": self.note,
             "a_field_of_a_newer_service": 1,
         }
 
 
 class FakeService:
-    """`faults` are answered (or raised) first, one a request."""
+    """`faults` are answered (or raised) first, one a request. Looking for a name comes before that, and is in
+    `looked_for` alone: clients do so whenever what they are given is no UUID."""
 
     def __init__(self) -> None:
         self.jobs: dict[str, FakeJob] = {}
         self.requests: list[httpx.Request] = []
+        self.looked_for: list[str] = []
         self.faults: list[Answer] = []
         self.slept: list[float] = []
         self.keys: dict[str, str] = {}
@@ -142,7 +148,8 @@ class FakeService:
         self.slept.append(seconds)
 
     def add(self, *statuses: str, **details: Any) -> FakeJob:
-        job = FakeJob(f"job{len(self.jobs) + 1}", list(statuses) or ["success"], **details)
+        job_id = details.pop("job_id", f"job{len(self.jobs) + 1}")
+        job = FakeJob(job_id, list(statuses) or ["success"], **details)
         self.jobs[job.job_id] = job
         return job
 
@@ -150,6 +157,8 @@ class FakeService:
         return json.loads(self.requests[index].content)
 
     def _handle(self, request: httpx.Request) -> httpx.Response:
+        if set(request.url.params) == {"name"}:
+            return self._called(request.url.params["name"])
         self.requests.append(request)
         if self.faults:
             fault = self.faults.pop(0)
@@ -180,6 +189,12 @@ class FakeService:
         return httpx.Response(
             200, json={"job_id": self.keys[key], "status": "pending", "estimated_remaining_seconds": None}
         )
+
+    def _called(self, name: str) -> httpx.Response:
+        """The newest first, as a job is newer that was added later."""
+        self.looked_for.append(name)
+        found = [job.summary() for job in reversed(self.jobs.values()) if name in (job.name, job.job_id)]
+        return httpx.Response(200, json={"jobs": found, "next_cursor": None})
 
     def _list(self, request: httpx.Request) -> httpx.Response:
         names = sorted(self.jobs)

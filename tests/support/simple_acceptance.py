@@ -29,7 +29,7 @@ class SimpleAcceptance:
             "columns": {"inputs": {"text": "text"}, "outputs": {"team": "team"}},
             "split": {"train": "0.4", "val": "0.4", "test": "0.2", "shuffle": True, "seed": given.get("seed", 3)},
             "models": {"default": {"name": "openai/gpt-4o-mini"}},
-            "run": {"priority": given.get("priority", 0)},
+            "run": {"priority": given.get("priority", 0), **given.get("run", {})},
         }
         if "program_code" in given:
             files = [{"path": path, "code": text} for path, text in given["program_files"].items()]

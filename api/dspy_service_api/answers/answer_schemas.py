@@ -363,6 +363,11 @@ class JobSummary(JobHead):
         Field(description="Whether the optimized program is the better one. Null until both were scored."),
     ]
     usage: UsageFigures
+    name: Annotated[
+        str | None,
+        Field(description="What people call it: run_options.name, or the name of a resource made with kubectl."),
+    ]
+    note: Annotated[str | None, Field(description="Its submitter's.")]
 
 
 @closed

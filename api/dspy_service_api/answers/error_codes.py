@@ -39,6 +39,9 @@ JOB_ENDED = ErrorCode(
     "job_ended", 409, "The job has ended, or is being cancelled, and cannot do this any more; `status` is its word."
 )
 IDEMPOTENCY_CONFLICT = ErrorCode("idempotency_conflict", 409, "The same Idempotency-Key came with another body.")
+NAME_TAKEN = ErrorCode(
+    "name_taken", 409, "Another job is called so: one that has not ended, or a resource made with kubectl."
+)
 BODY_TOO_LARGE = ErrorCode("body_too_large", 413, "The body is over the limit, which `detail` names.")
 NOT_JSON = ErrorCode("not_json", 415, "The body is not JSON by its Content-Type.")
 INVALID_REQUEST = ErrorCode("invalid_request", 422, "The request is malformed: `detail` lists what is wrong with it.")

@@ -47,6 +47,13 @@ class Jobs:
             raise JobNotFound(job_id)
         return record
 
+    def id_of(self, typed: str) -> str:
+        """The id of the job that is called so. What is an id already stays as it is, and so does what nobody knows."""
+        if names.is_bare_uuid(typed) or self.cache.get(typed):
+            return typed
+        record = self.cache.called(typed)
+        return record.job_id if record else typed
+
     async def summary(self, job_id: str) -> Answer:
         record = await self.find(job_id)
         return Answer.of(present.summary(record, self.cache.position(record)))

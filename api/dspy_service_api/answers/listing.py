@@ -21,6 +21,7 @@ class Wanted:
     status: str | None = None
     optimizer: str | None = None
     verdict: str | None = None
+    name: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     cursor: str | None = None
 
@@ -28,6 +29,7 @@ class Wanted:
         return (
             (self.status is None or record.status == self.status)
             and (self.optimizer is None or record.optimizer_name == self.optimizer)
+            and (self.name is None or record.called == self.name)
             and (self.verdict is None or (record.end is not None and record.end.verdict == self.verdict))
             and all(record.labels.get(key) == value for key, value in self.labels.items())
         )

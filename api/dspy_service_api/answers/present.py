@@ -78,6 +78,8 @@ def summary_fields(record: JobRecord, position: int) -> JobSummary:
         "notice": record.notice or None,
         "verdict": record.end.verdict if record.end else None,
         "usage": _usage(record),
+        "name": record.called or None,
+        "note": record.note or None,
     }
 
 

@@ -86,7 +86,7 @@ def _add_middleware(app: FastAPI, settings: Settings, authenticator: Authenticat
     app.add_middleware(
         AccessControl,
         sites=KnownSites.of(settings),
-        routes=RouteMap(lambda: app.routes),
+        routes=RouteMap(lambda: app.routes, lambda typed: app.state.service.jobs.id_of(typed)),
         authenticator=authenticator,
         retry_after=retry_after,
     )

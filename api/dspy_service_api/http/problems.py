@@ -104,6 +104,7 @@ RULES: dict[type[Exception], Rule] = {
     errors.JobEnded: _ended,
     errors.NoArtifact: _says(error_codes.NO_ARTIFACT),
     errors.IdempotencyConflict: _says(error_codes.IDEMPOTENCY_CONFLICT),
+    errors.NameTaken: _says(error_codes.NAME_TAKEN),
     BodyTooLarge: _says(error_codes.BODY_TOO_LARGE),
     NotJson: _says(error_codes.NOT_JSON),
     Busy: _says(error_codes.BUSY),

@@ -31,6 +31,7 @@ class JobCache:
         self._records: dict[str, JobRecord] = {}
         self._by_age: list[Age] = []
         self._queue: list[Rank] = []
+        self._called: dict[str, list[Age]] = {}
         self._deleted: OrderedDict[str, None] = OrderedDict()
 
     def __len__(self) -> int:
@@ -38,6 +39,12 @@ class JobCache:
 
     def get(self, name: str) -> JobRecord | None:
         return self._records.get(name)
+
+    def called(self, name: str) -> JobRecord | None:
+        """The newest job that is called so: since a name is free again once its job has ended, that is the one which
+        has not ended, where there is one."""
+        ages = self._called.get(name)
+        return self._records[ages[-1][-1]] if ages else None
 
     def upsert(self, obj: Object) -> None:
         metadata = obj["metadata"]
@@ -90,6 +97,8 @@ class JobCache:
             self._drop(known)
         self._records[record.name] = record
         insort(self._by_age, record.age)
+        if record.called:
+            insort(self._called.setdefault(record.called, []), record.age)
         if record.queue_order:
             insort(self._queue, record.queue_order)
         self.changes.tell(JobChange(known, record))
@@ -101,8 +110,16 @@ class JobCache:
     def _drop(self, record: JobRecord) -> None:
         del self._records[record.name]
         del self._by_age[bisect_left(self._by_age, record.age)]
+        if record.called:
+            self._uncall(record)
         if record.queue_order:
             del self._queue[bisect_left(self._queue, record.queue_order)]
+
+    def _uncall(self, record: JobRecord) -> None:
+        ages = self._called[record.called]
+        del ages[bisect_left(ages, record.age)]
+        if not ages:
+            del self._called[record.called]
 
 
 def _record(obj: Object) -> JobRecord:

@@ -30,14 +30,16 @@ _TOP_LEVEL_FUNCTION = re.compile(r"^def (\w+)", re.MULTILINE)
 
 def identity(metadata: Mapping[str, Any]) -> RecordIdentity:
     name, created = metadata["name"], metadata["creationTimestamp"]
+    labels = metadata.get("labels") or {}
     return RecordIdentity(
         name=name,
         namespace=metadata.get("namespace", ""),
         uid=metadata["uid"],
         version=metadata["resourceVersion"],
         job_id=names.job_id(name),
+        called=labels.get(names.LABEL_NAME, "") if names.is_api_name(name) else name,
         store_id=names.store_id(metadata),
-        labels={intern(key): value for key, value in (metadata.get("labels") or {}).items()},
+        labels={intern(key): value for key, value in labels.items()},
         created_at=created,
         age=queue_order.age(name, created, metadata.get("annotations")),
         kept_by=tuple(metadata.get("finalizers") or ()) if metadata.get("deletionTimestamp") else (),
@@ -68,6 +70,7 @@ def record_of(obj: Object) -> JobRecord:
         suspended=suspended,
         stop=intern(spec.get("stop") or ""),
         message=DELETED_MESSAGE if cut_off else _message(phase, status, run, end),
+        note=(spec.get("run") or {}).get("note") or "",
         notice="" if finished else run.get("notice") or "",
         started_at=_time(status.get("startedAt") or (run.get("startedAt") if phase != "Pending" else None)),
         completed_at=metadata["deletionTimestamp"]

@@ -43,6 +43,8 @@ class RecordIdentity:
     uid: str
     version: str
     job_id: str
+    called: str
+    """What people call it: the name that was given to a job of the API, any other's own; empty where there is none."""
     store_id: str
     labels: Mapping[str, str]
     created_at: str
@@ -68,6 +70,8 @@ class JobRecord(RecordIdentity):
     message: str
     """The operator's message, else the reporter's: while the job runs, what keeps it waiting, or the last event's
     name."""
+    note: str
+    """Its submitter's."""
     notice: str
     """What the run waits for, such as a rate limit; empty where it waits for nothing."""
     started_at: str | None

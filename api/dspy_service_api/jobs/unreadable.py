@@ -31,6 +31,7 @@ def unreadable_record(obj: Object) -> JobRecord:
         suspended=False,
         stop="",
         message=DELETED_MESSAGE if cut_off else message or UNREADABLE,
+        note="",
         notice="",
         started_at=None,
         completed_at=metadata["deletionTimestamp"] if cut_off else None,

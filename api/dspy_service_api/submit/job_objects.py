@@ -86,6 +86,8 @@ class JobObjects:
     """Everything that is written for one job, in this order: the payload, the resource, the Secret that it owns."""
 
     name: str
+    called: str
+    """What people call it; empty where its request named it not."""
     folder: str
     payload: bytes | None
     resource: Object
@@ -100,6 +102,7 @@ def draft(accepted: AcceptedRequest, identity: JobIdentity) -> JobObjects:
     spec, payload = _fitted(_with_credentials(accepted, identity.name), accepted.rows, accepted.initial)
     return JobObjects(
         name=identity.name,
+        called=_called(spec),
         resource=_resource(spec, accepted.labels, identity),
         secret=_secret(accepted.kept_secret, identity) if accepted.kept_secret else None,
         folder=job_folder(identity.namespace, identity.job_id),
@@ -180,17 +183,22 @@ def _resource(spec: Mapping[str, Any], labels: Mapping[str, str], identity: JobI
         annotations[names.ANNOTATION_SUBMITTER] = identity.submitter[:_SUBMITTER_LENGTH]
     if identity.digest:
         annotations[names.ANNOTATION_REQUEST_DIGEST] = identity.digest
+    called = {names.LABEL_NAME: name} if (name := _called(spec)) else {}
     return {
         "apiVersion": names.API_VERSION,
         "kind": names.KIND,
         "metadata": {
             "name": identity.name,
             "namespace": identity.namespace,
-            "labels": {**labels, names.LABEL_SUBMITTED_BY: names.SUBMITTED_BY_API},
+            "labels": {**labels, **called, names.LABEL_SUBMITTED_BY: names.SUBMITTED_BY_API},
             "annotations": annotations,
         },
         "spec": spec,
     }
+
+
+def _called(spec: Mapping[str, Any]) -> str:
+    return str((spec.get("run") or {}).get("name") or "")
 
 
 def _secret(kept: Mapping[str, bytes], identity: JobIdentity) -> Object:

@@ -102,7 +102,12 @@ class CoreAcceptance:
             return default if given is None else given
 
         share = decimal_text(options.max_failed_rows)
-        given = {"maxFailedRows": share, "require": options.require}
+        given = {
+            "name": options.name,
+            "note": options.note or None,
+            "maxFailedRows": share,
+            "require": options.require,
+        }
         return {
             "priority": options.priority,
             "retries": chosen(options.retries, self.settings.default_retries),

@@ -11,9 +11,10 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from dspy_service_api.jobs.cache import JobCache
+from dspy_service_api.jobs.from_resource import record_of
 from dspy_service_api.submit import idempotency
 from dspy_service_api.submit.job_objects import JobObjects, owned
-from dspy_service_core.errors import ClusterUnavailable, StoreError
+from dspy_service_core.errors import ClusterUnavailable, NameTaken, StoreError
 from dspy_service_core.kube import errors as kube
 from dspy_service_core.kube.client import KubeClient
 from dspy_service_core.kube.protocol import Object
@@ -44,6 +45,9 @@ class JobWriter:
         return found
 
     async def write(self, job: JobObjects) -> None:
+        """Raises `NameTaken`, with nothing written."""
+        if self._is_known_to_be_taken(job):
+            raise NameTaken(job.called)
         async with AsyncExitStack() as undo:
             if job.payload is not None and await self._is_new(job.payload_key, job.payload, job.resource):
                 undo.push_async_callback(self._delete_folder, job.folder)
@@ -53,11 +57,30 @@ class JobWriter:
             except (kube.AlreadyExists, ClusterUnavailable):
                 undo.pop_all()  # what was written belongs to another request's job, or the job may exist after all
                 raise
+            undo.push_async_callback(self._delete_job, created)
+            if job.called and await self._is_taken(job.called, created):
+                raise NameTaken(job.called)
             if job.secret:
-                undo.push_async_callback(self._delete_job, created)
                 await self.create_secret(job.secret, created)
             undo.pop_all()
         self.cache.upsert(created)
+
+    def _is_known_to_be_taken(self, job: JobObjects) -> bool:
+        """Not by this very job, which another replica may have made a moment ago for the same key."""
+        known = self.cache.called(job.called)
+        live = known is not None and not known.finished and known.name != job.name
+        return live or self.cache.get(job.called) is not None
+
+    async def _is_taken(self, called: str, created: Object) -> bool:
+        """Whether another job may have had the name when this one was made, which no cache of a replica knows at once.
+
+        Of two that are made at the same time the later one gives way. Where nobody can tell which that is, because the
+        other has been changed since, this one does.
+        """
+        selector = f"{names.LABEL_NAME}={called}"
+        found = await self.cluster.list(OPTIMIZATION_JOBS, self.namespace, label_selector=selector)
+        others = [other for other in found.items if other["metadata"]["uid"] != created["metadata"]["uid"]]
+        return any(not (record_of(other).finished or _is_later(other, created)) for other in others)
 
     async def _create(self, job: JobObjects) -> Object:
         try:
@@ -115,6 +138,12 @@ class JobWriter:
             await self.store.delete_folder_async(folder)
         except StoreError as exc:
             log.warning("folder %s of a refused request stays: %s", folder, exc)
+
+
+def _is_later(other: Object, created: Object) -> bool:
+    """Certain only while nobody has written to the other: its version is then that of its creation."""
+    version, own = other["metadata"]["resourceVersion"], created["metadata"]["resourceVersion"]
+    return not other.get("status") and version.isdigit() and own.isdigit() and int(version) > int(own)
 
 
 def request_digest(obj: Object) -> str:

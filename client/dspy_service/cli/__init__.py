@@ -24,7 +24,11 @@ EPILOG = (
 @click.pass_context
 def cli(ctx: click.Context, url: str | None, token: str | None) -> None:
     """DSPy optimization as a service: submit a program, a metric and a dataset, get it back optimized,
-    with a verdict on whether it is better."""
+    with a verdict on whether it is better.
+
+    Where a command takes an ID, that is a job's id, the beginning of one (4 characters or more, of one job alone), or
+    what the job is called (submit --name).
+    """
     ctx.obj = (ctx.obj or Connection()).to(url, token)
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from dspy_service.cli.connection import connect
+from dspy_service.cli.printed_json import print_json
 from dspy_service.cli.said import say
 from dspy_service.display.shown import shown
 from dspy_service.files.artifact_files import LOAD, MANIFEST, read_manifest
@@ -12,9 +13,10 @@ from dspy_service.files.artifact_files import LOAD, MANIFEST, read_manifest
 
 @click.command("artifact", short_help="Download a job's optimized program.")
 @click.argument("job_id", metavar="ID")
-@click.option("-o", "--output", type=click.Path(file_okay=False, path_type=Path), help="[default: ./program-ID]")
+@click.option("-o", "--directory", type=click.Path(file_okay=False, path_type=Path), help="[default: ./program-ID]")
+@click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.pass_context
-def command(ctx: click.Context, job_id: str, output: Path | None) -> None:
+def command(ctx: click.Context, job_id: str, directory: Path | None, output: str) -> None:
     """Write the files of job ID's optimized program into a directory and check that they arrived whole.
 
     program.json is the state of the program, baseline.json that of the one that was given, prompt.md its prompts for
@@ -22,6 +24,10 @@ def command(ctx: click.Context, job_id: str, output: Path | None) -> None:
     where only dspy is installed, program.pkl is the program itself, metadata.json how it came about, manifest.json the
     digests.
     """
-    directory = connect(ctx).download(job_id, output or Path(f"program-{job_id}"))
-    for name in sorted({*read_manifest(directory)[1], MANIFEST, LOAD}):
-        say(f"{(directory / name).stat().st_size:>10,}  {shown(directory / name)}")
+    directory = connect(ctx).download(job_id, directory or Path(f"program-{job_id}"))
+    files = {name: (directory / name).stat().st_size for name in sorted({*read_manifest(directory)[1], MANIFEST, LOAD})}
+    if output == "json":
+        print_json({"directory": str(directory), "files": files})
+        return
+    for name, size in files.items():
+        say(f"{size:>10,}  {shown(directory / name)}")

@@ -15,6 +15,7 @@ ENTRY_POINTS = "dspy_service.commands"
 OWN = {
     "submit": "dspy_service.cli.submit:command",
     "list": "dspy_service.cli.list_jobs:command",
+    "show": "dspy_service.cli.show:command",
     "watch": "dspy_service.cli.watch:command",
     "logs": "dspy_service.cli.logs:command",
     "rows": "dspy_service.cli.rows:command",

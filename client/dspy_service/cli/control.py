@@ -6,6 +6,7 @@ import click
 
 from dspy_service.answers import Summary
 from dspy_service.cli.connection import connect
+from dspy_service.cli.printed_json import print_line
 from dspy_service.cli.said import say
 from dspy_service.client import Client
 
@@ -13,13 +14,20 @@ Ask = Callable[[Client, str], Summary]
 
 
 def _command(name: str, short: str, text: str, said: str, ask: Ask) -> click.Command:
+    """All are known before the first is asked: nothing happens if one ID may mean several jobs."""
+
     @click.command(name, short_help=short, help=text)
     @click.argument("job_ids", metavar="ID...", nargs=-1, required=True)
+    @click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
     @click.pass_context
-    def command(ctx: click.Context, job_ids: tuple[str, ...]) -> None:
+    def command(ctx: click.Context, job_ids: tuple[str, ...], output: str) -> None:
         client = connect(ctx)
-        for job_id in job_ids:
-            say(f"{said} {job_id} ({ask(client, job_id).status})")
+        for typed, job_id in [(typed, client.resolve(typed)) for typed in job_ids]:
+            summary = ask(client, job_id)
+            if output == "json":
+                print_line(summary)
+            else:
+                say(f"{said} {typed} ({summary.status})")
 
     return command
 

@@ -4,7 +4,7 @@
 |---|---|
 | 0 | done; for `watch`, `submit --watch` and `demo`: the job succeeded |
 | 1 | the job failed or was cancelled |
-| 2 | wrong usage, or a payload that the service refuses |
+| 2 | wrong usage, a payload that the service refuses, or an ID that may mean several jobs |
 | 3 | the service cannot be reached, or cannot reach its cluster or store |
 | 4 | there is no such job, or no artifact of it (yet) |
 | 5 | an artifact arrived damaged |

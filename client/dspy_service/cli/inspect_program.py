@@ -9,13 +9,16 @@ import importlib
 import json
 import os
 import pickle
+import sys
 from collections.abc import Iterable
+from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
 from typing import Any
 
 import click
 
 from dspy_service.cli.connection import ONCE, connect
+from dspy_service.cli.printed_json import print_json
 from dspy_service.cli.said import say, say_json, say_lines
 from dspy_service.display.changes import lines as changed_lines
 from dspy_service.display.shown import shown
@@ -56,6 +59,7 @@ BASE_URL_VARIABLE = "DSPY_SERVICE_INSPECT_BASE_URL"
 @click.option("--input", "inputs", multiple=True, metavar="FIELD=VALUE", help="Call it with these; needs --run-code.")
 @click.option("--model", envvar=MODEL_VARIABLE, show_envvar=True, help="Model for the call: openai/gpt-4o-mini.")
 @click.option("--base-url", envvar=BASE_URL_VARIABLE, show_envvar=True, help="The model's endpoint.")
+@click.option("--output", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -65,6 +69,7 @@ def command(
     inputs: tuple[str, ...],
     model: str | None,
     base_url: str | None,
+    output: str,
 ) -> None:
     """Print how the program in DIR came about, its prompts and signatures; with --run-code and --input, call it.
 
@@ -76,13 +81,23 @@ def command(
         raise click.UsageError(
             f"A call runs code of {owner}, as you, on this machine: add --run-code or --unpickle if you trust it."
         )
-    _print_files(directory)
+    as_json = output == "json"
+    if not as_json:
+        _print_files(directory)
     if not (run_code or unpickle):
-        _print_state(directory)
+        (_print_json if as_json else _print_state)(directory)
         return
     say(f"{f'Unpickling {PICKLE}' if unpickle else f'Running {SOURCE}/'}: this runs code of {owner}, as you.", err=True)
-    program = load_program(directory / PICKLE, allow_pickle=True) if unpickle else _rebuilt(directory)
-    _print_signatures(program)
+    with redirect_stdout(sys.stderr) if as_json else nullcontext():  # what that code prints is no JSON
+        program = load_program(directory / PICKLE, allow_pickle=True) if unpickle else _rebuilt(directory)
+        signatures = _signatures(program)
+        called = _call(program, given, model, base_url) if inputs and as_json else None
+    if as_json:
+        _print_json(directory, signatures=dict(signatures), call=None if called is None else _fields_of(called))
+        return
+    _heading("Signatures")
+    for name, described in signatures:
+        say(f"{name}: {described}")
     if inputs:
         _heading("Call")
         say_lines(_call(program, given, model, base_url))
@@ -147,12 +162,30 @@ def _type(annotation: Any) -> str:
     return annotation.__name__ if isinstance(annotation, type) else str(annotation).replace("typing.", "")
 
 
-def _print_signatures(program: Any) -> None:
+def _signatures(program: Any) -> list[tuple[str, str]]:
     if not callable(getattr(program, "named_predictors", None)):
         raise DamagedArtifact(f"{PICKLE} holds no dspy program.")
-    _heading("Signatures")
-    for name, predictor in program.named_predictors():
-        say(f"{name}: {describe(predictor.signature)} ({len(predictor.demos)} demos)")
+    return [
+        (name, f"{describe(predictor.signature)} ({len(predictor.demos)} demos)")
+        for name, predictor in program.named_predictors()
+    ]
+
+
+def _print_json(directory: Path, **found: Any) -> None:
+    state, prompt = _json_at(directory / STATE), _bytes_at(directory / PROMPT)
+    print_json(
+        {
+            "metadata": _json_at(directory / METADATA),
+            "prompt": None if prompt is None else prompt.decode(errors="replace"),
+            "program_state": state,
+            "changes": changes(_json_at(directory / BASELINE), state),
+            **found,
+        }
+    )
+
+
+def _fields_of(prediction: Any) -> Any:
+    return prediction.toDict() if callable(getattr(prediction, "toDict", None)) else str(prediction)
 
 
 def _print_state(directory: Path) -> None:

@@ -17,7 +17,7 @@ from dspy_service.cli.payload_file import (
     read_text,
     split_columns,
 )
-from dspy_service.cli.printed_json import print_json
+from dspy_service.cli.printed_json import print_json, print_line
 from dspy_service.cli.said import say
 from dspy_service.cli.watch import watch_to_the_end
 from dspy_service.payload.models import model_config
@@ -60,6 +60,8 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     metavar="NAME",
     help="An environment variable that the job's code finds too, with its value here.",
 )
+@click.option("--name", help="What the job is called, beside its id; free again when it has ended.")
+@click.option("--note", help="What you want to remember of it.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any field: optimizer_kwargs.auto=light.")
 @click.option("--idempotency-key", help="The same key and payload never make a second job.")
 @click.option("--watch", is_flag=True, help="Show the job until it ends.")
@@ -68,18 +70,23 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 def command(
     ctx: click.Context, /, idempotency_key: str | None, watch: bool, output: str, file: Path | None, **options: Any
 ) -> None:
-    """Submit the payload in FILE (JSON or YAML), or one built from the options, which also override FILE's fields."""
+    """Submit the payload in FILE (JSON or YAML), or one built from the options, which also override FILE's fields.
+
+    As JSON with --watch, each line holds what was `submitted`, or what `watch` prints.
+    """
     payload = changed(read_payload(file) if file else {}, _given(**options), options["settings"])
     client = connect(ctx, PATIENT)
     accepted = client.submit(payload, idempotency_key=idempotency_key)
     if accepted.warning:
         say(f"Warning: {accepted.warning}", err=True)
-    if output == "json":
-        print_json(accepted)
-    else:
+    if output == "text":
         say(accepted.job_id)
+    elif watch:
+        print_line({"submitted": accepted})
+    else:
+        print_json(accepted)
     if watch:
-        watch_to_the_end(ctx, client, accepted.job_id)
+        watch_to_the_end(ctx, client, accepted.job_id, as_json=output == "json")
 
 
 def _given(
@@ -97,6 +104,8 @@ def _given(
     model_configs: tuple[str, ...],
     adapter: str | None,
     secrets: tuple[str, ...],
+    name: str | None,
+    note: str | None,
     settings: tuple[str, ...],
 ) -> dict[str, Any]:
     """The payload's fields that options speak of, by their dotted paths."""
@@ -114,6 +123,8 @@ def _given(
         "model_config.base_url": base_url,
         "adapter": adapter,
         "secrets": _environment(secrets),
+        "run_options.name": name,
+        "run_options.note": note,
     }
     for text in model_configs:
         given |= model_settings(text)

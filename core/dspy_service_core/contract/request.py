@@ -27,6 +27,7 @@ from dspy_service_core.errors import FieldProblem, InvalidRequest
 from dspy_service_core.resource import sources
 from dspy_service_core.resource.job import MAX_SECRET_LENGTH, MOST_SECRETS, Adapter
 from dspy_service_core.resource.spec.models import MOST_NAMED_MODELS
+from dspy_service_core.resource.spec.run import MAX_NOTE_LENGTH
 from dspy_service_core.resource.spec.run_defaults import LONGEST_DEADLINE_SECONDS, LONGEST_TTL_SECONDS, MOST_RETRIES
 from dspy_service_core.resource.splits import DEFAULTS
 
@@ -131,6 +132,14 @@ class NamedModelSettings(ModelSettings):
 class RunOptions(Nested):
     """What is left out has the service's default."""
 
+    name: Annotated[str, AfterValidator(rules.job_name)] | None = Field(
+        default=None,
+        examples=["tickets-1"],
+        description="Name by which people call the job, beside its id. No two jobs that have not ended share one.",
+    )
+    note: Annotated[str, Field(max_length=MAX_NOTE_LENGTH), AfterValidator(rules.no_control_characters)] | None = Field(
+        default=None, description="What its submitter wants to remember of the job."
+    )
     labels: Annotated[dict[str, str], Field(max_length=32), AfterValidator(rules.labels)] = Field(default_factory=dict)
     priority: Integer = Field(default=0, ge=-1_000_000, le=1_000_000)
     deadline_seconds: Integer | None = Field(default=None, ge=1, le=LONGEST_DEADLINE_SECONDS)

@@ -9,11 +9,14 @@ from pydantic_core import PydanticCustomError
 
 from dspy_service_core.resource.names import (
     GROUP,
+    JOB_NAME_PATTERN,
+    LEAST_PREFIX,
     MODEL_NAME_PATTERN,
     MODEL_ROLES,
     MOST_SECRET_NAME,
     SECRET_NAME_PATTERN,
     SYSTEM_NAME_PATTERN,
+    reads_as_id,
 )
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
@@ -127,6 +130,16 @@ def secret_value(value: str) -> str:
 def exactly_one(**given: object) -> None:
     if sum(value is not None for value in given.values()) != 1:
         raise problem("exactly_one", f"Should hold exactly one of {', '.join(given)}")
+
+
+def job_name(value: str) -> str:
+    if not re.fullmatch(JOB_NAME_PATTERN, value):
+        text = "1 to 63 of a to z, 0 to 9, '-' and '.', beginning and ending with a letter or digit"
+        raise problem("job_name", f"Names of jobs are {text}")
+    if reads_as_id(value):
+        text = f"it could be meant for a job's id, which {LEAST_PREFIX} characters of 0 to 9 and a to f begin"
+        raise problem("job_name", f"'{value}' is no name for a job: {text}; put a word before it, as in 'run-{value}'")
+    return value
 
 
 def labels(value: dict[str, str]) -> dict[str, str]:

@@ -52,6 +52,7 @@ COLUMNS = [
         "BASELINE", ".status.run.result.baselineScore", wide=True, description="Score of the program as it was given."
     ),
     _column("PROGRAM", ".spec.program.name", wide=True, description="Class of the job's own program."),
+    _column("CALLED", ".spec.run.name", wide=True, description="Name that the HTTP API was given for the job."),
     _column("ATTEMPT", ".status.attempt.number", "integer", wide=True),
     _column("QUEUE", ".status.queue.position", "integer", wide=True, description="Place in the queue: 1 starts next."),
     _column("CALLS", ".status.run.usage.calls", "integer", wide=True, description="Model calls answered."),

@@ -177,5 +177,11 @@ ROOT_VALIDATIONS: list[Json] = [
         "rule": f"self.metadata.name.size() != {names.UUID_LENGTH} || "
         f"!self.metadata.name.matches('^{names.UUID_PATTERN}$')",
         "message": "a bare UUID is no name for a job: it would be mistaken for one of the HTTP API's",
-    }
+    },
+    {
+        "rule": "!has(self.spec.run) || !has(self.spec.run.name)"
+        f" || (self.metadata.name.size() == {names.UUID_LENGTH + len('job-')}"
+        f" && self.metadata.name.matches('^job-{names.UUID_PATTERN}$'))",
+        "message": "spec.run.name is for jobs of the HTTP API: this one is called by its metadata.name",
+    },
 ]

@@ -20,6 +20,8 @@ LABEL_JOB = f"{GROUP}/job"
 LABEL_ATTEMPT = f"{GROUP}/attempt"
 LABEL_FINISHED = f"{GROUP}/finished"
 LABEL_MODEL_KEY = f"{GROUP}/model-key"
+LABEL_NAME = f"{GROUP}/name"
+"""Repeats `spec.run.name`, which no selector can ask for."""
 LABEL_SUBMITTED_BY = f"{GROUP}/submitted-by"
 LABEL_MANAGED_BY = "app.kubernetes.io/managed-by"
 LABEL_PART_OF = "app.kubernetes.io/part-of"
@@ -59,6 +61,11 @@ _KEY, _CREDENTIALS, _SECRET = "DSPY_SERVICE_KEY_", "DSPY_SERVICE_CREDENTIALS_", 
 
 UUID_PATTERN = r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
 UUID_LENGTH = 36
+LEAST_PREFIX = 4
+"""Characters by which the beginning of a job's UUID may stand for the whole, where people type it."""
+JOB_NAME_PATTERN = r"^[a-z0-9]([-a-z0-9.]{0,61}[a-z0-9])?$"
+"""Of `spec.run.name`: what is a value of a label and, but for its length, a name of Kubernetes."""
+_ANY_UUID = "00000000-0000-0000-0000-000000000000"
 _API_NAME = re.compile(rf"job-({UUID_PATTERN})")
 _API_SECRET = re.compile(rf"job-{UUID_PATTERN}-keys")
 _BARE_UUID = re.compile(UUID_PATTERN)
@@ -88,6 +95,12 @@ def is_api_name(resource: str) -> bool:
 
 def is_bare_uuid(name: str) -> bool:
     return _BARE_UUID.fullmatch(name) is not None
+
+
+def reads_as_id(name: str) -> bool:
+    """Whether somebody who types it may mean a job's UUID, or the beginning of one."""
+    begins = len(name) >= LEAST_PREFIX and is_bare_uuid(name + _ANY_UUID[len(name) :])
+    return begins or is_api_name(name)
 
 
 def idempotent_job_id(namespace: str, key: str, owner: str = "") -> str:

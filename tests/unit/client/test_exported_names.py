@@ -5,6 +5,7 @@ from dspy_service import errors
 
 EXPORTED = [
     "Accepted",
+    "AmbiguousJob",
     "Argument",
     "Artifact",
     "Assets",
@@ -29,6 +30,7 @@ EXPORTED = [
     "JobFailed",
     "JobPage",
     "LogEntry",
+    "NameTaken",
     "NoArtifact",
     "NotAllowed",
     "NotFinished",

@@ -10,8 +10,8 @@ forgetting a declaration opens nothing.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
-from re import Pattern
+from dataclasses import dataclass, field, replace
+from re import Match, Pattern
 from typing import Any, Literal, TypeVar
 
 from dspy_service_core.resource import names
@@ -48,6 +48,8 @@ class Found:
 
     access: RouteAccess
     permission: Permission | None = None
+    path: str = ""
+    """The request's, with a job's id where it had what the job is called."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,16 +102,22 @@ def leaves(routes: Iterable[Any]) -> Iterator[Any]:
 
 @dataclass(slots=True)
 class RouteMap:
-    """All routes of the application, read once, at its first request."""
+    """All routes of the application, read once, at its first request.
+
+    `id_of` resolves what a job is called, for reading alone: before the permission is asked for, so that it is that to
+    read the job which is then answered, whichever has the name a moment later.
+    """
 
     routes: Callable[[], Iterable[Any]]
+    id_of: Callable[[str], str] = str
     _read: list[tuple[Pattern[str], frozenset[str], RouteAccess | None]] = field(default_factory=list)
 
     def find(self, method: str, path: str) -> Found | Nowhere:
         """A path with a slash at the end counts as the one without, because the router redirects between the two."""
         found = self._find(method, path)
         if isinstance(found, Nowhere) and not found.allowed and not found.undeclared and path != "/":
-            return self._find(method, path[:-1] if path.endswith("/") else path + "/")
+            found = self._find(method, path[:-1] if path.endswith("/") else path + "/")
+            return replace(found, path=path) if isinstance(found, Found) else found
         return found
 
     def _find(self, method: str, path: str) -> Found | Nowhere:
@@ -122,8 +130,14 @@ class RouteMap:
             elif access is None:
                 return Nowhere(undeclared=True)
             else:
-                return Found(access, _permission(access, match.groupdict().get("job_id", "")))
+                return self._found(access, match)
         return Nowhere(tuple(sorted(allowed)))
+
+    def _found(self, access: RouteAccess, match: Match[str]) -> Found:
+        path, job_id = match.string, match.groupdict().get("job_id", "")
+        if access.verb == "get" and job_id and (known := self.id_of(job_id)) != job_id:
+            path, job_id = f"{path[: match.start('job_id')]}{known}{path[match.end('job_id') :]}", known
+        return Found(access, _permission(access, job_id), path)
 
     def _read_all(self) -> list[tuple[Pattern[str], frozenset[str], RouteAccess | None]]:
         """A mounted application has no list of methods: every method reaches it."""

@@ -65,6 +65,7 @@ class AccessControl:
             return visitor
         if isinstance(place, Nowhere):
             return _nowhere(place)
+        scope["path"] = place.path
         scope["state"]["visitor"] = visitor.name
         scope["state"]["refusal"] = partial(self._refusal_of_reading, headers)
         return None

@@ -55,7 +55,7 @@ REQUEST: dict[str, Any] = {
     "split_fractions": {"train": 0.5, "val": 0.3, "test": 0.2},
     "shuffle": True,
     "seed": 7,
-    "run_options": {"labels": {"team": "support"}, "priority": 0},
+    "run_options": {"name": "tickets-1", "labels": {"team": "support"}, "priority": 0},
     "model_config": {"name": "openai/gpt-4o-mini", "temperature": 0.1},
 }
 
@@ -87,6 +87,7 @@ _RESOURCE: dict[str, Any] = {
         "namespace": "default",
         "uid": "0d6b2f6e-1a53-4a0e-b2c5-3f1f6f0f7a55",
         "resourceVersion": "17",
+        "labels": {names.LABEL_NAME: REQUEST["run_options"]["name"]},
         "creationTimestamp": "2026-03-01T09:30:00Z",
     },
     "spec": {
@@ -239,6 +240,7 @@ PROBLEMS: dict[str, Problem] = {
     "ended already": problem_of(errors.JobEnded("success")),
     "not finished": problem_of(errors.JobNotFinished()),
     "other body": problem_of(errors.IdempotencyConflict("a1")),
+    "name in use": problem_of(errors.NameTaken("tickets-1")),
     "too large": problem_of(BodyTooLarge(30_000_000)),
     "form": problem_of(NotJson(refused_type([(b"content-type", b"application/x-www-form-urlencoded")]))),
     "empty dataset": problem_of(

@@ -30,7 +30,9 @@ _KEPT = declared(
     "`cancelled`, or as it had ended, until they are removed.",
     status=202,
 )
+_NAMED = "The UUID that POST /run answered, the name of a resource, or what the job is called: the newest that is."
 JobId = Annotated[str, Path(description="The UUID that POST /run answered, or the name of a resource.")]
+Named = Annotated[str, Path(description=_NAMED)]
 After = Annotated[
     int | None, Query(ge=0, le=2**53, description="Only entries with a higher number: the last `n` of the page before.")
 ]
@@ -51,17 +53,19 @@ async def jobs(
     status: Annotated[StatusWord | None, Query(description="Only jobs with this status.")] = None,
     optimizer: Annotated[str | None, Query(description="Only jobs with this optimizer, as they named it.")] = None,
     verdict: Annotated[Verdict | None, Query(description="Only jobs that ended with this verdict.")] = None,
+    name: Annotated[
+        str | None, Query(description="Only jobs that are called so, ended ones among them: the newest first.")
+    ] = None,
     label: Annotated[
         list[str] | None, Query(description="Only jobs with this label, as key=value; several must all match.")
     ] = None,
     limit: Annotated[int | None, Query(ge=1, le=500, description="At most so many jobs.")] = None,
     cursor: Annotated[str | None, Query(description="The `next_cursor` of the page before.")] = None,
 ) -> Response:
-    refuse_unbuilt(request, "name")
     service = service_of(request)
     service.require_ready()
     limit = limit or service.settings.list_limit
-    wanted = Wanted(limit, status, optimizer, verdict, labels_of(label or []), cursor)
+    wanted = Wanted(limit, status, optimizer, verdict, name, labels_of(label or []), cursor)
     return ready(list_jobs(service.cache, wanted))
 
 
@@ -74,7 +78,7 @@ async def jobs(
     openapi_extra=PARAMETERS,
 )
 @needs("get")
-async def job(request: Request, job_id: JobId) -> Response:
+async def job(request: Request, job_id: Named) -> Response:
     return respond(request, await service_of(request).jobs.detail(job_id))
 
 
@@ -135,7 +139,7 @@ _controlled("resume", "Resume a paused job", "The job waits for a slot again and
     openapi_extra=PARAMETERS,
 )
 @needs("get")
-async def summary(request: Request, job_id: JobId) -> Response:
+async def summary(request: Request, job_id: Named) -> Response:
     return respond(request, await service_of(request).jobs.summary(job_id))
 
 
@@ -147,7 +151,7 @@ async def summary(request: Request, job_id: JobId) -> Response:
     | errors(error_codes.UNKNOWN_JOB, error_codes.INVALID_REQUEST, error_codes.STORE_UNAVAILABLE),
 )
 @needs("get")
-async def logs(request: Request, job_id: JobId, after: After = None, limit: Limit = None) -> Response:
+async def logs(request: Request, job_id: Named, after: After = None, limit: Limit = None) -> Response:
     return await _entries(service_of(request), job_id, "logs", after, limit)
 
 
@@ -159,7 +163,7 @@ async def logs(request: Request, job_id: JobId, after: After = None, limit: Limi
     | errors(error_codes.UNKNOWN_JOB, error_codes.INVALID_REQUEST, error_codes.STORE_UNAVAILABLE),
 )
 @needs("get")
-async def events(request: Request, job_id: JobId, after: After = None, limit: Limit = None) -> Response:
+async def events(request: Request, job_id: Named, after: After = None, limit: Limit = None) -> Response:
     return await _entries(service_of(request), job_id, "events", after, limit)
 
 
@@ -178,7 +182,7 @@ async def events(request: Request, job_id: JobId, after: After = None, limit: Li
     openapi_extra=PARAMETERS,
 )
 @needs("get")
-async def artifact(request: Request, job_id: JobId) -> Response:
+async def artifact(request: Request, job_id: Named) -> Response:
     refuse_unbuilt(request, "best")
     return respond(request, await service_of(request).jobs.artifact(job_id))
 
@@ -199,7 +203,7 @@ async def artifact(request: Request, job_id: JobId) -> Response:
 @needs("get")
 async def rows(
     request: Request,
-    job_id: JobId,
+    job_id: Named,
     which: Annotated[Which, Query(description=_WHICH)] = "all",
     after: Annotated[
         int | None,

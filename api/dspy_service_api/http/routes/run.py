@@ -46,6 +46,7 @@ _ERRORS = errors(
     error_codes.RESOURCE_REFUSED,
     error_codes.UNKNOWN_JOB,
     error_codes.IDEMPOTENCY_CONFLICT,
+    error_codes.NAME_TAKEN,
     error_codes.BODY_TOO_LARGE,
     error_codes.NOT_JSON,
     error_codes.INVALID_REQUEST,

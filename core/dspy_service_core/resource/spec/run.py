@@ -4,8 +4,12 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
+from dspy_service_core.resource import names
 from dspy_service_core.resource.spec.run_defaults import LONGEST_DEADLINE_SECONDS, LONGEST_TTL_SECONDS, MOST_RETRIES
 from dspy_service_core.resource.wire import Decimal, Wire
+
+JobName = Annotated[str, StringConstraints(max_length=63, pattern=names.JOB_NAME_PATTERN)]
+MAX_NOTE_LENGTH = 1024
 
 
 class Quantities(Wire):
@@ -29,6 +33,14 @@ class Resources(Wire):
 class Run(Wire):
     """How the job is run; everything absent is the service's setting."""
 
+    name: JobName | None = Field(
+        default=None,
+        description="Name by which people call a job of the HTTP API, which no two jobs that have not ended share. A "
+        "job made with kubectl is called by metadata.name and cannot have another.",
+    )
+    note: Annotated[str, StringConstraints(max_length=MAX_NOTE_LENGTH)] = Field(
+        default="", description="What its submitter wants to remember of the job."
+    )
     image: Annotated[str, StringConstraints(max_length=512)] = Field(
         default="",
         description="Container image of the runner. When empty, the service's own. The service may allow only some.",

@@ -87,6 +87,31 @@ async def test_a_request_demands_what_kubectl_would_need(
         assert found.permission == permission
 
 
+async def test_what_a_job_is_called_is_resolved_before_anybody_is_asked_and_for_reading_alone(
+    tmp_path: Path, cluster: FaultyCluster, reviewer: Reviewer
+) -> None:
+    reviewer.rights = {"get", "delete", "update"}
+    async with api_service(tmp_path, SimpleAcceptance(), cluster, auth_mode="kubernetes", auth_cache_seconds=0) as api:
+        await api.job(f"job-{UUID}", {"phase": "Running"})
+        await api.update(f"job-{UUID}", {"metadata": {"labels": {"dspy-service.io/name": "tickets"}}})
+        headers = {"Authorization": "Bearer good"}
+
+        async def asked(method: str, path: str) -> tuple[int, str]:
+            reviewer.reviews.clear()
+            answer = await api.client.request(method, path, headers=headers)
+            return answer.status_code, reviewer.reviews[-1]["spec"]["resourceAttributes"]["name"]
+
+        for below in ("/summary", "/logs", "/events", "/artifact", "/rows"):
+            status, name = await asked("GET", f"/jobs/tickets{below}")
+            assert name == f"job-{UUID}"
+            assert status in (200, 409)
+        assert await asked("DELETE", "/jobs/tickets") == (404, "tickets")
+        assert await asked("POST", "/jobs/tickets/cancel") == (404, "tickets")
+        assert await asked("GET", "/jobs/nobody") == (404, "nobody")
+        reviewer.rights = set()
+        assert (await api.client.get("/jobs/tickets", headers={"Authorization": "Bearer better"})).status_code == 403
+
+
 async def test_every_route_declares_what_it_demands(tmp_path: Path) -> None:
     """A new endpoint must not come in by the back door."""
     async with api_service(tmp_path, SimpleAcceptance()) as api:

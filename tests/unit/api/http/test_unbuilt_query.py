@@ -10,8 +10,6 @@ from api_service import Harness
         ("POST", "/run?dry_run=true", "dry_run"),
         ("POST", "/run?dry_run=", "dry_run"),
         ("POST", "/run?x=1&dry_run=0", "dry_run"),
-        ("GET", "/jobs?name=nightly", "name"),
-        ("GET", "/jobs?status=success&name=nightly", "name"),
         ("GET", "/jobs/{job_id}/artifact?best=true", "best"),
     ],
 )

@@ -196,7 +196,7 @@ def test_a_hostile_summary_is_one_line_of_the_list_and_the_others_are_there() ->
         check(listed)
         lines = [line.split("\t") for line in listed.stdout.splitlines()]
         assert (len(lines), lines[0][0], lines[2][0]) == (3, "before", "after"), listed.stdout
-        assert {len(cells) for cells in lines} == {9}
+        assert {len(cells) for cells in lines} == {10}
         told = run(served, "list", "--output", "json")
         check(told)
         assert [job["job_id"] for job in json.loads(told.stdout, parse_constant=pytest.fail)][::2] == [
@@ -309,7 +309,7 @@ def test_the_live_display_sends_nothing_of_a_jobs_own_to_the_terminal() -> None:
 def test_the_table_of_a_terminal_takes_no_markup() -> None:
     job = answers.entry(Summary, {**GOOD[Summary], "optimizer_name": f"[red]x[/red]:smile:{STEERING}"})
     out = io.StringIO()
-    Console(file=out, width=300).print(table_of([job]))
+    Console(file=out, width=300).print(table_of([job], 300))
     assert "[red]x[/red]:smile:" in out.getvalue()
     assert "\x1b" not in out.getvalue()
 

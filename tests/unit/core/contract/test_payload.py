@@ -37,6 +37,8 @@ def test_defaults_are_the_contract_s() -> None:
     )
     assert (request.shuffle, request.seed, request.module_kwargs, request.compile_kwargs) == (True, None, {}, {})
     assert request.run_options.model_dump() == {
+        "name": None,
+        "note": None,
         "labels": {},
         "priority": 0,
         "deadline_seconds": None,

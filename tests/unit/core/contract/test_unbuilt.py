@@ -24,8 +24,6 @@ CASES: list[tuple[dict[str, Any], str]] = [
     *(
         ({"run_options": {key: value}}, f"run_options.{key}")
         for key, value in {
-            "name": "n",
-            "note": "",
             "threads": 4,
             "hedge": False,
             "image": "i",

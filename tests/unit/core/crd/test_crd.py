@@ -388,3 +388,17 @@ def test_a_choice_of_types_is_refused() -> None:
 
     with pytest.raises(UnsupportedSchema, match="a choice of types"):
         structural(Undecided, {}, defaults=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "run", "taken"),
+    [
+        ("job-0f8fad5b-d9cb-469f-a165-70867728950e", {"name": "tickets"}, True),
+        ("tickets", {}, True),
+        ("tickets", {"note": "mine"}, True),
+        ("tickets", {"name": "tickets"}, False),
+        ("job-0f8fad5b-d9cb-469f-a165-7086772895xx", {"name": "tickets"}, False),
+    ],
+)
+def test_only_a_job_of_the_api_is_called_otherwise_than_its_own_name(name: str, run: Json, taken: bool) -> None:
+    assert holds("", 1, {"metadata": {"name": name}, "spec": {"run": run}}) is taken
