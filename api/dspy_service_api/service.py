@@ -14,6 +14,7 @@ from dspy_service_api.control.remove import Removals
 from dspy_service_api.jobs.cache import JobCache
 from dspy_service_api.jobs.record import Json
 from dspy_service_api.settings import Settings
+from dspy_service_api.submit.payloads import Payloads
 from dspy_service_api.submit.submits import Submits
 from dspy_service_core.errors import ClusterUnavailable
 from dspy_service_core.kube.reflector import Reflector
@@ -26,6 +27,7 @@ class Service:
     reflector: Reflector
     jobs: Jobs
     submits: Submits
+    payloads: Payloads
     removals: Removals
     control: Control
     health: Json

@@ -42,6 +42,50 @@ class SplitCounts:
 
 
 @dataclass(frozen=True, slots=True)
+class CallRange:
+    least: int
+    most: int | None = None
+    """None where nobody can say it before the run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimated:
+    rule: str
+    """What the range follows from, and when it holds; or why there is none."""
+    least: int | None = None
+    most: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EstimatedStage:
+    metric_calls: CallRange
+    model_calls: CallRange
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """What a job will call, as far as that can be known before it runs."""
+
+    metric_calls: Estimated
+    model_calls: Estimated
+    tokens: Estimated
+    cost_usd: Estimated
+    by_stage: dict[str, EstimatedStage]
+    """By `preflight`, `baseline`, `optimize` and `final`: these add up to the ranges of all."""
+    predictors: int | None = None
+    """Of the program; None where only running its code would tell."""
+
+
+@dataclass(frozen=True, slots=True)
+class DryRun:
+    """A request that a submit would take. Nothing was stored."""
+
+    split_counts: SplitCounts
+    estimate: Estimate
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Event:
     timestamp: datetime
     event: str
@@ -399,11 +443,17 @@ def _reader(hint: Any) -> Reader:
         return lambda data: entry(typing.cast(type[Any], hint), data) if isinstance(data, Mapping) else None
     if origin is dict and arguments[1] is str:
         return foreign.texts_of
+    if origin is dict and is_dataclass(arguments[1]):
+        return _entries_by_name(arguments[1])
     return _READERS.get(origin or hint, lambda data: data)
 
 
 def _entries(kind: Any) -> Reader:
     return lambda data: tuple(entry(kind, item) for item in data) if isinstance(data, list) else ()
+
+
+def _entries_by_name(kind: Any) -> Reader:
+    return lambda data: {str(k): entry(kind, v) for k, v in data.items()} if isinstance(data, Mapping) else None
 
 
 def _texts(data: Any) -> tuple[str, ...]:

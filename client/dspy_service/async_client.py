@@ -8,7 +8,7 @@ from typing import Any, Self, TypeVar
 
 import httpx
 
-from dspy_service.build import build_payload
+from dspy_service.build import build_payload, payload_of
 from dspy_service.client import PAGE, TIMEOUT, outcome_status, read_outcome
 from dspy_service.errors import DspyServiceError
 from dspy_service.files.artifact_files import Origin
@@ -50,6 +50,10 @@ class AsyncClient:
     async def submit(self, payload: Mapping[str, Any], *, idempotency_key: str | None = None) -> answers.Accepted:
         return await self._send(calls.submit(payload, idempotency_key))
 
+    async def estimate(self, program: Any = None, **request: Any) -> answers.DryRun:
+        known = None if isinstance(program, Mapping) else await self.packages()
+        return await self._send(calls.estimate(payload_of(program, request, lambda: known)))
+
     async def optimize(
         self, program: Any = None, *, wait: bool = False, idempotency_key: str | None = None, **request: Any
     ) -> AsyncOptimization:
@@ -80,6 +84,9 @@ class AsyncClient:
 
     async def job(self, job_id: str) -> answers.Job:
         return await self._send(calls.job(await self.resolve(job_id)))
+
+    async def payload(self, job_id: str) -> dict[str, Any]:
+        return await self._send(calls.payload(job_id))
 
     async def summary(self, job_id: str) -> answers.Summary:
         return await self._send(calls.summary(await self.resolve(job_id)))

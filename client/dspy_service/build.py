@@ -22,6 +22,17 @@ from dspy_service.sources.source import Code, text_of
 Columns = Mapping[str, str | None] | Sequence[str]
 """Field to column, or the names that fields and columns have in common. An output without gold: its field to None."""
 ROLES = ("reflection", "prompt", "task")
+Packages = Callable[[], Collection[str] | None]
+"""Asks what is installed where jobs run; None where nobody says."""
+
+
+def payload_of(program: Any, request: Mapping[str, Any], packages: Packages) -> Mapping[str, Any]:
+    """A payload that was given as it is, or one made of a program and all else that `build_payload` takes."""
+    if not isinstance(program, Mapping):
+        return build_payload(program, packages=packages, **request)
+    if request:
+        raise TypeError(f"A payload says all of it by itself, so {', '.join(request)} cannot stand beside it.")
+    return program
 
 
 def build_payload(
@@ -55,7 +66,7 @@ def build_payload(
     shuffle: bool | None = None,
     seed: int | None = None,
     run_options: Mapping[str, Any] | None = None,
-    packages: Callable[[], Collection[str] | None] = lambda: None,
+    packages: Packages = lambda: None,
 ) -> dict[str, Any]:
     """`program`: a `dspy.Module` class or instance, a signature (a class, or `"question -> answer"`), source text or a
     `Path` to it. `signature` and `metric`: a class and a function, their source text, or a `Path` to it.

@@ -69,6 +69,19 @@ def submit(payload: Mapping[str, Any], idempotency_key: str | None = None) -> Ca
     return Call("POST", "/run", read_accepted, json=json_value(payload), headers={"Idempotency-Key": key})
 
 
+def estimate(payload: Mapping[str, Any]) -> Call[answers.DryRun]:
+    return Call("POST", "/run", _one(answers.DryRun), {"dry_run": "true"}, json=json_value(payload))
+
+
+def payload(job_id: str) -> Call[dict[str, Any]]:
+    def read_payload(data: Any, _headers: Headers) -> dict[str, Any]:
+        if not isinstance(data, dict):
+            raise UnexpectedAnswer("The service's answer is no payload.")
+        return data
+
+    return Call("GET", _job_path(job_id, "payload"), read_payload)
+
+
 def job(job_id: str) -> Call[answers.Job]:
     return Call("GET", _job_path(job_id), _one(answers.Job))
 

@@ -8,7 +8,7 @@ from typing import Any, Self, TypeVar
 
 import httpx
 
-from dspy_service.build import build_payload
+from dspy_service.build import build_payload, payload_of
 from dspy_service.error_answers import error_of, retry_after
 from dspy_service.errors import DspyServiceError, ServiceUnreachable
 from dspy_service.files.artifact_files import Origin
@@ -58,6 +58,11 @@ class Client:
         """Sends a payload (see `build_payload`); a broken connection or a 503 never makes a second job."""
         return self._send(calls.submit(payload, idempotency_key))
 
+    def estimate(self, program: Any = None, **request: Any) -> answers.DryRun:
+        """What a job would call, and how its rows would be split. Takes a payload, as `submit` does, or a program with
+        all else, as `optimize` does. All checks of a submit are made, and nothing is stored."""
+        return self._send(calls.estimate(payload_of(program, request, self.packages)))
+
     def optimize(
         self, program: Any = None, *, wait: bool = False, idempotency_key: str | None = None, **request: Any
     ) -> Optimization:
@@ -99,6 +104,11 @@ class Client:
 
     def job(self, job_id: str) -> answers.Job:
         return self._send(calls.job(self.resolve(job_id)))
+
+    def payload(self, job_id: str) -> dict[str, Any]:
+        """What was submitted, for `submit` again. Models are without credentials, and each of its `secrets` is empty:
+        fill them in. Raises `NoPayload` for a resource whose content the service does not read."""
+        return self._send(calls.payload(job_id))
 
     def summary(self, job_id: str) -> answers.Summary:
         return self._send(calls.summary(self.resolve(job_id)))

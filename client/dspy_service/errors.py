@@ -15,6 +15,7 @@ DspyServiceError
 ├── NotFinished              not_finished: there is no artifact yet
 ├── JobEnded                 job_ended: it has ended, or is being cancelled, and cannot be stopped or paused any more
 ├── NoArtifact               no_artifact: the job ended without one
+├── NoPayload                no_payload: what was submitted of the job cannot be told
 ├── JobFailed                the job ended as failed or cancelled; raised only by what is asked to raise it
 ├── DamagedArtifact          what arrived is not what was sent
 ├── UnusableSource           no source text can be had of a Python object
@@ -101,6 +102,10 @@ class JobEnded(DspyServiceError):
 
 
 class NoArtifact(DspyServiceError):
+    pass
+
+
+class NoPayload(DspyServiceError):
     pass
 
 

@@ -8,6 +8,7 @@ ServiceError
 ├── JobEnded             it has ended, or is being cancelled, and cannot be controlled any more
 ├── NoArtifact
 ├── NameTaken            another job is called so
+├── NoPayload            what was submitted is not the API's to read, or gone
 ├── IdempotencyConflict  the same key came with another body
 ├── StoreError           the store is out of reach, or holds something broken
 └── ClusterUnavailable   the API server is out of reach
@@ -67,6 +68,10 @@ class NoArtifact(ServiceError):
 class NoRows(NoArtifact):
     def __init__(self) -> None:
         ServiceError.__init__(self, "Job kept no results of its test rows.")
+
+
+class NoPayload(ServiceError):
+    """What was submitted cannot be told; the message says why."""
 
 
 class IdempotencyConflict(ServiceError):

@@ -51,6 +51,22 @@ CATALOGUE: dict[str, Any] = {
 }
 
 
+_STAGE = {"metric_calls": {"least": 0, "most": 0}, "model_calls": {"least": 1, "most": 2}}
+DRY_RUN: dict[str, Any] = {
+    "valid": True,
+    "split_counts": {"train": 20, "val": 0, "test": 10},
+    "estimate": {
+        "metric_calls": {"least": 24, "most": 40, "rule": "10 test rows are scored twice."},
+        "model_calls": {"least": 25, "most": None, "rule": "The metric asks models\x1b[2J."},
+        "tokens": {"least": None, "most": None, "rule": "Not known before the run."},
+        "cost_usd": {"least": None, "most": None, "rule": "It follows from the tokens."},
+        "by_stage": {"preflight": _STAGE, "baseline": _STAGE, "optimize": _STAGE, "final": _STAGE},
+        "predictors": 1,
+    },
+    "warnings": ["Unknown keys were ignored: a"],
+}
+
+
 @dataclass
 class FakeJob:
     """Each look at the summary is one status further; the log and the events grow evenly with it."""
@@ -60,6 +76,7 @@ class FakeJob:
     logs: list[str] = field(default_factory=list)
     events: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     rows: list[dict[str, Any]] = field(default_factory=list)
+    payload: dict[str, Any] = field(default_factory=lambda: {"module_name": "predict"})
     message: str = "message"
     usage: dict[str, Any] = field(
         default_factory=lambda: {
@@ -172,6 +189,8 @@ class FakeService:
                 return httpx.Response(200, json={"status": "ok", "registered_assets": assets})
             case ["GET", "catalogue"]:
                 return httpx.Response(200, json=CATALOGUE)
+            case ["POST", "run"] if request.url.params.get("dry_run") == "true":
+                return httpx.Response(200, json=DRY_RUN)
             case ["POST", "run"]:
                 return self._submit(request)
             case ["GET", "jobs"]:
@@ -225,6 +244,8 @@ class FakeService:
             case ["logs" | "events" as stream]:
                 after, limit = int(request.url.params["after"]), int(request.url.params["limit"])
                 return httpx.Response(200, json=pages[stream]()[after : after + limit])
+            case ["payload"]:
+                return httpx.Response(200, json=job.payload)
             case ["rows"]:
                 return self._rows(job, request)
             case ["artifact"]:

@@ -7,10 +7,17 @@ import orjson
 from dspy_service_api.answers.catalogue import catalogue
 from dspy_service_api.submit.earlier_jobs import EarlierJobs
 from dspy_service_api.submit.job_objects import AcceptedRequest
+from dspy_service_api.submit.outlook import Outlook
 from dspy_service_core.errors import FieldProblem, InvalidRequest, UnusableRequest
+from dspy_service_core.estimate.bounds import just
+from dspy_service_core.estimate.estimate import STAGES, Estimate, StageCalls
+from dspy_service_core.records.run import SplitCounts
 from dspy_service_core.registry import registry
 from dspy_service_core.registry.packages import of_our_image
 from dspy_service_core.resource.words import resource_words
+
+_CALLS = StageCalls(just(1), just(2))
+OUTLOOK = Outlook(SplitCounts(1, 1, 1), Estimate(dict.fromkeys(STAGES, _CALLS), 1, "a rule", "another rule"))
 
 
 class SimpleAcceptance:
@@ -40,6 +47,7 @@ class SimpleAcceptance:
         return AcceptedRequest(
             spec=spec,
             rows=given.get("dataset", [{"text": "a", "team": "b"}] * 3),
+            outlook=lambda: OUTLOOK,
             labels=given.get("labels", {}),
             withheld={"default": orjson.dumps({"extra": {"api_key": key}})} if key else {},
             unknown_keys=tuple(given.get("unknown", ())),

@@ -31,6 +31,9 @@ FOREIGN_ORIGIN = ErrorCode("foreign_origin", 403, "A web page of another origin 
 CLOSED_ROUTE = ErrorCode("closed_route", 403, "A fault of the service: nothing says who may call this.")
 UNKNOWN_JOB = ErrorCode("unknown_job", 404, "There is no such job (any more).")
 NO_ARTIFACT = ErrorCode("no_artifact", 404, "The job has ended, and made no program.")
+NO_PAYLOAD = ErrorCode(
+    "no_payload", 404, "What was submitted of the job cannot be told: `detail` says where it lies, or that it is gone."
+)
 UNKNOWN_PATH = ErrorCode("unknown_path", 404, "The service has nothing under this path.")
 WRONG_METHOD = ErrorCode("wrong_method", 405, "The path does not take this method; `Allow` lists those that it takes.")
 REQUEST_TIMEOUT = ErrorCode("request_timeout", 408, "The request did not come in time.")

@@ -37,6 +37,7 @@ from dspy_service_api.service import Service
 from dspy_service_api.settings import Settings
 from dspy_service_api.submit import idempotency
 from dspy_service_api.submit.job_objects import Acceptance
+from dspy_service_api.submit.payloads import Payloads
 from dspy_service_api.submit.submits import Submits
 from dspy_service_api.submit.write_job import JobWriter
 from dspy_service_core.kube.client import KubeClient
@@ -122,6 +123,7 @@ def _service(settings: Settings, cluster: KubeClient, store: Store, acceptance: 
         reflector=Reflector(cluster, OPTIMIZATION_JOBS, cache, namespace=settings.namespace),
         jobs=found,
         submits=Submits(JobWriter(cluster, cache, store, settings.namespace), acceptance.accept, work),
+        payloads=Payloads(found, work),
         removals=Removals(found, settings.delete_wait_seconds, settings.last_upload_seconds),
         control=Control(found),
         health=present.health(acceptance.assets()),

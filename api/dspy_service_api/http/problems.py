@@ -103,6 +103,7 @@ RULES: dict[type[Exception], Rule] = {
     errors.JobNotFinished: _says(error_codes.NOT_FINISHED),
     errors.JobEnded: _ended,
     errors.NoArtifact: _says(error_codes.NO_ARTIFACT),
+    errors.NoPayload: _says(error_codes.NO_PAYLOAD),
     errors.IdempotencyConflict: _says(error_codes.IDEMPOTENCY_CONFLICT),
     errors.NameTaken: _says(error_codes.NAME_TAKEN),
     BodyTooLarge: _says(error_codes.BODY_TOO_LARGE),

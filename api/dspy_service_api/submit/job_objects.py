@@ -6,7 +6,7 @@ cluster's database rewrites the whole object at every status patch. A state to b
 
 import base64
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -14,6 +14,7 @@ import orjson
 
 from dspy_service_api.jobs.record import Json
 from dspy_service_api.submit.earlier_jobs import EarlierJobs
+from dspy_service_api.submit.outlook import Outlook
 from dspy_service_core.contract.request_size import Body
 from dspy_service_core.errors import UnusableRequest
 from dspy_service_core.kube.protocol import Object
@@ -31,6 +32,8 @@ class AcceptedRequest:
 
     spec: Mapping[str, Any]
     rows: list[Any]
+    outlook: Callable[[], Outlook]
+    """For a dry run; made only when it is asked for."""
     initial: Mapping[str, Any] | None = None
     """The program state that the job begins with."""
     labels: Mapping[str, str] = field(default_factory=dict)

@@ -18,6 +18,7 @@ from dspy_service_api.jobs.record import Json
 from dspy_service_api.settings import Settings
 from dspy_service_api.submit.earlier_jobs import EarlierJobs, State
 from dspy_service_api.submit.job_objects import AcceptedRequest
+from dspy_service_api.submit.outlook import outlook
 from dspy_service_api.submit.request_spec import WORDS, decimal_text, translated
 from dspy_service_core.checks import job_checks
 from dspy_service_core.checks.job_checks import Installation
@@ -73,6 +74,7 @@ class CoreAcceptance:
         return AcceptedRequest(
             spec=_named(job.json, checked.program),
             rows=request.dataset,
+            outlook=lambda: outlook(request, job.spec, checked),
             initial=initial,
             labels=request.run_options.labels,
             withheld={role: orjson.dumps(withheld) for role, withheld in job.contents.withheld.items()},

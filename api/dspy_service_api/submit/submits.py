@@ -14,6 +14,7 @@ from dspy_service_api.serve.memory import Work
 from dspy_service_api.submit import idempotency
 from dspy_service_api.submit.earlier_jobs import EarlierJobs
 from dspy_service_api.submit.job_objects import AcceptedRequest, JobIdentity, draft
+from dspy_service_api.submit.outlook import Outlook
 from dspy_service_api.submit.write_job import JobWriter, OtherBody, request_digest
 from dspy_service_core.contract import request_size
 from dspy_service_core.contract.request_size import Body
@@ -42,6 +43,21 @@ class Submits:
         async with self.work.of(request_size.weight(body)):
             return await self._submit(body, key, earlier, submitter)
 
+    async def rehearse(self, body: Body, key: str | None, earlier: EarlierJobs, submitter: str = "") -> Outlook:
+        """All that could refuse a submit, and nothing of it is written."""
+        async with self.work.of(request_size.weight(body)):
+            accepted = await self.accept(body, earlier)
+            if key is not None:
+                await self._refuse_other_body(body, accepted, key, submitter)
+            await self.writer.rehearse(draft(accepted, self._identity(str(uuid.uuid4()), submitter)))
+            return accepted.outlook()
+
+    async def _refuse_other_body(self, body: Body, accepted: AcceptedRequest, key: str, submitter: str) -> None:
+        identity = self._identity(names.idempotent_job_id(self.writer.namespace, key, submitter), submitter)
+        known = await self.writer.known(identity.name)
+        if known is not None and request_digest(known) != await _digest(body, accepted, identity):
+            raise IdempotencyConflict(key)
+
     async def _submit(self, body: Body, key: str | None, earlier: EarlierJobs, submitter: str) -> Submitted:
         accepted = await self.accept(body, earlier)
         if key is None:
@@ -59,8 +75,7 @@ class Submits:
         return JobIdentity(job_id, self.writer.namespace, submitted_at, submitter)
 
     async def _once(self, body: Body, accepted: AcceptedRequest, identity: JobIdentity, key: str) -> None:
-        holds_credentials = bool(accepted.kept_secret or accepted.unknown_keys)
-        digest = await asyncio.to_thread(idempotency.digest, body, identity.job_id, holds_credentials=holds_credentials)
+        digest = await _digest(body, accepted, identity)
         job = draft(accepted, replace(identity, digest=digest))
         if (known := await self.writer.known(job.name)) is None:
             try:
@@ -74,3 +89,8 @@ class Submits:
             raise IdempotencyConflict(key)
         if job.secret:  # the first try may have got no further than the resource
             await self.writer.create_secret(job.secret, known)
+
+
+async def _digest(body: Body, accepted: AcceptedRequest, identity: JobIdentity) -> str:
+    holds_credentials = bool(accepted.kept_secret or accepted.unknown_keys)
+    return await asyncio.to_thread(idempotency.digest, body, identity.job_id, holds_credentials=holds_credentials)

@@ -65,6 +65,10 @@ class JobWriter:
             undo.pop_all()
         self.cache.upsert(created)
 
+    async def rehearse(self, job: JobObjects) -> None:
+        """The cluster's own checks: of the schema, of policies and of quotas."""
+        await self.cluster.create(OPTIMIZATION_JOBS, job.resource, self.namespace, dry_run=True)
+
     def _is_known_to_be_taken(self, job: JobObjects) -> bool:
         """Not by this very job, which another replica may have made a moment ago for the same key."""
         known = self.cache.called(job.called)

@@ -14,10 +14,12 @@ from dspy_service.errors import DspyServiceError, InvalidPayload
 ENTRY_POINTS = "dspy_service.commands"
 OWN = {
     "submit": "dspy_service.cli.submit:command",
+    "estimate": "dspy_service.cli.estimate:command",
     "list": "dspy_service.cli.list_jobs:command",
     "show": "dspy_service.cli.show:command",
     "watch": "dspy_service.cli.watch:command",
     "logs": "dspy_service.cli.logs:command",
+    "payload": "dspy_service.cli.payload:command",
     "rows": "dspy_service.cli.rows:command",
     "artifact": "dspy_service.cli.artifact:command",
     "cancel": "dspy_service.cli.control:cancel",

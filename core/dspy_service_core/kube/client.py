@@ -72,8 +72,12 @@ class KubeClient:
         metadata = page.get("metadata", {})
         return ObjectList(page.get("items") or [], metadata.get("resourceVersion", ""), metadata.get("continue", ""))
 
-    async def create(self, resource: Resource, body: Object, namespace: str | None = None) -> Object:
-        return await self._object(KubeRequest("create", resource, namespace, body=_dump(body)))
+    async def create(
+        self, resource: Resource, body: Object, namespace: str | None = None, *, dry_run: bool = False
+    ) -> Object:
+        """A dry run goes through all that could refuse the object, and stores nothing."""
+        query = _query(dryRun="All" if dry_run else "")
+        return await self._object(KubeRequest("create", resource, namespace, query=query, body=_dump(body)))
 
     async def replace(
         self, resource: Resource, name: str, body: Object, namespace: str | None = None, *, subresource: str = ""

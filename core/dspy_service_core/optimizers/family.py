@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dspy_service_core.optimizers.calls import Calls
+from dspy_service_core.optimizers.calls import Calls, Range, exactly
 from dspy_service_core.optimizers.options import Options, UnknownOption, options_of
 from dspy_service_core.records.run import SplitCounts
 from dspy_service_core.registry.catalogue import OptimizerAsset
@@ -73,6 +73,8 @@ class Family:
     """Whether it may be a step of a chain: it takes a program and gives one back, whose state tells all of it."""
     optimizes = True
     """Whether it looks for a better program; otherwise the given one is scored, and its score is the result."""
+    embeds_rows = False
+    """Whether an embedder is asked for all training rows, and for each row that the optimized program is called on."""
 
     def objections(self, setup: Setup) -> Iterator[str]:
         """Why the optimizer would refuse its arguments, or fail after money was spent."""
@@ -96,6 +98,10 @@ class Family:
 
     def known_calls(self, options: Options, counts: SplitCounts, predictors: int) -> Calls | None:
         return None
+
+    def runs_a_row(self, options: Options, counts: SplitCounts) -> Range:
+        """How often the program runs when the optimized one is called on a row."""
+        return exactly(1)
 
     def typed_kwargs(self) -> dict[str, Json]:
         """Schemas of those `kwargs` and `compileKwargs` that the CRD's rules use."""

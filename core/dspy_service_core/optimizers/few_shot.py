@@ -7,6 +7,7 @@ from dspy_service_core.optimizers.calls import Calls, Range, exactly, no_calls
 from dspy_service_core.optimizers.family import Family, Setup
 from dspy_service_core.optimizers.options import Options, whole
 from dspy_service_core.records.run import SplitCounts
+from dspy_service_core.registry.catalogue import bundled, by_path
 
 
 def bootstrapped(rows: int, demos: Range, rounds: int) -> Range:
@@ -104,6 +105,22 @@ class NearestFewShot(Family):
 
     rules = (_two_rows, _nothing_beyond_the_record)
     chainable = False
+    embeds_rows = True
 
     def known_calls(self, options: Options, counts: SplitCounts, predictors: int) -> Calls:
         return no_calls(predictors)
+
+    def runs_a_row(self, options: Options, counts: SplitCounts) -> Range:
+        """On the nearest rows, until there are enough demos, and then on the row itself."""
+        wanted, rounds = (_of_bootstrap(options, name) for name in ("max_bootstrapped_demos", "max_rounds"))
+        nearest = min(whole(options.init.get("k")) or counts.train, counts.train)
+        return bootstrapped(nearest, exactly(wanted), rounds) + exactly(1)
+
+
+def _of_bootstrap(options: Options, name: str) -> int:
+    """An argument that goes on to BootstrapFewShot, which has a default of its own."""
+    given = whole(options.init.get(name))
+    if given is not None:
+        return given
+    default = by_path(bundled().optimizers)["dspy.BootstrapFewShot"].init.find(name)
+    return (default and whole(default.default)) or 0

@@ -19,6 +19,11 @@ from dspy_service_local.reference_api import document
 SCHEMAS: Mapping[str, Any] = document()["components"]["schemas"]
 TYPES: Mapping[str, type] = {
     "Accepted": answers.Accepted,
+    "CallRange": answers.CallRange,
+    "Estimated": answers.Estimated,
+    "EstimatedStage": answers.EstimatedStage,
+    "Estimate": answers.Estimate,
+    "DryRun": answers.DryRun,
     "JobSplitFractions": answers.SplitFractions,
     "SplitCounts": answers.SplitCounts,
     "PagedProgressEvent": answers.Event,
@@ -45,6 +50,8 @@ WITHOUT_NUMBER = {"ProgressEvent": "PagedProgressEvent", "LogEntry": "PagedLogEn
 """Read by the same type, whose `n` is then 0."""
 NO_TYPE = {
     "ArtifactAnswer",
+    "Submission",
+    "Payload",
     "LogEntries",
     "ProgressEvents",
     "ScoredRows",

@@ -40,6 +40,16 @@ async def test_a_job_from_submit_to_download(tmp_path: Path) -> None:
         assert (await client.health()).status == "ok"
 
 
+async def test_an_estimate_and_what_was_submitted() -> None:
+    awaited = Awaited()
+    async with awaited.client() as client:
+        found = await client.estimate({"module_name": "cot"})
+        assert found.estimate.metric_calls.least == 24
+        assert awaited.service.jobs == {}
+        job_id = (await client.submit({})).job_id
+        assert await client.payload(job_id) == {"module_name": "predict"}
+
+
 async def test_it_gives_up() -> None:
     awaited = Awaited()
     awaited.service.faults = [httpx.ConnectError("refused")] * 3

@@ -242,3 +242,38 @@ def test_the_catalogue() -> None:
     assert (found.python, found.packages, found.modules[0].predictors) == ("3.12", {"dspy": "3.4.1"}, 1)
     auto, metric = found.optimizers[0].arguments
     assert (auto.choices, auto.default, metric.set_by_service) == (("light", "heavy"), "light", "from metric_code")
+
+
+def test_an_estimate_makes_no_job() -> None:
+    service = FakeService()
+    found = client_of(service).estimate({"module_name": "cot", "dataset": [{"a": 1}]})
+    assert service.jobs == {}
+    assert service.requests[0].url.params["dry_run"] == "true"
+    assert service.body(0) == {"module_name": "cot", "dataset": [{"a": 1}]}
+    assert found.split_counts == dspy_service.SplitCounts(20, 0, 10)
+    assert (found.estimate.metric_calls.least, found.estimate.metric_calls.most) == (24, 40)
+    assert (found.estimate.model_calls.most, found.estimate.cost_usd.least) == (None, None)
+    assert found.estimate.by_stage["final"].model_calls == dspy_service.CallRange(1, 2)
+    assert found.warnings == ("Unknown keys were ignored: a",)
+
+
+def test_an_estimate_takes_what_optimize_takes() -> None:
+    service = FakeService()
+    rows = [{"question": str(n), "answer": str(n)} for n in range(4)]
+    metric = "def metric(gold, pred):\n    return gold.answer == pred.answer\n"
+    client_of(service).estimate("question -> answer", metric=metric, rows=rows, lm="openai/gpt-4o-mini")
+    assert service.body()["dataset"] == rows
+    with pytest.raises(TypeError, match="metric cannot stand beside it"):
+        client_of(service).estimate({"dataset": rows}, metric=metric)
+
+
+def test_what_was_submitted_comes_back_for_another_submit() -> None:
+    service = FakeService()
+    job = service.add("success", payload={"module_name": "cot", "secrets": {"KEY": ""}})
+    client = client_of(service)
+    payload = client.payload(job.job_id)
+    client.submit(payload | {"secrets": {"KEY": "value"}})
+    assert service.body() == {"module_name": "cot", "secrets": {"KEY": "value"}}
+    service.faults = [httpx.Response(404, json={"detail": "spec.metric lies elsewhere", "code": "no_payload"})]
+    with pytest.raises(dspy_service.NoPayload, match="elsewhere"):
+        client.payload(job.job_id)

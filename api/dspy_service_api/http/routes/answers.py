@@ -22,9 +22,11 @@ def ready(answer: Json, headers: Mapping[str, str] | None = None, status: int = 
     return Ready(answer, status, headers)
 
 
-def declared(answer: Any, example: Json, description: str, status: int = 200) -> Declared:
-    """`answer` is one of those in `answer_schemas.py`."""
-    content = _content(answer_schemas.reference(answer), {"answer": orjson.loads(example)})
+def declared(answer: Any, example: Json | Mapping[str, Json], description: str, status: int = 200) -> Declared:
+    """`answer` is one of those in `answer_schemas.py`; several examples have names."""
+    named = example if isinstance(example, Mapping) else {"answer": example}
+    shown = {name: orjson.loads(encoded) for name, encoded in named.items()}
+    content = _content(answer_schemas.reference(answer), shown)
     return {status: {"description": description, "content": content}}
 
 

@@ -10,6 +10,7 @@ import orjson
 from dspy_service_api.answers import error_codes, present
 from dspy_service_api.answers.answer_schemas import LogEntry, ProgressEvent
 from dspy_service_api.answers.catalogue import catalogue
+from dspy_service_api.answers.dry_runs import dry_run
 from dspy_service_api.answers.listing import cursor_of
 from dspy_service_api.http.media import NotJson, refused_type
 from dspy_service_api.http.origins import foreign_origin
@@ -18,8 +19,13 @@ from dspy_service_api.jobs.artifact import Artifact
 from dspy_service_api.jobs.from_resource import record_of
 from dspy_service_api.jobs.rows import ProgramAnswer, RowResult
 from dspy_service_api.serve.memory import Busy
-from dspy_service_api.submit.request_spec import WORDS
+from dspy_service_api.submit.outlook import outlook
+from dspy_service_api.submit.request_again import elsewhere
+from dspy_service_api.submit.request_spec import WORDS, translated
 from dspy_service_core import errors
+from dspy_service_core.checks import job_checks
+from dspy_service_core.checks.job_checks import Installation
+from dspy_service_core.contract.request import parse_run_request
 from dspy_service_core.kube import errors as kube
 from dspy_service_core.records.run import ResultDocument
 from dspy_service_core.registry import registry
@@ -187,6 +193,13 @@ LOGS = orjson.dumps([LOG])
 PROGRESS = orjson.dumps(EVENTS)
 
 ACCEPTED = present.accepted(JOB_ID)
+_REQUEST = parse_run_request(orjson.dumps(REQUEST))
+_JOB = translated(_REQUEST, {}, lambda: 7)
+_OUTLOOK = outlook(
+    _REQUEST, _JOB.spec, job_checks.check(_JOB.spec, Installation(registry.default()), _JOB.contents, WORDS)
+)
+DRY_RUN = dry_run(_OUTLOOK.split_counts, _OUTLOOK.estimate, ("Unknown keys were ignored: experiment",))
+PAYLOAD = orjson.dumps(REQUEST)
 SUMMARY = present.summary(_RUNNING, 0)
 LISTING = present.listing([present.summary_fields(_RUNNING, 0)], cursor_of(_RUNNING))
 SUCCEEDED = present.detail(
@@ -237,6 +250,7 @@ PROBLEMS: dict[str, Problem] = {
     ),
     "unknown job": problem_of(errors.JobNotFound(JOB_ID)),
     "no artifact": problem_of(errors.NoArtifact()),
+    "content elsewhere": problem_of(elsewhere("spec.metric")),
     "ended already": problem_of(errors.JobEnded("success")),
     "not finished": problem_of(errors.JobNotFinished()),
     "other body": problem_of(errors.IdempotencyConflict("a1")),

@@ -14,6 +14,7 @@ from dspy_service_api.http.routes.answers import Declared, declared, errors, rea
 from dspy_service_api.http.routes.conditional import PARAMETERS, conditional, respond
 from dspy_service_api.http.routes.direct import DirectRoute
 from dspy_service_api.http.routes.unbuilt_query import refuse_unbuilt
+from dspy_service_api.http.routes.warning import warning
 from dspy_service_api.jobs.rows import Which
 from dspy_service_api.jobs.transcript import Kind
 from dspy_service_api.service import Service, service_of
@@ -185,6 +186,30 @@ async def events(request: Request, job_id: Named, after: After = None, limit: Li
 async def artifact(request: Request, job_id: Named) -> Response:
     refuse_unbuilt(request, "best")
     return respond(request, await service_of(request).jobs.artifact(job_id))
+
+
+_SUBMITTED = declared(
+    answer_schemas.Payload,
+    examples.PAYLOAD,
+    "The body of a POST /run that submits the job again. Credentials are left out of models, and each of the job's "
+    "secrets is empty: a submit refuses it until its value is filled in.",
+)
+_SUBMITTED[200]["headers"] = {
+    "Warning": {"description": "Names what is to be filled in.", "schema": {"type": "string"}}
+}
+
+
+@router.get(
+    "/{job_id}/payload",
+    summary="What was submitted",
+    response_model=None,
+    responses=_SUBMITTED
+    | errors(error_codes.UNKNOWN_JOB, error_codes.NO_PAYLOAD, error_codes.BUSY, error_codes.STORE_UNAVAILABLE),
+)
+@needs("get")
+async def payload(request: Request, job_id: JobId) -> Response:
+    found = await service_of(request).payloads.read(job_id)
+    return ready(found.body, warning("Credentials were left out", found.blanked))
 
 
 @router.get(

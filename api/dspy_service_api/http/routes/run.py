@@ -4,12 +4,14 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from dspy_service_api.answers import answer_schemas, error_codes, present
+from dspy_service_api.answers.dry_runs import dry_run
 from dspy_service_api.http.access.permissions import needs
 from dspy_service_api.http.media import NotJson, refused_type
 from dspy_service_api.http.routes import examples
 from dspy_service_api.http.routes.answers import declared, errors, ready
 from dspy_service_api.http.routes.direct import DirectRoute
-from dspy_service_api.http.routes.unbuilt_query import refuse_unbuilt
+from dspy_service_api.http.routes.query import flag
+from dspy_service_api.http.routes.warning import warning
 from dspy_service_api.service import service_of
 from dspy_service_api.submit import idempotency
 from dspy_service_api.submit.earlier_jobs import EarlierJobs
@@ -39,7 +41,18 @@ _BODY = {
         }
     },
 }
-_accepted = declared(answer_schemas.Accepted, examples.ACCEPTED, "The job was created.")
+_DRY_RUN = {
+    "name": "dry_run",
+    "in": "query",
+    "required": False,
+    "description": "Checks the request, and answers what the job would call. Nothing is stored.",
+    "schema": {"type": "boolean", "default": False},
+}
+_accepted = declared(
+    answer_schemas.Submission,
+    {"created": examples.ACCEPTED, "dry run": examples.DRY_RUN},
+    "The job was created; of a dry run, what it would be.",
+)
 _accepted[200]["headers"] = _WARNING
 _ERRORS = errors(
     error_codes.UNUSABLE_REQUEST,
@@ -60,18 +73,21 @@ _ERRORS = errors(
     summary="Submit an optimization",
     response_model=None,
     responses=_accepted | _ERRORS,
-    openapi_extra={"requestBody": _BODY, "parameters": [_KEY]},
+    openapi_extra={"requestBody": _BODY, "parameters": [_KEY, _DRY_RUN]},
 )
 @needs("create")
 async def run(request: Request) -> Response:
-    refuse_unbuilt(request, "dry_run")
+    rehearsed = flag(request, "dry_run")
     if refused := refused_type(request.headers.raw):
         raise NotJson(refused)
     key = idempotency.checked_key(request.headers.get(idempotency.HEADER))
     service, state = service_of(request), request.state
     earlier = EarlierJobs(service.jobs, state.refusal)
+    if rehearsed:
+        found = await service.submits.rehearse(await _body(request), key, earlier, state.visitor)
+        return ready(dry_run(found.split_counts, found.estimate, found.warnings))
     submitted = await service.submits.submit(await _body(request), key, earlier, state.visitor)
-    return ready(present.accepted(submitted.job_id), _warning(submitted.unknown_keys))
+    return ready(present.accepted(submitted.job_id), warning("Unknown keys were ignored", submitted.unknown_keys))
 
 
 async def _body(request: Request) -> bytearray:
@@ -80,12 +96,3 @@ async def _body(request: Request) -> bytearray:
     async for part in request.stream():
         body += part
     return body
-
-
-def _warning(unknown_keys: tuple[str, ...]) -> dict[str, str] | None:
-    """A Warning header in the form of RFC 7234. Keys may hold any character, so they are escaped to ASCII and cut."""
-    if not unknown_keys:
-        return None
-    named = ", ".join(ascii(key)[1:-1].replace("\\", "\\\\").replace('"', '\\"')[:64] for key in unknown_keys[:20])
-    more = f" and {len(unknown_keys) - 20} more" if len(unknown_keys) > 20 else ""
-    return {"Warning": f'299 dspy-service "Unknown keys were ignored: {named}{more}"'}

@@ -7,9 +7,6 @@ from api_service import Harness
 @pytest.mark.parametrize(
     ("method", "url", "name"),
     [
-        ("POST", "/run?dry_run=true", "dry_run"),
-        ("POST", "/run?dry_run=", "dry_run"),
-        ("POST", "/run?x=1&dry_run=0", "dry_run"),
         ("GET", "/jobs/{job_id}/artifact?best=true", "best"),
     ],
 )

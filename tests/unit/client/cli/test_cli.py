@@ -366,3 +366,32 @@ def test_the_catalogue_is_a_table_and_json(service: FakeService) -> None:
         "package\tdspy\t3.4.1\t",
     ]
     assert json.loads(packages) == {"dspy": "3.4.1"}
+
+
+def test_an_estimate_in_lines_and_as_json(service: FakeService, files: Path) -> None:
+    arguments = ("estimate", str(files / "payload.json"), "--set", "optimizer_kwargs.auto=heavy", "--optimizer", "gepa")
+    result = invoke(service, *arguments)
+    assert result.exit_code == 0, result.output
+    assert service.jobs == {}
+    assert service.body()["optimizer_kwargs"] == {"auto": "heavy"}
+    assert service.body()["optimizer_name"] == "gepa"
+    assert result.stderr == "Warning: Unknown keys were ignored: a\n"
+    lines = result.stdout.splitlines()
+    assert lines[0].split() == ["rows", "20", "train,", "0", "val,", "10", "test"]
+    assert lines[1].split() == ["metric", "calls", "24", "to", "40"]
+    assert lines[3].split() == ["model", "calls", "at", "least", "25"]
+    assert lines[7].split() == ["cost", "in", "USD", "unknown"]
+    assert "\x1b" not in result.stdout
+    found = json.loads(invoke(service, *arguments, "--output", "json").stdout)
+    assert found["estimate"]["model_calls"]["most"] is None
+    assert found["estimate"]["by_stage"].keys() == {"preflight", "baseline", "optimize", "final"}
+
+
+def test_a_payload_is_json_for_another_submit(service: FakeService, tmp_path: Path) -> None:
+    service.add("success", payload={"module_name": "cot", "secrets": {"KEY": ""}})
+    result = invoke(service, "payload", "job1")
+    assert json.loads(result.stdout) == {"module_name": "cot", "secrets": {"KEY": ""}}
+    assert result.stderr == "Empty: secrets.KEY\n"
+    (tmp_path / "again.json").write_text(result.stdout)
+    assert invoke(service, "submit", str(tmp_path / "again.json"), "--set", "secrets.KEY=x").exit_code == 0
+    assert service.body()["secrets"] == {"KEY": "x"}
