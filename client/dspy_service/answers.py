@@ -196,6 +196,8 @@ class Artifact:
     """The module or class, its `kwargs` and the `adapter`."""
     nearest_rows: dict[str, Any] | None = None
     """What a program of KNNFewShot looks up when it runs."""
+    joined_programs: dict[str, Any] | None = None
+    """What `dspy.Ensemble` joined: sources and arguments of each of its programs."""
     submitted_digests: dict[str, str] = field(default_factory=dict)
     """SHA-256 of what was submitted, by source; and of the stored `payload`."""
 

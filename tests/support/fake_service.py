@@ -278,6 +278,7 @@ class FakeService:
             "arguments": {"module": "dspy.Predict", "kwargs": {}, "adapter": "chat"},
             "submitted_digests": {},
             "nearest_rows": None,
+            "joined_programs": None,
         }
         return httpx.Response(200, json={"program_artifact_path": bundle["path"], "program_artifact": bundle})
 

@@ -184,6 +184,14 @@ class ProgramArtifact(TypedDict):
         Shows(dict[str, Any] | None),
         Field(description="What a program of KNNFewShot looks up when it runs; null for any other."),
     ]
+    joined_programs: Annotated[
+        Fragment,
+        Shows(dict[str, Any] | None),
+        Field(
+            description="What dspy.Ensemble joined: `programs`, each with its source, its arguments and its `job_id`, "
+            "and the optimizer's `kwargs`; null for any other."
+        ),
+    ]
     submitted_digests: Annotated[
         dict[str, str],
         Field(

@@ -12,6 +12,7 @@ from dspy_service_api.answers.answer_schemas import (
 )
 from dspy_service_api.jobs.record import Json
 from dspy_service_core.checks import kwargs_rules, usable
+from dspy_service_core.optimizers.families import family_of
 from dspy_service_core.registry.catalogue import AnyAsset, Callee, Parameter
 from dspy_service_core.registry.packages import RunnerPackages
 from dspy_service_core.registry.registry import Kindred, Registry
@@ -43,7 +44,7 @@ def catalogue(registry: Registry, runner: RunnerPackages, words: Words) -> Json:
             "further_arguments": asset.init.further,
             "compile_arguments": _arguments(asset.compile, kept),
         }
-        for asset in _assets(registry.optimizers)
+        for asset in (family_of(each.path).arguments(each) for each in _assets(registry.optimizers))
     ]
     answer: Catalogue = {
         "python": runner.python,

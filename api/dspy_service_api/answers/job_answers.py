@@ -2,13 +2,14 @@
 artifact from the store."""
 
 import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 import orjson
 
 from dspy_service_api.answers import present
 from dspy_service_api.answers.answer_cache import Answer, AnswerCache, key_of
-from dspy_service_api.jobs.artifact import Artifact, read_artifact, read_file
+from dspy_service_api.jobs.artifact import Artifact, read_artifact, read_files
 from dspy_service_api.jobs.cache import JobCache
 from dspy_service_api.jobs.record import JobRecord, Json
 from dspy_service_api.jobs.rows import RowPages, Which
@@ -20,7 +21,6 @@ from dspy_service_core.kube.resources import OPTIMIZATION_JOBS
 from dspy_service_core.records.record import read
 from dspy_service_core.records.run import ResultDocument
 from dspy_service_core.resource import names
-from dspy_service_core.storage import pod_files
 from dspy_service_core.storage.store import NotFound, Store, job_folder
 
 _OBJECT_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
@@ -83,12 +83,17 @@ class Jobs:
                 self.answers.put(key_of("artifact", record), answer)
         return answer
 
-    async def program_state(self, job_id: str) -> Json:
-        """The state of a finished job's program."""
-        content = await read_file(self.store, await self._finished(job_id), pod_files.PROGRAM_STATE)
-        if content is None:
-            raise NoArtifact
-        return content
+    async def program_files(self, job_id: str, wanted: Collection[str]) -> Mapping[str, bytes]:
+        """Those of a finished job's artifact; the program's state is always among what it has."""
+        return await read_files(self.store, await self._finished(job_id), wanted)
+
+    async def secret_names(self, job_id: str) -> tuple[str, ...]:
+        """The variables of the job's code that come from a Secret. No record holds them."""
+        try:
+            found = await self.cluster.get(OPTIMIZATION_JOBS, names.resource_name(job_id), self.namespace)
+        except kube.NotFound:
+            raise JobNotFound(job_id) from None
+        return tuple(found["spec"].get("secrets") or ())
 
     async def rows(self, job_id: str, which: Which, after: int | None, limit: int) -> Json:
         return present.rows(await self.row_pages.read(await self._finished(job_id), which, after, limit))

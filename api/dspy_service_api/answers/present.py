@@ -270,5 +270,6 @@ def _bundle(found: Artifact) -> ProgramArtifact:
         "program_files": Fragment(found.program_files),
         "arguments": Fragment(found.arguments),
         "nearest_rows": Fragment(found.nearest_rows),
+        "joined_programs": Fragment(found.joined_programs),
         "submitted_digests": dict(found.submitted),
     }

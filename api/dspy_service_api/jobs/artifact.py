@@ -32,6 +32,7 @@ class Artifact:
     program_files: Json = b"null"
     arguments: Json = b"null"
     nearest_rows: Json = b"null"
+    joined_programs: Json = b"null"
     submitted: Mapping[str, str] = field(default_factory=dict)
     """Digest of each source that was submitted, by its name."""
 
@@ -50,8 +51,13 @@ async def read_artifact(store: Store, record: JobRecord) -> Artifact:
 
 async def read_file(store: Store, record: JobRecord, name: str) -> bytes | None:
     """One of the artifact's files; None where it has no such file."""
-    _, files, _ = await _read(store, record, (name,))
-    return files.get(name)
+    return (await read_files(store, record, (name,))).get(name)
+
+
+async def read_files(store: Store, record: JobRecord, names: Collection[str]) -> Mapping[str, bytes]:
+    """Those of the artifact's files that it has."""
+    _, files, _ = await _read(store, record, names)
+    return files
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +124,7 @@ def _artifact(path: str, files: Mapping[str, bytes], manifest: _Manifest) -> Art
         program_files=_object_or_null(files.get(pod_files.PROGRAM_FILES)),
         arguments=_object_or_null(files.get(pod_files.ARGUMENTS)),
         nearest_rows=_object_or_null(files.get(pod_files.NEAREST_ROWS)),
+        joined_programs=_object_or_null(files.get(pod_files.JOINED_PROGRAMS)),
         submitted=manifest.submitted,
     )
 

@@ -18,6 +18,7 @@ HEADER = "Idempotency-Key"
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _WHOLE_FLOAT = re.compile(rb"\.0|[eE]")
 _EXACT = 2**53
+_SLOW = "scrypt:"
 _SCRYPT_COST, _SCRYPT_BLOCK, _SCRYPT_PARALLEL = 2**13, 8, 1
 
 
@@ -36,7 +37,12 @@ def digest(body: Body, job_id: str, *, holds_credentials: bool) -> str:
     slow = hashlib.scrypt(
         canonical, salt=job_id.encode(), n=_SCRYPT_COST, r=_SCRYPT_BLOCK, p=_SCRYPT_PARALLEL, dklen=32
     )
-    return f"scrypt:{slow.hex()}"
+    return f"{_SLOW}{slow.hex()}"
+
+
+def is_slow(kept: str) -> bool:
+    """Whether that digest is of a body with credentials."""
+    return kept.startswith(_SLOW)
 
 
 def canonical_json(body: Body) -> bytes:

@@ -1,7 +1,8 @@
 """Divides an accepted request between the resource, its Secret and the store. Pure.
 
 A spec above 16 KiB moves first its rows and then its sources and files into one document in the store, because the
-cluster's database rewrites the whole object at every status patch. A state to begin with always goes there.
+cluster's database rewrites the whole object at every status patch. A state to begin with and the programs of earlier
+jobs always go there.
 """
 
 import base64
@@ -36,6 +37,8 @@ class AcceptedRequest:
     """For a dry run; made only when it is asked for."""
     initial: Mapping[str, Any] | None = None
     """The program state that the job begins with."""
+    joined: bytes | None = None
+    """The programs of earlier jobs that it joins, as JSON."""
     labels: Mapping[str, str] = field(default_factory=dict)
     withheld: Mapping[str, Json] = field(default_factory=dict)
     """Encoded credentials by the model's role or name."""
@@ -102,7 +105,7 @@ class JobObjects:
 
 
 def draft(accepted: AcceptedRequest, identity: JobIdentity) -> JobObjects:
-    spec, payload = _fitted(_with_credentials(accepted, identity.name), accepted.rows, accepted.initial)
+    spec, payload = _fitted(_with_credentials(accepted, identity.name), accepted.rows, _stored(accepted))
     return JobObjects(
         name=identity.name,
         called=_called(spec),
@@ -137,18 +140,23 @@ def _with_credentials(accepted: AcceptedRequest, name: str) -> dict[str, Any]:
     return changed
 
 
-def _fitted(
-    spec: dict[str, Any], rows: list[Any], initial: Mapping[str, Any] | None
-) -> tuple[dict[str, Any], bytes | None]:
+def _stored(accepted: AcceptedRequest) -> Mapping[str, Any]:
+    """What goes into the store however small it is, by the source's name."""
+    joined = None if accepted.joined is None else orjson.Fragment(accepted.joined)
+    given = {sources.INITIAL: accepted.initial, sources.JOINED: joined}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def _fitted(spec: dict[str, Any], rows: list[Any], stored: Mapping[str, Any]) -> tuple[dict[str, Any], bytes | None]:
     encoded = orjson.dumps(rows)
     room = MAX_SPEC_BYTES - len(orjson.dumps(spec)) - len(b',"dataset":{"rows":}')
-    if len(encoded) <= room and initial is None:
+    if len(encoded) <= room and not stored:
         return {**spec, "dataset": {"rows": rows}}, None
-    moved = _sources(spec, initial) if room < _REFERENCE_BYTES or initial is not None else {}
+    moved = _sources(spec, stored) if room < _REFERENCE_BYTES or stored else {}
     document = _document(encoded, moved)
     digest = f"sha256:{hashlib.sha256(document).hexdigest()}"
     dataset = {"payload": {"digest": digest, "rows": len(rows), "bytes": len(document)}}
-    given = spec if initial is None else {**spec, sources.INITIAL: {}}
+    given = spec | {name: {} for name in stored}
     rest = sources.with_sources(given, lambda _: {"payload": {"digest": digest}}) if moved else spec
     fitted = {**rest, "dataset": dataset}
     if (size := len(orjson.dumps(fitted))) > MAX_SPEC_BYTES:
@@ -163,13 +171,13 @@ _REFERENCE_BYTES = 200
 """Bytes that a dataset takes in a spec when it is only a reference."""
 
 
-def _sources(spec: Mapping[str, Any], initial: Mapping[str, Any] | None) -> dict[str, Any]:
+def _sources(spec: Mapping[str, Any], stored: Mapping[str, Any]) -> dict[str, Any]:
     """The document's members beside the rows."""
     carried = sources.sources_of(spec)
     moved: dict[str, Any] = {source.name: source.code or "" for source in carried if source.file is None}
     if files := {source.file: source.code or "" for source in carried if source.file is not None}:
         moved[sources.FILES] = files
-    return moved | ({sources.INITIAL: initial} if initial is not None else {})
+    return moved | dict(stored)
 
 
 def _document(rows: Json, moved: Mapping[str, Any]) -> bytes:

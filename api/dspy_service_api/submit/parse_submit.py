@@ -29,9 +29,12 @@ from dspy_service_core.contract.request import RunOptions, RunRequest
 from dspy_service_core.contract.request_json import RequestLimits
 from dspy_service_core.contract.request_size import Body
 from dspy_service_core.errors import FieldProblem, InvalidRequest
+from dspy_service_core.optimizers.families import family_of
+from dspy_service_core.optimizers.joined import PROGRAMS
+from dspy_service_core.programs.joined import JoinedProgram
 from dspy_service_core.programs.program_source import ProgramSource
 from dspy_service_core.registry.packages import installed, of_our_image
-from dspy_service_core.registry.registry import Registry
+from dspy_service_core.registry.registry import Registry, UnknownName
 from dspy_service_core.resource import sources
 
 _SEEDS = 2**31
@@ -55,27 +58,41 @@ class CoreAcceptance:
     async def accept(self, body: Body, earlier: EarlierJobs) -> AcceptedRequest:
         if len(body) > self.settings.inline_body_bytes:
             large = await asyncio.to_thread(self._request, body)
-            return await asyncio.to_thread(self._accepted, large, await _initial(large, earlier))
+            return await asyncio.to_thread(self._accepted, large, await self._taken(large, earlier))
         request = self._request(body)
+        taken = await self._taken(request, earlier)
+        if taken.joined is None and source_text.quick(*request.code.values(), *request.program_files.values()):
+            return self._accepted(request, taken)
+        return await asyncio.to_thread(self._accepted, request, taken)
+
+    async def _taken(self, request: RunRequest, earlier: EarlierJobs) -> "_Taken":
         initial = await _initial(request, earlier)
-        if source_text.quick(*request.code.values(), *request.program_files.values()):
-            return self._accepted(request, initial)
-        return await asyncio.to_thread(self._accepted, request, initial)
+        if not self._joins(request.optimizer_name):
+            return _Taken(initial)
+        return _Taken(initial, *await earlier.programs(request.optimizer_kwargs.get(PROGRAMS), "optimizer_kwargs"))
+
+    def _joins(self, optimizer: str) -> bool:
+        try:
+            return family_of(self.registry.optimizers.resolve(optimizer).path).joins
+        except UnknownName:
+            return False  # the checks refuse it
 
     def _request(self, body: Body) -> RunRequest:
         given = self.settings
         return payload.parse_run_request(body, RequestLimits(given.most_values, given.most_rows, given.most_columns))
 
-    def _accepted(self, request: RunRequest, initial: State | None) -> AcceptedRequest:
+    def _accepted(self, request: RunRequest, taken: "_Taken") -> AcceptedRequest:
         if self.settings.refuse_credentials:
             _refuse_credentials(request)
         job = translated(request, self._run(request.run_options), self.draw)
-        checked = job_checks.check(job.spec, self._installation, replace(job.contents, initial=initial), WORDS)
+        contents = replace(job.contents, initial=taken.initial, joined=taken.programs)
+        checked = job_checks.check(job.spec, self._installation, contents, WORDS)
         return AcceptedRequest(
             spec=_named(job.json, checked.program),
             rows=request.dataset,
             outlook=lambda: outlook(request, job.spec, checked),
-            initial=initial,
+            initial=taken.initial,
+            joined=taken.joined,
             labels=request.run_options.labels,
             withheld={role: orjson.dumps(withheld) for role, withheld in job.contents.withheld.items()},
             secrets=request.secrets,
@@ -117,6 +134,16 @@ class CoreAcceptance:
             "ttlSeconds": chosen(options.ttl_seconds, self.settings.default_ttl_seconds),
             **{name: value for name, value in given.items() if value is not None},
         }
+
+
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """What a request takes from earlier jobs."""
+
+    initial: State | None = None
+    programs: list[JoinedProgram] | None = None
+    joined: bytes | None = None
+    """The same programs as JSON."""
 
 
 def _named(spec: dict[str, Any], read: ProgramSource | None) -> dict[str, Any]:

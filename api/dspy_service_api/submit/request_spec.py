@@ -34,6 +34,7 @@ FIELDS: Mapping[str, str] = {
     "spec.split.column": "split_column",
     "spec.adapter": "adapter",
     "spec.initial": "initial",
+    "spec.joined": "optimizer_kwargs.programs",
     "spec.secrets": "secrets",
     "spec.run.require": "run_options.require",
     **{f"spec.models.{role}": field for role, field in RunRequest.MODEL_FIELDS.items()},
@@ -71,7 +72,13 @@ def translated(request: RunRequest, run: Mapping[str, Any], draw: Callable[[], i
     if request.model_configs:
         json["modelConfigs"] = {name: models[name] for name in request.model_configs}
     withheld = {role: split.withheld for role, split in parts.items() if split.withheld}
-    contents = Contents(rows=request.dataset, code=request.code, files=request.program_files, withheld=withheld)
+    contents = Contents(
+        rows=request.dataset,
+        code=request.code,
+        files=request.program_files,
+        secrets=tuple(request.secrets),
+        withheld=withheld,
+    )
     return Translated(json, OptimizationJobSpec.without_content(json), contents)
 
 

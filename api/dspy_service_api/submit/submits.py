@@ -12,13 +12,13 @@ from weakref import WeakValueDictionary
 
 from dspy_service_api.serve.memory import Work
 from dspy_service_api.submit import idempotency
-from dspy_service_api.submit.earlier_jobs import EarlierJobs
+from dspy_service_api.submit.earlier_jobs import EarlierJobs, NotPermitted
 from dspy_service_api.submit.job_objects import AcceptedRequest, JobIdentity, draft
 from dspy_service_api.submit.outlook import Outlook
 from dspy_service_api.submit.write_job import JobWriter, OtherBody, request_digest
 from dspy_service_core.contract import request_size
 from dspy_service_core.contract.request_size import Body
-from dspy_service_core.errors import IdempotencyConflict
+from dspy_service_core.errors import IdempotencyConflict, JobNotFound, UnusableRequest
 from dspy_service_core.kube import errors as kube
 from dspy_service_core.resource import names
 
@@ -59,7 +59,12 @@ class Submits:
             raise IdempotencyConflict(key)
 
     async def _submit(self, body: Body, key: str | None, earlier: EarlierJobs, submitter: str) -> Submitted:
-        accepted = await self.accept(body, earlier)
+        try:
+            accepted = await self.accept(body, earlier)
+        except (JobNotFound, NotPermitted, UnusableRequest):
+            if key is None or (made := await self._made_before(body, key, submitter)) is None:
+                raise
+            return made
         if key is None:
             job_id = str(uuid.uuid4())
             await self.writer.write(draft(accepted, self._identity(job_id, submitter)))
@@ -69,6 +74,15 @@ class Submits:
             async with lock:
                 await self._once(body, accepted, self._identity(job_id, submitter), key)
         return Submitted(job_id, accepted.unknown_keys)
+
+    async def _made_before(self, body: Body, key: str, submitter: str) -> Submitted | None:
+        """What the first request took from earlier jobs may be gone since; its job has a copy."""
+        job_id = names.idempotent_job_id(self.writer.namespace, key, submitter)
+        if (known := await self.writer.known(names.api_job(job_id))) is None:
+            return None
+        kept = request_digest(known)
+        digest = await asyncio.to_thread(idempotency.digest, body, job_id, holds_credentials=idempotency.is_slow(kept))
+        return Submitted(job_id, ()) if digest == kept else None
 
     def _identity(self, job_id: str, submitter: str) -> JobIdentity:
         submitted_at = self.now().isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -15,7 +15,7 @@ import re
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +31,14 @@ BASELINE = "baseline.json"
 MESSAGES = "messages.json"
 ARGUMENTS = "arguments.json"
 NEAREST = "knn.json"
-NAMES = (PICKLE, STATE, PROMPT, METADATA, BASELINE, MESSAGES, ARGUMENTS, NEAREST)
+JOINED = "joined.json"
+NAMES = (PICKLE, STATE, PROMPT, METADATA, BASELINE, MESSAGES, ARGUMENTS, NEAREST, JOINED)
 SOURCE = "source"
 """Folder of what was submitted: the program, the signature, and the program's files by their paths, among which none
 has one of these two names: the service refuses them."""
+OF_JOINED = "joined"
+"""Folder of the sources of programs that an ensemble joined, each in a folder by its number."""
+FOLDERS = (SOURCE, OF_JOINED)
 SIGNATURE = f"{SOURCE}/user_signature.py"
 PROGRAM = f"{SOURCE}/user_program.py"
 LOAD = "load.py"
@@ -61,7 +65,7 @@ def write_artifact(artifact: Artifact, directory: Path, origin: Origin | None = 
     files = artifact_files(artifact)
     digests = digests_of(files)
     earlier = _earlier_sources(directory)
-    if foreign := sorted(_found_sources(directory) - earlier - {SOURCE, *files}):
+    if foreign := sorted(_found_sources(directory) - earlier - {*FOLDERS, *files}):
         raise DamagedArtifact(f"{directory / foreign[0]} is no file of the program's: choose another directory.")
     directory.mkdir(parents=True, exist_ok=True)
     for name in {*NAMES, *earlier} - set(files):
@@ -90,6 +94,7 @@ def artifact_files(artifact: Artifact) -> dict[str, bytes]:
     }
     files |= {name: _json(value) for name, value in others.items() if value is not None}
     files |= _sources(artifact)
+    files |= _joined(artifact.joined_programs)
     _check_sent(files, _said(artifact))
     return files
 
@@ -101,6 +106,25 @@ def _sources(artifact: Artifact) -> dict[str, bytes]:
         raise DamagedArtifact(f"The program has a file with an odd path: {wrong[0]!r}")
     texts = {name: text for name, text in (own | others).items() if text is not None}
     return {name: text.encode(errors="surrogatepass") for name, text in texts.items()}
+
+
+def _joined(told: Mapping[str, Any] | None) -> dict[str, bytes]:
+    """The sources as files, and what is said of them beside these."""
+    if told is None:
+        return {}
+    files, programs = {}, []
+    try:
+        for number, program in enumerate(told["programs"]):
+            texts = {"user_signature.py": program["signature_code"], "user_program.py": program["program_code"]}
+            own = (program["program_files"] or {}) | {name: text for name, text in texts.items() if text is not None}
+            if wrong := [path for path in own if not _is_plain(path)]:
+                raise DamagedArtifact(f"A joined program has a file with an odd path: {wrong[0]!r}")
+            for path, text in own.items():
+                files[f"{OF_JOINED}/{number}/{path}"] = text.encode(errors="surrogatepass")
+            programs.append({name: program[name] for name in ("job_id", "arguments")})
+        return {**files, JOINED: _json({**told, "programs": programs})}
+    except (KeyError, TypeError, AttributeError) as exc:
+        raise DamagedArtifact(f"What the ensemble joined cannot be read: {exc}") from exc
 
 
 def _is_plain(path: str) -> bool:
@@ -149,15 +173,15 @@ def read_manifest(directory: Path) -> tuple[Origin, dict[str, str]]:
 
 def _found_sources(directory: Path) -> set[str]:
     """All that lies among the sources: whoever loads the program may run any of it."""
-    folder = directory / SOURCE
-    if folder.is_symlink():
-        return {SOURCE}
-    found = islice(folder.rglob("*"), _MOST_ENTRIES)
+    folders = [directory / name for name in FOLDERS]
+    if links := {folder.name for folder in folders if folder.is_symlink()}:
+        return links
+    found = islice(chain.from_iterable(folder.rglob("*") for folder in folders), _MOST_ENTRIES)
     return {path.relative_to(directory).as_posix() for path in found if path.is_symlink() or not path.is_dir()}
 
 
 def _is_source(name: str) -> bool:
-    return name.startswith(f"{SOURCE}/") and _is_plain(name)
+    return name.startswith(tuple(f"{folder}/" for folder in FOLDERS)) and _is_plain(name)
 
 
 def _earlier_sources(directory: Path) -> set[str]:

@@ -148,6 +148,8 @@ def _carried(argument: str, value: Any, models: dict[str, Any]) -> Any:
         name = next((known for known, model in models.items() if model is value), f"optimizer_{argument}"[:31])
         models[name] = value
         return name
+    if value is getattr(sys.modules.get("dspy"), "majority", _UNKNOWN):
+        return "majority"  # by which name the service takes it for an ensemble
     if isinstance(value, Mapping):
         return {str(key): _carried(f"{argument}_{key}", item, models) for key, item in value.items()}
     try:

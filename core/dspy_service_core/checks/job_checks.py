@@ -6,14 +6,22 @@ A request has been made a spec before it comes here. The checks are pure. What o
 `signature_source`) is left to the pod.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
 from pydantic import JsonValue
 
-from dspy_service_core.checks import initial_checks, kwargs_rules, program_checks, row_checks, spec_shape, usable
+from dspy_service_core.checks import (
+    initial_checks,
+    joined_checks,
+    kwargs_rules,
+    program_checks,
+    row_checks,
+    spec_shape,
+    usable,
+)
 from dspy_service_core.checks.models import model_checks, model_names
 from dspy_service_core.checks.models.endpoints import Hosts
 from dspy_service_core.code.metric_source import MetricSource, read_metric
@@ -24,6 +32,7 @@ from dspy_service_core.optimizers.families import family_of
 from dspy_service_core.optimizers.family import Family, Part, Setup
 from dspy_service_core.optimizers.options import Options, options_of
 from dspy_service_core.optimizers.together import COMPILE_ARGUMENTS
+from dspy_service_core.programs.joined import JoinedProgram
 from dspy_service_core.programs.program_source import ProgramSource
 from dspy_service_core.records.run import SplitCounts
 from dspy_service_core.registry.catalogue import Callee, ModuleAsset, OptimizerAsset
@@ -62,6 +71,10 @@ class Contents:
     """The texts of the program's files, by their paths."""
     initial: Mapping[str, Any] | None = None
     """The program state to begin with; if it comes from a ConfigMap, its text is among `code`."""
+    joined: Sequence[JoinedProgram] | None = None
+    """The programs of earlier jobs; None too where they come from a ConfigMap."""
+    secrets: Collection[str] = ()
+    """Names of secrets that a request brings; a spec has them by reference."""
     withheld: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Credentials by the model's role or name; a spec never holds them."""
 
@@ -94,8 +107,13 @@ class CheckedJob:
         return family_of(self.optimizer.path)
 
     @property
+    def optimizer_asset(self) -> OptimizerAsset | None:
+        """As a job may give its arguments."""
+        return self.optimizer.asset and self.family.arguments(self.optimizer.asset)
+
+    @property
     def options(self) -> Options | None:
-        asset = self.optimizer.asset
+        asset = self.optimizer_asset
         return None if asset is None else options_of(asset, self.optimizer_kwargs, self.compile_kwargs)
 
     @property
@@ -192,7 +210,8 @@ def _problems(
     fractions = _fractions(spec, checked.family)
     yield from row_checks.splits(checked.split_counts, fractions, column, _needed_splits(spec, checked), words)
     yield from _initial(checked, contents, words)
-    yield from _optimizer(spec, checked, words)
+    yield from _joined(spec, checked, contents, words)
+    yield from _optimizer(spec, checked, contents, words)
     yield from _requirement(spec, checked, words)
 
 
@@ -237,7 +256,8 @@ def _kwargs(checked: CheckedJob, spec: OptimizationJobSpec, words: Words) -> Ite
         if checked.program is None or checked.program.constructor is None:
             yield from kwargs_rules.problems(None, "The program", path, checked.module_kwargs, {})
         yield from model_names.problems(checked.module_kwargs, path, ())
-    init, compile_ = (optimizer.asset.init, optimizer.asset.compile) if optimizer.asset else (None, None)
+    asset = checked.optimizer_asset
+    init, compile_ = (asset.init, asset.compile) if asset else (None, None)
     yield from problems(init, f"Optimizer '{optimizer.name}'", "spec.optimizer.kwargs", checked.optimizer_kwargs)
     what = f"The compile of optimizer '{optimizer.name}'"
     yield from problems(compile_, what, "spec.optimizer.compileKwargs", checked.compile_kwargs)
@@ -257,6 +277,14 @@ def _initial(checked: CheckedJob, contents: Contents, words: Words) -> Iterator[
             yield f"{words('spec.initial')}: {problem}"
 
 
+def _joined(spec: OptimizationJobSpec, checked: CheckedJob, contents: Contents, words: Words) -> Iterator[str]:
+    given = joined_checks.Given(spec, checked.program, checked.signature, {*spec.secrets, *contents.secrets}, words)
+    yield from joined_checks.presence(given, checked.optimizer.name, checked.family.joins, contents.joined)
+    for number, program in enumerate(contents.joined or ()):
+        for problem in joined_checks.problems(program, given):
+            yield f"{words('spec.joined')}[{number}]: {problem}"
+
+
 def _needed_splits(spec: OptimizationJobSpec, checked: CheckedJob) -> Mapping[str, str]:
     """A share of 0 for validation is allowed, and no row that says val: DSPy's optimizers can do without validation
     rows."""
@@ -268,7 +296,7 @@ def _needed_splits(spec: OptimizationJobSpec, checked: CheckedJob) -> Mapping[st
     return needed
 
 
-def _optimizer(spec: OptimizationJobSpec, checked: CheckedJob, words: Words) -> Iterator[str]:
+def _optimizer(spec: OptimizationJobSpec, checked: CheckedJob, contents: Contents, words: Words) -> Iterator[str]:
     options = checked.options
     if options is None:
         return
@@ -281,6 +309,7 @@ def _optimizer(spec: OptimizationJobSpec, checked: CheckedJob, words: Words) -> 
             models={name: model.name for _, name, model in spec.all_models()},
             words=words,
             split_column=spec.split.column,
+            programs=None if contents.joined is None else len(contents.joined),
         )
     )
 

@@ -17,6 +17,8 @@ def optimizer_refused(asset: OptimizerAsset) -> str:
 
 def unfit(asset: OptimizerAsset) -> str:
     """Some optimizers take no training rows."""
+    if family_of(asset.path).joins:
+        return ""
     for needed in ("student", "trainset"):
         if not asset.compiles_with(needed) and asset.init.find(needed) is None:
             return f"its compile takes no {needed}"

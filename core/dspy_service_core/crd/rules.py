@@ -126,6 +126,7 @@ VALIDATIONS: Mapping[str, list[Json]] = {
     ],
     "ProgramFile": [_one_of("code", "configMapKeyRef", "payload")],
     "StateSource": [_one_of("configMapKeyRef", "payload")],
+    "JoinedSource": [_one_of("configMapKeyRef", "payload")],
     "Dataset": [
         _one_of("rows", "configMapKeyRef", "uri", "payload"),
         {"rule": "has(self.uri) == has(self.digest)", "message": "uri and digest belong together"},

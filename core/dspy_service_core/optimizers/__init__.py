@@ -5,5 +5,5 @@ for the CRD), which rows they score a candidate on, and how often they will call
 a run's progress and for estimates). All of it is pure: it depends on the options, the rows of each split and the number
 of predictors. Read in dspy 3.4.1's source; `tests/unit/runner/optimizer/test_calls.py` holds it to what dspy does.
 
-    families -> few_shot, mipro, gepa, simba, instructions, together, unusable -> family -> options, calls
+    families -> few_shot, mipro, gepa, simba, instructions, together, joined, unusable -> family -> options, calls
 """

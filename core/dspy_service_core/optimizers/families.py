@@ -13,10 +13,11 @@ from dspy_service_core.optimizers.few_shot import (
 )
 from dspy_service_core.optimizers.gepa import Gepa
 from dspy_service_core.optimizers.instructions import Copro, InferRules
+from dspy_service_core.optimizers.joined import Joined
 from dspy_service_core.optimizers.mipro import Mipro
 from dspy_service_core.optimizers.simba import Simba
 from dspy_service_core.optimizers.together import Together
-from dspy_service_core.optimizers.unusable import BROKEN, JOINED, WEIGHTS
+from dspy_service_core.optimizers.unusable import BROKEN, WEIGHTS
 from dspy_service_core.registry import evaluate
 
 EVALUATION = Evaluation()
@@ -41,6 +42,6 @@ FAMILIES: Mapping[str, Family] = {
     "dspy.AvatarOptimizer": BROKEN,
     "dspy.BetterTogether": Together(family_of),
     "dspy.BootstrapFinetune": WEIGHTS,
-    "dspy.Ensemble": JOINED,
+    "dspy.Ensemble": Joined(),
 }
 EVALUATION = Evaluation()

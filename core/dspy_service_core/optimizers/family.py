@@ -29,6 +29,8 @@ class Setup:
     words: Words
     split_column: str = ""
     """The column that splits the rows, if shares do not."""
+    programs: int | None = None
+    """How many programs of earlier jobs the job carries; None if that is unknown."""
 
     @property
     def kwargs(self) -> str:
@@ -71,10 +73,16 @@ class Family:
     """Why no job can use the optimizer, if none can."""
     chainable = True
     """Whether it may be a step of a chain: it takes a program and gives one back, whose state tells all of it."""
+    joins = False
+    """Whether it takes whole programs, which the job carries, in place of a program and rows."""
     optimizes = True
     """Whether it looks for a better program; otherwise the given one is scored, and its score is the result."""
     embeds_rows = False
     """Whether an embedder is asked for all training rows, and for each row that the optimized program is called on."""
+
+    def arguments(self, asset: OptimizerAsset) -> OptimizerAsset:
+        """The optimizer as a job may give its arguments."""
+        return asset
 
     def objections(self, setup: Setup) -> Iterator[str]:
         """Why the optimizer would refuse its arguments, or fail after money was spent."""

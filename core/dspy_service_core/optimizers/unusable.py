@@ -21,7 +21,3 @@ WEIGHTS = Unusable(
     "it tunes a model's weights, which takes a provider that trains models; a job optimizes prompts and leaves models "
     "as they are. Take dspy.BootstrapFewShot, which finds the same traces and shows them to the model as examples"
 )
-JOINED = Unusable(
-    "it joins whole programs, and a job holds one: the service cannot load the programs of earlier jobs beside each "
-    "other. Load their artifacts into your own process, and give them to dspy.Ensemble there"
-)

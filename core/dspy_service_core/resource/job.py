@@ -10,7 +10,7 @@ from pydantic import Field, StringConstraints
 
 from dspy_service_core.resource import names, sources
 from dspy_service_core.resource.sources import Source
-from dspy_service_core.resource.spec.code import CodeSource, Program, StateSource
+from dspy_service_core.resource.spec.code import CodeSource, JoinedSource, Program, StateSource
 from dspy_service_core.resource.spec.dataset import Columns, Dataset, Split
 from dspy_service_core.resource.spec.models import MOST_NAMED_MODELS, Model, Models
 from dspy_service_core.resource.spec.run import Run
@@ -83,6 +83,9 @@ class OptimizationJobSpec(Wire):
     )
     initial: StateSource | None = Field(
         default=None, description="State of the same program that the job begins with, instead of the program's own."
+    )
+    joined: JoinedSource | None = Field(
+        default=None, description="Programs of earlier jobs that dspy.Ensemble joins, which alone takes them."
     )
     secrets: dict[SecretName, KeyRef] = Field(
         default_factory=dict,

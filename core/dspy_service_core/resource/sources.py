@@ -1,5 +1,5 @@
 """The list of what a job carries beside its settings and rows: Python sources, a program's files, a state to begin
-with. All parts use this one.
+with, programs of earlier jobs. All parts use this one.
 
 It is made from a spec's JSON, because watches, the reporter and the optimizer have that; the model's `sources()` is the
 same list. A new kind of source is one line here and a field of the model. Without pydantic, since the reporter uses it.
@@ -15,7 +15,8 @@ SIGNATURE = "signature"
 METRIC = "metric"
 PROGRAM = "program"
 INITIAL = "initial"
-NAMES = (SIGNATURE, METRIC, PROGRAM, INITIAL)
+JOINED = "joined"
+NAMES = (SIGNATURE, METRIC, PROGRAM, INITIAL, JOINED)
 """The fields of a spec that hold a source."""
 FILES = "program_files"
 """The payload document's field for the files of the program, by their paths. In a spec they are `program.files`."""

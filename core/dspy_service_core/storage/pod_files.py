@@ -45,7 +45,9 @@ PROGRAM_FILES = "program_files.json"
 """The program's further files: their texts by path."""
 ARGUMENTS = "arguments.json"
 """What the program was constructed with."""
-SUBMITTED_FILES = (SIGNATURE_SOURCE, PROGRAM_SOURCE, PROGRAM_FILES, ARGUMENTS)
+JOINED_PROGRAMS = "joined.json"
+"""What an ensemble joined: sources and arguments of each of its programs."""
+SUBMITTED_FILES = (SIGNATURE_SOURCE, PROGRAM_SOURCE, PROGRAM_FILES, ARGUMENTS, JOINED_PROGRAMS)
 """What the reporter adds from the job itself, because the job's code could change what the optimizer writes."""
 MANIFEST = "manifest.json"
 MAX_TEXT_BYTES = 16 * 1024 * 1024

@@ -10,7 +10,7 @@ import orjson
 
 from dspy_service_core.resource import names
 from dspy_service_core.resource.job import OptimizationJobSpec
-from dspy_service_core.resource.sources import INITIAL, sources_of
+from dspy_service_core.resource.sources import INITIAL, JOINED, sources_of
 from dspy_service_core.resource.targets import Targets
 from dspy_service_core.storage import pod_files
 from dspy_service_runner.optimizer.failures import JobFailed
@@ -34,6 +34,8 @@ class Job:
     """The program's files, by their paths below its folder."""
     initial: Mapping[str, Any] | None = None
     """The program state to begin with."""
+    joined: list[Any] | None = None
+    """Programs of earlier jobs, each as its artifact has it."""
 
     @property
     def seed(self) -> int:
@@ -65,7 +67,7 @@ def read_job(folder: Path) -> Job:
     spec = document["spec"]
     sources = sources_of(spec)
     texts = {source.name: source.code or "" for source in sources if source.file is None}
-    state = texts.pop(INITIAL, None)
+    state, joined = texts.pop(INITIAL, None), texts.pop(JOINED, None)
     return Job(
         job_id=document["jobId"],
         name=document["name"],
@@ -76,6 +78,7 @@ def read_job(folder: Path) -> Job:
         code=texts,
         files={s.file: (folder / s.mounted).read_bytes().decode() for s in sources if s.file is not None},
         initial=None if state is None else orjson.loads(state),
+        joined=None if joined is None else orjson.loads(joined),
     )
 
 

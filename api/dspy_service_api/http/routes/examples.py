@@ -212,7 +212,7 @@ SUCCEEDED = present.detail(
 ARTIFACT = present.artifact(_FOUND)
 ROWS = present.rows([_WON])
 RECORD_KEPT = present.record_kept(["example.org/backup"])
-_TABLE = ("dspy.ChainOfThought", "dspy.Ensemble", "dspy.GEPA")
+_TABLE = ("dspy.BootstrapFinetune", "dspy.ChainOfThought", "dspy.GEPA")
 _ASSETS = registry.default()
 CATALOGUE = catalogue(
     registry.Registry(

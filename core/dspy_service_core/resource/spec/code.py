@@ -70,3 +70,17 @@ class StateSource(Wire):
         default=None,
         description="Set by the HTTP API alone: the state lies in the job's payload document in the store.",
     )
+
+
+class JoinedSource(Wire):
+    """Programs of earlier jobs as JSON: exactly one of the two."""
+
+    config_map_key_ref: KeyRef | None = Field(
+        default=None,
+        description="Key of a ConfigMap in the job's namespace that holds a list of 2 to 16 programs, each with the "
+        "fields of its own job's program_artifact, as GET /jobs/{id}/artifact answers it.",
+    )
+    payload: PayloadRef | None = Field(
+        default=None,
+        description="Set by the HTTP API alone: the programs lie in the job's payload document in the store.",
+    )

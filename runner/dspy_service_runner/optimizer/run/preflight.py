@@ -1,8 +1,9 @@
 """Checks, before money is spent, that each model answers one small call and that the metric scores a right answer."""
 
+import contextlib
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ from dspy_service_runner.optimizer.models.models import CountedLM, ModelSet, exp
 from dspy_service_runner.optimizer.run.evaluation import cause_of
 from dspy_service_runner.optimizer.run.time_limit import at_most
 from dspy_service_runner.optimizer.user_code.failing_rows import row_name
+from dspy_service_runner.optimizer.user_code.joined import Joined
 from dspy_service_runner.optimizer.user_code.metric import Metric, failure_from, said_of
 from dspy_service_runner.optimizer.user_code.score import UnusableScore
 from dspy_service_runner.optimizer.user_code.source import user_line, with_cure
@@ -101,6 +103,60 @@ def check_program(program: dspy.Module, rows: Sequence[dspy.Example], seconds: f
         logger.warning("No optimizer sees the predictors that forward makes anew: %s.", ", ".join(unseen))
     if known.isdisjoint(ran):
         logger.warning("On %s the program called none of its predictors.", row_name(rows[0]))
+
+
+def check_joined(
+    joined: Joined, gold: Collection[str], rows: Sequence[dspy.Example], seconds: float, field: str | None
+) -> None:
+    """Runs each of an ensemble's programs by itself, as `check_program` does: where one fails, all fail. And their
+    answers must be such that they can be counted and scored. `gold`: fields for which a row has an answer."""
+    answers: dict[str, dspy.Prediction] = {}
+    with contextlib.chdir(joined.folder):
+        for member in joined.members:
+            try:
+                check_program(member.module, rows, seconds)
+            except JobFailed as failure:
+                raise JobFailed(failure.reason, f"{member.name}: {failure.message}") from failure
+            answers[member.name] = _counted(member.name, _first_answer(member.module, rows, seconds), field)
+    _check_alike(answers, gold, field)
+
+
+def _first_answer(program: dspy.Module, rows: Sequence[dspy.Example], seconds: float) -> Any:
+    found: list[Any] = []
+    _until_one_works(rows, lambda row: found.append(_answer(program, row, seconds)))
+    return found[-1] if found else None
+
+
+def _counted(name: str, answer: Any, field: str | None) -> dspy.Prediction:
+    if not isinstance(answer, dspy.Prediction):
+        raise JobFailed(
+            "InvalidProgram",
+            f"{name}: It gives a {type(answer).__name__}, and dspy.majority counts a field of dspy.Predictions: only "
+            "programs that return one can be joined.",
+        )
+    if not answer.keys():
+        raise JobFailed("InvalidProgram", f"{name}: Its answers hold no field, so nothing of them can be counted.")
+    if field is not None and field not in answer:
+        known = ", ".join(map(repr, answer.keys()))
+        raise JobFailed("InvalidOptimizer", f"{name}: Its answers have no '{field}', which is counted, but {known}.")
+    return answer
+
+
+def _check_alike(answers: Mapping[str, dspy.Prediction], gold: Collection[str], field: str | None) -> None:
+    """A metric reads of the answer that wins, whichever program gave it. Without a field, the last one is counted."""
+    (first, its), *others = ((name, list(answer.keys())) for name, answer in answers.items())
+    for name, keys in others:
+        if differing := [key for key in gold if (key in its) != (key in keys)]:
+            has, lacks = (first, name) if differing[0] in its else (name, first)
+            raise JobFailed(
+                "InvalidProgram", f"The answers of {has} have '{differing[0]}', and those of {lacks} do not."
+            )
+        if field is None and its[-1:] != keys[-1:]:
+            raise JobFailed(
+                "InvalidOptimizer",
+                f"The answers of {first} end with '{its[-1]}', and those of {name} with '{keys[-1]}': name the field "
+                'that is counted in spec.optimizer.kwargs.reduce_fn, such as {"name": "majority", "field": "label"}.',
+            )
 
 
 def _answer(program: dspy.Module, row: dspy.Example, seconds: float) -> Any:

@@ -32,10 +32,11 @@ from dspy_service_runner.optimizer.run.comparison import compare
 from dspy_service_runner.optimizer.run.evaluation import Evaluation, RowOutcome, evaluate, watched
 from dspy_service_runner.optimizer.run.gold_check import choose_gold
 from dspy_service_runner.optimizer.run.nothing_tried import why_nothing_was_tried
-from dspy_service_runner.optimizer.run.preflight import check_metric, check_models, check_program, spread
+from dspy_service_runner.optimizer.run.preflight import check_joined, check_metric, check_models, check_program, spread
 from dspy_service_runner.optimizer.run.stop_signal import StopSignal
 from dspy_service_runner.optimizer.run.validation import Prepared
 from dspy_service_runner.optimizer.settings import Settings
+from dspy_service_runner.optimizer.strategies.ensemble import counted_field
 from dspy_service_runner.optimizer.user_code.source import user_line
 from dspy_service_runner.redaction import Redactor
 
@@ -145,6 +146,9 @@ class Run:
             check_models(plan.models)
             if self._prepared.job.spec.program is not None:
                 check_program(plan.program, tried, self._context.settings.first_answer_seconds)
+            if plan.joined:
+                gold, field = self._prepared.columns.outputs, counted_field(plan)
+                check_joined(plan.joined, gold, tried, self._context.settings.first_answer_seconds, field)
             choose_gold(self._metric, plan.program, rows)
             check_metric(self._metric, plan.program, tried)
 
@@ -276,7 +280,7 @@ class Run:
             self._record.not_written = write_artifact(
                 self._context.outbox.artifact,
                 program,
-                prepared.program.user_modules,
+                (*prepared.program.user_modules, *self._strategy.modules(self._plan)),
                 self._context.candidates.given,
                 self._record.artifact_metadata() | self._made_of(),
                 self._context.redactor,

@@ -12,9 +12,12 @@ from typing import Any
 
 import dspy
 
+from dspy_service_core.checks import joined_checks
 from dspy_service_core.checks.models import model_names
+from dspy_service_core.programs.joined import read_joined
 from dspy_service_core.resource.sources import METRIC, PROGRAM, SIGNATURE
 from dspy_service_core.resource.spec.dataset import Columns
+from dspy_service_core.resource.words import resource_words
 from dspy_service_runner.optimizer.failures import JobFailed
 from dspy_service_runner.optimizer.inputs import Job
 from dspy_service_runner.optimizer.models.models import ModelSet
@@ -25,6 +28,7 @@ from dspy_service_runner.optimizer.splits import Splits, need_training_rows, spl
 from dspy_service_runner.optimizer.strategies.registry import strategy_for
 from dspy_service_runner.optimizer.strategies.strategy import Plan, Strategy
 from dspy_service_runner.optimizer.user_code import source
+from dspy_service_runner.optimizer.user_code.joined import Joined, Place, join
 from dspy_service_runner.optimizer.user_code.metric import Metric
 from dspy_service_runner.optimizer.user_code.program import Program, ProgramSource, own_program, signature_program
 from dspy_service_runner.optimizer.user_code.program_class import REASON, check_copies, check_predictors
@@ -90,6 +94,7 @@ def prepare(
         models=models,
         threads=_threads(kwargs, settings),
         checkpoint=checkpoint,
+        joined=_joined(job, program, columns, models, settings, scratch) if strategy.joins else None,
     )
     if strategy.optimizes:
         need_training_rows(plan.splits, spec.split)
@@ -113,6 +118,23 @@ def _program(job: Job, models: ModelSet, settings: Settings, scratch: Path) -> P
     kwargs = module.kwargs | dict(spec.module_kwargs)
     with _in_time(settings, "signature", "InvalidSignature"):
         return signature_program(job.code[SIGNATURE], module_class, kwargs, models.for_code)
+
+
+def _joined(
+    job: Job, program: Program, columns: Columns, models: ModelSet, settings: Settings, scratch: Path
+) -> Joined:
+    """Checked once more as at the submit, for programs that came from a ConfigMap."""
+    try:
+        given = read_joined(job.joined)
+    except ValueError as error:
+        raise JobFailed(REASON, f"spec.joined{error}.") from None
+    known = joined_checks.Given(job.spec, None, None, job.spec.secrets, resource_words)
+    for number, each in enumerate(given):
+        for problem in joined_checks.problems(each, known):
+            raise JobFailed(REASON, f"programs[{number}]: {problem}")
+    place = Place(scratch, models.for_code, program, list(columns.inputs))
+    with _in_time(settings, "ensemble", REASON):
+        return join(given, place)
 
 
 def _metric(job: Job, program: Program, models: ModelSet, settings: Settings) -> Metric:

@@ -7,6 +7,7 @@ import dspy
 
 from dspy_service_core.optimizers.families import EVALUATION, FAMILIES
 from dspy_service_core.optimizers.family import Family
+from dspy_service_runner.optimizer.strategies.ensemble import Ensemble
 from dspy_service_runner.optimizer.strategies.evaluate import Evaluate, EvaluateStrategy
 from dspy_service_runner.optimizer.strategies.gepa import Gepa
 from dspy_service_runner.optimizer.strategies.instructions import Copro, InferRules
@@ -26,6 +27,7 @@ _RUN_BY: dict[str, Callable[[Family], Strategy]] = {
     "dspy.BetterTogether": partial(Together, strategy_for=strategy_for),
     "dspy.BootstrapFewShotWithOptuna": OptunaStrategy,
     "dspy.COPRO": Copro,
+    "dspy.Ensemble": Ensemble,
     "dspy.GEPA": Gepa,
     "dspy.InferRules": InferRules,
     "dspy.KNNFewShot": Nearest,

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Protocol
 
 import dspy
@@ -24,6 +25,7 @@ from dspy_service_runner.optimizer.failures import JobFailed, first_line
 from dspy_service_runner.optimizer.models.models import ModelSet
 from dspy_service_runner.optimizer.progress.candidates import Candidates, EvaluationObserver
 from dspy_service_runner.optimizer.splits import Splits
+from dspy_service_runner.optimizer.user_code.joined import Joined
 from dspy_service_runner.optimizer.user_code.score import Scale
 
 
@@ -42,6 +44,8 @@ class Plan:
     threads: int
     checkpoint: Path
     split_column: str = ""
+    joined: Joined | None = None
+    """Programs of earlier jobs, for an optimizer that joins whole programs."""
 
     @cached_property
     def options(self) -> Options:
@@ -62,6 +66,7 @@ class Plan:
             models={role: lm.model for role, lm in self.models.by_role()},
             words=resource_words,
             split_column=self.split_column,
+            programs=len(self.joined.members) if self.joined else None,
         )
 
 
@@ -83,6 +88,10 @@ class Strategy:
 
     def __init__(self, family: Family = UNKNOWN) -> None:
         self._family = family
+
+    @property
+    def joins(self) -> bool:
+        return self._family.joins
 
     def check(self, plan: Plan) -> None:
         """Raises `JobFailed` for what the optimizer would refuse only after money was spent. A job is checked for the
@@ -137,6 +146,10 @@ class Strategy:
     def records(self, plan: Plan) -> Mapping[str, Any]:
         """Files for the artifact, by name: what the optimized program needs beside its state, as JSON."""
         return {}
+
+    def modules(self, plan: Plan) -> tuple[ModuleType, ...]:
+        """Further modules of the optimized program that its pickle has to hold by value."""
+        return ()
 
     def use_scale(self, optimizer: Any, plan: Plan, scale: Scale) -> None:
         """Tells the range of this metric's scores to an optimizer that assumes 0 to 1; most need not be told."""

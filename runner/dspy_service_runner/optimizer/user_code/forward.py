@@ -38,6 +38,10 @@ def fields_of(module: dspy.Module) -> Fields:
     )
 
 
+def takes_any_name(module: dspy.Module) -> bool:
+    return any(p.kind is p.VAR_KEYWORD for p in inspect.signature(forward_of(module)).parameters.values())
+
+
 def _given(inner: Fields) -> frozenset[str]:
     return frozenset(inner.outputs) | inner.undecided
 

@@ -72,7 +72,7 @@ def own_program(given: ProgramSource, models: Mapping[str, Any], scratch: Path) 
     others = [module.__name__ for module in program_files.modules_below(folder)]
     made = construct(find_program_class(code, given.name, others), given.kwargs)
     fields = fields_of(made)
-    _check_names(made, fields)
+    check_own_names(made, fields)
     return Program(made, type(made).__name__, fields, folder)
 
 
@@ -106,7 +106,7 @@ def build_program(module: type, signature: type[dspy.Signature], kwargs: Mapping
     return program
 
 
-def _check_names(module: dspy.Module, fields: Fields) -> None:
+def check_own_names(module: dspy.Module, fields: Fields) -> None:
     """A program's inputs are arguments of its own, which may have any name that an example can carry. Those of its
     predictors are arguments of dspy's."""
     for problem in reserved((), fields.inputs):

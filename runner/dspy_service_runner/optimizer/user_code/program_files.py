@@ -36,6 +36,11 @@ def work_in(folder: Path, names: Mapping[str, Any]) -> None:
     os.chdir(folder)
 
 
+def importable(folder: Path) -> set[str]:
+    """The names under which something is imported from there."""
+    return {path.relative_to(folder).parts[0].removesuffix(".py") for path in folder.rglob("*.py")}
+
+
 def modules_below(folder: Path) -> list[types.ModuleType]:
     """What has been imported from there so far."""
     found = [(module, getattr(module, "__file__", None)) for module in list(sys.modules.values())]

@@ -40,10 +40,12 @@ def run_source(
     *,
     folder: Path | None = None,
     names: Mapping[str, Any] | None = None,
+    package: str = "",
 ) -> types.ModuleType:
     """`name` is what the spec calls the source; `models` becomes the global `models` of its code. `folder` is where its
-    file lies, and makes it a package, for code that says `from .helpers import clean`. `names`: further globals."""
-    module = types.ModuleType(module_name(name))
+    file lies, and makes it a package, for code that says `from .helpers import clean`. `names`: further globals.
+    `package` is that of which it is a module, where several programs share a process."""
+    module = types.ModuleType(f"{package}.{module_name(name)}" if package else module_name(name))
     module.__file__ = str(folder / source_file(name)) if folder else f"<{module.__name__}>"
     module.__dict__.update(names or {}, dspy=dspy, models=models or {})
     if folder:

@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from dspy_service_core.resource.sources import FILES, PROGRAM, SIGNATURE, Source, sources_of
+from dspy_service_core.resource.sources import FILES, JOINED, PROGRAM, SIGNATURE, Source, sources_of
 from dspy_service_core.storage import pod_files
 from dspy_service_runner.redaction import Redactor
 
@@ -38,6 +38,8 @@ def read_submitted(in_folder: Path, spec: Mapping[str, Any], redactor: Redactor)
     if others := {source.file: text for source, text in texts.items() if source.file is not None}:
         files[pod_files.PROGRAM_FILES] = orjson.dumps(others)
     files[pod_files.ARGUMENTS] = orjson.dumps(redactor.json(_arguments(job)), option=orjson.OPT_INDENT_2)
+    if joined := next((source.code for source in texts if source.name == JOINED), None):
+        files[pod_files.JOINED_PROGRAMS] = orjson.dumps(redactor.json(_joined(joined, job)))
     return Submitted(files, {_name(source): _digest(text) for source, text in texts.items()} | _payload(spec))
 
 
@@ -62,6 +64,16 @@ def _arguments(job: Json) -> Json:
         "kwargs": (target.get("kwargs") or {}) | (given.get("kwargs") or {}),
         "adapter": spec.get("adapter") or "chat",
     }
+
+
+_OF_JOINED = ("job_id", "arguments", "signature_code", "program_code", "program_files")
+
+
+def _joined(programs: str, job: Json) -> Json:
+    """Their states are in that of the joined program."""
+    kept = [{name: each.get(name) for name in _OF_JOINED} for each in orjson.loads(programs)]
+    kwargs = (job["targets"]["optimizer"].get("kwargs") or {}) | (job["spec"]["optimizer"].get("kwargs") or {})
+    return {"programs": kept, "kwargs": kwargs}
 
 
 def _payload(spec: Mapping[str, Any]) -> dict[str, str]:

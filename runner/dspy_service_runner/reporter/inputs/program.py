@@ -1,4 +1,5 @@
-"""Writes a program's files into `/job/in`, each as a file with a number, and checks the state that a job begins with.
+"""Writes a program's files into `/job/in`, each as a file with a number, and checks the state that a job begins
+with and the programs that it joins.
 
 Files may be 4 MB together, from the spec, from ConfigMaps and from the payload, and the reporter has 40 MB: so they are
 written one after the other. ConfigMaps could change since the operator looked, so they are counted here once more.
@@ -39,6 +40,17 @@ def checked_state(text: str) -> str:
         raise UsersFault("InvalidInitialState", f"spec.initial is not JSON: {error}.") from None
     if not isinstance(state, dict):
         raise UsersFault("InvalidInitialState", "spec.initial is not a JSON object, as a program's state is.")
+    return text
+
+
+def checked_programs(text: str) -> str:
+    """Programs of earlier jobs as JSON; which of them are whole, the optimizer tells."""
+    try:
+        programs = orjson.loads(text)
+    except orjson.JSONDecodeError as error:
+        raise UsersFault("InvalidProgram", f"spec.joined is not JSON: {error}.") from None
+    if not isinstance(programs, list) or not all(isinstance(each, dict) for each in programs):
+        raise UsersFault("InvalidProgram", "spec.joined is not a JSON list, each item of which is a program_artifact.")
     return text
 
 

@@ -16,6 +16,7 @@ from dspy_service_core.resource import names
 from dspy_service_core.resource.sources import (
     DATASET_MOUNTED,
     INITIAL,
+    JOINED,
     ConfigMapKey,
     Source,
     sources_of,
@@ -30,7 +31,7 @@ from dspy_service_runner.reporter.artifact.checkpoint import restore_checkpoint
 from dspy_service_runner.reporter.inputs.arguments import Arguments
 from dspy_service_runner.reporter.inputs.dataset import UsersFault, check_rows, write_rows
 from dspy_service_runner.reporter.inputs.dataset_uri import fetch
-from dspy_service_runner.reporter.inputs.program import checked_state, referenced, write_files
+from dspy_service_runner.reporter.inputs.program import checked_programs, checked_state, referenced, write_files
 
 _FETCHED = ".dataset"
 _FETCHED_PAYLOAD = ".payload"
@@ -106,8 +107,11 @@ def _form(source: Source, payload: JsonFile | None, refs: Path) -> JsonObject:
     if source.file is not None:
         return {}
     text = _text(source, payload, refs)
-    from_user = source.name == INITIAL and source.config_map_key is not None  # the API has parsed what it stores
-    return {"code": checked_state(text) if from_user else text}
+    check = _CHECKS.get(source.name) if source.config_map_key is not None else None  # the API has parsed what it stores
+    return {"code": check(text) if check else text}
+
+
+_CHECKS = {INITIAL: checked_state, JOINED: checked_programs}
 
 
 def _text(source: Source, payload: JsonFile | None, refs: Path) -> str:

@@ -76,6 +76,7 @@ async def test_an_artifact_says_what_was_submitted_and_what_is_sent(api: Harness
             "baseline.json": b'{"predict":{"demos":[1]}}',
             "messages.json": b'{"adapter":"chat","predictors":{}}',
             "knn.json": b'{"k":3}',
+            "joined.json": b'{"programs":[]}',
             "program.py": "class Ü(dspy.Module): ...".encode(),
             "program_files.json": orjson.dumps({"a b/ü.txt": "x\r\n"}),
             "arguments.json": b'{"module":null,"kwargs":{"k":3},"adapter":"json"}',
@@ -87,6 +88,7 @@ async def test_an_artifact_says_what_was_submitted_and_what_is_sent(api: Harness
     assert bundle["baseline_state"] == {"predict": {"demos": [1]}}
     assert bundle["messages"] == {"adapter": "chat", "predictors": {}}
     assert bundle["nearest_rows"] == {"k": 3}
+    assert bundle["joined_programs"] == {"programs": []}
     assert bundle["signature_code"] == "class Ticket: ..."
     assert bundle["program_code"] == "class Ü(dspy.Module): ..."
     assert bundle["program_files"] == {"a b/ü.txt": "x\r\n"}
@@ -108,7 +110,7 @@ async def test_an_artifact_of_an_earlier_release_lacks_what_is_new(api: Harness)
     put_artifact(api.store, await api.job("tickets", succeeded(1)), left_out=["signature.py"])
     bundle = (await answer(api, "/jobs/tickets/artifact"))["program_artifact"]
     new = ("baseline_state", "messages", "signature_code", "program_code", "program_files", "arguments", "nearest_rows")
-    assert {bundle[name] for name in new} == {None}
+    assert {bundle[name] for name in (*new, "joined_programs")} == {None}
     assert bundle["submitted_digests"] == {}
 
 

@@ -11,9 +11,10 @@ from api_service import Harness, api_service, failed, put_artifact, running, suc
 from dspy_service_api.http.routes.examples import REQUEST
 from dspy_service_api.settings import Settings
 from dspy_service_api.submit.parse_submit import CoreAcceptance
-from dspy_service_core.kube.protocol import KubeRequest, KubeResponse, Object, Transport
-from dspy_service_core.kube.resources import OPTIMIZATION_JOBS, TOKEN_REVIEWS
+from dspy_service_core.kube.protocol import Object
+from dspy_service_core.kube.resources import OPTIMIZATION_JOBS
 from dspy_service_core.resource import names
+from reviewer import Reviewer
 
 ID = "4f0c6b6e-8a0e-4a59-9a38-6b4c6f1d2a10"
 FIELDS = [
@@ -148,25 +149,6 @@ async def test_another_programs_state(api: Harness, state: Any, message: str) ->
 async def test_what_is_no_beginning(api: Harness, given: Any, field: str) -> None:
     response = await api.client.post("/run", json=request(initial=given))
     assert (response.status_code, response.json()["detail"][0]["field"]) == (422, field), response.text
-
-
-class Reviewer(Transport):
-    """Lets everybody create jobs, and read those that are in `readable`."""
-
-    def __init__(self, inner: Transport) -> None:
-        self._inner = inner
-        self.readable: set[str] = set()
-
-    async def send(self, request: KubeRequest) -> KubeResponse:
-        if "Review" not in request.resource.kind:
-            return await self._inner.send(request)
-        body = orjson.loads(request.body or b"")
-        if request.resource is TOKEN_REVIEWS:
-            status: Object = {"authenticated": True, "user": {"username": "jane", "groups": []}}
-        else:
-            wanted = body["spec"]["resourceAttributes"]
-            status = {"allowed": wanted["verb"] == "create" or wanted.get("name") in self.readable}
-        return KubeResponse(201, orjson.dumps(body | {"status": status}))
 
 
 async def test_whoever_may_not_read_a_job_does_not_begin_with_it(tmp_path: Path) -> None:

@@ -63,6 +63,7 @@ def bundle(program: Any) -> dict[str, Any]:
         "arguments": {"module": "dspy.Predict", "kwargs": {}, "adapter": "chat"},
         "signature_code": "class Ask(dspy.Signature): ...\n",
         "nearest_rows": {"k": 3},
+        "joined_programs": {"programs": [], "kwargs": {}},
     }
 
 

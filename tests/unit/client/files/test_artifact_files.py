@@ -6,6 +6,7 @@ import pickle
 import shutil
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -37,10 +38,31 @@ SOURCES: dict[str, object] = {
     "messages": {"adapter": "chat", "predictors": {}},
     "baseline_state": {"p": 0},
     "nearest_rows": {"k": 3},
+    "joined_programs": {
+        "programs": [
+            {
+                "job_id": "one",
+                "arguments": {"class": "Desk"},
+                "signature_code": "class Ü: ...",
+                "program_code": "class Desk: ...",
+                "program_files": FILES,
+            },
+            {
+                "job_id": "two",
+                "arguments": {"module": "dspy.Predict"},
+                "signature_code": "class T: ...",
+                "program_code": None,
+                "program_files": None,
+            },
+        ],
+        "kwargs": {"size": 2},
+    },
 }
 FULL = [
     *NAMES,
     *(f"source/{name}" for name in ("user_program.py", "user_signature.py", *FILES)),
+    *(f"joined/0/{name}" for name in ("user_program.py", "user_signature.py", *FILES)),
+    "joined/1/user_signature.py",
     "manifest.json",
 ]
 
@@ -49,12 +71,35 @@ def written(directory: Path) -> set[str]:
     return {path.relative_to(directory).as_posix() for path in directory.rglob("*") if path.is_file()}
 
 
+@pytest.mark.parametrize("path", ["../x.py", "/etc/x", "a/../../b", "", "a\\b"])
+def test_no_file_of_a_joined_program_lies_elsewhere(path: str, tmp_path: Path) -> None:
+    program = {"job_id": "", "arguments": {}, "signature_code": None, "program_code": "", "program_files": {path: ""}}
+    with pytest.raises(DamagedArtifact, match="odd path"):
+        write_artifact(make_artifact(joined_programs={"programs": [program]}), tmp_path)
+    assert written(tmp_path) == set()
+
+
+@pytest.mark.parametrize("told", [{}, {"programs": 1}, {"programs": [1]}, {"programs": [{"program_files": {}}]}])
+def test_what_an_ensemble_joined_can_be_read(told: Any, tmp_path: Path) -> None:
+    with pytest.raises(DamagedArtifact, match="What the ensemble joined cannot be read"):
+        write_artifact(make_artifact(joined_programs=told), tmp_path)
+
+
 def test_what_was_submitted_is_written_as_it_was(tmp_path: Path) -> None:
     write_artifact(make_artifact(**SOURCES), tmp_path)
     assert written(tmp_path) == {*FULL, "load.py"}
     for path, text in FILES.items():
         assert (tmp_path / "source" / path).read_bytes() == text.encode()
     assert (tmp_path / "source/user_program.py").read_bytes() == str(SOURCES["program_code"]).encode()
+    assert (tmp_path / "joined/0/user_program.py").read_bytes() == b"class Desk: ..."
+    assert (tmp_path / "joined/0/helpers/text.py").read_bytes() == FILES["helpers/text.py"].encode()
+    assert json.loads((tmp_path / "joined.json").read_text()) == {
+        "programs": [
+            {"job_id": "one", "arguments": {"class": "Desk"}},
+            {"job_id": "two", "arguments": {"module": "dspy.Predict"}},
+        ],
+        "kwargs": {"size": 2},
+    }
     verify_directory(tmp_path)
 
 

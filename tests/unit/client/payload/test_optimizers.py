@@ -157,6 +157,11 @@ def test_a_model_within_arguments_goes_by_a_name() -> None:
     assert payload["model_configs"][name]["extra"] == {"api_key": "k"}
 
 
+def test_the_majority_of_an_ensemble_goes_by_its_name() -> None:
+    found = read_optimizer(dspy.Ensemble(reduce_fn=dspy.majority, size=2))
+    assert (found.name, found.kwargs) == ("dspy.Ensemble", {"reduce_fn": "majority", "size": 2})
+
+
 def test_optimizers_of_a_chain_go_by_name() -> None:
     search = dspy.BootstrapFewShotWithRandomSearch(metric=metric, num_candidate_programs=3)
     gepa = dspy.GEPA(metric=metric, auto="light", reflection_lm=LM)

@@ -201,9 +201,9 @@ REFUSED: dict[str, tuple[Changes, str]] = {
         {"module_name": "dspy.ReAct"},
         "needs the keyword argument 'tools': give it in module_kwargs",
     ),
-    "an ensemble": (
+    "an ensemble of nothing": (
         {"optimizer_name": "dspy.Ensemble", "optimizer_kwargs": {"programs": ["a", "b"]}},
-        "Optimizer 'dspy.Ensemble' cannot be used: it joins whole programs, and a job holds one",
+        "Optimizer 'dspy.Ensemble' needs optimizer_kwargs.programs: the programs of earlier jobs, which it joins.",
     ),
     "nearest neighbours without an embedder": (
         {"optimizer_name": "dspy.KNNFewShot", "optimizer_kwargs": {"k": 3}},
@@ -737,7 +737,20 @@ def test_rows_in_the_store_are_counted() -> None:
         check_resource(spec(dataset=payload))
 
 
+JOINED: Changes = {"joined": {"configMapKeyRef": {"name": "programs", "key": "programs.json"}}}
 RESOURCES: dict[str, tuple[Changes, str]] = {
+    "an ensemble by ids of jobs": (
+        {"optimizer": {"name": "dspy.Ensemble", "kwargs": {"programs": ["a", "b"]}}},
+        "Optimizer 'dspy.Ensemble' needs spec.joined: the programs of earlier jobs, which it joins. (Ids of jobs are",
+    ),
+    "an ensemble of a Python object": (
+        {"optimizer": {"name": "dspy.Ensemble", "kwargs": {"reduce_fn": "mine"}}, **JOINED},
+        'spec.optimizer.kwargs.reduce_fn must be "majority"',
+    ),
+    "programs for another optimizer": (
+        {"optimizer": {"name": "dspy.BootstrapFewShot"}, **JOINED},
+        "spec.joined is for dspy.Ensemble alone, and the optimizer is 'dspy.BootstrapFewShot': leave it out.",
+    ),
     "an output without column": (
         {"columns": {"inputs": {"text": "text"}}},
         "spec.columns.outputs lacks the output field 'label' of signature 'Ticket'. If no column holds its gold, name "

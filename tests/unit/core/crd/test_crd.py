@@ -330,6 +330,16 @@ def test_gepa_needs_a_reflection_model(name: str, models: Json, allowed: bool) -
     assert holds(".spec", 2, job(optimizer={"name": name}, models=models)["spec"]) is allowed
 
 
+@pytest.mark.parametrize("name", ["dspy.Ensemble", "dspy.teleprompt.Ensemble"])
+def test_an_ensemble_needs_programs(name: str) -> None:
+    joined = {"joined": {"configMapKeyRef": {"name": "programs", "key": "programs.json"}}}
+    given = {"optimizer": {"name": name, "kwargs": {"programs": ["a", "b"]}}}
+    assert not holds(".spec", 3, job(**given)["spec"])
+    assert holds(".spec", 3, job(**given, **joined)["spec"])
+    assert holds(".spec", 3, job()["spec"])
+    assert not holds(".spec.joined", 0, {})
+
+
 @pytest.mark.parametrize(
     ("rows", "shares", "train", "test"),
     [
@@ -343,7 +353,7 @@ def test_gepa_needs_a_reflection_model(name: str, models: Json, allowed: bool) -
 def test_splits_that_come_out_empty(rows: int, shares: tuple[str, str, str], train: bool, test: bool) -> None:
     split = dict(zip(("train", "val", "test"), shares, strict=True))
     spec = job(dataset={"rows": ticket_rows(rows)}, split=split)["spec"]
-    assert (holds(".spec", 3, spec), holds(".spec", 4, spec)) == (train, test)
+    assert (holds(".spec", 4, spec), holds(".spec", 5, spec)) == (train, test)
     counted = counts(rows, Fractions(*map(float, shares)))
     assert (train, test) == (counted.train > 0, counted.test > 0), "the API counts otherwise"
 

@@ -5,7 +5,7 @@ from typing import Any, get_args
 from dspy_service_core.resource import sources
 from dspy_service_core.resource.job import OptimizationJobSpec
 from dspy_service_core.resource.sources import ConfigMapKey, Source, sources_of, with_sources
-from dspy_service_core.resource.spec.code import CodeSource, StateSource
+from dspy_service_core.resource.spec.code import CodeSource, JoinedSource, StateSource
 
 DIGEST = f"sha256:{'0' * 64}"
 INLINE = {"code": "def metric(gold, pred): ..."}
@@ -30,7 +30,10 @@ def test_every_field_of_the_spec_that_holds_code_is_a_source() -> None:
     holding = {
         name
         for name, field in OptimizationJobSpec.model_fields.items()
-        if any(each is StateSource or CodeSource in getattr(each, "__mro__", ()) for each in _types(field.annotation))
+        if any(
+            each in (StateSource, JoinedSource) or CodeSource in getattr(each, "__mro__", ())
+            for each in _types(field.annotation)
+        )
     }
     assert set(sources.NAMES) == holding
 
@@ -75,13 +78,13 @@ FILES = [
 
 def program_spec(**changes: Any) -> dict[str, Any]:
     program = {**REFERENCE, "name": "Answer", "kwargs": {"hops": 2}, "files": FILES}
-    given = spec(program=program, initial=PAYLOAD, **changes)
+    given = spec(program=program, initial=PAYLOAD, joined=REFERENCE, **changes)
     return {name: value for name, value in given.items() if name not in ("module", "signature", "columns")}
 
 
 def test_a_programs_files_are_sources_too() -> None:
-    metric, program, *files, initial = sources_of(program_spec())
-    assert (metric.name, program.name, initial.name) == ("metric", "program", "initial")
+    metric, program, *files, initial, joined = sources_of(program_spec())
+    assert (metric.name, program.name, initial.name, joined.name) == ("metric", "program", "initial", "joined")
     assert [(file.name, file.file) for file in files] == [("program_files", each["path"]) for each in FILES]
     assert [(file.path, file.mounted) for file in files[:2]] == [
         ("spec.program.files[0]", "program_files/0/value"),
@@ -90,7 +93,7 @@ def test_a_programs_files_are_sources_too() -> None:
     assert [file.code for file in files] == ["def clean(text): ...", None, "", None]
     assert files[1].config_map_key == ConfigMapKey("tickets", "terms.csv")
     assert files[3].payload_digest == DIGEST
-    assert len({source.mounted for source in sources_of(program_spec())}) == 7
+    assert len({source.mounted for source in sources_of(program_spec())}) == 8
 
 
 def test_a_model_of_a_program_lists_them_alike() -> None:

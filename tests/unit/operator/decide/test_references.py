@@ -44,6 +44,8 @@ NAMES_SOMETHING = {
     "program.files[].payload",
     "initial.configMapKeyRef",
     "initial.payload",
+    "joined.configMapKeyRef",
+    "joined.payload",
     "secrets",
     "dataset.configMapKeyRef",
     "dataset.payload",

@@ -1,5 +1,6 @@
 """What core says that an optimizer will call, held to what dspy's optimizers call: every family, for real."""
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -28,7 +29,9 @@ from dspy_service_runner.optimizer.settings import Settings
 from dspy_service_runner.optimizer.splits import Splits
 from dspy_service_runner.optimizer.strategies.registry import strategy_for
 from dspy_service_runner.optimizer.strategies.strategy import Plan
+from dspy_service_runner.optimizer.user_code.joined import Joined, Member
 from dspy_service_runner.optimizer.user_code.metric import Metric
+from dspy_service_runner.optimizer.values.fields import Fields
 from scripted_model import TICKETS
 
 Score = Callable[[Any, Any], Any]
@@ -130,6 +133,11 @@ class Counted:
     model: int
 
 
+def joined_in(folder: Path, predictors: int) -> Joined:
+    members = [Member(str(number), PROGRAMS[predictors](), Fields({}, {}), folder) for number in range(2)]
+    return Joined(tuple(members), folder)
+
+
 def counted(case: Case, folder: Path, program: Any = None) -> Counted:
     """Run as the service runs it, without its baseline and final score."""
     engine, heard, outbox = CountingEngine(), list[bool](), Outbox(folder)
@@ -147,6 +155,7 @@ def counted(case: Case, folder: Path, program: Any = None) -> Counted:
         models=ModelSet(default=lm, reflection=lm),
         threads=4,
         checkpoint=folder / "checkpoint",
+        joined=joined_in(folder, case.predictors),
     )
     progress = Progress(outbox, Usage, 60)
     progress.begin_optimizer(case.path, None, counts_demos=True)
@@ -155,14 +164,15 @@ def counted(case: Case, folder: Path, program: Any = None) -> Counted:
     with dspy.context(lm=lm, num_threads=4):
         strategy.check(plan)
         optimizer = strategy.build(plan, metric, progress, Candidates(outbox, lambda: 0, lambda score: None))
-        strategy.compile(optimizer, plan)
+        with contextlib.chdir(folder):
+            strategy.compile(optimizer, plan)
     assert strategy.calls(plan) == case.said, "the pod knows what the catalogue says"
     return Counted(scores=heard.count(False), demos=heard.count(True), model=engine.calls)
 
 
 BOOTSTRAP, SEARCH = "dspy.BootstrapFewShot", "dspy.BootstrapFewShotWithRandomSearch"
 OPTUNA, MIPRO, RULES = "dspy.BootstrapFewShotWithOptuna", "dspy.MIPROv2", "dspy.InferRules"
-TOGETHER = "dspy.BetterTogether"
+TOGETHER, ENSEMBLE = "dspy.BetterTogether", "dspy.Ensemble"
 STEPS = {
     "p": {"name": "bootstrapfewshotwithrandomsearch", "kwargs": {"num_candidate_programs": 2}},
     "g": {"name": "gepa", "kwargs": {"max_metric_calls": 30}},
@@ -290,10 +300,12 @@ CASES: dict[str, Case] = {
     "copro three predictors": Case("dspy.COPRO", {"breadth": 2, "depth": 2}, train=3, predictors=3),
     "rules": Case(RULES, {"num_candidates": 2}),
     "rules three predictors": Case(RULES, {"num_candidates": 2}, predictors=3),
+    "ensemble": Case(ENSEMBLE),
+    "ensemble of some": Case(ENSEMBLE, {"size": 1}, predictors=3),
     "rules on halves": Case(RULES, {"num_candidates": 2, "max_rounds": 2}, train=9, val=0, score=never),
     "rules easily": Case(RULES, {"num_candidates": 3, "max_bootstrapped_demos": 2}, predictors=2, score=always),
 }
-UNUSABLE = {"dspy.AvatarOptimizer", "dspy.BootstrapFinetune", "dspy.Ensemble"}
+UNUSABLE = {"dspy.AvatarOptimizer", "dspy.BootstrapFinetune"}
 
 
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
@@ -377,7 +389,7 @@ def test_gepa_spends_what_the_installed_dspy_reckons(components: int, auto: Any,
 @pytest.mark.parametrize("path", sorted(FAMILIES))
 def test_an_optimizer_without_the_needed_options_has_no_known_number(path: str) -> None:
     said = FAMILIES[path].calls(Options(init={}, compile={}), SplitCounts(10, 5, 5), 1)
-    assert said is None or path in ("dspy.LabeledFewShot", "dspy.KNNFewShot"), "these call nobody"
+    assert said is None or path in ("dspy.LabeledFewShot", "dspy.KNNFewShot", "dspy.Ensemble"), "these call nobody"
 
 
 def test_nobody_knows_what_an_own_optimizer_does() -> None:

@@ -29,7 +29,9 @@ def submitted(folder: Path, resource: dict[str, Any] | None = None, target: Any 
         **spec,
     }
     module = {"path": "dspy.ChainOfThought"} if target is None else target
-    (folder / "job.json").write_bytes(orjson.dumps({"spec": restored, "targets": {"module": module}}))
+    (folder / "job.json").write_bytes(
+        orjson.dumps({"spec": restored, "targets": {"module": module, "optimizer": {"path": "dspy.Ensemble"}}})
+    )
     return read_submitted(folder, {"dataset": {"rows": []}} | (resource or {}), Redactor([KEY]))
 
 
@@ -49,6 +51,24 @@ def test_arguments_are_the_operators_defaults_and_the_jobs_own(tmp_path: Path) -
         "kwargs": {"temperature": 0.5, "n": 3},
         "adapter": "json",
     }
+
+
+def test_what_an_ensemble_joined_is_told_without_states_and_keys(tmp_path: Path) -> None:
+    program = {
+        "job_id": "one",
+        "program_code": f"KEY = '{KEY}'",
+        "signature_code": None,
+        "program_files": {"a.py": ""},
+        "arguments": {"class": "Desk"},
+    }
+    joined = orjson.dumps([program | {"program_state": {"predict": {}}, "secrets": ["TOKEN"]}]).decode()
+    optimizer = {"name": "dspy.Ensemble", "kwargs": {"size": 2}}
+    found = submitted(tmp_path, joined={"code": joined}, optimizer=optimizer)
+    assert orjson.loads(found.files["joined.json"]) == {
+        "programs": [program | {"program_code": f"KEY = '{MARK}'"}],
+        "kwargs": {"size": 2},
+    }
+    assert found.digests["joined"] == sha256(joined.replace(KEY, MARK))
 
 
 FILES = {"helpers/text.py": "x = 1\r\n", "data/Zoë's.csv": "ü,\x00"}

@@ -387,7 +387,10 @@ def test_config_maps(pod: ReporterPod, api: AttemptApi) -> None:
 REFERENCE = {"configMapKeyRef": {"name": "tickets", "key": "rows.csv"}}
 STATE = {"predict": {"demos": [], "signature": {"instructions": "Answer."}}}
 FILES = {"helpers/__init__.py": "", "helpers/text.py": "def clean(text):\r\n    ...", "data/terms.csv": "a,ß\n" * 9}
-PROGRAM_PAYLOAD = orjson.dumps({"program": "class P: ...", "program_files": FILES, "initial": STATE, "rows": ROWS})
+JOINED = [{"program_state": STATE, "program_code": "class Ü: ..."}, {"program_state": STATE}]
+PROGRAM_PAYLOAD = orjson.dumps(
+    {"program": "class P: ...", "program_files": FILES, "initial": STATE, "joined": JOINED, "rows": ROWS}
+)
 
 
 def program(**content: Any) -> dict[str, Any]:
@@ -401,7 +404,7 @@ def test_a_program_and_its_files_in_the_spec(pod: ReporterPod, api: AttemptApi) 
     with pod.running():
         pod.wait_ready()
     job = read_job(pod.inputs)
-    assert (job.code["program"], job.files, job.initial) == ("class P: ...", FILES, None)
+    assert (job.code["program"], job.files, job.initial, job.joined) == ("class P: ...", FILES, None, None)
     assert (job.spec.module_name, job.spec.module_kwargs, job.spec.columns) == ("P", {"hops": 2}, None)
     assert "clean" not in (pod.inputs / "job.json").read_text()
 
@@ -414,11 +417,11 @@ def test_a_program_and_its_files_from_the_store(pod: ReporterPod, api: AttemptAp
     pod.store.put("payload.json", content)
     source = {"payload": {"digest": digest(content)}}
     api.resource["spec"] |= program(**source, files=[{"path": path, **source} for path in FILES])
-    api.resource["spec"] |= {"initial": source, "dataset": source}
+    api.resource["spec"] |= {"initial": source, "joined": source, "dataset": source}
     with pod.running():
         pod.wait_ready()
     job = read_job(pod.inputs)
-    assert (job.code["program"], job.files, job.initial) == ("class P: ...", FILES, STATE)
+    assert (job.code["program"], job.files, job.initial, job.joined) == ("class P: ...", FILES, STATE, JOINED)
     assert (pod.inputs / "rows.jsonl").read_bytes().count(b"\n") == (5000 if large else 4)
 
 
@@ -432,13 +435,13 @@ def mount(pod: ReporterPod, **content: bytes) -> None:
 
 def test_a_program_and_its_files_from_config_maps(pod: ReporterPod, api: AttemptApi) -> None:
     contents = {f"program_files__{place}": text.encode() for place, text in enumerate(FILES.values())}
-    mount(pod, program=b"class P: ...", initial=orjson.dumps(STATE), **contents)
+    mount(pod, program=b"class P: ...", initial=orjson.dumps(STATE), joined=orjson.dumps(JOINED), **contents)
     api.resource["spec"] |= program(**REFERENCE, files=[{"path": path, **REFERENCE} for path in FILES])
-    api.resource["spec"]["initial"] = REFERENCE
+    api.resource["spec"] |= {"initial": REFERENCE, "joined": REFERENCE}
     with pod.running():
         pod.wait_ready()
     job = read_job(pod.inputs)
-    assert (job.code["program"], job.files, job.initial) == ("class P: ...", FILES, STATE)
+    assert (job.code["program"], job.files, job.initial, job.joined) == ("class P: ...", FILES, STATE, JOINED)
 
 
 def test_a_dataset_behind_a_uri(pod: ReporterPod, api: AttemptApi, tmp_path: Path) -> None:
@@ -502,6 +505,17 @@ def test_a_state_that_is_none_ends_the_job(pod: ReporterPod, api: AttemptApi, st
         assert reporter.end() == "done"
     assert result["reason"] == "InvalidInitialState"
     assert message in result["message"]
+
+
+@pytest.mark.parametrize("programs", [b"{", b"{}", b"[1]", b""])
+def test_programs_that_are_none_end_the_job(pod: ReporterPod, api: AttemptApi, programs: bytes) -> None:
+    mount(pod, joined=programs)
+    api.resource["spec"]["joined"] = REFERENCE
+    with pod.running() as reporter:
+        result = pod.wait_result()
+        assert reporter.end() == "done"
+    assert result["reason"] == "InvalidProgram"
+    assert "spec.joined is not" in result["message"]
 
 
 def test_files_of_config_maps_are_counted_as_they_are_mounted(pod: ReporterPod, api: AttemptApi) -> None:
