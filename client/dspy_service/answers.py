@@ -70,7 +70,7 @@ class Estimate:
     model_calls: Estimated
     tokens: Estimated
     cost_usd: Estimated
-    by_stage: dict[str, EstimatedStage]
+    by_stage: dict[str, EstimatedStage] = field(default_factory=dict)
     """By `preflight`, `baseline`, `optimize` and `final`: these add up to the ranges of all."""
     predictors: int | None = None
     """Of the program; None where only running its code would tell."""

@@ -1,9 +1,10 @@
 """An ensemble of earlier jobs' programs, which are gone when it runs; and one whose programs a ConfigMap holds."""
 
-import json
+import os
 import subprocess
 import sys
 from pathlib import Path
+from shutil import which
 from typing import Any
 
 import orjson
@@ -13,6 +14,7 @@ from dspy_service import Artifact
 from dspy_service.answers import read
 from dspy_service.files.artifact_files import write_artifact
 from kubectl import Kubectl
+from pages import ROOT, command_lines
 from payloads import METRIC, rows
 from under_test import Model, Service
 from unique import unique
@@ -35,6 +37,7 @@ class Route(dspy.Signature):
     text: str = dspy.InputField()
     team: str = dspy.OutputField()
 """
+PROGRAMS = ROOT / "docs" / "programs.md"
 ALL = {"programs[0].decide.predict", "programs[1].decide.predict"}
 REBUILT = """
 import contextlib, sys
@@ -102,12 +105,17 @@ def test_programs_of_jobs_that_are_gone_are_joined(running: Service, model: Mode
     assert ran.stdout.strip().split("|") == ["first", "second", *sorted(ALL)]
 
 
-def test_programs_from_a_config_map_are_joined(running: Service, model: Model, kubectl: Kubectl) -> None:
-    """As whoever has only kubectl joins them: each as `GET /jobs/{id}/artifact` answers it."""
-    programs = [earlier(running, model, hint) for hint in ("first", "second")]
-    bundles = [job(running.http, job_id, "/artifact")["program_artifact"] for job_id in programs]
-    kept = ("program_state", "program_code", "program_files", "signature_code", "arguments")
-    document = json.dumps([{name: bundle[name] for name in kept} for bundle in bundles])
+@pytest.mark.skipif(not which("jq"), reason="jq is not on this machine")
+def test_programs_from_a_config_map_are_joined(
+    running: Service, model: Model, kubectl: Kubectl, tmp_path: Path
+) -> None:
+    """As whoever has only kubectl joins them, by the page's own line."""
+    (line,) = [it for it in command_lines(PROGRAMS.read_text()) if it.startswith("curl -s $SERVICE/jobs/$A")]
+    jobs = {letter: earlier(running, model, hint) for letter, hint in (("A", "first"), ("B", "second"))}
+    (tmp_path / ".curlrc").write_text(f'header = "Authorization: Bearer {running.token}"\ninsecure\n')
+    names = {"SERVICE": running.url, "CURL_HOME": str(tmp_path), "PATH": os.environ["PATH"]}
+    subprocess.run(["bash", "-ec", line], cwd=tmp_path, env=names | jobs, check=True, timeout=60)
+    document = (tmp_path / "programs").read_text()
     name = unique("ensemble")
     kubectl.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"programs": document}})
     spec = {

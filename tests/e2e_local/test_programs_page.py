@@ -1,6 +1,7 @@
 """The command of docs/programs.md sends the program that the guide's notebook sends, by its files."""
 
 import json
+import os
 import shlex
 import shutil
 import subprocess
@@ -10,12 +11,15 @@ from pathlib import Path
 import pytest
 
 from dspy_service import Client, build_payload, read_rows
-from pages import command_lines
+from pages import command_lines, sessions
+from payloads import payload
+from whole_jobs import submit
 from whole_service import Service
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "programs.md"
 OPTIMIZER = ["--optimizer", "dspy.LabeledFewShot", "--set", "optimizer_kwargs.k=16"]
 """In place of the page's, which takes its time."""
 
@@ -28,7 +32,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def command(beginning: str) -> list[str]:
-    (line,) = [it for it in command_lines((ROOT / "docs/programs.md").read_text()) if it.startswith(beginning)]
+    (line,) = [it for it in command_lines(PAGE.read_text()) if it.startswith(beginning)]
     return shlex.split(line)
 
 
@@ -53,7 +57,33 @@ def test_a_program_is_sent_with_curl(running: Service, humble_model: str, folder
         lm={"name": "openai/humble-1", "base_url": humble_model},
     )
     (folder / "program.json").write_text(json.dumps(payload))
-    line = [part.replace("http://127.0.0.1:8000", running.url) for part in command("curl -s")]
+    line = [part.replace("http://127.0.0.1:8000", running.url) for part in command("curl -s http")]
     done = subprocess.run(line, cwd=folder, capture_output=True, text=True, timeout=60)
     with Client(running.url) as client:
         client.wait(json.loads(done.stdout)["job_id"]).raise_unless_success()
+
+
+def test_an_estimate_is_what_the_page_shows(running: Service) -> None:
+    (shown,) = [it for it in sessions(PAGE.read_text()) if it.command.startswith("dspy-service estimate")]
+    line = [sys.executable, "-m", "dspy_service", "--url", running.url, *shlex.split(shown.command)[1:]]
+    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == (shown.output, "")
+
+
+def test_a_payload_is_submitted_again(running: Service, humble_model: str, tmp_path: Path) -> None:
+    secret = {"SEARCH_TOKEN": "a word of the test"}
+    body = json.loads(payload(30, humble_model)) | {"secrets": secret}
+    body |= {"optimizer_name": "dspy.LabeledFewShot", "optimizer_kwargs": {}}
+    job_id = submit(running.http, json.dumps(body).encode())
+    again = command("dspy-service submit again")
+    again[again.index("--set") + 1] = "optimizer_kwargs.k=3"  # in place of one that takes its time
+    here = {"DSPY_SERVICE_URL": running.url, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    fetched = shlex.join(command("dspy-service payload")[:-2]).replace("ID", job_id)
+    lines = [f"{fetched} > again.json", shlex.join(again)]
+    done = subprocess.run(
+        ["bash", "-ec", "\n".join(lines)], cwd=tmp_path, env=here | secret, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    with Client(running.url) as client:
+        sent = client.payload(done.stdout.strip())
+    assert sent == json.loads((tmp_path / "again.json").read_text()) | {"optimizer_kwargs": {"k": 3}}

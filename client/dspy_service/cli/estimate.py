@@ -9,7 +9,7 @@ from dspy_service.answers import DryRun, Estimated
 from dspy_service.cli.connection import connect
 from dspy_service.cli.payload_options import payload_given, payload_options
 from dspy_service.cli.printed_json import print_json
-from dspy_service.cli.said import say, say_lines
+from dspy_service.cli.said import say
 
 
 @click.command("estimate", short_help="Check a payload and say what its job would call.")
@@ -25,20 +25,22 @@ def command(ctx: click.Context, /, output: str, **options: Any) -> None:
         return
     for warning in found.warnings:
         say(f"Warning: {warning}", err=True)
-    say_lines("\n".join(_lines(found)))
+    for line in _lines(found):
+        say(line)
 
 
 def _lines(found: DryRun) -> Iterator[str]:
     rows, estimate = found.split_counts, found.estimate
     yield f"rows          {rows.train} train, {rows.val} val, {rows.test} test"
-    yield _line("metric calls", estimate.metric_calls)
-    yield _line("model calls", estimate.model_calls)
-    yield _line("tokens", estimate.tokens)
-    yield _line("cost in USD", estimate.cost_usd)
+    yield from _of("metric calls", estimate.metric_calls)
+    yield from _of("model calls", estimate.model_calls)
+    yield from _of("tokens", estimate.tokens)
+    yield from _of("cost in USD", estimate.cost_usd)
 
 
-def _line(name: str, quantity: Estimated) -> str:
-    return f"{name:<12}  {_range(quantity)}\n              {quantity.rule}"
+def _of(name: str, quantity: Estimated) -> Iterator[str]:
+    yield f"{name:<12}  {_range(quantity)}"
+    yield f"{'':<12}  {quantity.rule}"
 
 
 def _range(quantity: Estimated) -> str:

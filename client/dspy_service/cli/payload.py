@@ -9,6 +9,7 @@ from dspy_service.cli.said import say
 
 @click.command("payload", short_help="Print what was submitted of a job.")
 @click.argument("job_id", metavar="ID")
+@click.option("--output", type=click.Choice(["json"]), default="json", show_default=True, expose_value=False)
 @click.pass_context
 def command(ctx: click.Context, job_id: str) -> None:
     """Print the payload of job ID as JSON, for `submit` again. Models' keys are left out and secrets are empty: give

@@ -8,6 +8,7 @@ import re
 import shlex
 from collections.abc import Iterator
 from importlib.util import find_spec
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,7 @@ def _leads_somewhere(page: Path, target: str) -> bool:
 
 def misused(words: list[str]) -> list[str]:
     """What a command line names that there is not."""
+    words = list(takewhile(lambda word: word != "|", words))
     program, rest = Path(words[0]).name, words[1:]
     if program == "make":
         targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.M)
@@ -141,7 +143,9 @@ RUN_BY = {
     r"\.venv/bin/python -m dspy_service_local\.demo\.model": f"{LOCAL}/test_notebooks.py",
     r"cd usage_guide|uv venv|uv pip install -r pyproject": f"{LOCAL}/test_notebooks.py, in another folder",
     r"\.venv/bin/python examples/optimize\.py": "tests/e2e/test_examples.py",
-    r"dspy-service submit --program": f"{LOCAL}/test_programs_page.py",
+    r"dspy-service (submit --program|estimate|payload|submit again)": f"{LOCAL}/test_programs_page.py",
+    r"curl -s \$SERVICE/jobs/\$A/artifact": "tests/e2e/test_ensemble.py",
+    r"dspy-service watch tickets": f"{LOCAL}/test_command_line_page.py",
     r"curl -s http://127\.0\.0\.1:8000|export KUBECONFIG=|kubectl (apply|wait|get) ": f"{LOCAL}/test_readme.py",
     r"(DSPY_SERVICE_REGISTRY=.* )?\.venv/bin/(python -m pip|dspy-service)": f"{LOCAL}/test_tutorial.py",
     r"(docker|helm|kubectl|cluster/docker) |eval |export DSPY_SERVICE_(TOKEN|URL)=|sed s,": "tests/cluster, or people",

@@ -71,7 +71,6 @@ def reviewer(cluster: FaultyCluster) -> Reviewer:
         ("GET", "/jobs/tickets/artifact", Permission("get", "tickets")),
         ("GET", "/jobs/tickets/rows", Permission("get", "tickets")),
         ("GET", "/jobs/tickets/payload", Permission("get", "tickets")),
-        ("POST", "/run?dry_run=true", Permission("create")),
         ("DELETE", f"/jobs/{UUID}", Permission("delete", f"job-{UUID}")),
         *(
             ("POST", f"/jobs/{UUID}/{verb}", Permission("update", f"job-{UUID}", "control"))

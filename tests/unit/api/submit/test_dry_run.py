@@ -120,7 +120,7 @@ WARNED: dict[str, tuple[dict[str, Any], str]] = {
         "The verdict of one test row is 'unknown'",
     ),
     "a signature that is made by a call": (
-        {"signature_code": "Ticket = dspy.Signature('text -> label')"},
+        {"signature_code": "Ticket = type('Ticket', (dspy.Signature,), {})"},
         "signature_code can only be checked when the job runs",
     ),
 }

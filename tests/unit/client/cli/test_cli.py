@@ -260,7 +260,7 @@ def test_the_list_is_tabbed_lines_in_a_pipe_and_json_on_demand(service: FakeServ
         service.add(status, events=[ENDED]).looks = 1
     service.jobs["job2"].usage |= {"calls": 62, "cost_usd": 0.0044}
     lines = invoke(service, "list").stdout.splitlines()
-    assert [line.split("\t")[-2:] for line in lines] == [["", ""], ["62", "$0.0044"], ["", ""]]
+    assert [line.split("\t")[-3:-1] for line in lines] == [["", ""], ["62", "$0.0044"], ["", ""]]
     assert [line.split("\t")[:4] for line in lines] == [
         ["job1", "success", "miprov2", "30"],
         ["job2", "failed", "miprov2", "30"],

@@ -43,6 +43,12 @@ HOSTILE: list[Any] = [
     *([], [1], [[]], {}, {"a": STEERING}, {STEERING: 1}, DEEP),
 ]
 METRICS = ("baseline_test_metric", "optimized_test_metric", "best_score", "tqdm_n", "tqdm_total", "tqdm_percent")
+CALLS = {"least": 1, "most": 2}
+ESTIMATED = {"least": 1, "most": 2, "rule": "for the test"}
+ESTIMATE: dict[str, Any] = {
+    **dict.fromkeys(("metric_calls", "model_calls", "tokens", "cost_usd"), ESTIMATED),
+    "by_stage": {"final": {"metric_calls": CALLS, "model_calls": CALLS}},
+}
 
 GOOD: Mapping[type, dict[str, Any]] = {
     answers.Catalogue: CATALOGUE,
@@ -50,6 +56,12 @@ GOOD: Mapping[type, dict[str, Any]] = {
     answers.CatalogueOptimizer: CATALOGUE["optimizers"][0],
     answers.Argument: CATALOGUE["optimizers"][0]["arguments"][0],
     answers.Accepted: {"job_id": "job1", "status": "pending"},
+    answers.Usage: {"calls": 3, "cost_usd": 0.5},
+    answers.CallRange: CALLS,
+    answers.Estimated: ESTIMATED,
+    answers.EstimatedStage: {"metric_calls": CALLS, "model_calls": CALLS},
+    answers.Estimate: ESTIMATE,
+    answers.DryRun: {"split_counts": {"train": 5, "val": 2, "test": 3}, "estimate": ESTIMATE, "warnings": ["w"]},
     answers.SplitFractions: {"train": 0.5, "val": 0.2, "test": 0.3},
     answers.SplitCounts: {"train": 5, "val": 2, "test": 3},
     answers.Event: {"n": 1, "timestamp": TIME, "event": "optimizer_progress", "metrics": {"best_score": 40.0}},
@@ -196,7 +208,7 @@ def test_a_hostile_summary_is_one_line_of_the_list_and_the_others_are_there() ->
         check(listed)
         lines = [line.split("\t") for line in listed.stdout.splitlines()]
         assert (len(lines), lines[0][0], lines[2][0]) == (3, "before", "after"), listed.stdout
-        assert {len(cells) for cells in lines} == {10}
+        assert {len(cells) for cells in lines} == {12}
         told = run(served, "list", "--output", "json")
         check(told)
         assert [job["job_id"] for job in json.loads(told.stdout, parse_constant=pytest.fail)][::2] == [

@@ -65,9 +65,11 @@ NAMES_NOTHING = {
     *("signature.code", "metric.code", "dataset.rows", "dataset.digest"),
     *("columns.inputs", "columns.outputs"),
     *(f"split.{part}" for part in ("train", "val", "test", "shuffle", "seed")),
+    *(f"{model}.prices.{part}" for model in MODELS for part in ("input", "output", "cached")),
     *(f"{model}.{part}" for model in MODELS for part in ("modelType", "temperature", "maxTokens", "topP")),
     *(f"run.resources.{kind}.{part}" for kind in ("requests", "limits") for part in ("cpu", "memory")),
     *(f"run.{part}" for part in ("priority", "retries", "deadlineSeconds", "ttlSeconds", "maxFailedRows", "require")),
+    *("run.name", "run.note"),
     *("columns.withoutGold", "suspend", "stop", "adapter", "split.column"),
     *("program.name", "program.kwargs", "program.code", "program.files[].path", "program.files[].code"),
 }
