@@ -86,7 +86,7 @@ class AsyncClient:
         return await self._send(calls.job(await self.resolve(job_id)))
 
     async def payload(self, job_id: str) -> dict[str, Any]:
-        return await self._send(calls.payload(job_id))
+        return await self._send(calls.payload(await self.resolve(job_id)))
 
     async def summary(self, job_id: str) -> answers.Summary:
         return await self._send(calls.summary(await self.resolve(job_id)))

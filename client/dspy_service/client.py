@@ -108,7 +108,7 @@ class Client:
     def payload(self, job_id: str) -> dict[str, Any]:
         """What was submitted, for `submit` again. Models are without credentials, and each of its `secrets` is empty:
         fill them in. Raises `NoPayload` for a resource whose content the service does not read."""
-        return self._send(calls.payload(job_id))
+        return self._send(calls.payload(self.resolve(job_id)))
 
     def summary(self, job_id: str) -> answers.Summary:
         return self._send(calls.summary(self.resolve(job_id)))

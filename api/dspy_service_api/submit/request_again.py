@@ -73,6 +73,8 @@ def _code(spec: Json, document: Json) -> dict[str, Any]:
         if source.file is not None:
             text = document[sources.FILES][source.file] if source.code is None else source.code
             found.setdefault(sources.FILES, {})[source.file] = text
+        elif source.name == sources.JOINED:
+            continue  # a copy of the programs that the optimizer's kwargs name by their jobs
         elif source.name == sources.INITIAL:
             found["initial"] = {"program_state": document[source.name]}
         else:
@@ -117,6 +119,8 @@ def elsewhere(path: str) -> NoPayload:
 
 
 _RUN = {
+    "name": "name",
+    "note": "note",
     "priority": "priority",
     "deadlineSeconds": "deadline_seconds",
     "retries": "retries",
@@ -150,6 +154,8 @@ def _model(model: Json) -> dict[str, Any]:
         config["temperature"] = None if none else float(model["temperature"])
     if model.get("topP") is not None:
         config["top_p"] = float(model["topP"])
+    if model.get("prices"):
+        config["prices"] = {name: float(price) for name, price in model["prices"].items()}
     return config
 
 

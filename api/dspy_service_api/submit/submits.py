@@ -47,16 +47,17 @@ class Submits:
         """All that could refuse a submit, and nothing of it is written."""
         async with self.work.of(request_size.weight(body)):
             accepted = await self.accept(body, earlier)
-            if key is not None:
-                await self._refuse_other_body(body, accepted, key, submitter)
-            await self.writer.rehearse(draft(accepted, self._identity(str(uuid.uuid4()), submitter)))
+            if key is None or not await self._is_made(body, accepted, key, submitter):
+                await self.writer.rehearse(draft(accepted, self._identity(str(uuid.uuid4()), submitter)))
             return accepted.outlook()
 
-    async def _refuse_other_body(self, body: Body, accepted: AcceptedRequest, key: str, submitter: str) -> None:
+    async def _is_made(self, body: Body, accepted: AcceptedRequest, key: str, submitter: str) -> bool:
+        """Whether a submit would make nothing, because the key's job is there. Raises `IdempotencyConflict`."""
         identity = self._identity(names.idempotent_job_id(self.writer.namespace, key, submitter), submitter)
         known = await self.writer.known(identity.name)
         if known is not None and request_digest(known) != await _digest(body, accepted, identity):
             raise IdempotencyConflict(key)
+        return known is not None
 
     async def _submit(self, body: Body, key: str | None, earlier: EarlierJobs, submitter: str) -> Submitted:
         try:

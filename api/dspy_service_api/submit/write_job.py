@@ -66,7 +66,10 @@ class JobWriter:
         self.cache.upsert(created)
 
     async def rehearse(self, job: JobObjects) -> None:
-        """The cluster's own checks: of the schema, of policies and of quotas."""
+        """The cluster's own checks: of the schema, of policies and of quotas. A name that another replica has given a
+        moment ago is found by the submit alone. Raises `NameTaken`."""
+        if self._is_known_to_be_taken(job):
+            raise NameTaken(job.called)
         await self.cluster.create(OPTIMIZATION_JOBS, job.resource, self.namespace, dry_run=True)
 
     def _is_known_to_be_taken(self, job: JobObjects) -> bool:

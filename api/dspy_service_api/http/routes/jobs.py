@@ -207,7 +207,7 @@ _SUBMITTED[200]["headers"] = {
     | errors(error_codes.UNKNOWN_JOB, error_codes.NO_PAYLOAD, error_codes.BUSY, error_codes.STORE_UNAVAILABLE),
 )
 @needs("get")
-async def payload(request: Request, job_id: JobId) -> Response:
+async def payload(request: Request, job_id: Named) -> Response:
     found = await service_of(request).payloads.read(job_id)
     return ready(found.body, warning("Credentials were left out", found.blanked))
 

@@ -98,6 +98,18 @@ async def test_a_key_that_came_with_another_body_is_told(api: Harness) -> None:
     assert await kept(api) == before
 
 
+async def test_a_name_that_another_job_has_is_told(api: Harness) -> None:
+    named = {"run_options": {"name": "tickets"}}
+    headers = {"Idempotency-Key": "k"}
+    first = await api.client.post("/run", json=run_request(**named), headers=headers)
+    assert first.status_code == 200, first.text
+    before = await kept(api)
+    assert (await dry_run(api, 409, **named))["code"] == "name_taken"
+    assert (await dry_run(api, 409, key="another", **named))["code"] == "name_taken"
+    assert (await dry_run(api, key="k", **named))["valid"] is True, "a submit would answer that very job"
+    assert await kept(api) == before
+
+
 @pytest.mark.parametrize("query", ["dry_run=", "dry_run=maybe", "dry_run=true&dry_run=false", "dry_run=2"])
 async def test_what_is_no_yes_or_no_never_becomes_a_job(api: Harness, query: str) -> None:
     answer = await api.client.post(f"/run?{query}", json=run_request())

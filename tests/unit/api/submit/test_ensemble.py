@@ -106,6 +106,18 @@ async def test_the_copies_stay_when_the_earlier_jobs_are_removed(api: Harness) -
     assert (await api.client.post("/run", json=body)).status_code == 404
 
 
+async def test_its_payload_names_the_earlier_jobs(api: Harness) -> None:
+    await earlier(api, f"job-{ONE}", OF_SIGNATURE)
+    await earlier(api, f"job-{TWO}", OF_PROGRAM)
+    body = request(ONE, TWO)
+    made = (await api.client.post("/run", json=body)).json()["job_id"]
+    payload = await api.client.get(f"/jobs/{made}/payload")
+    assert payload.status_code == 200, payload.text
+    assert payload.json()["optimizer_kwargs"] == body["optimizer_kwargs"]
+    assert "joined" not in payload.json()
+    assert len(await joined_by(api, payload.json() | {"run_options": {}})) == 2
+
+
 async def refusal(api: Harness, code: int, body: dict[str, Any]) -> str:
     before = len(api.cluster.all(OPTIMIZATION_JOBS))
     response = await api.client.post("/run", json=body)

@@ -8,11 +8,12 @@ import pytest
 from dspy_service_api.submit.job_objects import AcceptedRequest, JobIdentity, draft
 from dspy_service_api.submit.request_again import request_again
 from dspy_service_api.submit.request_spec import translated
-from dspy_service_core.contract.request import RunRequest, parse_run_request
+from dspy_service_core.contract.request import ModelSettings, RunOptions, RunRequest, parse_run_request
 from run_requests import SIGNATURE, program_request, run_request
 
 IDENTITY = JobIdentity("0b8a9c64-0c9e-4b0c-8f53-2f7ab3d1c9aa", "default", "2026-01-01T00:00:00Z")
-JUDGE = {"name": "openai/y", "max_tokens": 9, "top_p": 0.5, "model_type": "text"}
+PRICES = {"input": 0.15, "output": 0.6, "cached": 0.075}
+JUDGE = {"name": "openai/y", "max_tokens": 9, "top_p": 0.5, "model_type": "text", "prices": PRICES}
 LONG = "#" * 20_000 + "\n"
 CASES: dict[str, dict[str, Any]] = {
     "an ordinary request": run_request(),
@@ -27,6 +28,8 @@ CASES: dict[str, dict[str, Any]] = {
         seed=0,
         adapter="json",
         run_options={
+            "name": "tickets-1",
+            "note": "before the new rows",
             "labels": {"team": "a"},
             "priority": -1,
             "deadline_seconds": 60,
@@ -62,7 +65,9 @@ def run_of(request: RunRequest) -> dict[str, Any]:
     """As the API writes it."""
     options = request.run_options
     share = options.max_failed_rows
-    return {
+    given = {
+        "name": options.name,
+        "note": options.note,
         "priority": options.priority,
         "retries": options.retries,
         "deadlineSeconds": options.deadline_seconds,
@@ -70,6 +75,7 @@ def run_of(request: RunRequest) -> dict[str, Any]:
         "require": options.require,
         "maxFailedRows": None if share is None else str(share),
     }
+    return {name: value for name, value in given.items() if value is not None}
 
 
 @pytest.mark.parametrize("body", CASES.values(), ids=CASES)
@@ -96,3 +102,6 @@ def test_every_field_of_a_request_is_in_some_case() -> None:
     sent = {field.alias or name for name, field in RunRequest.model_fields.items()}
     given = {name for body in CASES.values() for name in body}
     assert sent - given == {"secrets"}, "they are blanked: test_payload.py"
+    assert RunOptions.model_fields.keys() == CASES["every setting"]["run_options"].keys()
+    models = [CASES["every setting"]["model_config"], CASES["every setting"]["task_model_config"]]
+    assert ModelSettings.model_fields.keys() == {name for model in models for name in model}
