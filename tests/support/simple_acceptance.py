@@ -1,6 +1,6 @@
 """An `Acceptance` without core's checks: whatever is JSON is accepted, so that what follows can be tested alone."""
 
-from typing import Any
+from typing import Any, get_args
 
 import orjson
 
@@ -10,14 +10,17 @@ from dspy_service_api.submit.job_objects import AcceptedRequest
 from dspy_service_api.submit.outlook import Outlook
 from dspy_service_core.errors import FieldProblem, InvalidRequest, UnusableRequest
 from dspy_service_core.estimate.bounds import just
-from dspy_service_core.estimate.estimate import STAGES, Estimate, StageCalls
+from dspy_service_core.estimate.estimate import Estimate, StageCalls
 from dspy_service_core.records.run import SplitCounts
+from dspy_service_core.records.usage import CallStage
 from dspy_service_core.registry import registry
 from dspy_service_core.registry.packages import of_our_image
 from dspy_service_core.resource.words import resource_words
 
 _CALLS = StageCalls(just(1), just(2))
-OUTLOOK = Outlook(SplitCounts(1, 1, 1), Estimate(dict.fromkeys(STAGES, _CALLS), 1, "a rule", "another rule"))
+OUTLOOK = Outlook(
+    SplitCounts(1, 1, 1), Estimate(dict.fromkeys(get_args(CallStage), _CALLS), 1, "a rule", "another rule")
+)
 
 
 class SimpleAcceptance:

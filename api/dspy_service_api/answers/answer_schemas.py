@@ -15,6 +15,7 @@ from pydantic_core import CoreSchema
 from typing_extensions import TypeAliasType, TypedDict
 
 from dspy_service_core.records.run import Verdict
+from dspy_service_core.records.usage import CallStage
 from dspy_service_core.resource.status import StatusWord
 
 
@@ -92,7 +93,7 @@ class Estimate(TypedDict):
     tokens: Estimated
     cost_usd: Estimated
     by_stage: Annotated[
-        dict[Literal["preflight", "baseline", "optimize", "final"], EstimatedStage],
+        dict[CallStage, EstimatedStage],
         Field(description="The calls of each stage: these add up to the ranges of all."),
     ]
     predictors: Annotated[int | None, Field(description="Of the program; null where only running its code would tell.")]

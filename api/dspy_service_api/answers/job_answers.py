@@ -17,6 +17,7 @@ from dspy_service_api.jobs.transcript import Kind, Transcript
 from dspy_service_core.errors import JobNotFinished, JobNotFound, NoArtifact, StoreError
 from dspy_service_core.kube import errors as kube
 from dspy_service_core.kube.client import KubeClient
+from dspy_service_core.kube.protocol import Object
 from dspy_service_core.kube.resources import OPTIMIZATION_JOBS
 from dspy_service_core.records.record import read
 from dspy_service_core.records.run import ResultDocument
@@ -88,12 +89,16 @@ class Jobs:
         return await read_files(self.store, await self._finished(job_id), wanted)
 
     async def secret_names(self, job_id: str) -> tuple[str, ...]:
-        """The variables of the job's code that come from a Secret. No record holds them."""
-        try:
-            found = await self.cluster.get(OPTIMIZATION_JOBS, names.resource_name(job_id), self.namespace)
-        except kube.NotFound:
-            raise JobNotFound(job_id) from None
+        """The variables of the job's code that come from a Secret."""
+        found = await self.resource(await self.find(job_id))
         return tuple(found["spec"].get("secrets") or ())
+
+    async def resource(self, record: JobRecord) -> Object:
+        """Asked for anew, because a record has no sources, rows and secrets."""
+        try:
+            return await self.cluster.get(OPTIMIZATION_JOBS, record.name, record.namespace)
+        except kube.NotFound:
+            raise JobNotFound(record.job_id) from None
 
     async def rows(self, job_id: str, which: Which, after: int | None, limit: int) -> Json:
         return present.rows(await self.row_pages.read(await self._finished(job_id), which, after, limit))

@@ -205,7 +205,7 @@ def _usage(record: JobRecord) -> UsageFigures:
 def _usage_of_all(record: JobRecord, file: ResultDocument | None) -> UsageBreakdown:
     """As the run told it; of a run that left no result, the total that the status has."""
     if file and isinstance(found := file.details.get("usage"), dict):
-        told: UsageBreakdown = found  # type: ignore[assignment]
+        told: UsageBreakdown = found  # type: ignore[assignment]  # `call_lines.breakdown` made it, declared alike
         return told
     unknown = record.usage.calls_unknown
     return {

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from dspy_service_api.answers.brief import brief
 from dspy_service_core.checks.job_checks import CheckedJob
 from dspy_service_core.checks.job_estimate import estimate_of
 from dspy_service_core.contract.request import RunRequest
@@ -10,7 +11,6 @@ from dspy_service_core.estimate.estimate import Estimate
 from dspy_service_core.records.run import SplitCounts
 from dspy_service_core.resource.job import OptimizationJobSpec
 
-_NAMED = 20
 _FEWEST_COMPARED = 2
 
 
@@ -30,7 +30,7 @@ def outlook(request: RunRequest, spec: OptimizationJobSpec, checked: CheckedJob)
 
 def _warnings(request: RunRequest, checked: CheckedJob, counts: SplitCounts) -> Iterator[str]:
     if request.unknown_fields:
-        yield unknown_keys(request.unknown_fields)
+        yield f"Unknown keys were ignored: {brief(request.unknown_fields)}"
     if checked.family.optimizes and counts.val and not checked.uses_validation_rows:
         yield (
             f"Optimizer '{checked.optimizer.name}' takes no validation rows: {counts.val} rows are used for nothing. "
@@ -42,9 +42,3 @@ def _warnings(request: RunRequest, checked: CheckedJob, counts: SplitCounts) -> 
         yield f"signature_code can only be checked when the job runs: {checked.signature.doubt}."
     if checked.program is not None and checked.program.doubt:
         yield f"program_code can only be checked when the job runs: {checked.program.doubt}."
-
-
-def unknown_keys(keys: tuple[str, ...]) -> str:
-    named = ", ".join(key[:64] for key in keys[:_NAMED])
-    more = f" and {len(keys) - _NAMED} more" if len(keys) > _NAMED else ""
-    return f"Unknown keys were ignored: {named}{more}"

@@ -13,10 +13,7 @@ from dspy_service_api.jobs.record import JobRecord, Json
 from dspy_service_api.serve.memory import Work
 from dspy_service_api.submit.request_again import RequestAgain, document_digests, request_again
 from dspy_service_core.contract import request_size
-from dspy_service_core.errors import JobNotFound, NoPayload, StoreError
-from dspy_service_core.kube import errors as kube
-from dspy_service_core.kube.protocol import Object
-from dspy_service_core.kube.resources import OPTIMIZATION_JOBS
+from dspy_service_core.errors import NoPayload, StoreError
 from dspy_service_core.storage import pod_files
 from dspy_service_core.storage.store import NotFound, job_folder
 
@@ -35,20 +32,13 @@ class Payloads:
     async def read(self, job_id: str) -> Payload:
         """Raises `NoPayload` for a resource whose content the API does not read, and `Busy`."""
         record = await self.jobs.find(job_id)
-        job = await self._resource(record)
+        job = await self.jobs.resource(record)
         digests = document_digests(job["spec"])
         if not digests:
             return _encoded(request_again(job, {}, record.seed))
         content = await self._document(record)
         async with self.work.of(request_size.weight(content)):
             return await asyncio.to_thread(_payload, job, content, digests, record)
-
-    async def _resource(self, record: JobRecord) -> Object:
-        """The record in the cache has no sources and rows."""
-        try:
-            return await self.jobs.cluster.get(OPTIMIZATION_JOBS, record.name, record.namespace)
-        except kube.NotFound:
-            raise JobNotFound(record.job_id) from None
 
     async def _document(self, record: JobRecord) -> bytes:
         try:

@@ -9,7 +9,6 @@ own.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import reduce
-from typing import Literal
 
 from dspy_service_core.estimate.bounds import Bounds, just
 from dspy_service_core.estimate.row_calls import RowCalls
@@ -17,9 +16,7 @@ from dspy_service_core.optimizers.calls import Calls, Range
 from dspy_service_core.optimizers.family import Family
 from dspy_service_core.optimizers.options import Options
 from dspy_service_core.records.run import SplitCounts
-
-Stage = Literal["preflight", "baseline", "optimize", "final"]
-STAGES: tuple[Stage, ...] = ("preflight", "baseline", "optimize", "final")
+from dspy_service_core.records.usage import CallStage
 
 _MANY = 1000
 """Predictors: a number of calls that is the same for one and for so many does not depend on them."""
@@ -59,7 +56,7 @@ class StageCalls:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    stages: Mapping[Stage, StageCalls]
+    stages: Mapping[CallStage, StageCalls]
     predictors: int | None
     metric_rule: str
     model_rule: str
@@ -76,7 +73,7 @@ class Estimate:
 
 def estimate(planned: Planned) -> Estimate:
     search = _search(planned)
-    stages: dict[Stage, StageCalls] = {
+    stages: dict[CallStage, StageCalls] = {
         "preflight": StageCalls(just(0), _judged(planned, _preflight(planned), just(1))),
         "baseline": _score(planned, just(1), just(0)),
         "optimize": StageCalls(

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dspy_service_core.optimizers.calls import Calls, exactly
+from dspy_service_core.optimizers.calls import Calls, no_calls
 from dspy_service_core.optimizers.family import Family, Json, Setup
 from dspy_service_core.optimizers.options import Options, whole
 from dspy_service_core.records.run import SplitCounts
@@ -88,7 +88,7 @@ class Joined(Family):
         return asset.model_copy(update={"init": init, "compile": Callee(parameters=())})
 
     def known_calls(self, options: Options, counts: SplitCounts, predictors: int) -> Calls:
-        return Calls(scores=exactly(0), demos=exactly(0), own=exactly(0), predictors=predictors)
+        return no_calls(predictors)
 
     def cel_of_spec(self, names: str) -> list[Json]:
         return [

@@ -2,17 +2,14 @@
 
 from collections.abc import Sequence
 
-_NAMED = 20
-_LENGTH = 64
+from dspy_service_api.answers.brief import brief
 
 
 def warning(said: str, names: Sequence[str]) -> dict[str, str] | None:
     """None where there is nothing to name. Names may hold any character, so they are escaped to ASCII and cut."""
     if not names:
         return None
-    named = ", ".join(_escaped(name)[:_LENGTH] for name in names[:_NAMED])
-    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
-    return {"Warning": f'299 dspy-service "{said}: {named}{more}"'}
+    return {"Warning": f'299 dspy-service "{said}: {brief(names, _escaped)}"'}
 
 
 def _escaped(name: str) -> str:

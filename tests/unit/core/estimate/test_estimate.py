@@ -1,7 +1,7 @@
 """What is said of a job's calls before it runs: ranges that add up, their rules, and where nobody can say it."""
 
 from itertools import pairwise
-from typing import Any
+from typing import Any, get_args
 
 import orjson
 import pytest
@@ -14,10 +14,11 @@ from dspy_service_core.checks.job_estimate import estimate_of
 from dspy_service_core.contract.request import parse_run_request
 from dspy_service_core.estimate import row_calls
 from dspy_service_core.estimate.bounds import Bounds, just
-from dspy_service_core.estimate.estimate import STAGES, Estimate
+from dspy_service_core.estimate.estimate import Estimate
 from dspy_service_core.optimizers.families import FAMILIES
 from dspy_service_core.optimizers.options import options_of
 from dspy_service_core.records.run import SplitCounts
+from dspy_service_core.records.usage import CallStage
 from dspy_service_core.registry.catalogue import Callee, Catalogue, OptimizerAsset, bundled, by_path
 from dspy_service_core.registry.registry import build
 from dspy_service_core.registry.registry_file import RegistryFile
@@ -56,7 +57,7 @@ def program(steps: str, **changes: Any) -> Estimate:
 
 def test_the_stages_are_told_and_add_up() -> None:
     said = bootstrap()
-    assert tuple(said.stages) == STAGES
+    assert tuple(said.stages) == get_args(CallStage)
     assert {stage: calls.metric for stage, calls in said.stages.items()} == {
         "preflight": just(0),
         "baseline": just(10),
