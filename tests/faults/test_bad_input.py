@@ -60,7 +60,7 @@ def test_it_fails_with_the_cause_first(running: Service, model: ScriptedServer, 
         "MetricFailed|metric raised .*no_such_column": body(model.url, optimizer, metric_code=RAISES),
         "metric returned None": body(model.url, optimizer, metric_code=NONE),
         "401|[Aa]uth": body(model.url_of("401"), optimizer),
-        "refused|[Cc]onnect": body(UNREACHED, optimizer),
+        "The default model .* could not be reached": body(UNREACHED, optimizer),
     }
     jobs = {submit(running.http, content): said for said, content in cases.items()}
     for job_id, said in jobs.items():

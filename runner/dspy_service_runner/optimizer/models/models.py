@@ -26,7 +26,13 @@ from dspy_service_core.resource.spec.models import Model
 from dspy_service_runner.optimizer.failures import JobFailed, first_line
 from dspy_service_runner.optimizer.json_form import valid_unicode
 from dspy_service_runner.optimizer.models.embedders import CountedEmbedder, NeedsLiteLLM
-from dspy_service_runner.optimizer.models.model_errors import AUTHENTICATION, OF_ONE_REQUEST, REASONS, kind_of
+from dspy_service_runner.optimizer.models.model_errors import (
+    AUTHENTICATION,
+    OF_ONE_REQUEST,
+    REASONS,
+    UNREACHABLE,
+    kind_of,
+)
 from dspy_service_runner.optimizer.models.prices import GivenPrices
 
 logger = logging.getLogger(__name__)
@@ -276,7 +282,8 @@ def explain(role: str, lm: AnyModel, error: BaseException) -> JobFailed:
     """Makes a model's error the failure of the job; the first line is the cause."""
     kind = kind_of(error)
     base = public_url(lm.kwargs.get("api_base") or "")
-    message = f"The {role} model {lm.model}{f' at {base}' if base else ''} failed: {first_line(error)}"
+    how = "could not be reached" if kind == UNREACHABLE else "failed"
+    message = f"The {role} model {lm.model}{f' at {base}' if base else ''} {how}: {first_line(error)}"
     if kind == AUTHENTICATION and lm.kwargs.get("api_key", NO_KEY) == NO_KEY:
         message += (
             "\nNo API key came with this job for this endpoint. The service's own keys are sent only to a provider's "
