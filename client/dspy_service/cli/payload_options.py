@@ -36,7 +36,7 @@ _OPTIONS: tuple[Callable[[Function], Function], ...] = (
     ),
     click.option("--signature", type=_FILE, help="Python file with the dspy.Signature."),
     click.option("--metric", type=_FILE, help="Python file with the metric function."),
-    click.option("--dataset", type=_FILE, help="Rows: CSV, TSV, JSON or JSON Lines."),
+    click.option("--dataset", type=_FILE, help="Rows: CSV, TSV, JSON, JSON Lines or Parquet."),
     click.option("--inputs", help="Input fields: a,b or field=column,..."),
     click.option("--outputs", help="Output fields, likewise; field= for one without gold."),
     click.option("--module", help="predict, cot or a dotted path; the class in --program.  [default: predict]"),

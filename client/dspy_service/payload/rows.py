@@ -1,4 +1,4 @@
-"""Reads the rows of a dataset from a CSV, TSV, JSON or JSON Lines file.
+"""Reads the rows of a dataset from a CSV, TSV, JSON, JSON Lines or Parquet file.
 
 The service's own parts read the same files alike (tests/support/row_files.py holds both to that); this is written for
 machines that have nothing of the service but its client.
@@ -23,12 +23,11 @@ class UnusableDataset(DspyServiceError):
 
 
 def read_rows(file: str | Path, limit: int | None = None) -> list[Row]:
-    """By the file's ending: .csv and .tsv with a header line, .json with a list of objects, else one object a line."""
+    """By the file's ending: .csv and .tsv with a header line, .json with a list of objects, .parquet where
+    `dspy-service[parquet]` is installed, else one object a line."""
     path = Path(file)
     ending = path.suffix.lower()
-    if ending == ".parquet":
-        raise UnusableDataset(f"{path} is a Parquet file, which is not read here: save its rows as .jsonl or .csv.")
-    read = {".csv": _csv, ".tsv": _tsv, ".json": _json}.get(ending, _json_lines)
+    read = {".csv": _csv, ".tsv": _tsv, ".json": _json, ".parquet": _parquet}.get(ending, _json_lines)
     try:
         rows = list(islice(read(path), limit))
     except (UnicodeDecodeError, csv.Error) as exc:
@@ -65,6 +64,31 @@ def _json_lines(path: Path) -> Iterable[Row]:
             if line.strip():
                 where = f"{path}: line {number}"
                 yield _row(_parsed(line, where), where)
+
+
+def _parquet(path: Path) -> Iterable[Row]:
+    """Its reader panics at a broken footer, which Python sees as an exception that is no `Exception`."""
+    try:
+        from arro3.io import read_parquet
+    except ModuleNotFoundError:
+        cure = "install dspy-service[parquet], or save its rows as .jsonl or .csv"
+        raise UnusableDataset(f"{path} is a Parquet file, which is not read here: {cure}.") from None
+    try:
+        batches = [(batch.schema.names, _columns(batch)) for batch in read_parquet(str(path))]
+    except BaseException as exc:
+        if not isinstance(exc, Exception) and type(exc).__name__ != "PanicException":
+            raise
+        raise UnusableDataset(f"{path}: {' '.join(str(exc).split())}") from None
+    rows = (dict(zip(names, cells, strict=True)) for names, columns in batches for cells in zip(*columns, strict=True))
+    for number, row in enumerate(rows):
+        try:
+            yield json_value(row)
+        except UnusableValue as exc:
+            raise UnusableDataset(f"{path}: row {number}: {exc}") from None
+
+
+def _columns(batch: Any) -> list[list[Any]]:
+    return [batch.column(place).to_pylist() for place in range(batch.num_columns)]
 
 
 def _parsed(text: str, where: str) -> Any:

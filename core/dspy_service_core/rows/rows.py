@@ -1,4 +1,4 @@
-"""Reads the rows of a dataset from users' files: JSON Lines, a JSON array, CSV or TSV.
+"""Reads the rows of a dataset from users' files: JSON Lines, a JSON array, CSV, TSV or Parquet.
 
 All parts of the service use this reader, so that the reporter can read in the pod whatever the operator has accepted.
 Files are read row by row, because a dataset may be many times larger than the reporter's memory. The client imports
@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 
 from dspy_service_core import nesting
 from dspy_service_core.rows.json_file import JsonFile, NotJson, TooDeep, loads
+from dspy_service_core.rows.parquet_file import NoJsonForm, NoReader, NotParquet, parquet_rows
 
 Row = dict[str, Any]
 Source = Path | bytes
@@ -31,8 +32,6 @@ class UnusableRows(Exception):
 def read_rows(name: str, source: Source) -> Iterator[Any]:
     """All rows, unchecked: see `checked`. The ending of `name` (a key, or the end of a URI) tells the format."""
     ending = PurePosixPath(name).suffix.lower()
-    if ending == ".parquet":
-        raise UnusableRows(f"'{name}' is a Parquet file, which is not read here: save its rows as .jsonl or .csv.")
     if ending not in _FORMATS:
         raise UnusableRows(f"The format of '{name}' is told by its ending: one of {', '.join(_FORMATS)}.")
     try:
@@ -40,6 +39,13 @@ def read_rows(name: str, source: Source) -> Iterator[Any]:
     except UnicodeDecodeError as error:
         message = f"The dataset '{name}' is not UTF-8: {error.reason} at byte {error.start}. Save it as UTF-8."
         raise UnusableRows(message) from None
+    except NoReader:
+        cure = "name the service's full runner as its image, or save the rows as .jsonl or .csv"
+        raise UnusableRows(f"'{name}' is a Parquet file, which is not read here: {cure}.") from None
+    except NotParquet as error:
+        raise UnusableRows(f"The dataset '{name}' is not Parquet: {error}. Save it anew.") from None
+    except NoJsonForm as error:
+        raise UnusableRows(str(error)) from None
 
 
 def json_rows(source: Source, member: str = "") -> Iterator[Any]:
@@ -118,4 +124,5 @@ _FORMATS: dict[str, Callable[[Source], Iterator[Any]]] = {
     ".json": json_rows,
     ".csv": partial(_csv, delimiter=","),
     ".tsv": partial(_csv, delimiter="\t"),
+    ".parquet": parquet_rows,
 }

@@ -30,7 +30,7 @@ class Dataset(Wire):
     uri: Annotated[str, StringConstraints(min_length=1, max_length=2048)] | None = Field(
         default=None,
         description="URI that the rows are read from. Whoever runs the service lists the allowed prefixes. The URI's "
-        "ending tells the format: .jsonl, .ndjson, .json, .csv or .tsv.",
+        "ending tells the format: .jsonl, .ndjson, .json, .csv, .tsv or, with the full runner, .parquet.",
     )
     digest: Digest | None = Field(
         default=None,

@@ -1,9 +1,13 @@
+import sys
 from pathlib import Path
 
 import pytest
+from arro3.core import Array, DataType
 
 from dspy_service import UnusableDataset, read_rows
-from row_files import BAD, GOOD, RowFile
+from row_files import BAD, GOOD, RowFile, parquet
+
+GOOD_PARQUET = next(file for file in GOOD if file.name == "d.parquet")
 
 
 def written(folder: Path, file: RowFile) -> Path:
@@ -41,4 +45,17 @@ def test_what_is_no_dataset_is_told(tmp_path: Path, name: str, content: str, tol
     path = tmp_path / name
     path.write_text(content)
     with pytest.raises(UnusableDataset, match=told):
+        read_rows(path)
+
+
+def test_without_its_reader_parquet_is_refused_with_the_cure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "arro3.io", None)
+    with pytest.raises(UnusableDataset, match=r"install dspy-service\[parquet\]"):
+        read_rows(written(tmp_path, GOOD_PARQUET))
+
+
+def test_a_cell_without_a_form_in_json_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "r.parquet"
+    path.write_bytes(parquet({"price": Array([1.0, float("nan")], DataType.float64())}))
+    with pytest.raises(UnusableDataset, match=r"row 1: .*price.* NaN"):
         read_rows(path)

@@ -1,12 +1,15 @@
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from arro3.core import Array, DataType, Table
+from arro3.io import write_parquet
 
 from dspy_service_core.nesting import MAX_DEPTH
 from dspy_service_core.rows.json_file import JsonFile, NotJson
 from dspy_service_core.rows.rows import UnusableRows, checked, read_rows
-from row_files import BAD, GOOD, RowFile
+from row_files import BAD, GOOD, RowFile, parquet
 
 
 def of_file(folder: Path, file: RowFile) -> list[Any]:
@@ -29,9 +32,15 @@ def test_what_is_no_dataset_is_refused(tmp_path: Path, file: RowFile) -> None:
 
 
 SAID: list[tuple[str, bytes, str]] = [
-    ("d.txt", b"", "one of .jsonl, .ndjson, .json, .csv, .tsv"),
+    ("d.txt", b"", "one of .jsonl, .ndjson, .json, .csv, .tsv, .parquet"),
     ("d", b"", "told by its ending"),
-    ("d.PARQUET", b"", r"'d.PARQUET' is a Parquet file, which is not read here: save its rows as \.jsonl or \.csv"),
+    ("d.parquet", b"a,b\n1,2\n3,4\n", "'d.parquet' is not Parquet: it does not begin and end as Parquet does"),
+    ("d.parquet", b"PAR1" + b"x" * 100 + b"PAR1", "'d.parquet' is not Parquet: .* Save it anew"),
+    (
+        "d.parquet",
+        parquet({"a": Array([1.0, float("nan")], DataType.float64())}),
+        "Row 2 of the dataset has in column 'a' nan, which JSON does not have: write null",
+    ),
     ("d.jsonl", b"", "at least one row"),
     ("d.jsonl", b'{"a":"1"}\n\n{"a":', "Row 2 of the dataset is not JSON: .* Write one JSON object on each line"),
     ("d.jsonl", b"[1]", "Row 1 of the dataset is not an object"),
@@ -75,3 +84,16 @@ def test_a_json_file_of_any_size(tmp_path: Path, large: int) -> None:
     path.write_bytes(b"[1, 2")
     with pytest.raises(NotJson):
         list(JsonFile(path, large).items())
+
+
+def test_without_its_reader_parquet_is_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in the slim runner and the operator."""
+    monkeypatch.setitem(sys.modules, "arro3.io", None)
+    with pytest.raises(UnusableRows, match=r"'d.PARQUET' is a Parquet file, .* full runner .* \.jsonl or \.csv"):
+        list(read_rows("d.PARQUET", b""))
+
+
+def test_groups_of_rows_are_read_one_after_another(tmp_path: Path) -> None:
+    table = Table.from_pydict({"n": Array(range(5000), DataType.int64())})
+    write_parquet(table, tmp_path / "d.parquet", max_row_group_size=1000)
+    assert [row["n"] for row in read_rows("d.parquet", tmp_path / "d.parquet")] == list(range(5000))
