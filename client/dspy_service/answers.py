@@ -121,8 +121,24 @@ class Usage:
     seconds: float = 0.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _JobFacts:
+    """What a job's summary and its whole answer both say, and older services do not."""
+
+    running_seconds: float | None = None
+    """Since it started, in whole seconds while it goes on; at its end as `elapsed_seconds`."""
+    best_score: float | None = None
+    """Of a full evaluation so far; not on the test rows, so not to be compared with the test scores."""
+    best_score_on: str | None = None
+    """Its rows: `validation`, or `training` where the optimizer takes no other."""
+    best_score_rows: int | None = None
+    """How many."""
+    best_score_at_call: int | None = None
+    """Metric calls of the run, the baseline's among them, when it was found."""
+
+
 @dataclass(frozen=True, slots=True)
-class Summary:
+class Summary(_JobFacts):
     job_id: str
     status: str
     message: str
@@ -258,7 +274,7 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class Job(_JobFacts):
     job_id: str
     status: str
     message: str

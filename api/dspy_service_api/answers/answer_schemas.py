@@ -14,7 +14,7 @@ from pydantic import ConfigDict, Field, GetCoreSchemaHandler, TypeAdapter, with_
 from pydantic_core import CoreSchema
 from typing_extensions import TypeAliasType, TypedDict
 
-from dspy_service_core.records.run import Verdict
+from dspy_service_core.records.run import ScoredOn, Verdict
 from dspy_service_core.resource.status import StatusWord
 
 
@@ -388,8 +388,44 @@ Notice = Annotated[
 ]
 
 
+RunningSeconds = Annotated[
+    float | None,
+    Field(
+        description="Seconds since `started_at`, in whole ones while the job goes on; at its end as `elapsed_seconds`."
+    ),
+]
+BestScore = Annotated[
+    float | None,
+    Field(
+        description="Best score of a full evaluation so far, 0 to 100. It is not on the test rows, so it cannot be "
+        "compared with the test scores: see `best_score_on`."
+    ),
+]
+
+
+class BestSoFar(TypedDict):
+    """What the search has found so far, and on which rows."""
+
+    best_score: BestScore
+    best_score_on: Annotated[
+        ScoredOn | None,
+        Field(
+            description="The rows of the best score: `validation`, or `training` where the optimizer takes no other."
+        ),
+    ]
+    best_score_rows: Annotated[int | None, Field(description="How many rows the best score is on.")]
+    best_score_at_call: Annotated[
+        int | None,
+        Field(
+            description="Metric calls of the run, the baseline's among them, when it was found; as in `best_so_far` of "
+            "the result's details."
+        ),
+    ]
+
+
 @closed
-class JobDetail(JobHead):
+class JobDetail(JobHead, BestSoFar):
+    running_seconds: RunningSeconds
     latest_metrics: JsonObject
     progress_events: Annotated[Fragment, Shows(list[ProgressEvent])]
     logs: Annotated[Fragment, Shows(list[LogEntry])]
@@ -400,8 +436,9 @@ class JobDetail(JobHead):
 
 
 @closed
-class JobSummary(JobHead):
+class JobSummary(JobHead, BestSoFar):
     elapsed_seconds: Annotated[float | None, Field(description="Null until the job has ended.")]
+    running_seconds: RunningSeconds
     estimated_seconds_remaining: float | None
     module_name: str
     optimizer_name: str

@@ -87,7 +87,7 @@ def record_of(obj: Object) -> JobRecord:
         fractions=_fractions(spec["optimizer"]["name"], split),
         shuffle=split.get("shuffle", True),
         seed=_seed(split.get("seed"), metadata),
-        progress=_NO_PROGRESS if settled else read(Progress, run.get("progress")) or _NO_PROGRESS,
+        progress=read(Progress, run.get("progress")) or _NO_PROGRESS,
         usage=read(Usage, run.get("usage")) or _NO_USAGE,
         metrics=_json(run.get("metrics")),
         events=_stream(events, "last", not settled),
