@@ -135,6 +135,10 @@ class _JobFacts:
     """How many."""
     best_score_at_call: int | None = None
     """Metric calls of the run, the baseline's among them, when it was found."""
+    adapter: str | None = None
+    """DSPy's adapter: `chat`, `json` or `xml`."""
+    split_column: str | None = None
+    """The column in which rows say themselves where they belong; None where shares split them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -354,7 +358,9 @@ class Argument:
 
 
 @dataclass(frozen=True, slots=True)
-class CatalogueModule:
+class _Nameable:
+    """What a job may name."""
+
     path: str
     paths: tuple[str, ...]
     aliases: tuple[str, ...]
@@ -362,18 +368,15 @@ class CatalogueModule:
     """Why no job can name it."""
     arguments: tuple[Argument, ...]
     further_arguments: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogueModule(_Nameable):
     predictors: int | None
 
 
 @dataclass(frozen=True, slots=True)
-class CatalogueOptimizer:
-    path: str
-    paths: tuple[str, ...]
-    aliases: tuple[str, ...]
-    refused: str | None
-    """Why no job can name it."""
-    arguments: tuple[Argument, ...]
-    further_arguments: bool
+class CatalogueOptimizer(_Nameable):
     compile_arguments: tuple[Argument, ...]
 
 

@@ -124,6 +124,8 @@ class FakeJob:
         return {
             "running_seconds": None if self.status == "pending" else 12.0,
             "best_score": best,
+            "adapter": "chat",
+            "split_column": None,
             **(dict.fromkeys(rows) if best is None else rows),
         }
 

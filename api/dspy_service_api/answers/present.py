@@ -13,6 +13,7 @@ from orjson import Fragment
 from dspy_service_api.answers.answer_schemas import (
     Accepted,
     ArtifactAnswer,
+    AskedFor,
     BestSoFar,
     Health,
     JobDetail,
@@ -72,6 +73,7 @@ def summary_fields(record: JobRecord, position: int, now: Clock = utc_now) -> Jo
     return {
         **_head(record, position),
         **_best_so_far(record),
+        **_asked_for(record),
         "elapsed_seconds": elapsed_seconds(record),
         "running_seconds": running_seconds(record, now),
         "estimated_seconds_remaining": _remaining(record),
@@ -103,6 +105,7 @@ def detail(
     answer: JobDetail = {
         **_head(record, position),
         **_best_so_far(record),
+        **_asked_for(record),
         "running_seconds": running_seconds(record, now),
         "latest_metrics": Fragment(record.metrics),
         "progress_events": Fragment(events),
@@ -226,6 +229,10 @@ def _best_so_far(record: JobRecord) -> BestSoFar:
         "best_score_rows": its.best_score_rows,
         "best_score_at_call": its.best_score_at_call,
     }
+
+
+def _asked_for(record: JobRecord) -> AskedFor:
+    return {"adapter": record.adapter, "split_column": record.split_column or None}
 
 
 def _usage(record: JobRecord) -> UsageFigures:

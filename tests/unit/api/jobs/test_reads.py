@@ -150,6 +150,7 @@ async def test_the_summary_tells_what_was_asked_for(api: Harness) -> None:
     assert summary["dataset_rows"] == 20
     assert summary["split_fractions"] == {"train": 0.5, "val": 0.3, "test": 0.2}
     assert (summary["seed"], summary["shuffle"]) == (7, True)
+    assert (summary["adapter"], summary["split_column"]) == ("chat", None)
     assert summary["optimizer_kwargs"] == {"auto": "light"}
 
 
@@ -179,6 +180,14 @@ async def test_a_running_job_shows_its_last_event_and_what_remains(api: Harness)
     assert detail["latest_metrics"] == {"baseline_test_metric": 50.0}
     assert len(detail["logs"]) == 3
     assert (await answer(api, "/jobs/tickets/summary"))["elapsed_seconds"] is None
+
+
+async def test_adapter_and_split_column_are_told_as_they_were_asked_for(api: Harness) -> None:
+    split = {"column": "part", "seed": 7}
+    await api.job("tickets", running(), adapter="json", split=split)
+    for path in ("/jobs/tickets", "/jobs/tickets/summary"):
+        answered = await answer(api, path)
+        assert (answered["adapter"], answered["split_column"]) == ("json", "part")
 
 
 async def test_a_running_job_tells_its_best_so_far_with_its_rows(api: Harness) -> None:
