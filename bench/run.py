@@ -9,6 +9,8 @@ import sys
 from collections.abc import Callable
 
 import api_requests
+import control
+import freshness
 import images
 import jobs
 import memory
@@ -24,11 +26,13 @@ SECTIONS: dict[str, Callable[[], list[Figure]]] = {
     "reads": reads.measure,
     "jobs": jobs.measure,
     "memory": memory.measure,
+    "freshness": freshness.measure,
+    "control": control.measure,
     "images": images.measure,
     "requests": api_requests.measure,
     "pods": pods.measure,
 }
-BY_DEFAULT = ("submits", "reads", "jobs", "memory")
+BY_DEFAULT = ("submits", "reads", "jobs", "memory", "freshness", "control")
 """Those that need nothing but this checkout."""
 
 

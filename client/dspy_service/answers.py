@@ -121,8 +121,28 @@ class Usage:
     seconds: float = 0.0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _JobFacts:
+    """What a job's summary and its whole answer both say, and older services do not."""
+
+    running_seconds: float | None = None
+    """Since it started, in whole seconds while it goes on; at its end as `elapsed_seconds`."""
+    best_score: float | None = None
+    """Of a full evaluation so far; not on the test rows, so not to be compared with the test scores."""
+    best_score_on: str | None = None
+    """Its rows: `validation`, or `training` where the optimizer takes no other."""
+    best_score_rows: int | None = None
+    """How many."""
+    best_score_at_call: int | None = None
+    """Metric calls of the run, the baseline's among them, when it was found."""
+    adapter: str | None = None
+    """DSPy's adapter: `chat`, `json` or `xml`."""
+    split_column: str | None = None
+    """The column in which rows say themselves where they belong; None where shares split them."""
+
+
 @dataclass(frozen=True, slots=True)
-class Summary:
+class Summary(_JobFacts):
     job_id: str
     status: str
     message: str
@@ -258,7 +278,7 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
-class Job:
+class Job(_JobFacts):
     job_id: str
     status: str
     message: str
@@ -338,7 +358,9 @@ class Argument:
 
 
 @dataclass(frozen=True, slots=True)
-class CatalogueModule:
+class _Nameable:
+    """What a job may name."""
+
     path: str
     paths: tuple[str, ...]
     aliases: tuple[str, ...]
@@ -346,18 +368,15 @@ class CatalogueModule:
     """Why no job can name it."""
     arguments: tuple[Argument, ...]
     further_arguments: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogueModule(_Nameable):
     predictors: int | None
 
 
 @dataclass(frozen=True, slots=True)
-class CatalogueOptimizer:
-    path: str
-    paths: tuple[str, ...]
-    aliases: tuple[str, ...]
-    refused: str | None
-    """Why no job can name it."""
-    arguments: tuple[Argument, ...]
-    further_arguments: bool
+class CatalogueOptimizer(_Nameable):
     compile_arguments: tuple[Argument, ...]
 
 

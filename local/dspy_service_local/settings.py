@@ -57,7 +57,10 @@ class LocalSettings(BaseSettings):
         default=1, gt=0, description="Seconds within which logs, events and answered model calls reach the store."
     )
     progress_interval_seconds: float = Field(
-        default=0.5, gt=0, description="Least seconds between two progress reports of a job."
+        default=0.5,
+        gt=0,
+        description="Least seconds between two progress reports of a job: what a call of the metric "
+        "changed is in its status within the double.",
     )
     key_hosts: Words = Field(
         default=("127.0.0.1", "localhost", "::1"),

@@ -5,8 +5,6 @@ import asyncio
 import time
 from typing import Any, cast
 
-import kopf
-
 from dspy_service_core.kube.config import ClusterConfig
 from dspy_service_core.kube.protocol import Object
 from dspy_service_core.kube.resources import JOBS, OPTIMIZATION_JOBS, PODS
@@ -15,6 +13,7 @@ from dspy_service_operator.monitoring.health import trouble
 from dspy_service_operator.watch.kopf_session import Watches, open_session
 from dspy_service_operator.watch.kopf_settings import make_settings, selector
 from dspy_service_operator.watch.lifetime import Lifetime
+from dspy_service_operator.watch.light_kopf import kopf
 from dspy_service_operator.watch.resync import SELECTORS
 
 

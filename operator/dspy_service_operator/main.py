@@ -109,8 +109,7 @@ def _only_as_leader(leadership: Leadership, told: OnRequest) -> OnRequest:
 def make_telemetry(settings: OperatorSettings) -> Telemetry:
     if not settings.metrics_port:
         return Telemetry()
-    # Imported here, because its library costs memory that nobody uses otherwise.
-    from dspy_service_operator.monitoring.metrics import Metrics
+    from dspy_service_operator.monitoring.metrics import Metrics  # here: its library costs memory, for this alone
 
     return Metrics()
 

@@ -248,7 +248,10 @@ class OperatorSettings(BaseSettings):
     ca_key: str = Field(default="ca-bundle.crt", description="Key of that ConfigMap: certificates as PEM.")
     queue_name: str = Field(default="", description="Kueue LocalQueue for jobs that name none. Empty: without Kueue.")
     progress_interval_seconds: float = Field(
-        default=2, gt=0, description="Least seconds between two progress reports of a job."
+        default=1.5,
+        gt=0,
+        description="Least seconds between two progress reports of a job: what a call of the metric changed is in its "
+        "status within the double.",
     )
     progress_reports_per_second: float = Field(
         default=70,

@@ -1,11 +1,16 @@
-"""cancel, stop, pause and resume over HTTP, on a job that would run for a while: what each ends with, and that no model
-is asked any more once the job has come to rest."""
+"""cancel, stop, pause and resume, on a job that would run for a while: what each ends with, and that no model is asked
+any more once the job has come to rest. Over HTTP, and once by each other way that people give them; every state of a
+job by every way is `tests/e2e_local/test_control_table.py`, on the embedded cluster."""
 
+import shutil
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from control_channels import CHANNELS, VERBS, Channel, Channels, Verb
+from controlled_jobs import END, LATENCY, State, asked, at_rest, begun as searching, paused
+from kubectl import Kubectl
 from payloads import payload
 from under_test import Model, Service
 from waiting import wait_for
@@ -94,3 +99,37 @@ def test_a_paused_job_goes_on_from_where_it_was(running: Service, slow: Model) -
     assert answer["status"] == "success", answer["message"]
     assert answer["result"]["optimized_test_metric"] == undisturbed["result"]["optimized_test_metric"]
     assert asked < slow.stats.calls <= needed + IN_FLIGHT, "what was answered before the pause is not asked again"
+
+
+FOUND_IN: dict[Verb, State] = {"cancel": "running", "stop": "running", "pause": "running", "resume": "paused"}
+
+
+@pytest.mark.skipif(not shutil.which("kubectl"), reason="kubectl is not on this machine")
+@pytest.mark.parametrize("channel", CHANNELS)
+@pytest.mark.parametrize("verb", VERBS)
+def test_each_verb_by_each_way(
+    running: Service, model: Model, kubectl: Kubectl, verb: Verb, channel: Channel, given_kubeconfig: object
+) -> None:
+    if given_kubeconfig is None:
+        pytest.skip("the table of all states, on the embedded cluster, has these")
+    model.reset()
+    model.latency = LATENCY
+    job_id = paused(running, model) if FOUND_IN[verb] == "paused" else searching(running, model)
+
+    assert Channels(running, kubectl).give(verb, job_id, channel)
+
+    match END[verb, FOUND_IN[verb]]:
+        case "held":
+            wait_for(lambda: job(running.http, job_id, "/summary")["status"] == "pending", timeout=60, what="the pause")
+            at_rest(model)
+        case "running":
+            so_far = asked(model)
+            wait_for(lambda: asked(model) > so_far, timeout=120, what="a search that goes on")
+        case end:
+            assert ended(running.http, job_id)["status"] == end
+            at_rest(model)
+    rest = asked(model)
+    ask(running, job_id, "stop" if verb == "stop" else "cancel")
+    ended(running.http, job_id)
+    model.latency = 0.0
+    assert asked(model) == rest or verb == "resume", "a job at rest asks nobody"

@@ -118,6 +118,17 @@ class FakeJob:
         shown = self.events[: int(len(self.events) * self.share)]
         return [{"n": n, "timestamp": CREATED, "event": e, "metrics": m} for n, (e, m) in enumerate(shown, 1)]
 
+    def standing(self) -> dict[str, Any]:
+        best = self.metrics.get("best_score")
+        rows = {"best_score_on": "validation", "best_score_rows": 6, "best_score_at_call": 31}
+        return {
+            "running_seconds": None if self.status == "pending" else 12.0,
+            "best_score": best,
+            "adapter": "chat",
+            "split_column": None,
+            **(dict.fromkeys(rows) if best is None else rows),
+        }
+
     def summary(self) -> dict[str, Any]:
         ended = self.status in ("success", "failed", "cancelled")
         return {
@@ -128,6 +139,7 @@ class FakeJob:
             "started_at": None if self.status == "pending" else CREATED,
             "completed_at": CREATED if ended else None,
             "elapsed_seconds": 12.0 if ended else None,
+            **self.standing(),
             "estimated_seconds_remaining": 4.0 if self.status == "running" else None,
             "module_name": "predict",
             "optimizer_name": "miprov2",
@@ -295,5 +307,5 @@ class FakeService:
             "notice",
             "usage",
         )
-        kept = {name: summary[name] for name in names}
+        kept = {name: summary[name] for name in names} | job.standing()
         return kept | {"progress_events": [], "logs": [], "estimated_seconds_remaining": None, "result": None}

@@ -14,8 +14,9 @@ from pydantic import ConfigDict, Field, GetCoreSchemaHandler, TypeAdapter, with_
 from pydantic_core import CoreSchema
 from typing_extensions import TypeAliasType, TypedDict
 
-from dspy_service_core.records.run import Verdict
+from dspy_service_core.records.run import ScoredOn, Verdict
 from dspy_service_core.records.usage import CallStage
+from dspy_service_core.resource.job import Adapter
 from dspy_service_core.resource.status import StatusWord
 
 
@@ -389,8 +390,54 @@ Notice = Annotated[
 ]
 
 
+RunningSeconds = Annotated[
+    float | None,
+    Field(
+        description="Seconds since `started_at`, in whole ones while the job goes on; at its end as `elapsed_seconds`."
+    ),
+]
+BestScore = Annotated[
+    float | None,
+    Field(
+        description="Best score of a full evaluation so far, 0 to 100. It is not on the test rows, so it cannot be "
+        "compared with the test scores: see `best_score_on`."
+    ),
+]
+
+
+class AskedFor(TypedDict):
+    """What the job's submitter chose, beside what the contract's original answers say."""
+
+    adapter: Annotated[Adapter, Field(description="DSPy's adapter.")]
+    split_column: Annotated[
+        str | None,
+        Field(description="The column in which rows say where they belong; null where `split_fractions` split them."),
+    ]
+
+
+class BestSoFar(TypedDict):
+    """What the search has found so far, and on which rows."""
+
+    best_score: BestScore
+    best_score_on: Annotated[
+        ScoredOn | None,
+        Field(
+            description="The rows of the best score: `validation`, or `training` where the optimizer takes no other."
+        ),
+    ]
+    best_score_rows: Annotated[int | None, Field(description="How many rows the best score is on.")]
+    best_score_at_call: Annotated[
+        int | None,
+        Field(
+            description="Metric calls of the run, the baseline's among them, when it was found; as in `best_so_far` of "
+            "the result's details."
+        ),
+    ]
+
+
 @closed
-class JobDetail(JobHead):
+class JobDetail(JobHead, BestSoFar, AskedFor):
+    running_seconds: RunningSeconds
     latest_metrics: JsonObject
     progress_events: Annotated[Fragment, Shows(list[ProgressEvent])]
     logs: Annotated[Fragment, Shows(list[LogEntry])]
@@ -401,8 +448,9 @@ class JobDetail(JobHead):
 
 
 @closed
-class JobSummary(JobHead):
+class JobSummary(JobHead, BestSoFar, AskedFor):
     elapsed_seconds: Annotated[float | None, Field(description="Null until the job has ended.")]
+    running_seconds: RunningSeconds
     estimated_seconds_remaining: float | None
     module_name: str
     optimizer_name: str
@@ -486,34 +534,33 @@ class CatalogueArgument(TypedDict):
     refused: Annotated[str | None, Field(description="Why a job cannot give this argument; null where it can.")]
 
 
-@closed
-class CatalogueModule(TypedDict):
+class Nameable(TypedDict):
+    """What a job may name, and the arguments of its constructor."""
+
     path: str
     paths: Annotated[list[str], Field(description="All dotted paths by which a job may name it.")]
     aliases: list[str]
     refused: Annotated[
         str | None,
         Field(
-            description="Why no job can name it, though a program of the job's own can use it; null where a job can."
+            description="Why no job can name it; null where a job can. A program of the job's own can use any module."
         ),
     ]
-    arguments: list[CatalogueArgument]
+    arguments: Annotated[
+        list[CatalogueArgument], Field(description="Given as `module_kwargs`, or as `optimizer_kwargs`.")
+    ]
     further_arguments: Annotated[bool, Field(description="Whether the constructor takes further arguments as well.")]
+
+
+@closed
+class CatalogueModule(Nameable):
     predictors: Annotated[
         int | None, Field(description="How many predictors it makes; null where that depends on how it is used.")
     ]
 
 
 @closed
-class CatalogueOptimizer(TypedDict):
-    path: str
-    paths: Annotated[list[str], Field(description="All dotted paths by which a job may name it.")]
-    aliases: list[str]
-    refused: Annotated[str | None, Field(description="Why no job can name this optimizer; null where a job can.")]
-    arguments: Annotated[
-        list[CatalogueArgument], Field(description="Arguments of its constructor, given as `optimizer_kwargs`.")
-    ]
-    further_arguments: Annotated[bool, Field(description="Whether the constructor takes further arguments as well.")]
+class CatalogueOptimizer(Nameable):
     compile_arguments: Annotated[
         list[CatalogueArgument], Field(description="Arguments of its compile method, given as `compile_kwargs`.")
     ]

@@ -9,6 +9,7 @@ from dspy_service_api.answers.answer_schemas import (
     CatalogueArgument,
     CatalogueModule,
     CatalogueOptimizer,
+    Nameable,
 )
 from dspy_service_api.jobs.record import Json
 from dspy_service_core.checks import kwargs_rules, usable
@@ -24,24 +25,14 @@ def catalogue(registry: Registry, runner: RunnerPackages, words: Words) -> Json:
     kept = kwargs_rules.reserved(words)
     modules: list[CatalogueModule] = [
         {
-            "path": asset.path,
-            "paths": list(asset.paths),
-            "aliases": _aliases(registry.modules, asset),
-            "refused": usable.module_refused(asset) or None,
-            "arguments": _arguments(asset.init, kept),
-            "further_arguments": asset.init.further,
+            **_nameable(registry.modules, asset, usable.module_refused(asset), kept),
             "predictors": asset.predictors,
         }
         for asset in _assets(registry.modules)
     ]
     optimizers: list[CatalogueOptimizer] = [
         {
-            "path": asset.path,
-            "paths": list(asset.paths),
-            "aliases": _aliases(registry.optimizers, asset),
-            "refused": usable.optimizer_refused(asset) or None,
-            "arguments": _arguments(asset.init, kept),
-            "further_arguments": asset.init.further,
+            **_nameable(registry.optimizers, asset, usable.optimizer_refused(asset), kept),
             "compile_arguments": _arguments(asset.compile, kept),
         }
         for asset in (family_of(each.path).arguments(each) for each in _assets(registry.optimizers))
@@ -63,6 +54,17 @@ def _assets(kindred: Kindred[AnyAsset]) -> Iterator[AnyAsset]:
 
 def _aliases(kindred: Kindred[AnyAsset], asset: AnyAsset) -> list[str]:
     return [name for name in kindred.names() if kindred.aliases[name].path in asset.paths]
+
+
+def _nameable(kindred: Kindred[AnyAsset], asset: AnyAsset, refused: str, kept: Mapping[str, str]) -> Nameable:
+    return {
+        "path": asset.path,
+        "paths": list(asset.paths),
+        "aliases": _aliases(kindred, asset),
+        "refused": refused or None,
+        "arguments": _arguments(asset.init, kept),
+        "further_arguments": asset.init.further,
+    }
 
 
 def _arguments(callee: Callee, kept: Mapping[str, str]) -> list[CatalogueArgument]:

@@ -1,10 +1,10 @@
-"""Builds the contract's answers from records, transcripts and artifacts. Pure: it reads nothing.
+"""Builds the contract's answers from records, transcripts and artifacts. Pure: it reads nothing but the clock.
 
 The fields are declared in `answer_schemas.py`; the type checker holds every dict that is built here to them.
 """
 
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import orjson
@@ -13,6 +13,8 @@ from orjson import Fragment
 from dspy_service_api.answers.answer_schemas import (
     Accepted,
     ArtifactAnswer,
+    AskedFor,
+    BestSoFar,
     Health,
     JobDetail,
     JobHead,
@@ -37,6 +39,12 @@ from dspy_service_core.records.run import ResultDocument
 from dspy_service_core.resource.conditions import STOPPED_EARLY_MESSAGE, SUCCEEDED_MESSAGE
 from dspy_service_core.resource.splits import counts
 
+Clock = Callable[[], datetime]
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
 
 def accepted(job_id: str) -> Json:
     answer: Accepted = {"job_id": job_id, "status": "pending", "estimated_remaining_seconds": None}
@@ -57,14 +65,17 @@ def record_kept(finalizers: Sequence[str]) -> Json:
     return orjson.dumps(answer)
 
 
-def summary(record: JobRecord, position: int) -> Json:
-    return orjson.dumps(summary_fields(record, position))
+def summary(record: JobRecord, position: int, now: Clock = utc_now) -> Json:
+    return orjson.dumps(summary_fields(record, position, now))
 
 
-def summary_fields(record: JobRecord, position: int) -> JobSummary:
+def summary_fields(record: JobRecord, position: int, now: Clock = utc_now) -> JobSummary:
     return {
         **_head(record, position),
+        **_best_so_far(record),
+        **_asked_for(record),
         "elapsed_seconds": elapsed_seconds(record),
+        "running_seconds": running_seconds(record, now),
         "estimated_seconds_remaining": _remaining(record),
         "module_name": record.module_name,
         "optimizer_name": record.optimizer_name,
@@ -88,9 +99,14 @@ def listing(summaries: list[JobSummary], next_cursor: str | None) -> Json:
     return orjson.dumps(answer)
 
 
-def detail(record: JobRecord, position: int, events: Json, logs: Json, result: Json | None) -> Json:
+def detail(
+    record: JobRecord, position: int, events: Json, logs: Json, result: Json | None, now: Clock = utc_now
+) -> Json:
     answer: JobDetail = {
         **_head(record, position),
+        **_best_so_far(record),
+        **_asked_for(record),
+        "running_seconds": running_seconds(record, now),
         "latest_metrics": Fragment(record.metrics),
         "progress_events": Fragment(events),
         "logs": Fragment(logs),
@@ -195,6 +211,28 @@ def elapsed_seconds(record: JobRecord) -> float | None:
         return 0.0
     between = datetime.fromisoformat(record.completed_at) - datetime.fromisoformat(record.started_at)
     return max(between.total_seconds(), 0.0)
+
+
+def running_seconds(record: JobRecord, now: Clock) -> float | None:
+    """None before the start. It counts in whole seconds, so that a client that asks more often than that is told when
+    nothing else has changed (304)."""
+    if record.finished or not record.started_at:
+        return elapsed_seconds(record)
+    return float(max((now() - datetime.fromisoformat(record.started_at)) // timedelta(seconds=1), 0))
+
+
+def _best_so_far(record: JobRecord) -> BestSoFar:
+    its = record.progress
+    return {
+        "best_score": its.best_score,
+        "best_score_on": its.best_score_on,
+        "best_score_rows": its.best_score_rows,
+        "best_score_at_call": its.best_score_at_call,
+    }
+
+
+def _asked_for(record: JobRecord) -> AskedFor:
+    return {"adapter": record.adapter, "split_column": record.split_column or None}
 
 
 def _usage(record: JobRecord) -> UsageFigures:

@@ -20,6 +20,7 @@ from dspy_service_core.records.usage import Usage
 from dspy_service_core.registry.evaluate import EVALUATE
 from dspy_service_core.resource import names, queue_order
 from dspy_service_core.resource.conditions import DELETED_MESSAGE
+from dspy_service_core.resource.job import DEFAULT_ADAPTER
 from dspy_service_core.resource.sources import METRIC_FUNCTION, PROGRAM
 from dspy_service_core.resource.splits import ALL_TEST, DEFAULTS, Fractions
 from dspy_service_core.resource.status import FINAL_PHASES, STATUS_WORDS
@@ -86,8 +87,10 @@ def record_of(obj: Object) -> JobRecord:
         dataset_rows=_rows(spec["dataset"], run, end),
         fractions=_fractions(spec["optimizer"]["name"], split),
         shuffle=split.get("shuffle", True),
+        split_column=intern(split.get("column") or ""),
+        adapter=spec.get("adapter") or DEFAULT_ADAPTER,
         seed=_seed(split.get("seed"), metadata),
-        progress=_NO_PROGRESS if settled else read(Progress, run.get("progress")) or _NO_PROGRESS,
+        progress=read(Progress, run.get("progress")) or _NO_PROGRESS,
         usage=read(Usage, run.get("usage")) or _NO_USAGE,
         metrics=_json(run.get("metrics")),
         events=_stream(events, "last", not settled),

@@ -10,6 +10,7 @@ from typing import Any
 
 from dspy_service_core.records.run import Progress, Result
 from dspy_service_core.records.usage import Usage
+from dspy_service_core.resource.job import Adapter
 from dspy_service_core.resource.queue_order import Age, Rank
 from dspy_service_core.resource.splits import Fractions
 from dspy_service_core.resource.status import StatusWord
@@ -87,6 +88,9 @@ class JobRecord(RecordIdentity):
     dataset_rows: int | None
     fractions: Fractions
     shuffle: bool
+    split_column: str
+    """Empty where shares split the rows."""
+    adapter: Adapter
     seed: int
     """The seed that is used: given, drawn by the API, or derived from the resource's name."""
     progress: Progress

@@ -10,6 +10,7 @@ from dspy_service_core.kube.protocol import Object
 from dspy_service_core.records.run import Progress
 from dspy_service_core.records.usage import Usage
 from dspy_service_core.resource.conditions import DELETED_MESSAGE
+from dspy_service_core.resource.job import DEFAULT_ADAPTER
 from dspy_service_core.resource.splits import DEFAULTS
 from dspy_service_core.resource.status import FINAL_PHASES, STATUS_WORDS
 
@@ -45,6 +46,8 @@ def unreadable_record(obj: Object) -> JobRecord:
         dataset_rows=None,
         fractions=DEFAULTS,
         shuffle=True,
+        split_column="",
+        adapter=DEFAULT_ADAPTER,
         seed=0,
         progress=Progress(),
         usage=Usage(),

@@ -42,7 +42,7 @@ class EarlierJobs:
         """Those of several jobs, each whole: its state and what makes it anew; and the same as JSON."""
         found: dict[str, JoinedProgram] = {}
         document: list[bytes] = []
-        for job_id, where in _ids(given, f"{field}.{PROGRAMS}"):
+        for job_id, where in ids_of(given, f"{field}.{PROGRAMS}"):
             known = names.job_id(names.resource_name(job_id))
             if known in found:
                 raise UnusableRequest(f"{where}: job '{job_id}' is named twice: its program would only answer twice.")
@@ -98,7 +98,7 @@ _NOT_JOINED = {
 }
 
 
-def _ids(given: object, field: str) -> Iterator[tuple[str, str]]:
+def ids_of(given: object, field: str) -> Iterator[tuple[str, str]]:
     """Each with its place in the request."""
     if not isinstance(given, list) or not joined.FEWEST <= len(given) <= joined.MOST:
         raise UnusableRequest(

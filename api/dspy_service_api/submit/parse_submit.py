@@ -16,7 +16,7 @@ from pydantic.json_schema import models_json_schema
 from dspy_service_api.answers import catalogue
 from dspy_service_api.jobs.record import Json
 from dspy_service_api.settings import Settings
-from dspy_service_api.submit.earlier_jobs import EarlierJobs, State
+from dspy_service_api.submit.earlier_jobs import EarlierJobs, State, ids_of
 from dspy_service_api.submit.job_objects import AcceptedRequest
 from dspy_service_api.submit.outlook import outlook
 from dspy_service_api.submit.request_spec import WORDS, decimal_text, translated
@@ -36,6 +36,7 @@ from dspy_service_core.programs.program_source import ProgramSource
 from dspy_service_core.registry.packages import installed, of_our_image
 from dspy_service_core.registry.registry import Registry, UnknownName
 from dspy_service_core.resource import sources
+from dspy_service_core.resource.spec.code import JoinedSource
 
 _SEEDS = 2**31
 
@@ -58,8 +59,12 @@ class CoreAcceptance:
     async def accept(self, body: Body, earlier: EarlierJobs) -> AcceptedRequest:
         if len(body) > self.settings.inline_body_bytes:
             large = await asyncio.to_thread(self._request, body)
+            if self._takes(large):
+                await asyncio.to_thread(self._check_own, large)
             return await asyncio.to_thread(self._accepted, large, await self._taken(large, earlier))
         request = self._request(body)
+        if self._takes(request):
+            await asyncio.to_thread(self._check_own, request)
         taken = await self._taken(request, earlier)
         if taken.joined is None and source_text.quick(*request.code.values(), *request.program_files.values()):
             return self._accepted(request, taken)
@@ -70,6 +75,21 @@ class CoreAcceptance:
         if not self._joins(request.optimizer_name):
             return _Taken(initial)
         return _Taken(initial, *await earlier.programs(request.optimizer_kwargs.get(PROGRAMS), "optimizer_kwargs"))
+
+    def _takes(self, request: RunRequest) -> bool:
+        """Whether it names earlier jobs."""
+        begins = request.initial is not None and request.initial.job_id is not None
+        return begins or self._joins(request.optimizer_name)
+
+    def _check_own(self, request: RunRequest) -> None:
+        """What can be told of a request before the jobs that it names are read: a read asks the store many times, and
+        whoever sent what fails anyway is told of that first."""
+        job = translated(request, self._run(request.run_options), self.draw)
+        spec = job.spec
+        if self._joins(request.optimizer_name):
+            list(ids_of(request.optimizer_kwargs.get(PROGRAMS), f"optimizer_kwargs.{PROGRAMS}"))
+            spec = spec.model_copy(update={"joined": JoinedSource()})  # there, and not read yet
+        job_checks.check(spec, self._installation, job.contents, WORDS)
 
     def _joins(self, optimizer: str) -> bool:
         try:

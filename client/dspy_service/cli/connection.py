@@ -1,6 +1,7 @@
 """How commands come to a client: one object in click's context, which tests give a transport of their own.
 
-The client is imported when one is asked for: `up` runs for as long as the service does, and needs none.
+The client, and httpx with it, is imported when one is asked for: `up` runs for as long as the service does, and needs
+none.
 """
 
 import time

@@ -34,11 +34,11 @@ from dspy_service.errors import (
 from dspy_service.files import rebuild
 from dspy_service.files.artifact_files import (
     BASELINE,
+    FOLDERS,
     MAX_FILE_BYTES,
     METADATA,
     PICKLE,
     PROMPT,
-    SOURCE,
     STATE,
     Origin,
     check_directory,
@@ -87,7 +87,7 @@ def command(
     if not (run_code or unpickle):
         (_print_json if as_json else _print_state)(directory)
         return
-    say(f"{f'Unpickling {PICKLE}' if unpickle else f'Running {SOURCE}/'}: this runs code of {owner}, as you.", err=True)
+    say(f"{_run(directory, unpickle)}: this runs code of {owner}, as you.", err=True)
     with redirect_stdout(sys.stderr) if as_json else nullcontext():  # what that code prints is no JSON
         program = load_program(directory / PICKLE, allow_pickle=True) if unpickle else _rebuilt(directory)
         signatures = _signatures(program)
@@ -101,6 +101,13 @@ def command(
     if inputs:
         _heading("Call")
         say_lines(_call(program, given, model, base_url))
+
+
+def _run(directory: Path, unpickle: bool) -> str:
+    """What will be run, in words."""
+    if unpickle:
+        return f"Unpickling {PICKLE}"
+    return f"Running {' and '.join(f'{name}/' for name in FOLDERS if (directory / name).is_dir())}"
 
 
 def _vouched(ctx: click.Context, directory: Path) -> str:

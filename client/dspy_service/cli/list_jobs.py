@@ -15,7 +15,7 @@ from dspy_service.cli.said import say_row
 from dspy_service.display.shown import shown
 from dspy_service.display.texts import text
 from dspy_service.display.verdicts import of
-from dspy_service.display.words import cost, duration, moment
+from dspy_service.display.words import cost, duration, moment, so_far
 from dspy_service.foreign import figure
 from dspy_service.typed_ids import short_ids
 
@@ -107,7 +107,7 @@ def _fitting(widths: Sequence[int], width: int) -> list[int]:
 
 def _cells(job: Summary) -> tuple[str, ...]:
     metrics = job.latest_metrics
-    took = "" if job.elapsed_seconds is None else duration(job.elapsed_seconds)
+    took = duration(job.elapsed_seconds) if job.elapsed_seconds is not None else so_far(job)
     scores = [_score(figure(metrics, f"{which}_test_metric")) for which in ("baseline", "optimized")]
     created = moment(job.created_at, "%Y-%m-%d %H:%M")
     return (

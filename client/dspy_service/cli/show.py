@@ -88,8 +88,9 @@ def _scores(summary: Summary) -> str:
     named = (("baseline", "baseline_test_metric"), ("optimized", "optimized_test_metric"))
     found = [(name, figure(summary.latest_metrics, key)) for name, key in named]
     test = ", ".join(f"{name} {score:.1f}" for name, score in found if score is not None)
-    best = figure(summary.latest_metrics, "best_score")
-    parts = [f"{test} on the test rows" if test else "", "" if best is None else f"best {best:.1f} on validation rows"]
+    best = words.best(summary, figure(summary.latest_metrics, "best_score"))
+    at = "" if summary.best_score_at_call is None else f", at metric call {summary.best_score_at_call:,}"
+    parts = [f"{test} on the test rows" if test else "", f"best {best}{at}" if best else ""]
     return "; ".join(filter(None, parts))
 
 
@@ -113,8 +114,9 @@ def _rows(summary: Summary, result: Result | None) -> str:
 
 
 def _time(summary: Summary) -> str:
-    took = "" if summary.elapsed_seconds is None else f", took {words.duration(summary.elapsed_seconds)}"
-    return f"submitted {words.moment(summary.created_at, '%Y-%m-%d %H:%M:%S')}{took}"
+    took = "" if summary.elapsed_seconds is None else f"took {words.duration(summary.elapsed_seconds)}"
+    submitted = f"submitted {words.moment(summary.created_at, '%Y-%m-%d %H:%M:%S')}"
+    return ", ".join(filter(None, (submitted, took or words.so_far(summary))))
 
 
 def _notes(result: Result | None) -> Iterator[str]:

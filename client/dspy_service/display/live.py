@@ -39,7 +39,7 @@ def show_live(updates: Iterable[Update], console: Console) -> Summary:
 
 
 def _picture(summary: Summary, trail: ScoreTrail, lines: Iterable[LogEntry], spinner: Spinner) -> RenderableType:
-    return Group(_head(summary, spinner), _progress(summary), *_scores(trail), *map(_log_line, lines))
+    return Group(_head(summary, spinner), _progress(summary), *_scores(trail, summary), *map(_log_line, lines))
 
 
 def _head(summary: Summary, spinner: Spinner) -> RenderableType:
@@ -53,13 +53,14 @@ def _head(summary: Summary, spinner: Spinner) -> RenderableType:
 def _progress(summary: Summary) -> RenderableType:
     row = Table.grid(padding=(0, 2))
     bar = ProgressBar(total=100, completed=words.percent(summary), width=_BAR_WIDTH)
-    figures = (f"{words.percent(summary):3.0f} %", words.calls(summary), words.time_left(summary), words.usage(summary))
+    times = ", ".join(filter(None, (words.so_far(summary), words.time_left(summary))))
+    figures = (f"{words.percent(summary):3.0f} %", words.calls(summary), times, words.usage(summary))
     row.add_row(bar, *map(text, figures))
     return row
 
 
-def _scores(trail: ScoreTrail) -> list[RenderableType]:
-    said = words.scores(trail)
+def _scores(trail: ScoreTrail, summary: Summary) -> list[RenderableType]:
+    said = words.scores(trail, summary)
     picture = sparkline(trail.points, _TRAIL_WIDTH)
     return [parts(("   ".join(said), "bold"), ("   ", ""), (picture, "green"))] if said else []
 

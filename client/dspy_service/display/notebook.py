@@ -60,8 +60,9 @@ def show_notebook(updates: Iterable[Update], draw: Draw) -> Summary:
 
 
 def running(summary: Summary, trail: ScoreTrail) -> str:
-    shares = [f"{words.percent(summary):.0f} %", words.calls(summary), words.time_left(summary)]
-    figures = [*shares, *words.scores(trail), words.usage(summary)]
+    shares = [f"{words.percent(summary):.0f} %", words.calls(summary)]
+    times = [words.so_far(summary), words.time_left(summary)]
+    figures = [*shares, *times, *words.scores(trail, summary), words.usage(summary)]
     said = " · ".join(_escaped(figure) for figure in figures if figure)
     bar = f'<progress max="100" value="{words.percent(summary):.0f}" style="width: 20em"></progress>'
     head = f"<b>{_escaped(summary.status)}</b> {_escaped(words.stage(summary))}"

@@ -36,6 +36,7 @@ def _key(summary: Summary, trail: ScoreTrail) -> str:
 def _line(summary: Summary, trail: ScoreTrail) -> str:
     shares = []
     if summary.status == "running":
-        shares = [f"{words.percent(summary):.0f} %", words.calls(summary), words.time_left(summary)]
-    parts = [words.stage(summary), *shares, *words.scores(trail), words.usage(summary)]
+        shares = [f"{words.percent(summary):.0f} %", words.calls(summary), words.so_far(summary)]
+        shares.append(words.time_left(summary))
+    parts = [words.stage(summary), *shares, *words.scores(trail, summary), words.usage(summary)]
     return f"{summary.status:<10} " + ", ".join(part for part in parts if part)

@@ -22,6 +22,11 @@ def calls(summary: Summary) -> str:
     return f"{done:,.0f} of {total:,.0f} metric calls" if total else f"{done:,.0f} metric calls"
 
 
+def so_far(summary: Summary) -> str:
+    seconds = summary.running_seconds
+    return "" if seconds is None or summary.finished else f"{duration(seconds)} so far"
+
+
 def time_left(summary: Summary) -> str:
     seconds = summary.estimated_seconds_remaining
     return "" if seconds is None or summary.finished else f"about {duration(seconds)} left"
@@ -61,13 +66,21 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02} min"
 
 
-def scores(trail: ScoreTrail) -> list[str]:
-    """The best score is on the optimizer's validation rows, the other two are on the test split."""
-    named = [("baseline", trail.baseline), ("best so far", trail.best), ("optimized", trail.optimized)]
-    shown = [(name, score) for name, score in named if score is not None]
-    if trail.optimized is not None:
-        shown = [(name, score) for name, score in shown if name != "best so far"]
-    return [f"{name} {score:.1f}" for name, score in shown]
+def scores(trail: ScoreTrail, summary: Summary) -> list[str]:
+    """The best score is on other rows than the two test scores, and is told as such."""
+    found = best(summary, trail.best)
+    on_test = [("baseline", trail.baseline), ("optimized", trail.optimized)]
+    told = [f"{name} {score:.1f}" for name, score in on_test if score is not None]
+    return [*told, f"best so far {found}"] if found and trail.optimized is None else told
+
+
+def best(summary: Summary, told: float | None) -> str:
+    """`told` is what an event has said, if the summary is of a service that does not say it."""
+    score = told if summary.best_score is None else summary.best_score
+    if score is None:
+        return ""
+    count = "" if summary.best_score_rows is None else f"{summary.best_score_rows:,} "
+    return f"{score:.1f} on {count}{summary.best_score_on or 'validation'} rows"
 
 
 def stage(summary: Summary) -> str:

@@ -20,7 +20,7 @@ from dspy_service.files.state_folder import state_folder
 
 try:
     import fcntl
-except ImportError:  # no Unix, and so no `up` either
+except ImportError:  # Windows has no fcntl, and no `up` either: the client works there, and knows no local service
     fcntl = None  # type: ignore[assignment]
 
 FOLDER = "services"

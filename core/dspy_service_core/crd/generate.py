@@ -38,7 +38,11 @@ COLUMNS = [
     _column("OPTIMIZER", ".spec.optimizer.name"),
     _column("MODULE", ".spec.module.name"),
     _column("PROGRESS", ".status.run.progress.percent", description="Share of the metric calls made, 0 to 100."),
-    _column("BEST", ".status.run.progress.bestScore", description="Best score of a full evaluation so far, 0 to 100."),
+    _column(
+        "BEST",
+        ".status.run.progress.bestScore",
+        description="Best score of a full evaluation so far, 0 to 100; not on the test rows: see BEST-ON.",
+    ),
     _column("VERDICT", ".status.run.result.verdict", description="Whether the optimized program is the better one."),
     _column(
         "DIFFERENCE",
@@ -51,6 +55,7 @@ COLUMNS = [
     _column(
         "BASELINE", ".status.run.result.baselineScore", wide=True, description="Score of the program as it was given."
     ),
+    _column("BEST-ON", ".status.run.progress.bestScoreOn", wide=True, description="Rows of the best score so far."),
     _column("PROGRAM", ".spec.program.name", wide=True, description="Class of the job's own program."),
     _column("CALLED", ".spec.run.name", wide=True, description="Name that the HTTP API was given for the job."),
     _column("ATTEMPT", ".status.attempt.number", "integer", wide=True),

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from dspy_service_core.optimizers import cel
 from dspy_service_core.optimizers.calls import Calls, no_calls
 from dspy_service_core.optimizers.family import Family, Json, Setup
 from dspy_service_core.optimizers.options import Options, whole
@@ -89,6 +90,19 @@ class Joined(Family):
 
     def known_calls(self, options: Options, counts: SplitCounts, predictors: int) -> Calls:
         return no_calls(predictors)
+
+    def typed_kwargs(self) -> dict[str, Json]:
+        """Without `reduce_fn`, which is a text or an object: no type of the schema says that."""
+        return {"kwargs": {SIZE: cel.number("How many of the joined programs answer each time (Ensemble).")}}
+
+    def cel_of_optimizer(self, names: str) -> list[Json]:
+        size = f"self.kwargs.{SIZE}"
+        return [
+            {
+                "rule": f"!(self.name in {names}) || !has(self.kwargs) || !has({size}) || {size} >= 1",
+                "message": f"Ensemble needs kwargs.{SIZE} to be 1 or more: so many of the programs answer each time",
+            }
+        ]
 
     def cel_of_spec(self, names: str) -> list[Json]:
         return [

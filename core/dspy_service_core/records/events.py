@@ -94,3 +94,8 @@ FIGURES = frozenset(
     for name, figure in kind.__annotations__.items()
     if figure is not str
 )
+
+
+def without_false_figures(metrics: JsonObject) -> JsonObject:
+    """Without those that have the name of one of our figures and are no number: see `FIGURES`."""
+    return {name: value for name, value in metrics.items() if name not in FIGURES or values.is_number(value)}

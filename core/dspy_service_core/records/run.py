@@ -14,6 +14,8 @@ from dspy_service_core.records.usage import Usage
 
 Outcome = Literal["Succeeded", "Failed", "Cancelled"]
 OptimizerStage = Literal["Validating", "Running", "Finishing"]
+ScoredOn = Literal["validation", "training"]
+"""Rows that an optimizer scores its candidates on: the validation rows, if it takes any and there are some."""
 Verdict = Literal["improved", "no_evidence", "worse", "unknown"]
 """Whether the optimized program is better than the one that was given; unknown where too few rows tell, or where
 nothing was optimized."""
@@ -34,7 +36,20 @@ class Progress(Record):
     )
     calls: int | None = field(default=None, metadata=says("Metric calls made so far."))
     total: int | None = field(default=None, metadata=says("Metric calls expected in all."))
-    best_score: Decimal | None = field(default=None, metadata=says("Best score of a full evaluation so far, 0 to 100."))
+    best_score: Decimal | None = field(
+        default=None,
+        metadata=says(
+            "Best score of a full evaluation so far, 0 to 100; on the rows that bestScoreOn names, never on the test "
+            "rows."
+        ),
+    )
+    best_score_on: ScoredOn | None = field(
+        default=None, metadata=says("Which rows the best score so far is on: validation or training.")
+    )
+    best_score_rows: int | None = field(default=None, metadata=says("How many rows the best score so far is on."))
+    best_score_at_call: int | None = field(
+        default=None, metadata=says("Metric calls that had been made when the best score so far was found.")
+    )
     eta_seconds: Decimal | None = field(default=None, metadata=says("Estimated seconds until the end."))
 
 
@@ -46,6 +61,8 @@ class ProgressDocument(Progress):
     started_at: OptionalTime = None
     usage: Usage | None = None
     """Of all attempts; None in a reporter that has read no such document yet."""
+    figures: JsonObject = field(default_factory=dict)
+    """Those of `optimizer_progress` as they are now: events come more rarely."""
     notice: Annotated[str, text(MAX_NOTICE, values.visible_line)] = ""
 
 

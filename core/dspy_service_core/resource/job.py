@@ -27,6 +27,7 @@ MAX_SECRET_LENGTH = 16 * 1024
 
 Stop = Literal["", "Cancel", "KeepBest"]
 Adapter = Literal["chat", "json", "xml"]
+DEFAULT_ADAPTER: Adapter = "chat"
 
 
 class Module(Wire):

@@ -18,9 +18,8 @@ Not used, because of what it costs or leaves out (measured with 5,000 resources)
 
 from typing import Any
 
-import kopf
-
 from dspy_service_core.kube.resources import Resource
+from dspy_service_operator.watch.light_kopf import kopf
 from dspy_service_operator.watch.resync import SELECTORS
 
 INACTIVITY_SECONDS = 70.0

@@ -134,10 +134,7 @@ def _context(
     with contextlib.suppress(OSError):
         os.chdir(arguments.scratch)
     progress = Progress(outbox, ledger.total, settings.progress_interval)
-
-    def improved(score: float) -> None:
-        progress.best_score = score
-
+    progress.keep_written(settings.progress_document_interval)
     return RunContext(
         inputs=arguments.inputs,
         scratch=scratch,
@@ -148,7 +145,7 @@ def _context(
         ledger=ledger,
         progress=progress,
         patience=Patience(settings, ledger, progress.waits_for),
-        candidates=Candidates(outbox, lambda: progress.calls, improved),
+        candidates=Candidates(outbox, lambda: progress.calls, progress.improved),
         redactor=redactor,
     )
 

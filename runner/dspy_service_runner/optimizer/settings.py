@@ -97,6 +97,11 @@ class Settings(BaseModel):
     progress_interval: float = Field(
         default=2.0, ge=0, description="Shortest time in seconds between two optimizer_progress events."
     )
+    progress_document_interval: float = Field(
+        default=0.1,
+        ge=0,
+        description="Shortest time in seconds between two versions of progress.json, from which the status is made.",
+    )
     stop_interval: float = Field(
         default=0.25, gt=0, description="How often, in seconds, the optimizer looks whether it is asked to stop."
     )

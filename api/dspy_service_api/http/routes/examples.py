@@ -3,6 +3,7 @@ from one made-up job."""
 
 import hashlib
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -107,7 +108,13 @@ _RESOURCE: dict[str, Any] = {
 }
 _RUN: dict[str, Any] = {
     "startedAt": "2026-03-01T09:30:05.010Z",
-    "progress": {"etaSeconds": "35.6"},
+    "progress": {
+        "etaSeconds": "35.6",
+        "bestScore": "66.67",
+        "bestScoreOn": "validation",
+        "bestScoreRows": 6,
+        "bestScoreAtCall": 31,
+    },
     "metrics": METRICS,
     "usage": {
         "calls": 62,
@@ -141,6 +148,7 @@ _RESULT: dict[str, Any] = {
     "runtimeSeconds": "61.5",
     "artifact": {"path": f"artifacts/{JOB_ID}"},
 }
+_NOW = datetime(2026, 3, 1, 9, 30, 48, tzinfo=UTC)
 _RUNNING = record_of(_RESOURCE | {"status": {"phase": "Running", "run": _RUN}})
 _SUCCEEDED = record_of(
     _RESOURCE
@@ -200,8 +208,8 @@ _OUTLOOK = outlook(
 )
 DRY_RUN = dry_run(_OUTLOOK.split_counts, _OUTLOOK.estimate, ("Unknown keys were ignored: experiment",))
 PAYLOAD = orjson.dumps(REQUEST)
-SUMMARY = present.summary(_RUNNING, 0)
-LISTING = present.listing([present.summary_fields(_RUNNING, 0)], cursor_of(_RUNNING))
+SUMMARY = present.summary(_RUNNING, 0, lambda: _NOW)
+LISTING = present.listing([present.summary_fields(_RUNNING, 0, lambda: _NOW)], cursor_of(_RUNNING))
 SUCCEEDED = present.detail(
     _SUCCEEDED,
     0,

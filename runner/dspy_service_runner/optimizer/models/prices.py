@@ -98,7 +98,7 @@ def _by_table(lm: Any, spent: Spent) -> float | None:
 def _listed(model: str, endpoint: str) -> Any:
     """The model's prices; None for one that the table lacks. An endpoint of one's own is no provider's, whatever the
     model's name begins with."""
-    from genai_prices import data_snapshot
+    from genai_prices import data_snapshot  # as above
 
     provider, _, name = model.partition("/")
     known_by = (None, endpoint) if endpoint else (provider, None)

@@ -43,7 +43,7 @@ def shape_of(program: dspy.Module) -> Shape:
 
 
 class Candidates:
-    def __init__(self, outbox: Outbox, calls: Callable[[], int], improved: Callable[[float], None]) -> None:
+    def __init__(self, outbox: Outbox, calls: Callable[[], int], improved: Callable[[Candidate], None]) -> None:
         self._outbox, self._calls, self._improved = outbox, calls, improved
         self._lock = threading.Lock()
         self.given: State = {}
@@ -79,7 +79,7 @@ class Candidates:
         with contextlib.suppress(OSError, ValueError, TypeError, KeyError):
             kept = Candidate(**orjson.loads(earlier.read_bytes()))
             self._best, self._tried, self.tried_another = kept, True, True
-            self._improved(kept.score)
+            self._improved(kept)
 
     def is_one(self, program: Any) -> bool:
         """Whether a program may be a candidate: optimizers, programs and metrics evaluate other programs too."""
@@ -105,7 +105,7 @@ class Candidates:
             self.best_so_far.append((calls, best.score))
             improved, self._best = best is not self._best, best
         if improved:
-            self._improved(score)
+            self._improved(best)
             self._keep()
 
     def _better(self, candidate: Candidate) -> Candidate:

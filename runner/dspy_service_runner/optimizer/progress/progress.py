@@ -2,6 +2,10 @@
 
 The counts are exact for every optimizer, because each of them scores through our metric; progress bars are not (and
 some optimizers draw none). The `tqdm_*` figures are the optimizer's own part, `progress.json` is the whole run.
+
+Events are kept for ever, so they come in intervals of seconds. The document is replaced, so it is written whenever a
+metric call changed it, by a thread of its own: a call of the metric waits for no file, and the last of several calls is
+told as soon as the first.
 """
 
 import threading
@@ -12,12 +16,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from dspy_service_core.records import events
-from dspy_service_core.records.run import OptimizerStage, ProgressDocument
+from dspy_service_core.records.run import OptimizerStage, ProgressDocument, ScoredOn
 from dspy_service_core.records.usage import Usage
 from dspy_service_runner.optimizer.outbox import Outbox, timestamp
+from dspy_service_runner.optimizer.progress.candidates import Candidate
 
 _WINDOW = 20
-"""How many recent samples the rate is taken over. A resumed run replays its first calls much faster than the rest."""
+"""How many recent samples the rate is taken over, one an event. A resumed run replays its first calls much faster than
+the rest."""
 
 
 @dataclass
@@ -31,6 +37,7 @@ class Part:
     demo_calls: int = 0
     """Calls made to find demos: no optimizer knows them beforehand, so they raise the total as they come."""
     counts_demos: bool = True
+    ended: float | None = None
 
     @property
     def expected(self) -> int | None:
@@ -51,10 +58,23 @@ class Progress:
         self._started_at: str | None = None
         self._around = self._around_total = 0
         self._part: Part | None = None
-        self._last_emitted = float("-inf")
+        self._last_emitted = 0.0
         self._samples: deque[tuple[float, int]] = deque(maxlen=_WINDOW)
-        self.best_score: float | None = None
+        self._best: Candidate | None = None
         self._notice = ""
+        self._news = threading.Event()
+        self.scores_on: ScoredOn = "validation"
+        """The rows that candidates are scored on."""
+
+    def keep_written(self, interval: float) -> None:
+        """From now on, writes the document whenever something changed, at most once in this many seconds."""
+        threading.Thread(target=self._keep_written, args=(interval,), name="progress", daemon=True).start()
+
+    def _keep_written(self, interval: float) -> None:
+        while self._news.wait():
+            self._news.clear()
+            self.write()
+            time.sleep(interval)
 
     @property
     def calls(self) -> int:
@@ -77,18 +97,22 @@ class Progress:
         """Metric calls of the baseline and the final score."""
         self._around_total = total
 
+    def improved(self, best: Candidate) -> None:
+        self._best = best
+        self._news.set()
+
     def called_around(self, _for_demo: bool) -> None:
         with self._lock:
             self._around += 1
-            due = self._due()
-        if due:
-            self.write()
+        self._news.set()
 
     def begin_optimizer(self, description: str, total: int | None, counts_demos: bool) -> None:
         with self._lock:
             self._part = Part(description, self._clock(), 0, total, counts_demos=counts_demos)
             self._samples.clear()
             self._samples.append((self._part.started, 0))
+            self._last_emitted = self._part.started
+        self._news.set()
 
     def called(self, for_demo: bool) -> None:
         """One metric call of the optimizer."""
@@ -97,8 +121,7 @@ class Progress:
             self._part.calls += 1
             self._part.demo_calls += for_demo
             due = self._due()
-        if due:
-            self._emit()
+        self._tell(due)
 
     def set_calls(self, calls: int) -> None:
         """For an optimizer that counts its metric calls itself."""
@@ -106,8 +129,7 @@ class Progress:
             assert self._part is not None
             self._part.calls = calls
             due = self._due()
-        if due:
-            self._emit()
+        self._tell(due)
 
     def end_optimizer(self) -> None:
         """Sets the total, which was only an upper bound, to the calls made, so that the part shows as complete."""
@@ -115,7 +137,14 @@ class Progress:
             if self._part is None:
                 return
             self._part.total, self._part.counts_demos = self._part.calls, False
+            self._part.ended = self._clock()
         self._emit()
+
+    def _tell(self, due: bool) -> None:
+        if due:
+            self._emit()
+        else:
+            self._news.set()
 
     def _due(self) -> bool:
         now = self._clock()
@@ -127,32 +156,33 @@ class Progress:
     def _emit(self) -> None:
         with self._writing:
             with self._lock:
-                figures = self._bar()
+                assert self._part is not None
+                figures = self._bar(self._part)
+                self._samples.append((self._now(self._part), self._part.calls))
             self._outbox.event(events.PROGRESS, figures)
         self.write()
 
-    def _bar(self) -> events.OptimizerProgress:
-        part = self._part
-        assert part is not None
-        now = self._clock()
-        self._samples.append((now, part.calls))
-        total = part.expected
-        rate = self._rate()
+    def _bar(self, part: Part) -> events.OptimizerProgress:
+        total, rate = part.expected, self._rate(part)
         left = None if total is None else max(total - part.calls, 0)
         return events.OptimizerProgress(
             tqdm_total=total,
             tqdm_n=part.calls,
-            tqdm_elapsed=round(now - part.started, 3),
+            tqdm_elapsed=round(self._now(part) - part.started, 3),
             tqdm_rate=rate,
             tqdm_remaining=0.0 if left == 0 else None if left is None or not rate else round(left / rate, 3),
             tqdm_percent=_percent(part.calls, total),
             tqdm_desc=part.description,
-            best_score=self.best_score,
+            best_score=self._best.score if self._best else None,
         )
 
-    def _rate(self) -> float | None:
-        (then, calls_then), (now, calls_now) = self._samples[0], self._samples[-1]
-        return round((calls_now - calls_then) / (now - then), 3) if now > then else None
+    def _rate(self, part: Part) -> float | None:
+        (then, calls_then), now = self._samples[0], self._now(part)
+        return round((part.calls - calls_then) / (now - then), 3) if now > then else None
+
+    def _now(self, part: Part) -> float:
+        """Time stands still for a part that has ended."""
+        return self._clock() if part.ended is None else part.ended
 
     def write(self) -> None:
         with self._writing:
@@ -161,9 +191,10 @@ class Progress:
             self._outbox.progress(document)
 
     def _document(self) -> ProgressDocument:
-        expected = self._part.expected if self._part else None
+        part, best = self._part, self._best
+        expected = part.expected if part else None
         total = None if expected is None else expected + self._around_total
-        rate = self._rate() if self._part else None
+        rate = self._rate(part) if part else None
         left = None if total is None else max(total - self.calls, 0)
         return ProgressDocument(
             stage=self._stage,
@@ -171,10 +202,14 @@ class Progress:
             percent=_percent(self.calls, total),
             calls=self.calls,
             total=total,
-            best_score=self.best_score,
+            best_score=best.score if best else None,
+            best_score_on=self.scores_on if best else None,
+            best_score_rows=best.rows if best else None,
+            best_score_at_call=best.calls if best else None,
             eta_seconds=round(left / rate, 1) if left is not None and rate else None,
             usage=self._usage(),
             notice=self._notice,
+            figures={**self._bar(part)} if part else {},
         )
 
 

@@ -134,6 +134,7 @@ class Run:
         plan, candidates = self._plan, self._context.candidates
         earlier = self._context.inputs / pod_files.CHECKPOINT
         restore(earlier, self._context.outbox.checkpoint)
+        self._context.progress.scores_on = plan.scores_on
         candidates.begin(plan.program, earlier / BEST_FILE)
         self._observers = self._strategy.observers(plan, candidates)
         return self._strategy.build(plan, self._optimizer_metric(), self._context.progress, candidates)

@@ -19,6 +19,7 @@ from dspy_service_core.optimizers.calls import Calls
 from dspy_service_core.optimizers.families import UNKNOWN
 from dspy_service_core.optimizers.family import Family, Setup
 from dspy_service_core.optimizers.options import Options
+from dspy_service_core.records.run import ScoredOn
 from dspy_service_core.resource.splits import Fractions
 from dspy_service_core.resource.words import resource_words
 from dspy_service_runner.optimizer.failures import JobFailed, first_line
@@ -53,6 +54,11 @@ class Plan:
             init={**_constructor_defaults(self.optimizer), **self.kwargs},
             compile={**_defaults(_compile_parameters(self.optimizer)), **self.compile_kwargs},
         )
+
+    @property
+    def scores_on(self) -> ScoredOn:
+        """Which rows the optimizer scores its candidates on."""
+        return "validation" if self.splits.val and self.options.uses_validation_rows else "training"
 
     @property
     def setup(self) -> Setup:

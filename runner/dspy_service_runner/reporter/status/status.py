@@ -67,6 +67,12 @@ class Report:
         """The optimizer's own count, earlier attempts included; until it has told, what the status had."""
         return self.progress.usage or self.earlier_usage
 
+    @property
+    def _newest_metrics(self) -> JsonObject:
+        """What the events said, with the newest figures of the optimizer's part, which are older in its last event."""
+        older = {name: value for name, value in self.metrics.items() if name not in self.progress.figures}
+        return older | self.progress.figures
+
     def run(self) -> JsonObject:
         """`status.run`, with null for what is not known, so that a merge patch removes an earlier attempt's value."""
         run = RunStatus(
@@ -75,7 +81,7 @@ class Report:
             stage=self.stage,
             started_at=self.progress.started_at,
             progress=narrow(self.progress, Progress),
-            metrics=_small_metrics(self.metrics),
+            metrics=_small_metrics(self._newest_metrics),
             events=RecentEvents(self.event_count, [_small_event(event) for event in self.events]),
             logs=LogTail(self.log_count, _small_tail(list(self.logs))),
             usage=self.usage,

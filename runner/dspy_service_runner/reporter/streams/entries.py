@@ -11,8 +11,7 @@ from dataclasses import dataclass
 import orjson
 
 from dspy_service_core import nesting
-from dspy_service_core.records import values
-from dspy_service_core.records.events import FIGURES, Event, LogEntry
+from dspy_service_core.records.events import Event, LogEntry, without_false_figures
 from dspy_service_core.records.record import JsonObject, Reading, document, read
 from dspy_service_runner.redaction import Redactor
 from dspy_service_runner.reporter import sanitize
@@ -41,7 +40,7 @@ class EntryMaker:
         if found is None:
             return None
         small = sanitize.size_of(found.metrics) <= MAX_METRICS
-        return orjson.dumps(document(found) | {"metrics": _figures(found.metrics) if small else {}})
+        return orjson.dumps(document(found) | {"metrics": without_false_figures(found.metrics) if small else {}})
 
     def call(self, line: Line) -> bytes | None:
         """The line itself; it is parsed only to make sure that it is one JSON object, and to look for keys."""
@@ -62,10 +61,6 @@ def reading(redactor: Redactor, now: str) -> Reading:
 def own_log(message: str, now: str, level: str = "WARNING") -> LogEntry:
     """An entry that the reporter itself adds to the job's log."""
     return LogEntry(now, level, OWN_LOGGER, message)
-
-
-def _figures(metrics: JsonObject) -> JsonObject:
-    return {name: value for name, value in metrics.items() if name not in FIGURES or values.is_number(value)}
 
 
 def _strict_object(content: bytes) -> JsonObject | None:

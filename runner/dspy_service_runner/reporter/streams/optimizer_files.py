@@ -4,6 +4,9 @@ User code runs in the process that writes them, so fields that the records do no
 and redacted. A result that cannot be read counts as a result too: the job has failed, and the message says why.
 """
 
+from dataclasses import replace
+
+from dspy_service_core.records.events import without_false_figures
 from dspy_service_core.records.record import Reading, read
 from dspy_service_core.records.run import ProgressDocument, ResultDocument
 from dspy_service_runner.redaction import Redactor
@@ -14,7 +17,8 @@ MAX_PROGRESS_BYTES = 64 * 1024
 
 def read_progress(content: bytes, reading: Reading) -> ProgressDocument | None:
     """None for anything that is no progress document; then the one before stays in force."""
-    return read(ProgressDocument, sanitize.load_object(content), reading)
+    found = read(ProgressDocument, sanitize.load_object(content), reading)
+    return found and replace(found, figures=without_false_figures(found.figures))
 
 
 def read_result(content: bytes, redactor: Redactor) -> ResultDocument:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
@@ -145,10 +146,11 @@ async def test_the_summary_tells_what_was_asked_for(api: Harness) -> None:
     await finished(api)
     summary = await answer(api, f"/jobs/{ID}/summary")
     held_to("JobSummary", summary)
-    assert summary["elapsed_seconds"] == 61.5
+    assert summary["elapsed_seconds"] == summary["running_seconds"] == 61.5
     assert summary["dataset_rows"] == 20
     assert summary["split_fractions"] == {"train": 0.5, "val": 0.3, "test": 0.2}
     assert (summary["seed"], summary["shuffle"]) == (7, True)
+    assert (summary["adapter"], summary["split_column"]) == ("chat", None)
     assert summary["optimizer_kwargs"] == {"auto": "light"}
 
 
@@ -178,6 +180,41 @@ async def test_a_running_job_shows_its_last_event_and_what_remains(api: Harness)
     assert detail["latest_metrics"] == {"baseline_test_metric": 50.0}
     assert len(detail["logs"]) == 3
     assert (await answer(api, "/jobs/tickets/summary"))["elapsed_seconds"] is None
+
+
+async def test_adapter_and_split_column_are_told_as_they_were_asked_for(api: Harness) -> None:
+    split = {"column": "part", "seed": 7}
+    await api.job("tickets", running(), adapter="json", split=split)
+    for path in ("/jobs/tickets", "/jobs/tickets/summary"):
+        answered = await answer(api, path)
+        assert (answered["adapter"], answered["split_column"]) == ("json", "part")
+
+
+async def test_a_running_job_tells_its_best_so_far_with_its_rows(api: Harness) -> None:
+    progress = {"bestScore": "66.67", "bestScoreOn": "validation", "bestScoreRows": 6, "bestScoreAtCall": 31}
+    status = running(3, 2)
+    await api.job("tickets", status | {"run": status["run"] | {"progress": progress}})
+    told = {"best_score": 66.67, "best_score_on": "validation", "best_score_rows": 6, "best_score_at_call": 31}
+    for path in ("/jobs/tickets", "/jobs/tickets/summary"):
+        answered = await answer(api, path)
+        assert {name: answered[name] for name in told} == told
+
+
+@pytest.mark.parametrize(
+    ("started", "seconds"),
+    [("2026-03-01T09:30:05.000Z", 12.0), ("2026-03-01T09:30:18.000Z", 0.0), (None, None)],
+    ids=["whole seconds", "a clock that is behind", "not started"],
+)
+async def test_the_seconds_of_a_job_that_goes_on_count(
+    api: Harness, started: str | None, seconds: float | None
+) -> None:
+    job = await api.job("tickets", running() | {"startedAt": started})
+    run = {name: value for name, value in job["status"]["run"].items() if name != "startedAt"}
+    record = record_of(job | {"status": job["status"] | {"run": run}})
+    now = datetime(2026, 3, 1, 9, 30, 17, 900_000, tzinfo=UTC)
+    assert orjson.loads(present.summary(record, 0, lambda: now))["running_seconds"] == seconds
+    detail = present.detail(record, 0, b"[]", b"[]", None, lambda: now)
+    assert orjson.loads(detail)["running_seconds"] == seconds
 
 
 async def test_a_running_job_says_what_is_wrong_with_its_store(api: Harness) -> None:

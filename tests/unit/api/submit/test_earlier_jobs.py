@@ -79,6 +79,16 @@ async def test_the_copy_stays_when_the_earlier_job_is_removed(api: Harness) -> N
     assert orjson.loads(api.store.get(f"default/jobs/{job_id}/payload.json"))["initial"] == STATE
 
 
+async def test_the_same_key_answers_the_first_job_after_the_earlier_one_is_removed(api: Harness) -> None:
+    await earlier(api)
+    body, key = request(**FROM_JOB), {"Idempotency-Key": "once"}
+    first = (await api.client.post("/run", json=body, headers=key)).json()["job_id"]
+    assert (await api.client.delete(f"/jobs/{ID}")).status_code == 204
+    again = await api.client.post("/run", json=body, headers=key)
+    assert (again.status_code, again.json()["job_id"]) == (200, first)
+    assert (await api.client.post("/run", json=body)).status_code == 404
+
+
 async def refusal(api: Harness, code: int, body: dict[str, Any]) -> str:
     response = await api.client.post("/run", json=body)
     assert response.status_code == code, response.text
@@ -111,6 +121,12 @@ async def test_a_state_that_the_jobs_own_code_spoiled(api: Harness, content: byt
     put_artifact(api.store, job, contents={"program.json": content})
     found = await refusal(api, 400, request(**FROM_JOB))
     assert found == f"initial.job_id: the program's state of job '{ID}' cannot be read."
+
+
+async def test_a_request_that_fails_by_itself_asks_for_no_earlier_job(api: Harness) -> None:
+    """The job that it names is unknown, which is not what is told."""
+    found = await refusal(api, 400, request(**FROM_JOB, optimizer_name="miprov3"))
+    assert found.startswith("Unknown optimizer 'miprov3'.")
 
 
 OTHER_FIELDS = [*FIELDS[:1], {"prefix": "Label:", "description": "${label}"}]

@@ -133,6 +133,16 @@ def test_with_the_flag_it_is_run_and_that_is_said(bombed: Path) -> None:
     assert (bombed.parent / "ran").exists()
 
 
+@pytest.mark.parametrize(
+    ("programs", "said"), [(0, "Running source/: this runs"), (2, "Running source/ and joined/: this runs")]
+)
+def test_all_that_is_run_is_said(tmp_path: Path, programs: int, said: str) -> None:
+    code = {"signature_code": "class Ask(dspy.Signature): ...\n", "program_code": None, "program_files": None}
+    joined = [{"job_id": f"job{number}", "arguments": {}, **code} for number in range(programs)]
+    told = GOOD | {"joined_programs": {"programs": joined, "kwargs": {}} if joined else None}
+    assert said in invoke(str(download(tmp_path / "program", told)), "--run-code").stderr
+
+
 def test_loading_takes_an_argument_that_says_so(bombed: Path) -> None:
     with pytest.raises(ValueError, match="allow_pickle"):
         load_program(bombed / "program.pkl", allow_pickle=False)

@@ -25,7 +25,9 @@ def make_update(
     metrics = {"tqdm_n": n, "tqdm_total": 200, "tqdm_percent": n / 2, "best_score": best, **figures}
     entries = tuple(LogEntry(NOW, "INFO", "dspy", text) for text in logs)
     events = (Event(NOW, "optimizer_progress", metrics),) if n or figures else ()
-    summary = make_summary(status, latest_metrics=metrics, estimated_seconds_remaining=75.0)
+    found = {} if best is None else {"best_score": best, "best_score_on": "validation", "best_score_rows": 6}
+    times = {"running_seconds": 25.0, "estimated_seconds_remaining": 75.0}
+    summary = make_summary(status, latest_metrics=metrics, **times, **found)
     return Update(summary, events, entries)
 
 
@@ -45,7 +47,8 @@ def test_plain_lines_tell_each_stage_once_and_only_then() -> None:
     assert last.status == "success"
     lines = out.getvalue().splitlines()
     assert len(lines) == 5, lines
-    told = "running 25 %, 50 of 200 metric calls, about 1:15 min left, baseline 28.6, best so far 30.0"
+    times = "25 s so far, about 1:15 min left"
+    told = f"running 25 %, 50 of 200 metric calls, {times}, baseline 28.6, best so far 30.0 on 6 validation rows"
     assert " ".join(lines[2].split()) == told
     assert "optimized 51.2" in lines[-1]
     assert "\x1b" not in out.getvalue()
@@ -58,10 +61,10 @@ def test_the_live_display_shows_bar_scores_picture_and_log() -> None:
     text = out.getvalue()
     for shown in (
         "baseline 28.6",
-        "best so far 45.5",
+        "best so far 45.5 on 6 validation rows",
         "optimized 51.2",
         "100 of 200 metric calls",
-        "about 1:15 min left",
+        "25 s so far, about 1:15 min left",
     ):
         assert shown in text
     assert "[red]not markup[/red]" in text
@@ -95,6 +98,19 @@ def test_the_trail_remembers_what_it_was_told() -> None:
 @pytest.mark.parametrize(("seconds", "told"), [(0.4, "0 s"), (59.4, "59 s"), (61, "1:01 min"), (3661, "1:01:01")])
 def test_durations(seconds: float, told: str) -> None:
     assert duration(seconds) == told
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"best_score": 45.5, "best_score_on": "training", "best_score_rows": 1200}, "45.5 on 1,200 training rows"),
+        ({"best_score": 45.5, "best_score_on": "validation"}, "45.5 on validation rows"),
+        ({}, "40.0 on validation rows"),
+    ],
+    ids=["as told", "without the number", "of an older service"],
+)
+def test_the_best_so_far_says_its_rows(changes: dict[str, Any], said: str) -> None:
+    assert words.best(make_summary(**changes), 40.0) == said
 
 
 USAGE = {"calls": 1412, "cached_calls": 3, "prompt_tokens": 190_000, "completion_tokens": 10_500, "cost_usd": 0.0531}

@@ -341,6 +341,23 @@ def test_an_ensemble_needs_programs(name: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("optimizer", "allowed"),
+    [
+        ({"name": "dspy.Ensemble", "kwargs": {"size": 0}}, False),
+        ({"name": "dspy.teleprompt.Ensemble", "kwargs": {"size": -1}}, False),
+        ({"name": "dspy.Ensemble", "kwargs": {"size": 1}}, True),
+        ({"name": "dspy.Ensemble", "kwargs": {"reduce_fn": "majority"}}, True),
+        ({"name": "dspy.Ensemble"}, True),
+        ({"name": "acme.Own", "kwargs": {"size": 0}}, True),
+    ],
+)
+def test_an_ensemble_asks_some_of_its_programs(optimizer: Json, allowed: bool) -> None:
+    number = len(ALL[".spec.optimizer"]["x-kubernetes-validations"]) - 1
+    assert "Ensemble" in ALL[".spec.optimizer"]["x-kubernetes-validations"][number]["message"]
+    assert holds(".spec.optimizer", number, optimizer) is allowed
+
+
+@pytest.mark.parametrize(
     ("rows", "shares", "train", "test"),
     [
         (3, ("0.7", "0.15", "0.15"), True, True),

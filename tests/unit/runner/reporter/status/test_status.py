@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -56,6 +57,13 @@ def test_only_the_newest_are_shown_and_all_are_counted() -> None:
     run = make_report(events=50, logs=50).run()
     assert (run["events"]["count"], [e["n"] for e in run["events"]["last"]]) == (50, [46, 47, 48, 49, 50])
     assert (run["logs"]["count"], [e["n"] for e in run["logs"]["tail"]]) == (50, list(range(31, 51)))
+
+
+def test_the_newest_figures_go_before_those_of_the_last_event() -> None:
+    report = make_report(tqdm_n=1, baseline_test_metric=50.0)
+    report.progress = replace(report.progress, figures={"tqdm_n": 7, "tqdm_percent": 70.0})
+    assert report.run()["metrics"] == {"last": 2, "baseline_test_metric": 50.0, "tqdm_n": 7, "tqdm_percent": 70.0}
+    assert report.run()["events"]["last"][-1]["metrics"]["tqdm_n"] == 1
 
 
 FLOODS: list[dict[str, Any]] = [

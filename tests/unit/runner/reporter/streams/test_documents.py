@@ -32,7 +32,11 @@ def test_a_progress_document() -> None:
         "calls": 3,
         "total": None,
         "bestScore": 75.0,
+        "bestScoreOn": "validation",
+        "bestScoreRows": 6,
+        "bestScoreAtCall": 31,
         "etaSeconds": 1e-7,
+        "figures": {"tqdm_n": 3, "tqdm_total": "many", "tqdm_desc": KEY, "own": [1]},
         "usage": {"calls": 2, "promptTokens": 7, "costUsd": 0.25},
         "more": KEY,
     }
@@ -43,10 +47,15 @@ def test_a_progress_document() -> None:
         percent=12.5,
         calls=3,
         best_score=75.0,
+        best_score_on="validation",
+        best_score_rows=6,
+        best_score_at_call=31,
         eta_seconds=1e-7,
         usage=Usage(calls=2, prompt_tokens=7, cost_usd=0.25),
+        figures={"tqdm_n": 3, "tqdm_desc": MARK, "own": [1]},
     )
-    figures = {"percent": "12.5", "calls": 3, "total": None, "bestScore": "75", "etaSeconds": "1e-07"}
+    best = {"bestScore": "75", "bestScoreOn": "validation", "bestScoreRows": 6, "bestScoreAtCall": 31}
+    figures = {"percent": "12.5", "calls": 3, "total": None, "etaSeconds": "1e-07"} | best
     assert resource(narrow(found, Progress)) == figures
 
 
