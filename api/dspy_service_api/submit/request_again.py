@@ -122,6 +122,7 @@ _RUN = {
     "retries": "retries",
     "ttlSeconds": "ttl_seconds",
     "require": "require",
+    "threads": "threads",
 }
 
 

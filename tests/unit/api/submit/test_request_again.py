@@ -34,6 +34,7 @@ CASES: dict[str, dict[str, Any]] = {
             "ttl_seconds": 0,
             "require": "improved",
             "max_failed_rows": 0.5,
+            "threads": 16,
         },
         model_config={"name": "openai/x", "base_url": "http://h/v1", "temperature": 1, "extra": {"top_k": None}},
         reflection_model_config={"name": "openai/x", "temperature": None},
@@ -69,6 +70,7 @@ def run_of(request: RunRequest) -> dict[str, Any]:
         "ttlSeconds": options.ttl_seconds,
         "require": options.require,
         "maxFailedRows": None if share is None else str(share),
+        "threads": options.threads,
     }
 
 
