@@ -1,4 +1,4 @@
-"""How many calls at once a job may make: asked for over HTTP and with kubectl."""
+"""How many calls at once a job may make, and slow calls made once more: asked for over HTTP and with kubectl."""
 
 import shutil
 
@@ -19,7 +19,7 @@ def test_a_job_makes_no_more_calls_at_once_than_it_asks_for(running: Service, mo
     model.reset()
     model.latency = 0.02
     try:
-        job_id = submit(running.http, payload(40, model.url, run_options={"threads": 3}))
+        job_id = submit(running.http, payload(40, model.url, run_options={"threads": 3, "hedge": True}))
         answer = ended(running.http, job_id)
     finally:
         model.latency = 0.0
@@ -27,7 +27,7 @@ def test_a_job_makes_no_more_calls_at_once_than_it_asks_for(running: Service, mo
     assert answer["result"]["details"]["threads"] == 3
     assert model.stats.max_in_flight == 3
     again = running.http.get(f"/jobs/{job_id}/payload").json()
-    assert again["run_options"]["threads"] == 3
+    assert (again["run_options"]["threads"], again["run_options"]["hedge"]) == (3, True)
 
 
 @pytest.mark.parametrize("threads", [0, 10_000])
@@ -43,7 +43,7 @@ def test_so_it_is_with_kubectl(running: Service, model: Model, kubectl: Kubectl)
     manifest["spec"]["run"] = {"threads": 0}
     refused = kubectl.run("apply", "-f", "-", stdin=yaml.safe_dump(manifest), fails=True)
     assert "threads must be 1 to 100" in refused
-    manifest["spec"]["run"] = {"threads": 2}
+    manifest["spec"]["run"] = {"threads": 2, "hedge": True}
     kubectl.apply(manifest)
     answer = ended(running.http, name)
     assert answer["status"] == "success", answer["message"]

@@ -128,6 +128,7 @@ class CoreAcceptance:
             "maxFailedRows": share,
             "require": options.require,
             "threads": options.threads,
+            "hedge": options.hedge or None,
         }
         return {
             "priority": options.priority,

@@ -123,6 +123,7 @@ _RUN = {
     "ttlSeconds": "ttl_seconds",
     "require": "require",
     "threads": "threads",
+    "hedge": "hedge",
 }
 
 

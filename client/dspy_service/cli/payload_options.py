@@ -65,6 +65,7 @@ _OPTIONS: tuple[Callable[[Function], Function], ...] = (
     click.option(
         "--threads", type=int, metavar="N", help="How many model calls may be under way at once.  [default: found]"
     ),
+    click.option("--hedge", is_flag=True, default=None, help="Make very slow model calls once more; both count."),
     click.option(
         "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any field: optimizer_kwargs.auto=light."
     ),
@@ -98,6 +99,7 @@ def _given(
     name: str | None,
     note: str | None,
     threads: int | None,
+    hedge: bool | None,
 ) -> dict[str, Any]:
     """The payload's fields that options speak of, by their dotted paths."""
     given: dict[str, Any] = {
@@ -117,6 +119,7 @@ def _given(
         "run_options.name": name,
         "run_options.note": note,
         "run_options.threads": threads,
+        "run_options.hedge": hedge,
     }
     for text in model_configs:
         given |= model_settings(text)

@@ -84,6 +84,11 @@ class Run(Wire):
         description="How many model calls may be under way at once, at most; the service's setting is the highest "
         "value. The job finds by itself, up to this, how many bring the most answers. When absent, up to the setting.",
     )
+    hedge: bool = Field(
+        default=False,
+        description="Whether a model call that takes much longer than nearly all others like it is made once more. The "
+        "first answer is taken, and both are counted and paid for.",
+    )
     require: Literal["improved"] | None = Field(
         default=None,
         description="Verdict that the job must reach. With improved, the job fails with reason NoImprovement unless "

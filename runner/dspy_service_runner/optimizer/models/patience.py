@@ -14,8 +14,10 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
+import dspy
 from dspy import lm15
 from dspy.clients import execution
 from dspy.clients.engines.litellm_engine import AsyncLiteLLMEngine, LiteLLMEngine
@@ -23,8 +25,10 @@ from dspy.clients.errors import wrap_error
 
 from dspy_service_runner.optimizer.failures import Interrupt, StopToken, first_line
 from dspy_service_runner.optimizer.models.answer_usage import spent_of
+from dspy_service_runner.optimizer.models.attempts import Attempt, Attempts
 from dspy_service_runner.optimizer.models.filtered_answers import refuse_filtered
 from dspy_service_runner.optimizer.models.gate import LOOK, Gate
+from dspy_service_runner.optimizer.models.hedge import Hedges
 from dspy_service_runner.optimizer.models.ledger import Call, Ledger
 from dspy_service_runner.optimizer.models.model_errors import RATE_LIMITED, kind_of, unseen
 from dspy_service_runner.optimizer.models.models import OWN_ROLE, AnyModel, ModelKey, ModelSet, explain, model_key
@@ -62,12 +66,14 @@ class Patience:
         self._lock = threading.Lock()
         self._models: dict[ModelKey, _Model] = {}
         self.gate = Gate(settings.most_threads, clock)
+        self.hedges: Hedges | None = None
         self.begin(StopToken(), settings.preflight_patience)
 
-    def know(self, models: ModelSet, threads: int | None = None) -> None:
+    def know(self, models: ModelSet, threads: int | None = None, *, hedge: bool = False) -> None:
         """Remembers the role of each model, by which messages name it; embedders make their calls through here. The job
-        may ask for fewer `threads` than the service allows."""
+        may ask for fewer `threads` than the service allows, and whether very slow calls are made once more."""
         self.gate.most = min(self.settings.most_threads, threads or self.settings.most_threads)
+        self.hedges = Hedges(self.gate.most, self.clock) if hedge else None
         self._roles = {model_key(lm): role for role, lm in reversed(models.everything())}
         for embedder in models.embedders.values():
             embedder.gate = self
@@ -88,7 +94,10 @@ class Patience:
 
         def attempt(lm: Any, call: Any, *rest: Any) -> None:
             self._note_engine(lm, rest[0])
-            self.call(lm, call, lambda: once(lm, call, *rest), lambda: _told(lm, *rest))
+            if self.hedges is None or dspy.settings.send_stream is not None:
+                self.call(lm, call, lambda: once(lm, call, *rest), lambda: _told(lm, *rest))
+            else:
+                self.call_hedged(lm, call, Attempts(lambda *given: once(lm, call, *given), rest), self.hedges)
             refuse_filtered(lm.model, rest[-2].result)
 
         async def attempt_async(lm: Any, call: Any, *rest: Any) -> None:
@@ -130,6 +139,33 @@ class Patience:
             except BaseException as error:
                 if not call.goes_again(error):
                     raise
+
+    def call_hedged(self, lm: AnyModel, prepared: Any, attempts: Attempts, hedges: Hedges) -> None:
+        """If the call is slow, it is made once more; the first answer is the call's."""
+        call, kind = _Call(self, lm, prepared), self._ledger.kind(lm)
+
+        def made(its: _Call, attempt: Attempt) -> Attempt:
+            self._made(its, lm, attempt.once, lambda: _told(lm, *attempt.arguments))
+            return attempt
+
+        def second() -> Callable[[], Attempt] | None:
+            spare = _Call(self, lm, prepared)
+            return partial(made, spare, attempts.new()) if spare.enter_if_spared() else None
+
+        while True:
+            call.enter()
+            first = attempts.new()
+            try:
+                return attempts.take(hedges.race(kind, partial(made, call, first), second))
+            except BaseException as error:
+                if not call.goes_again(error):
+                    attempts.take(first)
+                    raise
+
+    def settle(self) -> None:
+        """Awaits what is still to be counted."""
+        if self.hedges is not None:
+            self.hedges.settle()
 
     def _made(self, call: "_Call", lm: AnyModel, once: Callable[[], None], told: Callable[[], Spent | None]) -> None:
         """One request, which has its place, to its end."""
@@ -255,6 +291,15 @@ class _Call:
         if self._model.notice:
             logger.info("the model %s answers again", self._lm.model)
             self._patience.say(self._model, "")
+
+    def enter_if_spared(self) -> bool:
+        """For a request that need not be made: only if the model is at ease, and has a place at once."""
+        model, patience = self._model, self._patience
+        if patience.stop_token.is_stopped or model.limit.is_limited(patience.clock()):
+            return False
+        sent = patience.gate.try_enter(model.limit)
+        self._sent = sent or self._sent
+        return sent is not None
 
     def broke(self, error: BaseException) -> None:
         """Gives the place back. Whether the call is made again is another matter."""

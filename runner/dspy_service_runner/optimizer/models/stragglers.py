@@ -1,7 +1,8 @@
 """Keeps DSPy from running a row a second time because it takes long.
 
 DSPy does so for the last three rows of a score once they have taken 120 s, and keeps one of the answers. Both are paid
-for, and a row that waits 120 s for a rate limit is slow through no fault of its own.
+for, and a row that waits 120 s for a rate limit is slow through no fault of its own. A job that wants slow calls asked
+again has `hedge`, which asks for the one call again and counts it.
 """
 
 import functools

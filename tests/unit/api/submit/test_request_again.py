@@ -35,6 +35,7 @@ CASES: dict[str, dict[str, Any]] = {
             "require": "improved",
             "max_failed_rows": 0.5,
             "threads": 16,
+            "hedge": True,
         },
         model_config={"name": "openai/x", "base_url": "http://h/v1", "temperature": 1, "extra": {"top_k": None}},
         reflection_model_config={"name": "openai/x", "temperature": None},
@@ -71,6 +72,7 @@ def run_of(request: RunRequest) -> dict[str, Any]:
         "require": options.require,
         "maxFailedRows": None if share is None else str(share),
         "threads": options.threads,
+        "hedge": options.hedge,
     }
 
 

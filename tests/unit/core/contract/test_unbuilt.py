@@ -24,7 +24,6 @@ CASES: list[tuple[dict[str, Any], str]] = [
     *(
         ({"run_options": {key: value}}, f"run_options.{key}")
         for key, value in {
-            "hedge": False,
             "image": "i",
             "resources": {"cpu": "1"},
             "queue": "q",

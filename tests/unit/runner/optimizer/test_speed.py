@@ -1,4 +1,4 @@
-"""How many calls at once, in whole runs beside the scripted server."""
+"""How many calls at once, and slow calls asked again, in whole runs beside the scripted server."""
 
 from pathlib import Path
 from typing import Any
@@ -57,6 +57,44 @@ def test_a_server_of_few_places_loses_no_row_and_is_left_in_peace(
     assert (result["baselineScore"], result["optimizedScore"]) == (100.0, 100.0)
     assert result["details"]["threads"] <= 13
     assert 0 < server.stats.failed < 0.2 * server.stats.calls
+
+
+@pytest.mark.parametrize("engine", ["auto", "litellm"])
+def test_slow_calls_are_asked_again_and_all_are_counted(
+    engine: str, forge: OptimizerForge, server: ScriptedServer, tmp_path: Path
+) -> None:
+    server.latency = 0.02
+    server.slow_every(25, 2.0)
+    model = {"name": "openai/scripted", "baseUrl": server.url, "extra": {"engine": engine}}
+    folders = make_folders(tmp_path / "job", spec(server, {"hedge": True}, models={"default": model}), ROWS)
+
+    result = forge.run(folders)
+
+    total = result["details"]["usage"]["total"]
+    assert (result["outcome"], result["details"]["model_errors"]) == ("Succeeded", 0)
+    assert (result["baselineScore"], result["optimizedScore"]) == (100.0, 100.0)
+    assert (total["calls"], result["details"]["usage"].get("calls_unknown", 0)) == (server.stats.calls, 0)
+    assert (total["prompt_tokens"], total["completion_tokens"]) == (
+        server.stats.prompt_tokens,
+        server.stats.completion_tokens,
+    )
+    said = [message for message in folders.messages("dspy_service.models") if "made twice" in message]
+    assert len(said) == 1
+
+
+def test_none_is_asked_again_unless_that_is_wanted(
+    forge: OptimizerForge, server: ScriptedServer, tmp_path: Path
+) -> None:
+    server.latency = 0.02
+    server.slow_every(40, 0.5)
+    folders = make_folders(tmp_path / "job", spec(server, {}), ROWS)
+    result = forge.run(folders)
+    assert result["outcome"] == "Succeeded"
+    once = server.stats.calls
+    server.reset()
+    server.latency = 0.02
+    forge.run(make_folders(tmp_path / "again", spec(server, {}), ROWS))
+    assert server.stats.calls == once
 
 
 @pytest.mark.parametrize(
