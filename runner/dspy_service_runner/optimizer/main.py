@@ -25,7 +25,7 @@ from dspy_service_runner.optimizer.adapters import adapter_of
 from dspy_service_runner.optimizer.failures import Interrupt, JobFailed
 from dspy_service_runner.optimizer.inputs import Job, read_job, read_rows, wait_until_ready
 from dspy_service_runner.optimizer.interpreter.interpreter import interpreter_factory
-from dspy_service_runner.optimizer.models import answer_usage, base_url_query, stragglers
+from dspy_service_runner.optimizer.models import answer_usage, base_url_query, prices, stragglers
 from dspy_service_runner.optimizer.models.journal import JournalCache
 from dspy_service_runner.optimizer.models.ledger import Ledger
 from dspy_service_runner.optimizer.models.models import ModelSet, build, give_secrets, take_credentials
@@ -163,6 +163,7 @@ def _execute(record: RunRecord, context: RunContext) -> None:
     context.patience.install()
     base_url_query.install()
     answer_usage.install()
+    prices.install()
     stragglers.install()
     quiet_bars()
     _configure(context, record.job, models, context.settings.most_threads)  # the code may ask a model as it is loaded
