@@ -14,6 +14,7 @@ import jobs
 import memory
 import pods
 import reads
+import searches
 import submits
 from figures import Figure
 from rich.console import Console
@@ -24,11 +25,17 @@ SECTIONS: dict[str, Callable[[], list[Figure]]] = {
     "reads": reads.measure,
     "jobs": jobs.measure,
     "memory": memory.measure,
+    "searches-wide": searches.wide,
+    "searches-narrow": searches.narrow,
+    "searches-hedged": searches.hedged,
+    "searches-overhead": searches.overhead,
     "images": images.measure,
     "requests": api_requests.measure,
     "pods": pods.measure,
 }
-BY_DEFAULT = ("submits", "reads", "jobs", "memory")
+SEARCHES = tuple(name for name in SECTIONS if name.startswith("searches"))
+"""A quarter of an hour."""
+BY_DEFAULT = ("submits", "reads", "jobs", "memory", *SEARCHES)
 """Those that need nothing but this checkout."""
 
 
