@@ -16,6 +16,7 @@ import jobs
 import memory
 import pods
 import reads
+import searches
 import submits
 from figures import Figure
 from rich.console import Console
@@ -28,11 +29,17 @@ SECTIONS: dict[str, Callable[[], list[Figure]]] = {
     "memory": memory.measure,
     "freshness": freshness.measure,
     "control": control.measure,
+    "searches-wide": searches.wide,
+    "searches-narrow": searches.narrow,
+    "searches-hedged": searches.hedged,
+    "searches-overhead": searches.overhead,
     "images": images.measure,
     "requests": api_requests.measure,
     "pods": pods.measure,
 }
-BY_DEFAULT = ("submits", "reads", "jobs", "memory", "freshness", "control")
+SEARCHES = tuple(name for name in SECTIONS if name.startswith("searches"))
+"""A quarter of an hour."""
+BY_DEFAULT = ("submits", "reads", "jobs", "memory", "freshness", "control", *SEARCHES)
 """Those that need nothing but this checkout."""
 
 

@@ -193,6 +193,13 @@ class Settings(BaseSettings):
         le=run_defaults.LONGEST_TTL_SECONDS,
         description="Seconds after its end at which a job's record is removed, for requests without a TTL.",
     )
+    most_threads: int = Field(
+        default=run_defaults.MOST_THREADS,
+        ge=1,
+        le=run_defaults.HIGHEST_THREADS,
+        description="How many model calls of one job may be under way at once: the highest value of "
+        "run_options.threads. The operator has a setting of the same name.",
+    )
     answer_cache_bytes: int = Field(
         default=64 * MEBIBYTE,
         ge=0,

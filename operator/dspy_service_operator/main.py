@@ -18,6 +18,7 @@ from dspy_service_core.kube.http_transport import HttpTransport
 from dspy_service_core.kube.resources import OPTIMIZATION_JOBS
 from dspy_service_core.registry.registry import Registry
 from dspy_service_core.registry.registry_file import RegistryError
+from dspy_service_core.resource.spec.run_defaults import MOST_THREADS
 from dspy_service_core.side_server import SideAnswer, side_server
 from dspy_service_core.storage.store import open_store
 from dspy_service_operator.controller import Controller
@@ -92,7 +93,8 @@ async def _leading_operator(
     opened.push_async_callback(client.close)
     store = open_store(settings.store_url) if settings.store_url else None
     registry = Registry.load(settings.registry or None)
-    check = make_check(registry, settings.allowed_base_url_hosts, frozenset(map(int, settings.own_ports)))
+    ports = frozenset(map(int, settings.own_ports))
+    check = make_check(registry, settings.allowed_base_url_hosts, ports, settings.most_threads)
     operator = Controller(client, settings, check, registry, store, client.server_time, telemetry)
     await _wait_for_cluster(client, operator.namespaces[0], stop)
     return operator
@@ -137,8 +139,13 @@ async def _leadership(settings: OperatorSettings, cluster: kube_config.ClusterCo
         await client.close()
 
 
-def make_check(registry: Registry, base_url_hosts: Hosts = (), own_ports: frozenset[int] = frozenset()) -> Check:
-    installation = job_checks.Installation(registry, base_url_hosts, own_ports)
+def make_check(
+    registry: Registry,
+    base_url_hosts: Hosts = (),
+    own_ports: frozenset[int] = frozenset(),
+    most_threads: int = MOST_THREADS,
+) -> Check:
+    installation = job_checks.Installation(registry, base_url_hosts, own_ports, most_threads)
     return lambda spec, contents: job_checks.check_resource(spec, installation, contents)
 
 

@@ -110,6 +110,13 @@ class OperatorSettings(BaseSettings):
         description="Seconds after its end at which a job that the HTTP API made is removed, if it has no "
         "spec.run.ttlSeconds. Jobs made with kubectl are then kept.",
     )
+    most_threads: int = Field(
+        default=run_defaults.MOST_THREADS,
+        ge=1,
+        le=run_defaults.HIGHEST_THREADS,
+        description="How many model calls of one job may be under way at once; within this a job finds by itself how "
+        "many bring the most answers. The highest value of spec.run.threads.",
+    )
     internal_errors: int = Field(
         default=5,
         ge=1,

@@ -153,6 +153,7 @@ class ScriptedServer:
         self.tells_details = False
         self.told_usage: Callable[[dict[str, Any]], Any] | None = None
         self.places = sys.maxsize
+        self.slow: tuple[int, float] | None = None
         self.refused_settings: set[str] = set()
         self.queries: set[str] = set()
         self.requests: list[dict[str, Any]] = []
@@ -206,6 +207,10 @@ class ScriptedServer:
         self._held_from = sys.maxsize
         self._loop.call_soon_threadsafe(self._let_go)
 
+    def slow_every(self, nth: int, seconds: float) -> None:
+        """Every nth call takes so much longer."""
+        self.slow = (nth, seconds)
+
     def control(self, latency: float | None = None, fail_from: tuple[int, str] | None = None) -> None:
         """For whoever reaches it over HTTP alone: `POST /control {"latency": 0.2, "fail_from": [20, "refuse"]}`."""
         if latency is not None:
@@ -215,7 +220,7 @@ class ScriptedServer:
 
     def reset(self) -> None:
         self.stats, self.fault, self._faults_from, self._faults_every = Stats(), "", None, None
-        self.places = sys.maxsize
+        self.places, self.slow = sys.maxsize, None
         self.refused_settings = set()
         self.requests.clear()
         self.release()
@@ -290,10 +295,14 @@ class ScriptedServer:
         if self.stats.calls + self.stats.in_flight >= self._held_from:
             self._held.append((connection, request, auth))
             return None
-        if self.latency:
-            self._loop.call_later(self.latency, self._complete, connection, request, auth)
+        if takes := self._takes():
+            self._loop.call_later(takes, self._complete, connection, request, auth)
             return None
         return self._complete(connection, request, auth)
+
+    def _takes(self) -> float:
+        number = self.stats.calls + self.stats.in_flight
+        return self.latency + (self.slow[1] if self.slow and number % self.slow[0] == 0 else 0.0)
 
     def _let_go(self) -> None:
         held, self._held = self._held, []

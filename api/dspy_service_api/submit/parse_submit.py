@@ -134,7 +134,8 @@ class CoreAcceptance:
 
     @property
     def _installation(self) -> Installation:
-        return Installation(self.registry, self.settings.allowed_base_url_hosts, self.own_ports)
+        given = self.settings
+        return Installation(self.registry, given.allowed_base_url_hosts, self.own_ports, given.most_threads)
 
     def _run(self, options: RunOptions) -> dict[str, Any]:
         def chosen(given: int | None, default: int) -> int:
@@ -146,6 +147,8 @@ class CoreAcceptance:
             "note": options.note or None,
             "maxFailedRows": share,
             "require": options.require,
+            "threads": options.threads,
+            "hedge": options.hedge or None,
         }
         return {
             "priority": options.priority,

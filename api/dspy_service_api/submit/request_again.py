@@ -126,6 +126,8 @@ _RUN = {
     "retries": "retries",
     "ttlSeconds": "ttl_seconds",
     "require": "require",
+    "threads": "threads",
+    "hedge": "hedge",
 }
 
 

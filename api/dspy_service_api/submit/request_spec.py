@@ -37,6 +37,7 @@ FIELDS: Mapping[str, str] = {
     "spec.joined": "optimizer_kwargs.programs",
     "spec.secrets": "secrets",
     "spec.run.require": "run_options.require",
+    "spec.run.threads": "run_options.threads",
     **{f"spec.models.{role}": field for role, field in RunRequest.MODEL_FIELDS.items()},
     **{f"spec.models.{role}.baseUrl": f"{field}.base_url" for role, field in RunRequest.MODEL_FIELDS.items()},
     "spec.modelConfigs": "model_configs",

@@ -125,6 +125,8 @@ capabilities:
   value: {{ .Values.logLevel }}
 - name: DSPY_SERVICE_METRICS_PORT
   value: {{ .Values.metrics.port | quote }}
+- name: DSPY_SERVICE_MOST_THREADS
+  value: {{ .Values.jobs.mostThreads | quote }}
 {{- with include "dspy-service.baseUrlHosts" . }}
 - name: DSPY_SERVICE_ALLOWED_BASE_URL_HOSTS
   value: {{ . | quote }}

@@ -63,6 +63,10 @@ _OPTIONS: tuple[Callable[[Function], Function], ...] = (
     click.option("--name", help="What the job is called, beside its id; free again when it has ended."),
     click.option("--note", help="What you want to remember of it."),
     click.option(
+        "--threads", type=int, metavar="N", help="How many model calls may be under way at once.  [default: found]"
+    ),
+    click.option("--hedge", is_flag=True, default=None, help="Make very slow model calls once more; both count."),
+    click.option(
         "--set", "settings", multiple=True, metavar="KEY=VALUE", help="Any field: optimizer_kwargs.auto=light."
     ),
 )
@@ -94,6 +98,8 @@ def _given(
     secrets: tuple[str, ...],
     name: str | None,
     note: str | None,
+    threads: int | None,
+    hedge: bool | None,
 ) -> dict[str, Any]:
     """The payload's fields that options speak of, by their dotted paths."""
     given: dict[str, Any] = {
@@ -112,6 +118,8 @@ def _given(
         "secrets": _environment(secrets),
         "run_options.name": name,
         "run_options.note": note,
+        "run_options.threads": threads,
+        "run_options.hedge": hedge,
     }
     for text in model_configs:
         given |= model_settings(text)

@@ -39,6 +39,7 @@ from dspy_service_core.registry.catalogue import Callee, ModuleAsset, OptimizerA
 from dspy_service_core.registry.registry import Registry, Resolved
 from dspy_service_core.resource.job import OptimizationJobSpec
 from dspy_service_core.resource.sources import INITIAL, METRIC, SIGNATURE
+from dspy_service_core.resource.spec.run_defaults import MOST_THREADS
 from dspy_service_core.resource.splits import ALL_TEST, Fractions, counts, counts_by_column
 from dspy_service_core.resource.words import Words, resource_words
 
@@ -58,6 +59,7 @@ class Installation:
     """The hosts at which models may be called; empty means any."""
     own_ports: frozenset[int] = frozenset()
     """The ports on which the service itself listens; only given where jobs run on the same machine."""
+    most_threads: int = MOST_THREADS
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +215,7 @@ def _problems(
     yield from _joined(spec, checked, contents, words)
     yield from _optimizer(spec, checked, contents, words)
     yield from _requirement(spec, checked, words)
+    yield from _threads(spec, installation, words)
 
 
 def _columns(
@@ -320,3 +323,10 @@ def _requirement(spec: OptimizationJobSpec, checked: CheckedJob, words: Words) -
             f"{words('spec.run.require')} asks for the verdict '{spec.run.require}', and optimizer "
             f"'{checked.optimizer.name}' optimizes nothing: leave it out."
         )
+
+
+def _threads(spec: OptimizationJobSpec, installation: Installation, words: Words) -> Iterator[str]:
+    asked, most = spec.run.threads, installation.most_threads
+    if asked is not None and not 1 <= asked <= most:
+        field = words("spec.run.threads")
+        yield f"{field}: {asked} model calls at once cannot be: give 1 to {most}, or leave it out to have it found."

@@ -145,6 +145,17 @@ class RunOptions(Nested):
     deadline_seconds: Integer | None = Field(default=None, ge=1, le=LONGEST_DEADLINE_SECONDS)
     retries: Integer | None = Field(default=None, ge=0, le=MOST_RETRIES)
     ttl_seconds: Integer | None = Field(default=None, ge=0, le=LONGEST_TTL_SECONDS)
+    threads: Integer | None = Field(
+        default=None,
+        examples=[16],
+        description="How many model calls may be under way at once, at most, up to the service's setting (64). The job "
+        "finds by itself, up to this, how many bring the most answers. Left out: up to the setting.",
+    )
+    hedge: StrictBool = Field(
+        default=False,
+        description="A model call that takes much longer than nearly all others like it is made once more; the first "
+        "answer is taken, and both are counted and paid for.",
+    )
     require: Literal["improved"] | None = Field(
         default=None,
         description="The job fails unless its verdict is this one; its scores, rows and program are kept in any case.",

@@ -13,7 +13,7 @@ from dspy_service_core.errors import FieldProblem
 FIELDS = frozenset(
     {"budget"},
 )
-RUN_OPTIONS = frozenset({"threads", "hedge", "image", "resources", "queue", "webhooks"})
+RUN_OPTIONS = frozenset({"image", "resources", "queue", "webhooks"})
 DATASET = frozenset({"id", "uri"})
 
 _MESSAGE = "This version of the service does not have it yet: leave it out"

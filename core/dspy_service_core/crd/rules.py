@@ -17,6 +17,7 @@ from dspy_service_core.registry.evaluate import EVALUATE
 from dspy_service_core.registry.registry import DEFAULT_OPTIMIZERS
 from dspy_service_core.resource import names
 from dspy_service_core.resource.job import OptimizationJobSpec
+from dspy_service_core.resource.spec.run_defaults import HIGHEST_THREADS
 
 Json = dict[str, Any]
 
@@ -144,7 +145,11 @@ VALIDATIONS: Mapping[str, list[Json]] = {
             "rule": "!has(self.maxFailedRows)"
             " || (double(self.maxFailedRows) >= 0.0 && double(self.maxFailedRows) <= 1.0)",
             "message": "maxFailedRows must be 0 to 1",
-        }
+        },
+        {
+            "rule": f"!has(self.threads) || (self.threads >= 1 && self.threads <= {HIGHEST_THREADS})",
+            "message": f"threads must be 1 to {HIGHEST_THREADS}",
+        },
     ],
     "Models": [
         {

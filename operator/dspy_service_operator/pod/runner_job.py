@@ -140,6 +140,7 @@ def _optimizer(job: OptimizationJob, settings: OperatorSettings) -> Json:
             {"name": "HOME", "value": volumes.TMP},
             {"name": "DSPY_CACHEDIR", "value": f"{volumes.TMP}/dspy"},
             {"name": "DSPY_SERVICE_OPTIMIZER_IMAGE", "value": image},
+            {"name": "DSPY_SERVICE_OPTIMIZER_MOST_THREADS", "value": str(settings.most_threads)},
             {"name": "LITELLM_LOCAL_MODEL_COST_MAP", "value": "True"},
             {"name": "PYTHONHASHSEED", "value": "0"},  # the order of sets in prompts
             *volumes.ca_environment(settings),

@@ -22,10 +22,10 @@ from dspy_service_core.records.call_lines import Tally
 from dspy_service_core.storage import pod_files
 from dspy_service_runner.optimizer import settings as optimizer_settings
 from dspy_service_runner.optimizer.adapters import adapter_of
-from dspy_service_runner.optimizer.failures import Interrupt
+from dspy_service_runner.optimizer.failures import Interrupt, JobFailed
 from dspy_service_runner.optimizer.inputs import Job, read_job, read_rows, wait_until_ready
 from dspy_service_runner.optimizer.interpreter.interpreter import interpreter_factory
-from dspy_service_runner.optimizer.models import answer_usage, base_url_query
+from dspy_service_runner.optimizer.models import answer_usage, base_url_query, prices, stragglers
 from dspy_service_runner.optimizer.models.journal import JournalCache
 from dspy_service_runner.optimizer.models.ledger import Ledger
 from dspy_service_runner.optimizer.models.models import ModelSet, build, give_secrets, take_credentials
@@ -155,19 +155,27 @@ def _execute(record: RunRecord, context: RunContext) -> None:
     random.seed(record.job.seed)
     credentials = take_credentials(record.job.spec, os.environ)
     models = build(record.job.spec, credentials)
-    context.patience.know(models)
+    asked = record.job.spec.run
+    context.patience.know(models, asked.threads, hedge=asked.hedge)
     context.patience.install()
     base_url_query.install()
     answer_usage.install()
+    prices.install()
+    stragglers.install()
     quiet_bars()
-    _configure(context, record.job, models, context.settings.threads)  # the code may ask a model as it is loaded
+    _configure(context, record.job, models, context.settings.most_threads)  # the code may ask a model as it is loaded
     prepared = prepare(
         record.job, read_rows(context.inputs), models, context.settings, context.outbox.checkpoint, context.scratch
     )
     _say_what_has_no_say(models)
     _configure(context, record.job, models, prepared.plan.threads)
     _note(record, prepared)
-    Run(prepared, context, record).execute()
+    try:
+        Run(prepared, context, record).execute()
+    except JobFailed:
+        context.patience.settle()
+        raise
+    context.patience.settle()
     record.succeed()
 
 

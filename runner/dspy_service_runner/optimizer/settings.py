@@ -5,7 +5,7 @@ from decimal import Decimal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from dspy_service_core.resource.spec.run_defaults import MAX_FAILED_ROWS
+from dspy_service_core.resource.spec.run_defaults import HIGHEST_THREADS, MAX_FAILED_ROWS, MOST_THREADS
 
 PREFIX = "DSPY_SERVICE_OPTIMIZER_"
 
@@ -20,10 +20,12 @@ class Settings(BaseModel):
         default="",
         description="Image of the optimizer's container. A digest in its name goes into the artifact's metadata.",
     )
-    threads: int = Field(
-        default=8,
+    most_threads: int = Field(
+        default=MOST_THREADS,
         ge=1,
-        description="How many model calls are made at once, where the optimizer's kwargs give no `num_threads`.",
+        le=HIGHEST_THREADS,
+        description="How many model calls may be under way at once; within this, how many bring the most answers is "
+        "found while the job runs. Given by the operator.",
     )
     max_errors: int = Field(
         default=1_000_000,

@@ -79,6 +79,16 @@ class Run(Wire):
         description="Seconds after its end at which the job's record is removed. When absent, a job made over HTTP has "
         "the service's setting, and any other is kept.",
     )
+    threads: int | None = Field(
+        default=None,
+        description="How many model calls may be under way at once, at most; the service's setting is the highest "
+        "value. The job finds by itself, up to this, how many bring the most answers. When absent, up to the setting.",
+    )
+    hedge: bool = Field(
+        default=False,
+        description="Whether a model call that takes much longer than nearly all others like it is made once more. The "
+        "first answer is taken, and both are counted and paid for.",
+    )
     require: Literal["improved"] | None = Field(
         default=None,
         description="Verdict that the job must reach. With improved, the job fails with reason NoImprovement unless "

@@ -50,6 +50,11 @@ class Ledger:
         """Names of the program's predictors, by what DSPy calls their stage, which every copy keeps."""
         tally.lose_all()
 
+    def kind(self, lm: Any) -> tuple[str, str]:
+        """Which calls are like each other: those of one model and one predictor."""
+        key = self._key(lm)
+        return key.model, key.predictor
+
     def begin(self, lm: Any) -> Call:
         """Called right before a call is sent."""
         call = Call(f"{self._process}.{next(self._numbers)}", self._key(lm), self._clock())

@@ -3,8 +3,8 @@ passes.
 
 dspy itself tries a refused call three times more, but each call by itself and all at the same moments, and waits for as
 long as the model says. So each attempt of dspy's engines goes through here: the calls of one model share what its
-refusals have shown (`RateLimit`), no wait is longer than a setting, the run reports what it waits for, and a model that
-answers no call for too long ends the run.
+answers and refusals have shown (`RateLimit`) and leave by one gate, no wait is longer than a setting, the run reports
+what it waits for, and a model that answers no call for too long ends the run.
 """
 
 import asyncio
@@ -12,10 +12,12 @@ import logging
 import threading
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
+import dspy
 from dspy import lm15
 from dspy.clients import execution
 from dspy.clients.engines.litellm_engine import AsyncLiteLLMEngine, LiteLLMEngine
@@ -23,10 +25,14 @@ from dspy.clients.errors import wrap_error
 
 from dspy_service_runner.optimizer.failures import Interrupt, StopToken, first_line
 from dspy_service_runner.optimizer.models.answer_usage import spent_of
+from dspy_service_runner.optimizer.models.attempts import Attempt, Attempts
 from dspy_service_runner.optimizer.models.filtered_answers import refuse_filtered
+from dspy_service_runner.optimizer.models.gate import LOOK, Gate
+from dspy_service_runner.optimizer.models.hedge import Hedges
 from dspy_service_runner.optimizer.models.ledger import Call, Ledger
 from dspy_service_runner.optimizer.models.model_errors import RATE_LIMITED, kind_of, unseen
 from dspy_service_runner.optimizer.models.models import OWN_ROLE, AnyModel, ModelKey, ModelSet, explain, model_key
+from dspy_service_runner.optimizer.models.places import Places, Sent
 from dspy_service_runner.optimizer.models.prices import bill_of, cost_of
 from dspy_service_runner.optimizer.models.rate_limit import RateLimit
 from dspy_service_runner.optimizer.models.spent import Spent
@@ -34,8 +40,6 @@ from dspy_service_runner.optimizer.settings import Settings
 
 logger = logging.getLogger("dspy_service.models")
 
-_LOOK = 0.25
-"""Seconds between two checks for a stop while a call waits."""
 _WORTH_SAYING = 1.0
 """Seconds; shorter waits are not reported."""
 
@@ -43,7 +47,6 @@ _WORTH_SAYING = 1.0
 @dataclass
 class _Model:
     limit: RateLimit
-    changed: threading.Condition = field(default_factory=threading.Condition)
     notice: str = ""
 
 
@@ -62,10 +65,15 @@ class Patience:
         self._engines: dict[ModelKey, str] = {}
         self._lock = threading.Lock()
         self._models: dict[ModelKey, _Model] = {}
+        self.gate = Gate(settings.most_threads, clock)
+        self.hedges: Hedges | None = None
         self.begin(StopToken(), settings.preflight_patience)
 
-    def know(self, models: ModelSet) -> None:
-        """Remembers the role of each model, by which messages name it; embedders make their calls through here."""
+    def know(self, models: ModelSet, threads: int | None = None, *, hedge: bool = False) -> None:
+        """Remembers the role of each model, by which messages name it; embedders make their calls through here. The job
+        may ask for fewer `threads` than the service allows, and whether very slow calls are made once more."""
+        self.gate.most = min(self.settings.most_threads, threads or self.settings.most_threads)
+        self.hedges = Hedges(self.gate.most, self.clock) if hedge else None
         self._roles = {model_key(lm): role for role, lm in reversed(models.everything())}
         for embedder in models.embedders.values():
             embedder.gate = self
@@ -86,7 +94,10 @@ class Patience:
 
         def attempt(lm: Any, call: Any, *rest: Any) -> None:
             self._note_engine(lm, rest[0])
-            self.call(lm, call, lambda: once(lm, call, *rest), lambda: _told(lm, *rest))
+            if self.hedges is None or dspy.settings.send_stream is not None:
+                self.call(lm, call, lambda: once(lm, call, *rest), lambda: _told(lm, *rest))
+            else:
+                self.call_hedged(lm, call, Attempts(lambda *given: once(lm, call, *given), rest), self.hedges)
             refuse_filtered(lm.model, rest[-2].result)
 
         async def attempt_async(lm: Any, call: Any, *rest: Any) -> None:
@@ -112,6 +123,10 @@ class Patience:
         for a model that was not asked."""
         return self._engines.get(model_key(lm))
 
+    def threads(self, lm: AnyModel) -> int:
+        """How many calls of the model may be under way, as far as the run has found."""
+        return self.model(lm).limit.places.count
+
     def call(
         self, lm: AnyModel, prepared: Any, once: Callable[[], None], told: Callable[[], Spent | None] = lambda: None
     ) -> None:
@@ -119,16 +134,51 @@ class Patience:
         call = _Call(self, lm, prepared)
         while True:
             call.enter()
-            entry = self._ledger.begin(lm)
             try:
-                once()
+                return self._made(call, lm, once, told)
             except BaseException as error:
-                self._broke(entry, error, told())
                 if not call.goes_again(error):
                     raise
-            else:
-                self._ledger.answered(entry, told() or Spent())
-                return call.answered()
+
+    def call_hedged(self, lm: AnyModel, prepared: Any, attempts: Attempts, hedges: Hedges) -> None:
+        """If the call is slow, it is made once more; the first answer is the call's."""
+        call, kind = _Call(self, lm, prepared), self._ledger.kind(lm)
+
+        def made(its: _Call, attempt: Attempt) -> Attempt:
+            self._made(its, lm, attempt.once, lambda: _told(lm, *attempt.arguments))
+            return attempt
+
+        def second() -> Callable[[], Attempt] | None:
+            spare = _Call(self, lm, prepared)
+            return partial(made, spare, attempts.new()) if spare.enter_if_spared() else None
+
+        while True:
+            call.enter()
+            first = attempts.new()
+            try:
+                return attempts.take(hedges.race(kind, partial(made, call, first), second))
+            except BaseException as error:
+                if not call.goes_again(error):
+                    attempts.take(first)
+                    raise
+
+    def settle(self) -> None:
+        """Awaits what is still to be counted."""
+        if self.hedges is not None:
+            self.hedges.settle()
+
+    def _made(self, call: "_Call", lm: AnyModel, once: Callable[[], None], told: Callable[[], Spent | None]) -> None:
+        """One request, which has its place, to its end."""
+        entry: Call | None = None
+        try:
+            entry = self._ledger.begin(lm)
+            once()
+        except BaseException as error:
+            self._broke(entry, error, told())
+            call.broke(error)
+            raise
+        self._ledger.answered(entry, told() or Spent())
+        call.answered()
 
     async def call_async(
         self,
@@ -139,20 +189,24 @@ class Patience:
     ) -> None:
         call = _Call(self, lm, prepared)
         while True:
-            await asyncio.to_thread(call.enter)
-            entry = self._ledger.begin(lm)
+            await call.enter_async()
+            entry: Call | None = None
             try:
+                entry = self._ledger.begin(lm)
                 await once()
             except BaseException as error:
                 self._broke(entry, error, told())
+                call.broke(error)
                 if not call.goes_again(error):
                     raise
             else:
                 self._ledger.answered(entry, told() or Spent())
                 return call.answered()
 
-    def _broke(self, entry: Call, error: BaseException, spent: Spent | None) -> None:
+    def _broke(self, entry: Call | None, error: BaseException, spent: Spent | None) -> None:
         """An answer that came and could not be used was paid for all the same."""
+        if entry is None:
+            return
         if spent is not None:
             self._ledger.answered(entry, spent)
         elif unseen(error):
@@ -161,8 +215,11 @@ class Patience:
             self._ledger.failed(entry)
 
     def model(self, lm: AnyModel) -> _Model:
+        key = model_key(lm)
         with self._lock:
-            return self._models.setdefault(model_key(lm), _Model(RateLimit(self.settings.longest_wait)))
+            if key not in self._models:
+                self._models[key] = _Model(RateLimit(self.settings.longest_wait, Places(self.gate.most)))
+            return self._models[key]
 
     def say(self, model: _Model, notice: str) -> None:
         with self._lock:
@@ -193,67 +250,88 @@ def _told(lm: Any, _backend: Any, request: Any, provider: Any, state: Any, resul
     return replace(spent, cost_usd=cost_of(lm, spent, bill, result.cost, result.cost_details.get("reason", "")))
 
 
+@dataclass(frozen=True)
+class _Refusal:
+    error: lm15.RateLimitError
+    told: Exception
+    """The same as dspy tells it."""
+    wait: float
+    left: float
+    """Seconds of patience that are left with the model."""
+
+
 class _Call:
     """One attempt of an engine, repeated until the rate limit lets it through."""
 
     def __init__(self, patience: Patience, lm: AnyModel, prepared: Any) -> None:
         self._patience, self._lm = patience, lm
         self._model = patience.model(lm)
-        self._ready = self._sent_at = 0.0
+        self._ready, self._sent = 0.0, Sent(0.0, 0)
+        self._refusal: _Refusal | None = None
         # Kept with dspy's call, so that dspy's own retries of it do not wait all over again.
         self._past: dict[str, float] = prepared.__dict__.setdefault("_dspy_service_refused", {})
 
     def enter(self) -> None:
         """Waits first as long as this call must, then as long as all calls of the model must."""
-        changed, limit = self._model.changed, self._model.limit
-        with changed:
-            while (left := self._left()) != 0:
-                self._patience.stop_token.check()
-                changed.wait(_LOOK if left is None else min(left, _LOOK))
-            limit.sent()
-            self._sent_at = self._patience.clock()
+        check = self._patience.stop_token.check
+        while (left := self._ready - self._patience.clock()) > 0:
+            check()
+            time.sleep(min(left, LOOK))
+        self._sent = self._patience.gate.enter(self._model.limit, check)
 
-    def _left(self) -> float | None:
-        now = self._patience.clock()
-        return self._ready - now if now < self._ready else self._model.limit.opens_in(now)
+    async def enter_async(self) -> None:
+        check = self._patience.stop_token.check
+        while (left := self._ready - self._patience.clock()) > 0:
+            check()
+            await asyncio.sleep(min(left, LOOK))
+        self._sent = await self._patience.gate.enter_async(self._model.limit, check)
 
     def answered(self) -> None:
-        self._note(self._model.limit.answered)
+        self._patience.gate.leave(lambda now: self._model.limit.answered(now, self._sent))
         if self._model.notice:
             logger.info("the model %s answers again", self._lm.model)
             self._patience.say(self._model, "")
 
-    def goes_again(self, error: BaseException) -> bool:
-        """Whether the call is made again; raises `Interrupt` if the model has been waited for long enough."""
+    def enter_if_spared(self) -> bool:
+        """For a request that need not be made: only if the model is at ease, and has a place at once."""
+        model, patience = self._model, self._patience
+        if patience.stop_token.is_stopped or model.limit.is_limited(patience.clock()):
+            return False
+        sent = patience.gate.try_enter(model.limit)
+        self._sent = sent or self._sent
+        return sent is not None
+
+    def broke(self, error: BaseException) -> None:
+        """Gives the place back. Whether the call is made again is another matter."""
+        self._refusal = None
+        limit, gate = self._model.limit, self._patience.gate
         if isinstance(error, lm15.RateLimitError):
             refusal = wrap_error(error, model=self._lm.model)
             if kind_of(refusal) == RATE_LIMITED:
-                return self._refused(error, refusal)
+                asked, patience = error.retry_after, self._patience.seconds
+                wait, left = gate.leave(lambda now: limit.refused(now, self._sent, asked, patience))
+                self._refusal = _Refusal(error, refusal, wait, left)
+                return
             error.retry_after = 0.0  # larger than the limit: waiting does not help
-        self._note(self._model.limit.broke)
-        asked = getattr(error, "retry_after", None)
+        asked = getattr(error, "retry_after", None) or None
+        gate.leave(lambda now: limit.broke(now, self._sent, asked))
         if asked is not None:  # dspy would wait that long
             error.retry_after = min(asked, self._patience.settings.longest_wait)  # type: ignore[attr-defined]
-        return False
 
-    def _note(self, happened: Callable[[], None]) -> None:
-        with self._model.changed:
-            happened()
-            self._model.changed.notify_all()
-
-    def _refused(self, error: lm15.RateLimitError, refusal: Exception) -> bool:
-        now, limit = self._patience.clock(), self._model.limit
-        with self._model.changed:
-            wait, left = limit.refused(self._sent_at, now, error.retry_after, self._patience.seconds)
-            self._model.changed.notify_all()
-        if left <= 0:
-            self._give_the_model_up(refusal)
+    def goes_again(self, error: BaseException) -> bool:
+        """Whether the call that `broke` is made again; raises `Interrupt` if the model has been waited for long
+        enough."""
+        refusal, now = self._refusal, self._patience.clock()
+        if refusal is None or not isinstance(error, lm15.RateLimitError):
+            return False
+        if refusal.left <= 0:
+            self._give_the_model_up(refusal.told)
         if now - self._past.setdefault("since", now) >= self._patience.seconds:
-            error.retry_after = 0.0
+            refusal.error.retry_after = 0.0
             return False  # it answers other calls, and refuses just this one
-        self._ready = now + wait
-        if wait >= _WORTH_SAYING:
-            self._say(error, wait, left)
+        self._ready = now + refusal.wait
+        if refusal.wait >= _WORTH_SAYING:
+            self._say(refusal.error, refusal.wait, refusal.left)
         return True
 
     def _give_the_model_up(self, refusal: Exception) -> None:

@@ -30,6 +30,8 @@ class RunRecord:
     optimized: float | None = None
     unused_rows: int = 0
     engine: str | None = None
+    threads: int | None = None
+    """How many calls of the default model at once were found to be good."""
     failed_rows: dict[str, dict[str, Any]] = field(default_factory=dict)
     """For each score (baseline, optimized): how many rows failed, and which."""
     score_scale: dict[str, float] | None = None
@@ -94,6 +96,7 @@ class RunRecord:
             "optimized_test_metric": self.optimized,
             "unused_rows": self.unused_rows,
             "engine": self.engine,
+            "threads": self.threads,
             "seed": self.job.seed,
             "failed_rows": self.failed_rows,
             "score_scale": self.score_scale,

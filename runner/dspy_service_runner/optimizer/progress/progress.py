@@ -41,7 +41,7 @@ class Part:
 
     @property
     def expected(self) -> int | None:
-        """Never less than the calls made: dspy repeats what takes longer than two minutes."""
+        """Never less than the calls made."""
         if self.total is None:
             return None
         return max(self.total + (self.demo_calls if self.counts_demos else 0), self.calls)

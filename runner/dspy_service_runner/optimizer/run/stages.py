@@ -305,7 +305,8 @@ class Run:
     def _note(self) -> None:
         record, candidates = self._record, self._context.candidates
         record.gold_as_sent = self._metric.gold_as_sent
-        record.engine = self._context.patience.engine(self._plan.models.default)
+        patience, default = self._context.patience, self._plan.models.default
+        record.engine, record.threads = patience.engine(default), patience.threads(default)
         record.metric_errors, scale = self._metric.errors, self._metric.scale
         record.score_scale = None if scale.usual else scale.document()
         for watch in self._watches:

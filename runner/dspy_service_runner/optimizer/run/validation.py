@@ -92,7 +92,7 @@ def prepare(
         fractions=spec.split.fractions,
         split_column=spec.split.column,
         models=models,
-        threads=_threads(kwargs, settings),
+        threads=_threads(kwargs, spec.run.threads or settings.most_threads, settings),
         checkpoint=checkpoint,
         joined=_joined(job, program, columns, models, settings, scratch) if strategy.joins else None,
     )
@@ -175,6 +175,8 @@ def _check_optimizable(module: dspy.Module) -> None:
     check_copies(module)
 
 
-def _threads(kwargs: Mapping[str, Any], settings: Settings) -> int:
-    given = kwargs.get("num_threads")
-    return given if isinstance(given, int) and given > 0 else settings.threads
+def _threads(kwargs: Mapping[str, Any], most: int, settings: Settings) -> int:
+    """Of DSPy: as many as may ever be needed, because an optimizer keeps the number that it begins with. How many calls
+    are under way, the gate decides."""
+    most, given = min(most, settings.most_threads), kwargs.get("num_threads")
+    return min(given, most) if isinstance(given, int) and given > 0 else most

@@ -141,7 +141,7 @@ class Strategy:
         taken = {*parameters, "metric"} if _takes_any(parameters.values()) else set(parameters)
         service = {k: v for k, v in self.init_kwargs(plan, metric).items() if k in taken and v is not None}
         if "num_threads" in parameters:
-            service["num_threads"] = plan.kwargs.get("num_threads") or plan.threads
+            service["num_threads"] = plan.threads
         try:
             return self.optimizer_class(plan)(**(plan.kwargs | service))
         except JobFailed:

@@ -81,3 +81,20 @@ async def test_a_programs_class_is_named_in_the_resource_where_it_can_be_read(
     acceptance = CoreAcceptance(Registry.load(), Settings())
     accepted = await acceptance.accept(orjson.dumps(program_request(**changes)), NOTHING_EARLIER)
     assert accepted.spec["program"].get("name") == name
+
+
+@pytest.mark.parametrize("threads", [-1, 0, 65, 10_000])
+async def test_threads_that_the_service_does_not_have_are_refused_with_a_cure(tmp_path: Path, threads: int) -> None:
+    async with api_service(tmp_path, CoreAcceptance.from_settings(Settings())) as api:
+        answer = await api.client.post("/run", json=run_request(run_options={"threads": threads}))
+    assert answer.status_code == 400
+    cannot = f"run_options.threads: {threads} model calls at once cannot be"
+    assert answer.json()["detail"] == f"{cannot}: give 1 to 64, or leave it out to have it found."
+
+
+async def test_threads_are_in_the_resource_up_to_the_setting() -> None:
+    acceptance = CoreAcceptance(Registry.load(), Settings(most_threads=100))
+    accepted = await acceptance.accept(orjson.dumps(run_request(run_options={"threads": 100})), NOTHING_EARLIER)
+    assert accepted.spec["run"]["threads"] == 100
+    none = await acceptance.accept(orjson.dumps(run_request()), NOTHING_EARLIER)
+    assert "threads" not in none.spec["run"]

@@ -37,6 +37,8 @@ CASES: dict[str, dict[str, Any]] = {
             "ttl_seconds": 0,
             "require": "improved",
             "max_failed_rows": 0.5,
+            "threads": 16,
+            "hedge": True,
         },
         model_config={"name": "openai/x", "base_url": "http://h/v1", "temperature": 1, "extra": {"top_k": None}},
         reflection_model_config={"name": "openai/x", "temperature": None},
@@ -74,6 +76,8 @@ def run_of(request: RunRequest) -> dict[str, Any]:
         "ttlSeconds": options.ttl_seconds,
         "require": options.require,
         "maxFailedRows": None if share is None else str(share),
+        "threads": options.threads,
+        "hedge": options.hedge,
     }
     return {name: value for name, value in given.items() if value is not None}
 

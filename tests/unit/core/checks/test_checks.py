@@ -715,6 +715,14 @@ def test_a_resource_is_checked_alike() -> None:
     assert job.split_counts.train == 28
 
 
+@pytest.mark.parametrize("threads", [1, 64])
+def test_as_many_threads_as_the_service_allows(threads: int) -> None:
+    check_resource(spec(run={"threads": threads}))
+    fewer = Installation(registry.default(), most_threads=threads - 1)
+    with pytest.raises(UnusableRequest, match=f"give 1 to {threads - 1}, or"):
+        check_resource(spec(run={"threads": threads}), installation=fewer)
+
+
 def test_what_is_not_at_hand_is_left_to_the_pod() -> None:
     elsewhere = {"configMapKeyRef": {"name": "x", "key": "y"}}
     job = check_resource(spec(signature=elsewhere, metric=elsewhere, dataset=elsewhere))
@@ -803,6 +811,13 @@ RESOURCES: dict[str, tuple[Changes, str]] = {
         "spec.run.require asks for the verdict 'improved', and optimizer 'evaluate' optimizes nothing: leave it out.",
     ),
     "a row": ({"dataset": {"rows": [{"text": "x"}]}}, "spec.dataset[0] lacks column 'label'"),
+    **{
+        f"{threads} threads": (
+            {"run": {"threads": threads}},
+            f"spec.run.threads: {threads} model calls at once cannot be: give 1 to 64, or leave it out to have it",
+        )
+        for threads in (-1, 0, 65, 10_000)
+    },
 }
 
 

@@ -46,6 +46,8 @@ def test_defaults_are_the_contract_s() -> None:
         "ttl_seconds": None,
         "max_failed_rows": None,
         "require": None,
+        "threads": None,
+        "hedge": False,
     }
     assert list(request.models) == ["default"]
     assert request.models["default"].temperature is None
@@ -157,6 +159,9 @@ CASES: dict[str, tuple[dict[str, Any], tuple[str, str]]] = {
     "a required verdict as a flag": ({"run_options": {"require": True}}, ("run_options.require", "literal_error")),
     "failed rows below 0": ({"run_options": {"max_failed_rows": -0.1}}, (MAX_FAILED, "greater_than_equal")),
     "failed rows above 1": ({"run_options": {"max_failed_rows": 2}}, (MAX_FAILED, "less_than_equal")),
+    "threads as text": ({"run_options": {"threads": "8"}}, ("run_options.threads", "number_type")),
+    "hedge as text": ({"run_options": {"hedge": "yes"}}, ("run_options.hedge", "bool_type")),
+    "half a thread": ({"run_options": {"threads": 1.5}}, ("run_options.threads", "int_from_float")),
     "failed rows as text": ({"run_options": {"max_failed_rows": "0.2"}}, (MAX_FAILED, "number_type")),
     "an unknown run option": ({"run_options": {"gpu": 1}}, ("run_options.gpu", "extra_forbidden")),
 }

@@ -24,8 +24,6 @@ CASES: list[tuple[dict[str, Any], str]] = [
     *(
         ({"run_options": {key: value}}, f"run_options.{key}")
         for key, value in {
-            "threads": 4,
-            "hedge": False,
             "image": "i",
             "resources": {"cpu": "1"},
             "queue": "q",
@@ -43,10 +41,10 @@ def test_what_is_not_built_is_refused_by_name(changes: dict[str, Any], field: st
 
 
 def test_all_of_it_is_said_at_once_beside_other_problems() -> None:
-    found = refused({"budget": {"seconds": 1}, "run_options": {"threads": 2, "no_such": 1}, "seed": "x"})
+    found = refused({"budget": {"seconds": 1}, "run_options": {"queue": "q", "no_such": 1}, "seed": "x"})
     assert [(field, kind) for field, _, kind in found] == [
         ("budget", "not_built"),
-        ("run_options.threads", "not_built"),
+        ("run_options.queue", "not_built"),
         ("seed", "number_type"),
         ("run_options.no_such", "extra_forbidden"),
     ]

@@ -405,6 +405,12 @@ def test_a_share_of_failed_rows_is_within_its_range(share: str, allowed: bool) -
     assert holds(".spec.run", 0, {}) is True
 
 
+@pytest.mark.parametrize(("threads", "allowed"), [(1, True), (100, True), (0, False), (-1, False), (10_000, False)])
+def test_threads_are_within_what_any_service_allows(threads: int, allowed: bool) -> None:
+    assert holds(".spec.run", 1, {"threads": threads}) is allowed
+    assert holds(".spec.run", 1, {}) is True
+
+
 def test_names_leave_room_for_attempts() -> None:
     assert ALL[".metadata.name"]["maxLength"] == 52
 

@@ -69,7 +69,7 @@ NAMES_NOTHING = {
     *(f"{model}.{part}" for model in MODELS for part in ("modelType", "temperature", "maxTokens", "topP")),
     *(f"run.resources.{kind}.{part}" for kind in ("requests", "limits") for part in ("cpu", "memory")),
     *(f"run.{part}" for part in ("priority", "retries", "deadlineSeconds", "ttlSeconds", "maxFailedRows", "require")),
-    *("run.name", "run.note"),
+    *("run.name", "run.note", "run.threads", "run.hedge"),
     *("columns.withoutGold", "suspend", "stop", "adapter", "split.column"),
     *("program.name", "program.kwargs", "program.code", "program.files[].path", "program.files[].code"),
 }

@@ -49,7 +49,7 @@ def test_every_second_call_refused_costs_nothing(
 def test_more_threads_than_the_model_has_places_lose_no_row(
     engine: str, forge: OptimizerForge, server: ScriptedServer, tmp_path: Path
 ) -> None:
-    server.places, server.latency = 8, 0.01
+    server.places, server.latency = 5, 0.01
     spec = make_spec(
         server.url,
         optimizer={"name": "dspy.BootstrapRS", "kwargs": {"num_candidate_programs": 1, "num_threads": 64}},

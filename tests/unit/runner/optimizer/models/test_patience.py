@@ -24,9 +24,12 @@ class Prepared:
 
 @dataclass
 class Clock:
+    """A little passes each time that somebody looks, so that short waits end."""
+
     now: float = 0.0
 
     def __call__(self) -> float:
+        self.now += 0.005
         return self.now
 
 
@@ -52,8 +55,8 @@ def refusal(retry_after: float | None = 0.0) -> lm15.RateLimitError:
     return lm15.RateLimitError("slow down", status=429, retry_after=retry_after)
 
 
-def patience(clock: Clock, said: list[str] | None = None) -> Patience:
-    made = Patience(SETTINGS, Ledger(Tally(), lambda _line: None), (said if said is not None else []).append, clock)
+def patience(clock: Clock, said: list[str] | None = None, settings: Settings = SETTINGS) -> Patience:
+    made = Patience(settings, Ledger(Tally(), lambda _line: None), (said if said is not None else []).append, clock)
     made.begin(StopToken(), SETTINGS.rate_limit_patience)
     return made
 
@@ -64,7 +67,7 @@ LM = dspy.LM("openai/m", api_base="http://127.0.0.1:1/v1", api_key="k")
 def test_a_refused_call_is_made_again_until_it_is_answered() -> None:
     clock = Clock()
     engine = Engine(clock, *[refusal() for _ in range(50)])
-    patience(clock).call(LM, Prepared(), engine)
+    patience(clock, settings=Settings(longest_wait=0.01)).call(LM, Prepared(), engine)
     assert engine.calls == 51
 
 
@@ -82,8 +85,7 @@ def test_a_call_that_alone_is_refused_fails_alone_and_dspy_is_not_patient_anew()
     limit = waiting.model(LM).limit
 
     def another_is_answered() -> None:
-        limit.sent()
-        limit.answered()
+        limit.answered(clock.now, limit.sent(clock.now))
 
     engine = Engine(clock, *[refusal() for _ in range(99)], takes=30.0, then=another_is_answered)
     prepared = Prepared()

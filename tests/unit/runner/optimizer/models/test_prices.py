@@ -4,8 +4,10 @@ from typing import Any
 
 import dspy
 import pytest
+from dspy.clients import costs
 
 from dspy_service_core.resource.spec.models import Prices
+from dspy_service_runner.optimizer.models import prices
 from dspy_service_runner.optimizer.models.prices import GivenPrices, bill_of, cost_of
 from dspy_service_runner.optimizer.models.spent import Spent
 
@@ -87,3 +89,20 @@ def test_where_dspy_doubts_more_than_the_price_no_table_is_asked() -> None:
 
 def test_without_tokens_there_is_no_cost() -> None:
     assert cost_of(model("groq/llama-3.3-70b-versatile"), Spent(), None, None) is None
+
+
+def test_dspy_s_table_is_looked_through_once_for_a_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    look_up = costs.model_info
+
+    def counted(provider: str, name: str, **namespaces: Any) -> Any:
+        asked.append(name)
+        return look_up(provider, name, **namespaces)
+
+    monkeypatch.setattr(costs, "model_info", counted)
+    prices.install()
+    found = [costs.model_info("openai", name, namespaces=None) for name in ("gpt-4o-mini", "own", "gpt-4o-mini", "own")]
+
+    assert asked == ["gpt-4o-mini", "own"]
+    assert found == [look_up("openai", name) for name in ("gpt-4o-mini", "own", "gpt-4o-mini", "own")]
+    assert found[0]["input_cost_per_token"] > 0

@@ -240,8 +240,8 @@ def test_an_unknown_total_is_said_to_be_unknown(tmp_path: Path) -> None:
 
 
 def test_settings_come_from_the_environment() -> None:
-    assert load_settings({"DSPY_SERVICE_OPTIMIZER_THREADS": "3"}).threads == 3
-    assert load_settings({}).threads == 8
+    assert load_settings({"DSPY_SERVICE_OPTIMIZER_MOST_THREADS": "3"}).most_threads == 3
+    assert load_settings({}).most_threads == 64
     assert all(field.description for field in Settings.model_fields.values())
 
 

@@ -38,7 +38,7 @@ def state(forge: OptimizerForge, root: Path, name: str, threads: int) -> bytes:
     optimizer = {"name": name, "kwargs": kwargs, "compileKwargs": compile_kwargs}
     with ScriptedServer() as server:
         folders = make_folders(root, make_spec(server.url, optimizer=optimizer))
-        result = forge.run(folders, DSPY_SERVICE_OPTIMIZER_THREADS=str(threads))
+        result = forge.run(folders, DSPY_SERVICE_OPTIMIZER_MOST_THREADS=str(threads))
     assert result["outcome"] == "Succeeded", result["message"]
     return (folders.out / "artifact" / "program.json").read_bytes()
 

@@ -61,7 +61,7 @@ CASES = [
 def searched(forge: OptimizerForge, root: Path, optimizer: dict[str, Any], metric: str) -> dict[str, Any]:
     with ScriptedServer() as server:
         folders = make_folders(root, make_spec(server.url, optimizer=optimizer, metric={"code": metric}))
-        result = forge.run(folders, DSPY_SERVICE_OPTIMIZER_THREADS="1")
+        result = forge.run(folders, DSPY_SERVICE_OPTIMIZER_MOST_THREADS="1")
     assert result["outcome"] == "Succeeded", result["message"]
     best = folders.out / "checkpoint" / "best.json"
     told = ("candidate_scores", "best_so_far", "baseline_test_metric", "optimized_test_metric")
