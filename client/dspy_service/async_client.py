@@ -97,6 +97,13 @@ class AsyncClient:
     def events(self, job_id: str, after: int = 0) -> AsyncIterator[answers.Event]:
         return self._pages(job_id, calls.event_page, after)
 
+    async def candidates(self, job_id: str, after: int = 0) -> AsyncIterator[answers.Candidate]:
+        job_id = await self.resolve(job_id)
+        while (page := await self._send(calls.candidate_page(job_id, after, PAGE))) and page[-1].n > after:
+            for candidate in page:
+                yield candidate
+            after = page[-1].n
+
     async def rows(self, job_id: str, which: str = "all") -> AsyncIterator[answers.Row]:
         job_id = await self.resolve(job_id)
         after: int | None = None

@@ -100,6 +100,11 @@ def event_page(job_id: str, after: int, limit: int) -> Call[tuple[answers.Event,
     return Call("GET", _job_path(job_id, "events"), _many(answers.Event), params)
 
 
+def candidate_page(job_id: str, after: int, limit: int) -> Call[tuple[answers.Candidate, ...]]:
+    params = {"after": after, "limit": limit}
+    return Call("GET", _job_path(job_id, "candidates"), _many(answers.Candidate), params)
+
+
 def row_page(job_id: str, which: str, after: int | None, limit: int) -> Call[tuple[answers.Row, ...]]:
     params = {"which": which, "limit": limit} | ({} if after is None else {"after": after})
     return Call("GET", _job_path(job_id, "rows"), _many(answers.Row), params)

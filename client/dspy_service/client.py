@@ -120,6 +120,13 @@ class Client:
     def events(self, job_id: str, after: int = 0) -> Iterator[answers.Event]:
         return self._pages(job_id, calls.event_page, after)
 
+    def candidates(self, job_id: str, after: int = 0) -> Iterator[answers.Candidate]:
+        """The programs that the search has tried by now, numbered above `after`."""
+        job_id = self.resolve(job_id)
+        while (page := self._send(calls.candidate_page(job_id, after, PAGE))) and page[-1].n > after:
+            yield from page
+            after = page[-1].n
+
     def rows(self, job_id: str, which: str = "all") -> Iterator[answers.Row]:
         """What both programs made of each test row: `won`, `lost`, `tied`, `changed`, `failed` ones or `all`."""
         job_id = self.resolve(job_id)

@@ -76,6 +76,7 @@ class FakeJob:
     logs: list[str] = field(default_factory=list)
     events: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     rows: list[dict[str, Any]] = field(default_factory=list)
+    candidates: list[dict[str, Any]] = field(default_factory=list)
     payload: dict[str, Any] = field(default_factory=lambda: {"module_name": "predict"})
     message: str = "message"
     usage: dict[str, Any] = field(
@@ -143,6 +144,7 @@ class FakeJob:
             "usage": self.usage,
             "name": self.name,
             "note": self.note,
+            "candidates_count": len(self.candidates),
             "a_field_of_a_newer_service": 1,
         }
 
@@ -246,11 +248,19 @@ class FakeService:
                 return httpx.Response(200, json=pages[stream]()[after : after + limit])
             case ["payload"]:
                 return httpx.Response(200, json=job.payload)
+            case ["candidates"]:
+                return self._candidates(job, request)
             case ["rows"]:
                 return self._rows(job, request)
             case ["artifact"]:
                 return self._artifact(job)
         return httpx.Response(200, json=self._detail(job))
+
+    def _candidates(self, job: FakeJob, request: httpx.Request) -> httpx.Response:
+        """A page may end before its limit, as the service's do where prompts are long."""
+        after, limit = int(request.url.params["after"]), int(request.url.params["limit"])
+        wanted = [candidate for candidate in job.candidates if candidate["n"] > after]
+        return httpx.Response(200, json=wanted[: min(limit, 2)])
 
     def _rows(self, job: FakeJob, request: httpx.Request) -> httpx.Response:
         after, limit = int(request.url.params.get("after", -1)), int(request.url.params["limit"])
@@ -294,6 +304,7 @@ class FakeService:
             "latest_metrics",
             "notice",
             "usage",
+            "candidates_count",
         )
         kept = {name: summary[name] for name in names}
         return kept | {"progress_events": [], "logs": [], "estimated_seconds_remaining": None, "result": None}

@@ -80,6 +80,7 @@ def summary_fields(record: JobRecord, position: int) -> JobSummary:
         "usage": _usage(record),
         "name": record.called or None,
         "note": record.note or None,
+        "candidates_count": record.candidates.count,
     }
 
 
@@ -98,6 +99,7 @@ def detail(record: JobRecord, position: int, events: Json, logs: Json, result: J
         "result": None if result is None else Fragment(result),
         "notice": record.notice or None,
         "usage": _usage(record),
+        "candidates_count": record.candidates.count,
     }
     return orjson.dumps(answer)
 

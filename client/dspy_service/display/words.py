@@ -62,12 +62,11 @@ def duration(seconds: float) -> str:
 
 
 def scores(trail: ScoreTrail) -> list[str]:
-    """The best score is on the optimizer's validation rows, the other two are on the test split."""
-    named = [("baseline", trail.baseline), ("best so far", trail.best), ("optimized", trail.optimized)]
-    shown = [(name, score) for name, score in named if score is not None]
-    if trail.optimized is not None:
-        shown = [(name, score) for name, score in shown if name != "best so far"]
-    return [f"{name} {score:.1f}" for name, score in shown]
+    """The best score is on the optimizer's validation rows, the other two are on the test split, so it says so."""
+    best = None if trail.optimized is not None else trail.best
+    named = [("baseline", trail.baseline, ""), ("best so far", best, " on validation rows")]
+    named.append(("optimized", trail.optimized, ""))
+    return [f"{name} {score:.1f}{on}" for name, score, on in named if score is not None]
 
 
 def stage(summary: Summary) -> str:

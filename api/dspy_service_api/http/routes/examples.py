@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from dspy_service_api.answers import error_codes, present
-from dspy_service_api.answers.answer_schemas import LogEntry, ProgressEvent
+from dspy_service_api.answers.answer_schemas import Candidate, LogEntry, ProgressEvent
 from dspy_service_api.answers.catalogue import catalogue
 from dspy_service_api.answers.dry_runs import dry_run
 from dspy_service_api.answers.listing import cursor_of
@@ -119,6 +119,7 @@ _RUN: dict[str, Any] = {
         "costUsd": "0.0043914",
         "seconds": "38.201",
     },
+    "candidates": 3,
     "message": "optimizer_progress",
 }
 _RESULT: dict[str, Any] = {
@@ -180,6 +181,7 @@ _FOUND = Artifact(
 _SCORES = {
     "candidate_scores": [[6, 50.0], [12, 66.67], [18, 33.33]],
     "best_so_far": [[6, 50.0], [12, 66.67], [18, 66.67]],
+    "candidates_count": 3,
 }
 _WON = RowResult(
     n=12,
@@ -189,6 +191,21 @@ _WON = RowResult(
     baseline=ProgramAnswer({"team": "support"}, 0.0, None),
     optimized=ProgramAnswer({"team": "billing"}, 1.0, None),
 )
+CANDIDATE: Candidate = {
+    "n": 3,
+    "parents": [1],
+    "at_call": 18,
+    "score": 66.67,
+    "rows": 6,
+    "accepted": True,
+    "changes": {
+        "predict": {
+            "instructions": "Route the message to the team that handles it. A refund is for billing.",
+            "demos": None,
+        }
+    },
+}
+CANDIDATES = orjson.dumps([CANDIDATE])
 LOGS = orjson.dumps([LOG])
 PROGRESS = orjson.dumps(EVENTS)
 

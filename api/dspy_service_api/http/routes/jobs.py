@@ -169,6 +169,21 @@ async def events(request: Request, job_id: Named, after: After = None, limit: Li
 
 
 @router.get(
+    "/{job_id}/candidates",
+    summary="The programs that the search tried",
+    description="In the order in which they were tried, while the job runs too. A page may have fewer than `limit`, "
+    "because long prompts make it end sooner: the last page is the one that is empty.",
+    response_model=None,
+    responses=declared(answer_schemas.Candidates, examples.CANDIDATES, "A page of candidates.")
+    | errors(error_codes.UNKNOWN_JOB, error_codes.INVALID_REQUEST, error_codes.STORE_UNAVAILABLE),
+)
+@needs("get")
+async def candidates(request: Request, job_id: Named, after: After = None, limit: Limit = None) -> Response:
+    service = service_of(request)
+    return ready(await service.jobs.page(job_id, "candidates", after or 0, limit or service.settings.page_entries))
+
+
+@router.get(
     "/{job_id}/artifact",
     summary="The optimized program",
     response_model=None,

@@ -39,7 +39,9 @@ def lines_of(result: Result) -> list[Any]:
     return [json.loads(line) for line in result.stdout.splitlines()]
 
 
-@pytest.mark.parametrize("command", ["show", "watch", "logs", "rows", "artifact", "cancel", "stop", "pause", "delete"])
+@pytest.mark.parametrize(
+    "command", ["show", "watch", "logs", "rows", "candidates", "artifact", "cancel", "stop", "pause", "delete"]
+)
 def test_nothing_is_done_by_the_beginning_of_several_ids(service: FakeService, command: str) -> None:
     result = invoke(service, command, "4f0c6b6e")
     assert (result.exit_code, result.stdout) == (2, "")
@@ -48,7 +50,7 @@ def test_nothing_is_done_by_the_beginning_of_several_ids(service: FakeService, c
     assert {request.method for request in service.requests} == {"GET"}
 
 
-@pytest.mark.parametrize("command", ["show", "watch", "logs", "rows", "artifact", "resume", "delete"])
+@pytest.mark.parametrize("command", ["show", "watch", "logs", "rows", "candidates", "artifact", "resume", "delete"])
 def test_what_nobody_is_called_is_not_there(service: FakeService, command: str) -> None:
     for typed in ("nobody", "ffff"):
         result = invoke(service, command, typed)

@@ -45,7 +45,9 @@ def test_plain_lines_tell_each_stage_once_and_only_then() -> None:
     assert last.status == "success"
     lines = out.getvalue().splitlines()
     assert len(lines) == 5, lines
-    told = "running 25 %, 50 of 200 metric calls, about 1:15 min left, baseline 28.6, best so far 30.0"
+    told = (
+        "running 25 %, 50 of 200 metric calls, about 1:15 min left, baseline 28.6, best so far 30.0 on validation rows"
+    )
     assert " ".join(lines[2].split()) == told
     assert "optimized 51.2" in lines[-1]
     assert "\x1b" not in out.getvalue()
@@ -58,7 +60,7 @@ def test_the_live_display_shows_bar_scores_picture_and_log() -> None:
     text = out.getvalue()
     for shown in (
         "baseline 28.6",
-        "best so far 45.5",
+        "best so far 45.5 on validation rows",
         "optimized 51.2",
         "100 of 200 metric calls",
         "about 1:15 min left",
