@@ -114,12 +114,12 @@ class AsyncClient:
                 return
             after = page[-1].n
 
-    async def artifact(self, job_id: str) -> answers.Artifact:
-        return await self._send(calls.artifact(await self.resolve(job_id)))
+    async def artifact(self, job_id: str, *, best: bool = False) -> answers.Artifact:
+        return await self._send(calls.artifact(await self.resolve(job_id), best))
 
-    async def download(self, job_id: str, directory: str | Path) -> Path:
+    async def download(self, job_id: str, directory: str | Path, *, best: bool = False) -> Path:
         job_id = await self.resolve(job_id)
-        artifact = await self.artifact(job_id)
+        artifact = await self.artifact(job_id, best=best)
         return await asyncio.to_thread(save, artifact, Path(directory), Origin(self.url, job_id))
 
     async def delete(self, job_id: str) -> answers.RecordKept | None:

@@ -110,13 +110,13 @@ def row_page(job_id: str, which: str, after: int | None, limit: int) -> Call[tup
     return Call("GET", _job_path(job_id, "rows"), _many(answers.Row), params)
 
 
-def artifact(job_id: str) -> Call[answers.Artifact]:
+def artifact(job_id: str, best: bool = False) -> Call[answers.Artifact]:
     def read_artifact(data: Any, _headers: Headers) -> answers.Artifact:
         found = data.get("program_artifact") if isinstance(data, dict) else None
         named = {"path": data.get("program_artifact_path"), **found} if isinstance(found, dict) else None
         return answers.read(answers.Artifact, named)
 
-    return Call("GET", _job_path(job_id, "artifact"), read_artifact)
+    return Call("GET", _job_path(job_id, "artifact"), read_artifact, {"best": "true"} if best else {})
 
 
 def delete(job_id: str) -> Call[answers.RecordKept | None]:

@@ -45,9 +45,22 @@ def candidates(running: Service, job_id: str) -> list[dict[str, Any]]:
     return found
 
 
+def best_so_far(running: Service, job_id: str) -> Any:
+    answer = running.http.get(f"/jobs/{job_id}/artifact?best=true")
+    if answer.status_code == 409:
+        assert answer.json()["code"] == "no_best_yet"
+        return None
+    return answer.json()["program_artifact"]
+
+
 def test_candidates_are_told_as_they_come_and_through_a_pause(running: Service, slow: Model) -> None:
     job_id = begun(running, slow, tried=2)
     before = candidates(running, job_id)
+    best = wait_for(lambda: best_so_far(running, job_id), timeout=60, interval=0.2, what="a best program so far")
+    assert best["metadata"]["rows"] == before[0]["rows"]
+    assert best["program_state"]
+    assert best["optimized_prompt"]
+    assert best["messages"]["predictors"]
     assert job(running.http, job_id, "/summary")["status"] == "running"
     assert running.http.post(f"/jobs/{job_id}/pause").status_code == 202
     wait_for(lambda: job(running.http, job_id, "/summary")["status"] == "pending", timeout=60, what="the pause")

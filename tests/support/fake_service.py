@@ -253,7 +253,7 @@ class FakeService:
             case ["rows"]:
                 return self._rows(job, request)
             case ["artifact"]:
-                return self._artifact(job)
+                return self._artifact(job, best=request.url.params.get("best") == "true")
         return httpx.Response(200, json=self._detail(job))
 
     def _candidates(self, job: FakeJob, request: httpx.Request) -> httpx.Response:
@@ -268,7 +268,9 @@ class FakeService:
         wanted = [row for row in job.rows if row["n"] > after and which in ("all", row["outcome"])]
         return httpx.Response(200, json=wanted[:limit])
 
-    def _artifact(self, job: FakeJob) -> httpx.Response:
+    def _artifact(self, job: FakeJob, best: bool) -> httpx.Response:
+        if best and job.status == "running":
+            return self._best(job)
         if job.status in ("failed", "cancelled"):
             return httpx.Response(404, json={"detail": "Job did not produce an artifact.", "code": "no_artifact"})
         if job.status != "success":
@@ -289,6 +291,19 @@ class FakeService:
             "submitted_digests": {},
             "nearest_rows": None,
             "joined_programs": None,
+        }
+        return httpx.Response(200, json={"program_artifact_path": bundle["path"], "program_artifact": bundle})
+
+    def _best(self, job: FakeJob) -> httpx.Response:
+        if not job.candidates:
+            return httpx.Response(409, json={"detail": "Nothing yet.", "code": "no_best_yet"})
+        bundle = {
+            "path": f"jobs/{job.job_id}/checkpoint/best.json",
+            "program_pickle_base64": None,
+            "metadata": {"best_so_far": True, "score": 50.0, "rows": 6, "metric_calls": 12},
+            "optimized_prompt": "# Predictor\n",
+            "program_state": {"predict": {}},
+            "digests": {},
         }
         return httpx.Response(200, json={"program_artifact_path": bundle["path"], "program_artifact": bundle})
 

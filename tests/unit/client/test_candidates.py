@@ -1,15 +1,18 @@
 """The programs that a search tried: from the client, from the other client, and on the command line."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 from click.testing import CliRunner
 
 from dspy_service import AsyncClient, Client
 from dspy_service.answers import Candidate, PredictorChange
 from dspy_service.cli import cli
 from dspy_service.cli.connection import Connection
+from dspy_service.errors import NotFinished
 from fake_service import FakeService
 
 
@@ -81,3 +84,27 @@ def test_one_that_was_not_scored_says_so() -> None:
 def test_none_are_none() -> None:
     assert list(client_of(service_with(0)).candidates("job1")) == []
     assert invoke(service_with(0)).stdout == ""
+
+
+def artifact_of(service: FakeService, *arguments: str) -> Any:
+    connection = Connection("http://service", transport=service.transport, sleep=service.sleep)
+    return CliRunner().invoke(cli, ["artifact", "job1", *arguments], obj=connection)
+
+
+async def test_the_best_so_far_comes_while_the_job_runs(tmp_path: Path) -> None:
+    service = FakeService()
+    job = service.add("running", candidates=[candidate(1)])
+    found = client_of(service).artifact("job1", best=True)
+    assert (found.program_state, found.metadata["score"], found.program_pickle_base64) == ({"predict": {}}, 50.0, None)
+    async with AsyncClient("http://service", transport=service.transport) as client:
+        assert await client.artifact("job1", best=True) == found
+    told = artifact_of(service, "--best", "-o", str(tmp_path / "best"))
+    assert told.exit_code == 0, told.output
+    assert json.loads((tmp_path / "best" / "program.json").read_text()) == {"predict": {}}
+    assert json.loads((tmp_path / "best" / "metadata.json").read_text())["best_so_far"] is True
+    with pytest.raises(NotFinished):
+        client_of(service).artifact("job1")
+    job.candidates.clear()
+    with pytest.raises(NotFinished) as nothing:
+        client_of(service).artifact("job1", best=True)
+    assert nothing.value.code == "no_best_yet"

@@ -270,6 +270,7 @@ PROBLEMS: dict[str, Problem] = {
     "content elsewhere": problem_of(elsewhere("spec.metric")),
     "ended already": problem_of(errors.JobEnded("success")),
     "not finished": problem_of(errors.JobNotFinished()),
+    "nothing yet": problem_of(errors.NoBestYet()),
     "other body": problem_of(errors.IdempotencyConflict("a1")),
     "name in use": problem_of(errors.NameTaken("tickets-1")),
     "too large": problem_of(BodyTooLarge(30_000_000)),

@@ -435,3 +435,7 @@ async def test_a_job_that_asked_nothing_has_no_usage(api: Harness) -> None:
     usage = (await answer(api, f"/jobs/{ID}"))["usage"]
     assert usage.pop("cost_usd") is None
     assert set(usage.values()) == {0}
+
+
+async def test_a_query_that_nobody_knows_is_ignored(api: Harness) -> None:
+    assert await answer(api, "/jobs?names=nightly") == {"jobs": [], "next_cursor": None}
