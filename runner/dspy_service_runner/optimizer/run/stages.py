@@ -150,6 +150,7 @@ class Run:
                 check_joined(plan.joined, gold, tried, self._context.settings.first_answer_seconds, field)
             choose_gold(self._metric, plan.program, rows)
             check_metric(self._metric, plan.program, tried)
+            self._strategy.check_metric(plan, self._metric.objectives)
 
     def _optimizer_metric(self) -> Any:
         splits, options = self._plan.splits, self._plan.options

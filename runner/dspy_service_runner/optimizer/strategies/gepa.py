@@ -2,7 +2,7 @@
 
 import functools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,13 @@ from dspy.utils.callback import BaseCallback
 from dspy.utils.exceptions import AdapterParseError
 
 from dspy_service_core.optimizers.calls import Calls
+from dspy_service_core.optimizers.gepa import FURTHER
+from dspy_service_core.optimizers.gepa_objects import INSTANCE, PLACES
+from dspy_service_runner.optimizer.failures import JobFailed
 from dspy_service_runner.optimizer.progress.candidates import Candidates
 from dspy_service_runner.optimizer.progress.checkpoint import drop_special_files
 from dspy_service_runner.optimizer.strategies.gepa_candidates import GepaObserver, ToldSelection
+from dspy_service_runner.optimizer.strategies.gepa_objects import Builder
 from dspy_service_runner.optimizer.strategies.strategy import Counting, Plan, Strategy
 from dspy_service_runner.optimizer.user_code.score import Scale
 
@@ -27,7 +31,7 @@ class Gepa(Strategy):
 
     def total(self, calls: Calls) -> int:
         """GEPA's budget; its last step may exceed it, by how much nobody knows beforehand."""
-        return calls.scores.least
+        return calls.budget or calls.scores.least
 
     def init_kwargs(self, plan: Plan, metric: Callable[..., Any]) -> dict[str, Any]:
         """An answer that does not parse is easy to learn from, so it becomes feedback unless the job says no."""
@@ -38,14 +42,29 @@ class Gepa(Strategy):
         return [PartlyParsed()]  # candidates are reported by gepa's own callbacks: see `gepa_candidates`
 
     def build(self, plan: Plan, metric: Callable[..., Any], progress: Counting, candidates: Candidates) -> Any:
-        optimizer = super().build(plan, _tidying(metric, plan.checkpoint), progress, candidates)
+        builder, path = Builder(plan.options.init.get("seed")), plan.setup.kwargs
+        user = builder.arguments(plan.kwargs.get(FURTHER) or {}, f"{path}.{FURTHER}")
+        kwargs = plan.kwargs | builder.arguments(_objects(plan.kwargs), path)
+        metric = _tidying(metric, plan.checkpoint)
+        optimizer = super().build(replace(plan, kwargs=kwargs), metric, progress, candidates)
         optimizer.log_dir = str(plan.checkpoint)
-        user = plan.kwargs.get("gepa_kwargs") or {}
+        if not isinstance(user.get("batch_sampler", ""), str):
+            optimizer.reflection_minibatch_size = None  # the sampler has its own, and gepa refuses both
         observer = GepaObserver(plan.program, progress, candidates)
         selection = ToldSelection(user.get("selection_strategy"), observer)
         own = {"use_cloudpickle": True, "callbacks": [observer], "selection_strategy": selection}
         optimizer.gepa_kwargs = user | own
         return optimizer
+
+    def check_metric(self, plan: Plan, objectives: frozenset[str]) -> None:
+        frontier = (plan.kwargs.get(FURTHER) or {}).get("frontier_type") or INSTANCE
+        if frontier != INSTANCE and not objectives:
+            path = f"{plan.setup.kwargs}.{FURTHER}.frontier_type"
+            raise JobFailed(
+                "InvalidOptimizer",
+                f"{path} '{frontier}' compares candidates by objective scores, and the metric returned none: let it "
+                'return a dspy.Prediction with score and objective_scores, such as {"accuracy": 1.0, "brevity": 0.4}.',
+            )
 
     def use_scale(self, optimizer: Any, plan: Plan, scale: Scale) -> None:
         """GEPA does not reflect on answers that reach `perfect_score`, which is 1 by default."""
@@ -57,6 +76,11 @@ class Gepa(Strategy):
         drop_special_files(plan.checkpoint)
         program = super().compile(optimizer, replace(plan, program=with_own_signatures(plan.program)))
         return with_signatures_of(plan.program, program)
+
+
+def _objects(kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the constructor's arguments that may be objects."""
+    return {name: value for name, value in kwargs.items() if name in PLACES and PLACES[name].within == "kwargs"}
 
 
 def with_own_signatures(program: dspy.Module) -> dspy.Module:

@@ -49,6 +49,11 @@ class Together(Strategy):
             steps[key] = step
         return Chain(metric, candidates, steps)
 
+    def check_metric(self, plan: Plan, objectives: frozenset[str]) -> None:
+        for part in self._family.parts(plan.options).values():
+            found = find_class(part.asset.path, f"optimizer '{part.name}'", "InvalidOptimizer")
+            self._strategy_for(found).check_metric(_plan_of(part, found, plan), objectives)
+
     def use_scale(self, optimizer: Any, plan: Plan, scale: Scale) -> None:
         for step in optimizer.optimizers.values():
             step.scale = scale
