@@ -14,6 +14,7 @@ import jobs
 import memory
 import pods
 import reads
+import reflections
 import submits
 from figures import Figure
 from rich.console import Console
@@ -24,11 +25,12 @@ SECTIONS: dict[str, Callable[[], list[Figure]]] = {
     "reads": reads.measure,
     "jobs": jobs.measure,
     "memory": memory.measure,
+    "reflections": reflections.measure,
     "images": images.measure,
     "requests": api_requests.measure,
     "pods": pods.measure,
 }
-BY_DEFAULT = ("submits", "reads", "jobs", "memory")
+BY_DEFAULT = ("submits", "reads", "jobs", "memory", "reflections")
 """Those that need nothing but this checkout."""
 
 

@@ -19,6 +19,7 @@ from dspy_service_runner.optimizer.progress.candidates import Candidates
 from dspy_service_runner.optimizer.progress.checkpoint import drop_special_files
 from dspy_service_runner.optimizer.strategies.gepa_candidates import GepaObserver, ToldSelection
 from dspy_service_runner.optimizer.strategies.gepa_objects import Builder
+from dspy_service_runner.optimizer.strategies.gepa_reflections import beside_each_other
 from dspy_service_runner.optimizer.strategies.strategy import Counting, Plan, Strategy
 from dspy_service_runner.optimizer.user_code.score import Scale
 
@@ -74,7 +75,8 @@ class Gepa(Strategy):
 
     def compile(self, optimizer: Any, plan: Plan) -> dspy.Module:
         drop_special_files(plan.checkpoint)
-        program = super().compile(optimizer, replace(plan, program=with_own_signatures(plan.program)))
+        with beside_each_other(plan.threads):
+            program = super().compile(optimizer, replace(plan, program=with_own_signatures(plan.program)))
         return with_signatures_of(plan.program, program)
 
 
