@@ -16,6 +16,7 @@ import jobs
 import memory
 import pods
 import reads
+import reflections
 import searches
 import submits
 from figures import Figure
@@ -33,13 +34,14 @@ SECTIONS: dict[str, Callable[[], list[Figure]]] = {
     "searches-narrow": searches.narrow,
     "searches-hedged": searches.hedged,
     "searches-overhead": searches.overhead,
+    "reflections": reflections.measure,
     "images": images.measure,
     "requests": api_requests.measure,
     "pods": pods.measure,
 }
 SEARCHES = tuple(name for name in SECTIONS if name.startswith("searches"))
 """A quarter of an hour."""
-BY_DEFAULT = ("submits", "reads", "jobs", "memory", "freshness", "control", *SEARCHES)
+BY_DEFAULT = ("submits", "reads", "jobs", "memory", "freshness", "control", "reflections", *SEARCHES)
 """Those that need nothing but this checkout."""
 
 

@@ -170,6 +170,8 @@ class Summary(_JobFacts):
     """What people call it."""
     note: str | None = None
     """Its submitter's."""
+    candidates_count: int | None = None
+    """How many programs the search has tried; None of an older service."""
 
     @property
     def finished(self) -> bool:
@@ -294,6 +296,8 @@ class Job(_JobFacts):
     """What the run waits for, such as a model's rate limit."""
     usage: Usage | None = None
     """None of an older service."""
+    candidates_count: int | None = None
+    """How many programs the search has tried; None of an older service."""
 
     @property
     def finished(self) -> bool:
@@ -327,6 +331,35 @@ class Row:
     optimized: ProgramAnswer | None = None
     inputs: dict[str, Any] = field(default_factory=dict)
     gold: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class PredictorChange:
+    """What a candidate has otherwise than the program as given. What is very long is cut, and says so."""
+
+    instructions: str | None = None
+    """None where they are as given."""
+    demos: tuple[dict[str, Any], ...] | None = None
+    """All of them; None where they are as given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A program that the search tried."""
+
+    n: int
+    at_call: int
+    """Metric calls of the search when it came."""
+    rows: int
+    """Rows that it was scored on: scores on other rows do not compare."""
+    accepted: bool
+    """Whether the search kept it: GEPA in its pool, any other optimizer as the best so far."""
+    score: float | None = None
+    """0 to 100; None where it was not scored."""
+    parents: tuple[int, ...] = ()
+    """Numbers of those that it was made from; empty: from the program as given, or not known."""
+    changes: dict[str, PredictorChange] = field(default_factory=dict)
+    """By predictor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -487,11 +520,22 @@ def _numbers(data: Any) -> tuple[float, ...] | None:
     return tuple(number for number in found if number is not None) if None not in found else None
 
 
+def _counts(data: Any) -> tuple[int, ...]:
+    found = [foreign.count_of(item) for item in data] if isinstance(data, list) else []
+    return tuple(number for number in found if number is not None)
+
+
+def _objects(data: Any) -> tuple[dict[str, Any], ...] | None:
+    if not isinstance(data, list):
+        return None
+    return tuple(found for item in data if (found := foreign.object_of(item)) is not None)
+
+
 def _any(data: Any) -> tuple[Any, ...]:
     return tuple(data) if isinstance(data, list) else ()
 
 
-_VALUES: Mapping[Any, Reader] = {str: _texts, float: _numbers, Any: _any}
+_VALUES: Mapping[Any, Reader] = {str: _texts, float: _numbers, int: _counts, dict[str, Any]: _objects, Any: _any}
 
 
 def _empty(hint: Any) -> Any:

@@ -97,6 +97,13 @@ class AsyncClient:
     def events(self, job_id: str, after: int = 0) -> AsyncIterator[answers.Event]:
         return self._pages(job_id, calls.event_page, after)
 
+    async def candidates(self, job_id: str, after: int = 0) -> AsyncIterator[answers.Candidate]:
+        job_id = await self.resolve(job_id)
+        while (page := await self._send(calls.candidate_page(job_id, after, PAGE))) and page[-1].n > after:
+            for candidate in page:
+                yield candidate
+            after = page[-1].n
+
     async def rows(self, job_id: str, which: str = "all") -> AsyncIterator[answers.Row]:
         job_id = await self.resolve(job_id)
         after: int | None = None
@@ -107,12 +114,12 @@ class AsyncClient:
                 return
             after = page[-1].n
 
-    async def artifact(self, job_id: str) -> answers.Artifact:
-        return await self._send(calls.artifact(await self.resolve(job_id)))
+    async def artifact(self, job_id: str, *, best: bool = False) -> answers.Artifact:
+        return await self._send(calls.artifact(await self.resolve(job_id), best))
 
-    async def download(self, job_id: str, directory: str | Path) -> Path:
+    async def download(self, job_id: str, directory: str | Path, *, best: bool = False) -> Path:
         job_id = await self.resolve(job_id)
-        artifact = await self.artifact(job_id)
+        artifact = await self.artifact(job_id, best=best)
         return await asyncio.to_thread(save, artifact, Path(directory), Origin(self.url, job_id))
 
     async def delete(self, job_id: str) -> answers.RecordKept | None:

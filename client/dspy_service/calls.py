@@ -100,18 +100,23 @@ def event_page(job_id: str, after: int, limit: int) -> Call[tuple[answers.Event,
     return Call("GET", _job_path(job_id, "events"), _many(answers.Event), params)
 
 
+def candidate_page(job_id: str, after: int, limit: int) -> Call[tuple[answers.Candidate, ...]]:
+    params = {"after": after, "limit": limit}
+    return Call("GET", _job_path(job_id, "candidates"), _many(answers.Candidate), params)
+
+
 def row_page(job_id: str, which: str, after: int | None, limit: int) -> Call[tuple[answers.Row, ...]]:
     params = {"which": which, "limit": limit} | ({} if after is None else {"after": after})
     return Call("GET", _job_path(job_id, "rows"), _many(answers.Row), params)
 
 
-def artifact(job_id: str) -> Call[answers.Artifact]:
+def artifact(job_id: str, best: bool = False) -> Call[answers.Artifact]:
     def read_artifact(data: Any, _headers: Headers) -> answers.Artifact:
         found = data.get("program_artifact") if isinstance(data, dict) else None
         named = {"path": data.get("program_artifact_path"), **found} if isinstance(found, dict) else None
         return answers.read(answers.Artifact, named)
 
-    return Call("GET", _job_path(job_id, "artifact"), read_artifact)
+    return Call("GET", _job_path(job_id, "artifact"), read_artifact, {"best": "true"} if best else {})
 
 
 def delete(job_id: str) -> Call[answers.RecordKept | None]:

@@ -120,6 +120,13 @@ class Client:
     def events(self, job_id: str, after: int = 0) -> Iterator[answers.Event]:
         return self._pages(job_id, calls.event_page, after)
 
+    def candidates(self, job_id: str, after: int = 0) -> Iterator[answers.Candidate]:
+        """The programs that the search has tried by now, numbered above `after`."""
+        job_id = self.resolve(job_id)
+        while (page := self._send(calls.candidate_page(job_id, after, PAGE))) and page[-1].n > after:
+            yield from page
+            after = page[-1].n
+
     def rows(self, job_id: str, which: str = "all") -> Iterator[answers.Row]:
         """What both programs made of each test row: `won`, `lost`, `tied`, `changed`, `failed` ones or `all`."""
         job_id = self.resolve(job_id)
@@ -130,13 +137,15 @@ class Client:
                 return
             after = page[-1].n
 
-    def artifact(self, job_id: str) -> answers.Artifact:
-        return self._send(calls.artifact(self.resolve(job_id)))
+    def artifact(self, job_id: str, *, best: bool = False) -> answers.Artifact:
+        """`best`: while the job runs, the best program so far, which has state and prompts alone. Raises `NotFinished`
+        where there is none yet."""
+        return self._send(calls.artifact(self.resolve(job_id), best))
 
-    def download(self, job_id: str, directory: str | Path) -> Path:
+    def download(self, job_id: str, directory: str | Path, *, best: bool = False) -> Path:
         """Writes the optimized program's files into the directory and checks that they are whole."""
         job_id = self.resolve(job_id)
-        return save(self.artifact(job_id), Path(directory), Origin(self.url, job_id))
+        return save(self.artifact(job_id, best=best), Path(directory), Origin(self.url, job_id))
 
     def delete(self, job_id: str) -> answers.RecordKept | None:
         """Stops the job where it runs and removes it with all that it wrote; tells if finalizers keep its record."""

@@ -40,6 +40,7 @@ BY_CODE: Mapping[str, type[DspyServiceError]] = {
     "wrong_method": UnexpectedAnswer,
     "request_timeout": UnexpectedAnswer,
     "not_finished": NotFinished,
+    "no_best_yet": NotFinished,
     "job_ended": JobEnded,
     "name_taken": NameTaken,
     "idempotency_conflict": IdempotencyConflict,

@@ -12,7 +12,7 @@ DspyServiceError
 │   └── IdempotencyConflict  idempotency_conflict: the same Idempotency-Key came with another body
 ├── UnknownJob               unknown_job
 ├── AmbiguousJob             what was typed may mean several jobs: `matches` are their ids
-├── NotFinished              not_finished: there is no artifact yet
+├── NotFinished              not_finished, no_best_yet: there is no artifact yet
 ├── JobEnded                 job_ended: it has ended, or is being cancelled, and cannot be stopped or paused any more
 ├── NoArtifact               no_artifact: the job ended without one
 ├── NoPayload                no_payload: what was submitted of the job cannot be told

@@ -5,6 +5,7 @@ ServiceError
 ├── UnusableRequest      the shape is right, but what it names cannot be used
 ├── JobNotFound
 ├── JobNotFinished
+│   └── NoBestYet        its search has found nothing to show
 ├── JobEnded             it has ended, or is being cancelled, and cannot be controlled any more
 ├── NoArtifact
 ├── NameTaken            another job is called so
@@ -50,6 +51,11 @@ class JobNotFound(ServiceError):
 class JobNotFinished(ServiceError):
     def __init__(self) -> None:
         super().__init__("Job has not finished yet.")
+
+
+class NoBestYet(JobNotFinished):
+    def __init__(self) -> None:
+        ServiceError.__init__(self, "The search has scored no other program than the given one yet.")
 
 
 class JobEnded(ServiceError):

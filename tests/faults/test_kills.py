@@ -42,7 +42,7 @@ def undisturbed(model: ScriptedServer, tmp_path: Path) -> int:
 
 
 def told_once_and_in_order(http: httpx.Client, job_id: str) -> None:
-    for part in ("logs", "events"):
+    for part in ("logs", "events", "candidates"):
         entries = numbered(http, job_id, part)
         assert [entry["n"] for entry in entries] == list(range(1, len(entries) + 1))
     baselines = [e for e in numbered(http, job_id, "events") if e["event"] == "baseline_evaluated"]

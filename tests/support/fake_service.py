@@ -76,6 +76,7 @@ class FakeJob:
     logs: list[str] = field(default_factory=list)
     events: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     rows: list[dict[str, Any]] = field(default_factory=list)
+    candidates: list[dict[str, Any]] = field(default_factory=list)
     payload: dict[str, Any] = field(default_factory=lambda: {"module_name": "predict"})
     message: str = "message"
     usage: dict[str, Any] = field(
@@ -155,6 +156,7 @@ class FakeJob:
             "usage": self.usage,
             "name": self.name,
             "note": self.note,
+            "candidates_count": len(self.candidates),
             "a_field_of_a_newer_service": 1,
         }
 
@@ -258,11 +260,19 @@ class FakeService:
                 return httpx.Response(200, json=pages[stream]()[after : after + limit])
             case ["payload"]:
                 return httpx.Response(200, json=job.payload)
+            case ["candidates"]:
+                return self._candidates(job, request)
             case ["rows"]:
                 return self._rows(job, request)
             case ["artifact"]:
-                return self._artifact(job)
+                return self._artifact(job, best=request.url.params.get("best") == "true")
         return httpx.Response(200, json=self._detail(job))
+
+    def _candidates(self, job: FakeJob, request: httpx.Request) -> httpx.Response:
+        """A page may end before its limit, as the service's do where prompts are long."""
+        after, limit = int(request.url.params["after"]), int(request.url.params["limit"])
+        wanted = [candidate for candidate in job.candidates if candidate["n"] > after]
+        return httpx.Response(200, json=wanted[: min(limit, 2)])
 
     def _rows(self, job: FakeJob, request: httpx.Request) -> httpx.Response:
         after, limit = int(request.url.params.get("after", -1)), int(request.url.params["limit"])
@@ -270,7 +280,9 @@ class FakeService:
         wanted = [row for row in job.rows if row["n"] > after and which in ("all", row["outcome"])]
         return httpx.Response(200, json=wanted[:limit])
 
-    def _artifact(self, job: FakeJob) -> httpx.Response:
+    def _artifact(self, job: FakeJob, best: bool) -> httpx.Response:
+        if best and job.status == "running":
+            return self._best(job)
         if job.status in ("failed", "cancelled"):
             return httpx.Response(404, json={"detail": "Job did not produce an artifact.", "code": "no_artifact"})
         if job.status != "success":
@@ -294,6 +306,19 @@ class FakeService:
         }
         return httpx.Response(200, json={"program_artifact_path": bundle["path"], "program_artifact": bundle})
 
+    def _best(self, job: FakeJob) -> httpx.Response:
+        if not job.candidates:
+            return httpx.Response(409, json={"detail": "Nothing yet.", "code": "no_best_yet"})
+        bundle = {
+            "path": f"jobs/{job.job_id}/checkpoint/best.json",
+            "program_pickle_base64": None,
+            "metadata": {"best_so_far": True, "score": 50.0, "rows": 6, "metric_calls": 12},
+            "optimized_prompt": "# Predictor\n",
+            "program_state": {"predict": {}},
+            "digests": {},
+        }
+        return httpx.Response(200, json={"program_artifact_path": bundle["path"], "program_artifact": bundle})
+
     def _detail(self, job: FakeJob) -> dict[str, Any]:
         summary = job.summary()
         names = (
@@ -306,6 +331,7 @@ class FakeService:
             "latest_metrics",
             "notice",
             "usage",
+            "candidates_count",
         )
         kept = {name: summary[name] for name in names} | job.standing()
         return kept | {"progress_events": [], "logs": [], "estimated_seconds_remaining": None, "result": None}

@@ -134,12 +134,13 @@ def make_folders(
 
 
 def next_attempt(earlier: Folders, root: Path) -> Folders:
-    """What the reporter restores: the journal and the checkpoint."""
+    """What the reporter restores: the journal, the candidates and the checkpoint."""
     spec = json.loads((earlier.inputs / "job.json").read_text())["spec"]
     rows = [json.loads(line) for line in (earlier.inputs / "rows.jsonl").read_text().splitlines()]
     folders = make_folders(root, spec, rows, attempt=2)
-    journals = [path for path in (earlier.inputs / "calls.jsonl", earlier.out / "calls.jsonl") if path.exists()]
-    (folders.inputs / "calls.jsonl").write_bytes(b"".join(path.read_bytes() for path in journals))
+    for name in ("calls.jsonl", "candidates.jsonl"):
+        parts = [path for path in (earlier.inputs / name, earlier.out / name) if path.exists()]
+        (folders.inputs / name).write_bytes(b"".join(path.read_bytes() for path in parts))
     (earlier.out / "checkpoint").rename(folders.inputs / "checkpoint")
     return folders
 

@@ -207,6 +207,10 @@ class ReporterPod:
     def call(self, key: str) -> None:
         self.append(pod_files.CALLS, orjson.dumps({"key": key, "value": {"text": key}}))
 
+    def candidate(self, **fields: Any) -> None:
+        told = {"parents": [], "at_call": 3, "score": 50.0, "rows": 6, "accepted": True, "changes": {}}
+        self.append(pod_files.CANDIDATES, orjson.dumps(told | fields))
+
     def replace(self, name: str, document: Any) -> None:
         temporary = self.out / f".{name}.tmp"
         temporary.write_bytes(document if isinstance(document, bytes) else json.dumps(document).encode())

@@ -140,6 +140,39 @@ class PagedProgressEvent(ProgressEvent):
     n: Annotated[int, Field(description="The event's number, from 1: the next page's `after`.")]
 
 
+@closed
+class PredictorChange(TypedDict):
+    """What a candidate has otherwise than the program as given. What is very long is cut, and says so."""
+
+    instructions: Annotated[str | None, Field(description="Null where they are as given.")]
+    demos: Annotated[list[dict[str, Any]] | None, Field(description="All of them; null where they are as given.")]
+
+
+@closed
+class Candidate(TypedDict):
+    """A program that the search tried."""
+
+    n: Annotated[int, Field(description="The candidate's number, from 1: the next page's `after`.")]
+    parents: Annotated[
+        list[int],
+        Field(description="Numbers of those that it was made from; empty: from the program as given, or not known."),
+    ]
+    at_call: Annotated[int, Field(description="Metric calls of the search when it came.")]
+    score: Annotated[float | None, Field(description="0 to 100, on `rows` rows; null where it was not scored.")]
+    rows: Annotated[
+        int,
+        Field(description="Rows that it was scored on. Scores on different rows, or numbers of them, do not compare."),
+    ]
+    accepted: Annotated[
+        bool,
+        Field(description="Whether the search kept it: GEPA in its pool, any other optimizer as the best so far."),
+    ]
+    changes: Annotated[
+        dict[str, PredictorChange], Field(description="By predictor. Empty for the program as it was given.")
+    ]
+
+
+Candidates = TypeAliasType("Candidates", list[Candidate])
 LogEntries = TypeAliasType("LogEntries", list[LogEntry] | list[PagedLogEntry])
 ProgressEvents = TypeAliasType("ProgressEvents", list[ProgressEvent] | list[PagedProgressEvent])
 
@@ -333,6 +366,9 @@ class Details(TypedDict):
             Field(description="The best score after each of these numbers of metric calls; it never falls."),
         ]
     ]
+    candidates_count: NotRequired[
+        Annotated[int, Field(description="How many programs the search tried: `/jobs/{job_id}/candidates` has them.")]
+    ]
     gold: NotRequired[
         Annotated[
             Literal["typed", "as_sent"],
@@ -388,6 +424,8 @@ class JobHead(TypedDict):
 Notice = Annotated[
     str | None, Field(description="What the run waits for, such as a model's rate limit; null while it goes on.")
 ]
+
+CandidatesCount = Annotated[int, Field(description="How many programs the search has tried so far.")]
 
 
 RunningSeconds = Annotated[
@@ -445,6 +483,7 @@ class JobDetail(JobHead, BestSoFar, AskedFor):
     result: Annotated[Fragment | None, Shows(RunResponse | None), Field(description="Null until the job has ended.")]
     notice: Notice
     usage: UsageFigures
+    candidates_count: CandidatesCount
 
 
 @closed
@@ -474,6 +513,7 @@ class JobSummary(JobHead, BestSoFar, AskedFor):
         Field(description="What people call it: run_options.name, or the name of a resource made with kubectl."),
     ]
     note: Annotated[str | None, Field(description="Its submitter's.")]
+    candidates_count: CandidatesCount
 
 
 @closed
@@ -615,6 +655,7 @@ ANSWERS: tuple[Any, ...] = (
     JobList,
     LogEntries,
     ProgressEvents,
+    Candidates,
     ScoredRows,
     ArtifactAnswer,
     RecordKept,

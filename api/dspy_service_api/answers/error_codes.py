@@ -38,6 +38,9 @@ UNKNOWN_PATH = ErrorCode("unknown_path", 404, "The service has nothing under thi
 WRONG_METHOD = ErrorCode("wrong_method", 405, "The path does not take this method; `Allow` lists those that it takes.")
 REQUEST_TIMEOUT = ErrorCode("request_timeout", 408, "The request did not come in time.")
 NOT_FINISHED = ErrorCode("not_finished", 409, "The job has not ended yet, so there is no artifact.")
+NO_BEST_YET = ErrorCode(
+    "no_best_yet", 409, "The job's search has scored no other program than the given one yet: ask again."
+)
 JOB_ENDED = ErrorCode(
     "job_ended", 409, "The job has ended, or is being cancelled, and cannot do this any more; `status` is its word."
 )

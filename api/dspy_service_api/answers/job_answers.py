@@ -10,11 +10,12 @@ import orjson
 from dspy_service_api.answers import present
 from dspy_service_api.answers.answer_cache import Answer, AnswerCache, key_of
 from dspy_service_api.jobs.artifact import Artifact, read_artifact, read_files
+from dspy_service_api.jobs.best import read_best
 from dspy_service_api.jobs.cache import JobCache
 from dspy_service_api.jobs.record import JobRecord, Json
 from dspy_service_api.jobs.rows import RowPages, Which
 from dspy_service_api.jobs.transcript import Kind, Transcript
-from dspy_service_core.errors import JobNotFinished, JobNotFound, NoArtifact, StoreError
+from dspy_service_core.errors import JobNotFinished, JobNotFound, NoArtifact, NoBestYet, StoreError
 from dspy_service_core.kube import errors as kube
 from dspy_service_core.kube.client import KubeClient
 from dspy_service_core.kube.protocol import Object
@@ -83,6 +84,15 @@ class Jobs:
             if record.settled:
                 self.answers.put(key_of("artifact", record), answer)
         return answer
+
+    async def best(self, job_id: str) -> Answer:
+        """The best program so far; of a job that has made one, its artifact."""
+        record = await self.find(job_id)
+        if not record.keeps_result and (found := await read_best(self.store, record)) is not None:
+            return Answer.of(present.artifact(found))
+        if not record.finished and not (record := await self.find(job_id, past_cache=True)).finished:
+            raise NoBestYet
+        return await self.artifact(job_id)
 
     async def program_files(self, job_id: str, wanted: Collection[str]) -> Mapping[str, bytes]:
         """Those of a finished job's artifact; the program's state is always among what it has."""

@@ -91,6 +91,7 @@ def summary_fields(record: JobRecord, position: int, now: Clock = utc_now) -> Jo
         "usage": _usage(record),
         "name": record.called or None,
         "note": record.note or None,
+        "candidates_count": record.candidates.count,
     }
 
 
@@ -114,6 +115,7 @@ def detail(
         "result": None if result is None else Fragment(result),
         "notice": record.notice or None,
         "usage": _usage(record),
+        "candidates_count": record.candidates.count,
     }
     return orjson.dumps(answer)
 

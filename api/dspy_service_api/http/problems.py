@@ -101,6 +101,7 @@ RULES: dict[type[Exception], Rule] = {
     errors.JobNotFound: _says(error_codes.UNKNOWN_JOB),
     NotPermitted: _says(error_codes.FORBIDDEN),
     errors.JobNotFinished: _says(error_codes.NOT_FINISHED),
+    errors.NoBestYet: _says(error_codes.NO_BEST_YET),
     errors.JobEnded: _ended,
     errors.NoArtifact: _says(error_codes.NO_ARTIFACT),
     errors.NoPayload: _says(error_codes.NO_PAYLOAD),

@@ -95,6 +95,7 @@ def record_of(obj: Object) -> JobRecord:
         metrics=_json(run.get("metrics")),
         events=_stream(events, "last", not settled),
         logs=_stream(run.get("logs") or {}, "tail", not settled),
+        candidates=StreamTail(int(run.get("candidates") or 0)),
         end=end,
         metric_name=_metric_name(spec["metric"].get("code") or "") if finished and not end else None,
     )

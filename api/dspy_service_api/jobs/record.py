@@ -98,6 +98,7 @@ class JobRecord(RecordIdentity):
     metrics: Json
     events: StreamTail
     logs: StreamTail
+    candidates: StreamTail
     end: Result | None
     metric_name: str | None
     """Name of the metric function, read from the spec; only for a job that ended without a result of its run."""

@@ -1,4 +1,5 @@
-"""Joins a job's log entries or events from the store's segments with the newer ones in the status, by their numbers.
+"""Joins a job's log entries, events or candidates from the store's segments with the newer ones in the status, by
+their numbers.
 
 Segments are uploaded every few seconds, and the tail in the status is newer. While a job runs, the tail's entries are
 appended where they directly follow the last segment's, so that a client sees every entry once, in order, and without
@@ -7,7 +8,7 @@ an answer. A gap or a broken segment is a `StoreError`, because half a log would
 deleted job whose record is kept by finalizers, the tail in the status is enough.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -19,12 +20,14 @@ from dspy_service_core.storage import segments
 from dspy_service_core.storage.segments import EntryPage
 from dspy_service_core.storage.store import NotFound, Store, job_folder
 
-Kind = Literal["logs", "events"]
+Kind = Literal["logs", "events", "candidates"]
+_MOST_BYTES: Mapping[Kind, int] = {"logs": 2**63, "events": 2**63, "candidates": 8 * 1024 * 1024}
+"""A page ends where it has so many: a candidate can be as large as a segment."""
 
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """The log entries, or the events, of one job."""
+    """The log entries, the events or the candidates of one job."""
 
     store: Store
     record: JobRecord
@@ -56,7 +59,9 @@ class Transcript:
             return self._numbered((entry.n, entry.body) for entry in tail[:limit])
 
     async def _stored_after(self, number: int, limit: int) -> Json:
-        page = await segments.after(self.store, self._folder, number, limit) if self.record.attempted else EntryPage([])
+        page = EntryPage([])
+        if self.record.attempted:
+            page = await segments.after(self.store, self._folder, number, limit, _MOST_BYTES[self.kind])
         lines = self._contiguous(page, first=number + 1)
         if lines.first > number + 1:
             raise self._lack(number + 1, lines.first - 1)
@@ -85,7 +90,8 @@ class Transcript:
 
     @property
     def _stream(self) -> StreamTail:
-        return self.record.logs if self.kind == "logs" else self.record.events
+        found: StreamTail = getattr(self.record, self.kind)
+        return found
 
     def _contiguous(self, page: EntryPage, first: int) -> "_Lines":
         if page.missing > 0:

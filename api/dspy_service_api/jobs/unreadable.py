@@ -54,6 +54,7 @@ def unreadable_record(obj: Object) -> JobRecord:
         metrics=_NOTHING,
         events=StreamTail(),
         logs=StreamTail(),
+        candidates=StreamTail(),
         end=None,
         metric_name=None,
     )

@@ -20,6 +20,7 @@ OWN = {
     "watch": "dspy_service.cli.watch:command",
     "logs": "dspy_service.cli.logs:command",
     "payload": "dspy_service.cli.payload:command",
+    "candidates": "dspy_service.cli.candidates:command",
     "rows": "dspy_service.cli.rows:command",
     "artifact": "dspy_service.cli.artifact:command",
     "cancel": "dspy_service.cli.control:cancel",

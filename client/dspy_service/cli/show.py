@@ -96,8 +96,13 @@ def _scores(summary: Summary) -> str:
 
 def _progress(summary: Summary) -> str:
     if summary.status not in ("running", "validating", "pending"):
-        return words.calls(summary)
-    return ", ".join(filter(None, (f"{words.percent(summary):.0f} %", words.calls(summary), words.time_left(summary))))
+        return ", ".join(filter(None, (words.calls(summary), _tried(summary))))
+    parts = (f"{words.percent(summary):.0f} %", words.calls(summary), _tried(summary), words.time_left(summary))
+    return ", ".join(filter(None, parts))
+
+
+def _tried(summary: Summary) -> str:
+    return f"{summary.candidates_count:,} candidates" if summary.candidates_count else ""
 
 
 def _kwargs(summary: Summary) -> str:

@@ -45,7 +45,7 @@ def misfits(state: Any, program: Mapping[str, Any]) -> list[str]:
     """Sentences, each about one thing that does not fit; none where the whole state can be loaded."""
     if broken := list(islice(shape_problems(state), _SHOWN)):
         return broken
-    given, wanted = _predictors(state), _predictors(program)
+    given, wanted = predictors_of(state), predictors_of(program)
     return [*_names(given, wanted), *islice(_fields(given, wanted), _SHOWN)]
 
 
@@ -55,7 +55,7 @@ def shape_problems(state: Any) -> Iterator[str]:
         yield "The state is no JSON object: it is what program.save('x.json') writes."
         return
     yield from _metadata_problems(state.get(_METADATA))
-    predictors = _predictors(state)
+    predictors = predictors_of(state)
     if not predictors:
         yield "The state holds no predictor."
     for name, predictor in predictors.items():
@@ -64,7 +64,7 @@ def shape_problems(state: Any) -> Iterator[str]:
 
 def loadable(state: Mapping[str, Any]) -> State:
     """The same state with nothing in it that DSPy would put into a program beside prompts: models and unknown keys."""
-    kept = {name: _loadable(predictor) for name, predictor in _predictors(state).items()}
+    kept = {name: _loadable(predictor) for name, predictor in predictors_of(state).items()}
     return kept[_LONE] if _is_predictor(state) else kept
 
 
@@ -79,7 +79,7 @@ def _is_predictor(state: Any) -> bool:
     return isinstance(state, Mapping) and isinstance(state.get("signature"), Mapping)
 
 
-def _predictors(state: Mapping[str, Any]) -> dict[str, Any]:
+def predictors_of(state: Mapping[str, Any]) -> dict[str, Any]:
     """By name; a program that is a predictor itself has its state at the top."""
     if _is_predictor(state):
         return {_LONE: state}

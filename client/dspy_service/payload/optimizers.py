@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dspy_service.errors import UnusableObject, UnusableValue
+from dspy_service.payload.gepa_objects import form_of, is_gepa_object
 from dspy_service.payload.json_values import json_value
 from dspy_service.payload.models import is_model
 
@@ -150,6 +151,12 @@ def _carried(argument: str, value: Any, models: dict[str, Any]) -> Any:
         return name
     if value is getattr(sys.modules.get("dspy"), "majority", _UNKNOWN):
         return "majority"  # by which name the service takes it for an ensemble
+    if is_gepa_object(value):
+        return form_of(
+            value, f"{_PLACE}.{argument}", lambda each, place: _carried(place[len(_PLACE) + 1 :], each, models)
+        )
+    if isinstance(value, list | tuple) and any(map(is_gepa_object, value)):
+        return [_carried(f"{argument}[{n}]", each, models) for n, each in enumerate(value)]
     if isinstance(value, Mapping):
         return {str(key): _carried(f"{argument}_{key}", item, models) for key, item in value.items()}
     try:

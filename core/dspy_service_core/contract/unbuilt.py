@@ -24,10 +24,6 @@ def problems(document: Mapping[str, Any]) -> list[FieldProblem]:
     return [FieldProblem(path, _MESSAGE, _KIND) for path in _paths(document)]
 
 
-def query_problem(name: str) -> FieldProblem:
-    return FieldProblem(name, _MESSAGE, _KIND)
-
-
 def _paths(document: Mapping[str, Any]) -> Iterator[str]:
     yield from sorted(FIELDS & document.keys())
     yield from _below(document, "run_options", RUN_OPTIONS)

@@ -60,6 +60,7 @@ COLUMNS = [
     _column("CALLED", ".spec.run.name", wide=True, description="Name that the HTTP API was given for the job."),
     _column("ATTEMPT", ".status.attempt.number", "integer", wide=True),
     _column("QUEUE", ".status.queue.position", "integer", wide=True, description="Place in the queue: 1 starts next."),
+    _column("CANDIDATES", ".status.run.candidates", "integer", wide=True, description="Programs tried."),
     _column("CALLS", ".status.run.usage.calls", "integer", wide=True, description="Model calls answered."),
     _column("TOKENS-IN", ".status.run.usage.promptTokens", "integer", wide=True, description="Tokens sent."),
     _column("TOKENS-OUT", ".status.run.usage.completionTokens", "integer", wide=True, description="Tokens received."),

@@ -37,6 +37,8 @@ class Calls:
     """Model calls of the optimizer itself: proposals, reflections, summaries. A call for n completions counts as one or
     as n, depending on the provider."""
     predictors: int
+    budget: int | None = None
+    """Calls after which the search begins no further step, if it has such a budget."""
 
     @property
     def metric(self) -> Range:

@@ -49,6 +49,7 @@ class Together(Family):
         for key, value in _entries(options):
             given = _given(value)
             if given and (asset := _known(given)):
+                asset = self._family_of(asset.path).arguments(asset)
                 found[key] = Part(given.name, asset, given.kwargs, arguments.get(key) or {})
         return found
 

@@ -1,6 +1,6 @@
 """All facts of a run, declared once. The optimizer writes these records, the reporter carries them into the status and
 the store, the operator and the API read them, and the resource's schema is made from them.
 
-`run` and `events` have the declarations, `record` reads and writes by them, `values` sanitizes single values. Without
-pydantic and dspy, so that the reporter stays small and the optimizer loads nothing more.
+`run`, `events` and `candidates` have the declarations, `record` reads and writes by them, `values` sanitizes single
+values. Without pydantic and dspy, so that the reporter stays small and the optimizer loads nothing more.
 """

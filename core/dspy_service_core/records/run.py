@@ -230,6 +230,7 @@ class RunStatus(Record):
     logs: LogTail = field(
         default_factory=LogTail, metadata=says("How many log entries there are, and the newest of them.")
     )
+    candidates: int = field(default=0, metadata=says("How many programs the search has tried."))
     usage: Usage = field(
         default_factory=Usage, metadata=says("Model calls, tokens and cost so far, all attempts together.")
     )

@@ -20,7 +20,10 @@ ARTIFACT = "artifact"
 
 # in both: /job/in has what an earlier attempt left, /job/out what this attempt adds
 CALLS = "calls.jsonl"
+CANDIDATES = "candidates.jsonl"
 CHECKPOINT = "checkpoint"
+BEST = "best.json"
+"""In the checkpoint: the best program so far, its score and its prompts."""
 LOGS = "logs.jsonl"
 EVENTS = "events.jsonl"
 

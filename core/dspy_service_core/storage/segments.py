@@ -1,5 +1,5 @@
-"""The append-only streams of a job (events, logs, answered model calls) as segment files in the store, and their
-reader.
+"""The append-only streams of a job (events, logs, candidates, answered model calls) as segment files in the store, and
+their reader.
 
 `<folder>/<first number, 10 digits>.jsonl` has a header line and then one JSON entry a line. Entries are numbered from
 the number in the file's name; numbers count from 1 over all attempts of the job. The reporter writes segments
@@ -115,19 +115,23 @@ async def newest(store: Store, folder: str, limit: int) -> EntryPage:
     return EntryPage(runs[::-1], missing)
 
 
-async def after(store: Store, folder: str, number: int, limit: int) -> EntryPage:
-    """At most `limit` entries whose numbers are above `number`, oldest first."""
+async def after(store: Store, folder: str, number: int, limit: int, most_bytes: int = 2**63) -> EntryPage:
+    """At most `limit` entries whose numbers are above `number`, oldest first. The page ends with the segment in which
+    it reaches `most_bytes`."""
     runs: list[tuple[int, list[bytes]]] = []
-    missing, wanted = 0, limit
+    missing, wanted, size = 0, limit, 0
     spans = await _spans(store, folder)
     begin = max(bisect_right(spans, number + 1, key=lambda span: span[0]) - 1, 0)
     for first, following in spans[begin:]:
+        if size >= most_bytes:
+            return EntryPage(runs, missing, more=True)
         lines, lost = await _read(store, folder, first, following)
         skipped = max(number + 1 - first, 0)
         left = lines[skipped:]
         if len(left) > wanted:
             return EntryPage(_with(runs, first + skipped, left[:wanted]), missing, more=True)
         runs = _with(runs, first + skipped, left)
+        size += sum(map(len, left))
         wanted -= len(left)
         missing += min(lost, len(lines) + lost - skipped)
     return EntryPage(runs, missing)

@@ -31,6 +31,7 @@ from dspy_service_runner.optimizer.models.ledger import Ledger
 from dspy_service_runner.optimizer.models.models import ModelSet, build, give_secrets, take_credentials
 from dspy_service_runner.optimizer.models.patience import Patience
 from dspy_service_runner.optimizer.outbox import AppendFile, Outbox
+from dspy_service_runner.optimizer.output.prompt import shown
 from dspy_service_runner.optimizer.output.result import RunRecord
 from dspy_service_runner.optimizer.progress.candidates import Candidates
 from dspy_service_runner.optimizer.progress.log_entries import LogEntries, Relay
@@ -145,7 +146,7 @@ def _context(
         ledger=ledger,
         progress=progress,
         patience=Patience(settings, ledger, progress.waits_for),
-        candidates=Candidates(outbox, lambda: progress.calls, progress.improved),
+        candidates=Candidates(outbox, lambda: progress.calls, progress.improved, lambda: progress.own_calls, shown),
         redactor=redactor,
     )
 

@@ -92,6 +92,7 @@ class Outbox:
         self.artifact = folder / pod_files.ARTIFACT
         self.checkpoint.mkdir(parents=True, exist_ok=True)
         self._events = AppendFile(folder / pod_files.EVENTS)
+        self._candidates = AppendFile(folder / pod_files.CANDIDATES)
         self._reserve = folder / ".reserve"
         self._lock = threading.Lock()
         self._set_aside()
@@ -99,6 +100,10 @@ class Outbox:
     def event(self, name: str, figures: Figures) -> None:
         event = {"timestamp": timestamp(), "event": name, "metrics": figures}
         self._events.append(orjson.dumps(event) + b"\n")
+
+    def candidate(self, encoded: bytes) -> bool:
+        """False if it could not be written."""
+        return self._candidates.append(encoded + b"\n")
 
     def progress(self, progress: ProgressDocument) -> None:
         """Errors are ignored, because the next document replaces this one anyway."""

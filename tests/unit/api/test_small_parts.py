@@ -91,6 +91,7 @@ def made(kind: type[Exception]) -> Exception:
     arguments: dict[type[Exception], tuple[Any, ...]] = {
         errors.InvalidRequest: ([],),
         errors.JobNotFinished: (),
+        errors.NoBestYet: (),
         errors.NoArtifact: (),
         errors.NoRows: (),
     }

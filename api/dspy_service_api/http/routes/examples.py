@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from dspy_service_api.answers import error_codes, present
-from dspy_service_api.answers.answer_schemas import LogEntry, ProgressEvent
+from dspy_service_api.answers.answer_schemas import Candidate, LogEntry, ProgressEvent
 from dspy_service_api.answers.catalogue import catalogue
 from dspy_service_api.answers.dry_runs import dry_run
 from dspy_service_api.answers.listing import cursor_of
@@ -126,6 +126,7 @@ _RUN: dict[str, Any] = {
         "costUsd": "0.0043914",
         "seconds": "38.201",
     },
+    "candidates": 3,
     "message": "optimizer_progress",
 }
 _RESULT: dict[str, Any] = {
@@ -188,6 +189,7 @@ _FOUND = Artifact(
 _SCORES = {
     "candidate_scores": [[6, 50.0], [12, 66.67], [18, 33.33]],
     "best_so_far": [[6, 50.0], [12, 66.67], [18, 66.67]],
+    "candidates_count": 3,
 }
 _WON = RowResult(
     n=12,
@@ -197,6 +199,21 @@ _WON = RowResult(
     baseline=ProgramAnswer({"team": "support"}, 0.0, None),
     optimized=ProgramAnswer({"team": "billing"}, 1.0, None),
 )
+CANDIDATE: Candidate = {
+    "n": 3,
+    "parents": [1],
+    "at_call": 18,
+    "score": 66.67,
+    "rows": 6,
+    "accepted": True,
+    "changes": {
+        "predict": {
+            "instructions": "Route the message to the team that handles it. A refund is for billing.",
+            "demos": None,
+        }
+    },
+}
+CANDIDATES = orjson.dumps([CANDIDATE])
 LOGS = orjson.dumps([LOG])
 PROGRESS = orjson.dumps(EVENTS)
 
@@ -261,6 +278,7 @@ PROBLEMS: dict[str, Problem] = {
     "content elsewhere": problem_of(elsewhere("spec.metric")),
     "ended already": problem_of(errors.JobEnded("success")),
     "not finished": problem_of(errors.JobNotFinished()),
+    "nothing yet": problem_of(errors.NoBestYet()),
     "other body": problem_of(errors.IdempotencyConflict("a1")),
     "name in use": problem_of(errors.NameTaken("tickets-1")),
     "too large": problem_of(BodyTooLarge(30_000_000)),

@@ -13,7 +13,7 @@ from dspy_service_api.http.routes import examples
 from dspy_service_api.http.routes.answers import Declared, declared, errors, ready
 from dspy_service_api.http.routes.conditional import PARAMETERS, conditional, respond
 from dspy_service_api.http.routes.direct import DirectRoute
-from dspy_service_api.http.routes.unbuilt_query import refuse_unbuilt
+from dspy_service_api.http.routes.query import flag
 from dspy_service_api.http.routes.warning import warning
 from dspy_service_api.jobs.rows import Which
 from dspy_service_api.jobs.transcript import Kind
@@ -38,6 +38,13 @@ After = Annotated[
     int | None, Query(ge=0, le=2**53, description="Only entries with a higher number: the last `n` of the page before.")
 ]
 _WHICH = "Rows won or lost or tied, changed (won or lost), failed (with one of the programs), or all."
+_BEST = {
+    "name": "best",
+    "in": "query",
+    "required": False,
+    "description": "Whether the best program so far will do.",
+    "schema": {"type": "boolean", "default": False},
+}
 Limit = Annotated[int | None, Query(ge=1, le=5000, description="The most entries of a page.")]
 
 
@@ -169,23 +176,41 @@ async def events(request: Request, job_id: Named, after: After = None, limit: Li
 
 
 @router.get(
+    "/{job_id}/candidates",
+    summary="The programs that the search tried",
+    description="In the order in which they were tried, while the job runs too. A page may have fewer than `limit`, "
+    "because long prompts make it end sooner: the last page is the one that is empty.",
+    response_model=None,
+    responses=declared(answer_schemas.Candidates, examples.CANDIDATES, "A page of candidates.")
+    | errors(error_codes.UNKNOWN_JOB, error_codes.INVALID_REQUEST, error_codes.STORE_UNAVAILABLE),
+)
+@needs("get")
+async def candidates(request: Request, job_id: Named, after: After = None, limit: Limit = None) -> Response:
+    service = service_of(request)
+    return ready(await service.jobs.page(job_id, "candidates", after or 0, limit or service.settings.page_entries))
+
+
+@router.get(
     "/{job_id}/artifact",
     summary="The optimized program",
+    description="While the job runs, `best=true` answers the best program so far: its state and prompts, and in "
+    "`metadata` its score, on how many rows. Of a job that has made a program, it changes nothing.",
     response_model=None,
     responses=conditional(declared(answer_schemas.ArtifactAnswer, examples.ARTIFACT, "The program."))
     | errors(
         error_codes.UNKNOWN_JOB,
         error_codes.NO_ARTIFACT,
         error_codes.NOT_FINISHED,
+        error_codes.NO_BEST_YET,
         error_codes.INVALID_REQUEST,
         error_codes.STORE_UNAVAILABLE,
     ),
-    openapi_extra=PARAMETERS,
+    openapi_extra={"parameters": [*PARAMETERS["parameters"], _BEST]},
 )
 @needs("get")
 async def artifact(request: Request, job_id: Named) -> Response:
-    refuse_unbuilt(request, "best")
-    return respond(request, await service_of(request).jobs.artifact(job_id))
+    jobs = service_of(request).jobs
+    return respond(request, await (jobs.best(job_id) if flag(request, "best") else jobs.artifact(job_id)))
 
 
 _SUBMITTED = declared(

@@ -5,6 +5,13 @@ from typing import Any
 
 import dspy
 
+from dspy_service_runner.optimizer.output.messages import messages_of
+
+
+def shown(program: dspy.Module) -> dict[str, Any]:
+    """For those who ask for the best program while the search goes on."""
+    return {"prompt": readable_prompts(program), "messages": messages_of(program)}
+
 
 def readable_prompts(program: dspy.Module) -> str:
     return "\n".join(_section(name, predictor) for name, predictor in program.named_predictors())

@@ -41,6 +41,7 @@ class RunRecord:
     candidate_scores: list[tuple[int, float]] = field(default_factory=list)
     best_so_far: list[tuple[int, float]] = field(default_factory=list)
     best_score: float | None = None
+    candidates_count: int = 0
     verdict: Verdict | None = None
     comparison: Comparison | None = None
     stopped_early: bool = False
@@ -108,6 +109,7 @@ class RunRecord:
             "nothing_tried": self.nothing_tried or None,
             "candidate_scores": self.candidate_scores,
             "best_so_far": self.best_so_far,
+            "candidates_count": self.candidates_count,
             "usage": usage,
             "packages": packages(),
             **({"dropped_demos": self.dropped_demos} if self.dropped_demos else {}),

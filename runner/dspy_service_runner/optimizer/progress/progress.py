@@ -79,7 +79,12 @@ class Progress:
     @property
     def calls(self) -> int:
         """Metric calls of the whole run so far."""
-        return self._around + (self._part.calls if self._part else 0)
+        return self._around + self.own_calls
+
+    @property
+    def own_calls(self) -> int:
+        """Those of the optimizer."""
+        return self._part.calls if self._part else 0
 
     def stage(self, name: OptimizerStage) -> None:
         with self._lock:

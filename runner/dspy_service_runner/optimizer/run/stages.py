@@ -23,8 +23,8 @@ from dspy_service_runner.optimizer.outbox import Outbox
 from dspy_service_runner.optimizer.output.artifact import trim, write_artifact
 from dspy_service_runner.optimizer.output.provenance import image_digest, payload_digest, seeds
 from dspy_service_runner.optimizer.output.result import RunRecord
-from dspy_service_runner.optimizer.program_state import load, mend
-from dspy_service_runner.optimizer.progress.candidates import BEST_FILE, Candidate, Candidates
+from dspy_service_runner.optimizer.program_state import load, mend, state_of
+from dspy_service_runner.optimizer.progress.candidates import Candidate, Candidates
 from dspy_service_runner.optimizer.progress.checkpoint import restore
 from dspy_service_runner.optimizer.progress.progress import Progress
 from dspy_service_runner.optimizer.run import failed_rows, row_results
@@ -132,10 +132,9 @@ class Run:
         """Restores what an earlier attempt left, and constructs the optimizer, which may refuse its arguments. Neither
         asks a model."""
         plan, candidates = self._plan, self._context.candidates
-        earlier = self._context.inputs / pod_files.CHECKPOINT
-        restore(earlier, self._context.outbox.checkpoint)
+        restore(self._context.inputs / pod_files.CHECKPOINT, self._context.outbox.checkpoint)
         self._context.progress.scores_on = plan.scores_on
-        candidates.begin(plan.program, earlier / BEST_FILE)
+        candidates.begin(plan.program, self._context.inputs)
         self._observers = self._strategy.observers(plan, candidates)
         return self._strategy.build(plan, self._optimizer_metric(), self._context.progress, candidates)
 
@@ -152,6 +151,7 @@ class Run:
                 check_joined(plan.joined, gold, tried, self._context.settings.first_answer_seconds, field)
             choose_gold(self._metric, plan.program, rows)
             check_metric(self._metric, plan.program, tried)
+            self._strategy.check_metric(plan, self._metric.objectives)
 
     def _optimizer_metric(self) -> Any:
         splits, options = self._plan.splits, self._plan.options
@@ -189,6 +189,8 @@ class Run:
             self._stop_token.check()
         if not isinstance(program, dspy.Module):
             raise JobFailed("OptimizerFailed", f"{plan.optimizer.__name__} returned no program.")
+        if strategy.state_tells and self._context.candidates.is_one(program):
+            self._context.candidates.made(state_of(program))
         if strategy.state_tells:
             self._say_nothing_tried(
                 why_nothing_was_tried(plan.optimizer.__name__, program, self._context.candidates, calls, watch)
@@ -313,6 +315,7 @@ class Run:
             record.model_errors_by_kind.update(watch.failures)
         record.candidate_scores, record.best_so_far = candidates.scores, candidates.best_so_far
         record.best_score = candidates.best.score if candidates.best else None
+        record.candidates_count = candidates.count
 
 
 def _uncounted(_for_demo: bool) -> None:

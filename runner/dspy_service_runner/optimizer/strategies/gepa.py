@@ -2,7 +2,7 @@
 
 import functools
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,14 @@ from dspy.utils.callback import BaseCallback
 from dspy.utils.exceptions import AdapterParseError
 
 from dspy_service_core.optimizers.calls import Calls
-from dspy_service_runner.optimizer.program_state import state_of
+from dspy_service_core.optimizers.gepa import FURTHER
+from dspy_service_core.optimizers.gepa_objects import INSTANCE, PLACES
+from dspy_service_runner.optimizer.failures import JobFailed
 from dspy_service_runner.optimizer.progress.candidates import Candidates
 from dspy_service_runner.optimizer.progress.checkpoint import drop_special_files
+from dspy_service_runner.optimizer.strategies.gepa_candidates import GepaObserver, ToldSelection
+from dspy_service_runner.optimizer.strategies.gepa_objects import Builder
+from dspy_service_runner.optimizer.strategies.gepa_reflections import beside_each_other
 from dspy_service_runner.optimizer.strategies.strategy import Counting, Plan, Strategy
 from dspy_service_runner.optimizer.user_code.score import Scale
 
@@ -27,7 +32,7 @@ class Gepa(Strategy):
 
     def total(self, calls: Calls) -> int:
         """GEPA's budget; its last step may exceed it, by how much nobody knows beforehand."""
-        return calls.scores.least
+        return calls.budget or calls.scores.least
 
     def init_kwargs(self, plan: Plan, metric: Callable[..., Any]) -> dict[str, Any]:
         """An answer that does not parse is easy to learn from, so it becomes feedback unless the job says no."""
@@ -35,15 +40,32 @@ class Gepa(Strategy):
         return super().init_kwargs(plan, metric) | {"add_format_failure_as_feedback": True if shown is None else shown}
 
     def observers(self, plan: Plan, candidates: Candidates) -> list[BaseCallback]:
-        return [PartlyParsed()]  # candidates are reported by gepa's own callbacks: see `GepaObserver`
+        return [PartlyParsed()]  # candidates are reported by gepa's own callbacks: see `gepa_candidates`
 
     def build(self, plan: Plan, metric: Callable[..., Any], progress: Counting, candidates: Candidates) -> Any:
-        optimizer = super().build(plan, _tidying(metric, plan.checkpoint), progress, candidates)
+        builder, path = Builder(plan.options.init.get("seed")), plan.setup.kwargs
+        user = builder.arguments(plan.kwargs.get(FURTHER) or {}, f"{path}.{FURTHER}")
+        kwargs = plan.kwargs | builder.arguments(_objects(plan.kwargs), path)
+        metric = _tidying(metric, plan.checkpoint)
+        optimizer = super().build(replace(plan, kwargs=kwargs), metric, progress, candidates)
         optimizer.log_dir = str(plan.checkpoint)
-        user = plan.kwargs.get("gepa_kwargs") or {}
+        if not isinstance(user.get("batch_sampler", ""), str):
+            optimizer.reflection_minibatch_size = None  # the sampler has its own, and gepa refuses both
         observer = GepaObserver(plan.program, progress, candidates)
-        optimizer.gepa_kwargs = {**user, "use_cloudpickle": True, "callbacks": [observer]}
+        selection = ToldSelection(user.get("selection_strategy"), observer)
+        own = {"use_cloudpickle": True, "callbacks": [observer], "selection_strategy": selection}
+        optimizer.gepa_kwargs = user | own
         return optimizer
+
+    def check_metric(self, plan: Plan, objectives: frozenset[str]) -> None:
+        frontier = (plan.kwargs.get(FURTHER) or {}).get("frontier_type") or INSTANCE
+        if frontier != INSTANCE and not objectives:
+            path = f"{plan.setup.kwargs}.{FURTHER}.frontier_type"
+            raise JobFailed(
+                "InvalidOptimizer",
+                f"{path} '{frontier}' compares candidates by objective scores, and the metric returned none: let it "
+                'return a dspy.Prediction with score and objective_scores, such as {"accuracy": 1.0, "brevity": 0.4}.',
+            )
 
     def use_scale(self, optimizer: Any, plan: Plan, scale: Scale) -> None:
         """GEPA does not reflect on answers that reach `perfect_score`, which is 1 by default."""
@@ -53,8 +75,14 @@ class Gepa(Strategy):
 
     def compile(self, optimizer: Any, plan: Plan) -> dspy.Module:
         drop_special_files(plan.checkpoint)
-        program = super().compile(optimizer, replace(plan, program=with_own_signatures(plan.program)))
+        with beside_each_other(plan.threads):
+            program = super().compile(optimizer, replace(plan, program=with_own_signatures(plan.program)))
         return with_signatures_of(plan.program, program)
+
+
+def _objects(kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of the constructor's arguments that may be objects."""
+    return {name: value for name, value in kwargs.items() if name in PLACES and PLACES[name].within == "kwargs"}
 
 
 def with_own_signatures(program: dspy.Module) -> dspy.Module:
@@ -85,47 +113,6 @@ class PartlyParsed(BaseCallback):  # type: ignore[misc]  # dspy is untyped
     def on_adapter_parse_end(self, call_id: str, outputs: Any, exception: BaseException | None = None) -> None:
         if isinstance(exception, AdapterParseError):
             exception.parsed_result = None
-
-
-class GepaObserver:
-    """Callbacks by which gepa reports its budget and every candidate that it scored on the validation rows."""
-
-    def __init__(self, program: dspy.Module, progress: Counting, candidates: Candidates) -> None:
-        self._program, self._progress, self._candidates = program, progress, candidates
-        self._batches = self._perfect = 0
-
-    def on_budget_updated(self, event: dict[str, Any]) -> None:
-        self._progress.set_calls(event["metric_calls_used"])
-
-    def on_minibatch_sampled(self, event: dict[str, Any]) -> None:
-        self._batches += 1
-
-    def on_evaluation_skipped(self, event: dict[str, Any]) -> None:
-        self._perfect += event["reason"] == "all_scores_perfect"
-
-    def on_valset_evaluated(self, event: dict[str, Any]) -> None:
-        if event["num_examples_evaluated"] < event["total_valset_size"]:
-            return
-        program = self._program.deepcopy()
-        for name, predictor in program.named_predictors():
-            if name in event["candidate"]:
-                predictor.signature = predictor.signature.with_instructions(event["candidate"][name])
-        score = round(100 * event["average_score"], 2)
-        self._candidates.scored(state_of(program), score, event["num_examples_evaluated"])
-
-    def on_optimization_end(self, event: dict[str, Any]) -> None:
-        """gepa's own record is read, because it includes earlier attempts, and proposals that were dropped after a few
-        rows."""
-        scored = any("new_subsample_scores" in step for step in event["final_state"].full_program_trace)
-        self._candidates.tried_another = self._candidates.tried_another or scored
-        self._candidates.obstacle = self._obstacle()
-
-    def _obstacle(self) -> str:
-        if not self._batches:
-            return "the validation rows took its whole budget, before a first proposal"
-        if self._perfect == self._batches:
-            return f"all {self._batches} batches of training rows that it looked at scored perfectly"
-        return f"it looked at {self._batches} batches of training rows, and none led to a proposal"
 
 
 def _tidying(metric: Callable[..., Any], checkpoint: Path) -> Callable[..., Any]:

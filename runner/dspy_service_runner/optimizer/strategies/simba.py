@@ -19,7 +19,7 @@ from dspy.teleprompt import simba as dspy_simba, simba_utils
 from dspy.utils.callback import BaseCallback
 
 from dspy_service_runner.optimizer.program_state import state_of
-from dspy_service_runner.optimizer.progress.candidates import Candidates
+from dspy_service_runner.optimizer.progress.candidates import Candidates, Origin
 from dspy_service_runner.optimizer.strategies.strategy import Counting, Plan, Strategy
 
 
@@ -50,6 +50,8 @@ class ProgramScores:
         self._metric, self._candidates, self._sizes = metric, candidates, sizes
         self._lock = threading.Lock()
         self._tallies: weakref.WeakKeyDictionary[dspy.Module, Tally] = weakref.WeakKeyDictionary()
+        self._told: weakref.WeakKeyDictionary[dspy.Module, tuple[int, int]] = weakref.WeakKeyDictionary()
+        """The candidate's number, and the number that SIMBA's pool had for it then."""
 
     def __call__(self, *arguments: Any) -> Any:
         return self._metric(*arguments)
@@ -70,7 +72,24 @@ class ProgramScores:
             tally.total += score
             rows, total = tally.rows, tally.total
         if rows in self._sizes:
-            self._candidates.scored(state_of(program), round(100 * total / rows, 2), rows)
+            self._tell(program, round(100 * total / rows, 2), rows)
+
+    def _tell(self, program: dspy.Module, score: float, rows: int) -> None:
+        number = self._candidates.scored(state_of(program), score, rows, Origin(self._parents(program)))
+        with self._lock:
+            self._told.setdefault(program, (number, _place(program)))
+
+    def _parents(self, program: dspy.Module) -> list[int]:
+        """SIMBA copies a program of its pool and changes the copy, which gets a number (`simba_idx`) of its own once it
+        is in the pool: until then it has its parent's. The given program's is 0."""
+        with self._lock:
+            pool = {_place(each): number for each, (number, before) in self._told.items() if _place(each) != before}
+        number = pool.get(_place(program))
+        return [number] if number else []
+
+
+def _place(program: dspy.Module) -> int:
+    return int(getattr(program, "simba_idx", 0))
 
 
 @contextmanager

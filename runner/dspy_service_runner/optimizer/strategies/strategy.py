@@ -157,6 +157,10 @@ class Strategy:
         """Further modules of the optimized program that its pickle has to hold by value."""
         return ()
 
+    def check_metric(self, plan: Plan, objectives: frozenset[str]) -> None:
+        """Raises `JobFailed` if the optimizer needs more of the metric than it returned so far. `objectives` are the
+        names of the scores that it returned beside the one."""
+
     def use_scale(self, optimizer: Any, plan: Plan, scale: Scale) -> None:
         """Tells the range of this metric's scores to an optimizer that assumes 0 to 1; most need not be told."""
 

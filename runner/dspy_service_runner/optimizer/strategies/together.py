@@ -17,7 +17,7 @@ from dspy.utils.callback import BaseCallback
 
 from dspy_service_core.optimizers.family import Part
 from dspy_service_runner.optimizer.program_state import State, drop_trials
-from dspy_service_runner.optimizer.progress.candidates import Candidates, EvaluationObserver
+from dspy_service_runner.optimizer.progress.candidates import UNKNOWN, Candidates, EvaluationObserver, Origin
 from dspy_service_runner.optimizer.splits import Splits
 from dspy_service_runner.optimizer.strategies.strategy import Counting, Plan, Strategy
 from dspy_service_runner.optimizer.user_code.resolve import find_class
@@ -48,6 +48,11 @@ class Together(Strategy):
             step.made()  # it may refuse its arguments
             steps[key] = step
         return Chain(metric, candidates, steps)
+
+    def check_metric(self, plan: Plan, objectives: frozenset[str]) -> None:
+        for part in self._family.parts(plan.options).values():
+            found = find_class(part.asset.path, f"optimizer '{part.name}'", "InvalidOptimizer")
+            self._strategy_for(found).check_metric(_plan_of(part, found, plan), objectives)
 
     def use_scale(self, optimizer: Any, plan: Plan, scale: Scale) -> None:
         for step in optimizer.optimizers.values():
@@ -150,11 +155,16 @@ class OnOtherRows:
     def is_one(self, program: Any) -> bool:
         return self._candidates.is_one(program)
 
-    def seen(self, state: State) -> None:
-        self._candidates.seen(state)
+    def own_calls(self) -> int:
+        return self._candidates.own_calls()
 
-    def scored(self, state: State, _score: float, _rows: int) -> None:
-        self._candidates.seen(state)
+    def resumed(self, calls: int) -> None:
+        self._candidates.resumed(calls)
+
+    def seen(self, state: State, score: float, rows: int, origin: Origin = UNKNOWN) -> int:
+        return self._candidates.seen(state, score, rows, origin)
+
+    scored = seen
 
 
 def _plan_of(part: Part, optimizer: type, plan: Plan) -> Plan:

@@ -54,6 +54,8 @@ class Metric:
         self.errors = 0
         self.first_error: BaseException | None = None
         self.scale = Scale()
+        self.objectives: frozenset[str] = frozenset()
+        """Names of the scores that it returned beside the one."""
 
     def score(self, *arguments: Any) -> Score:
         """Raises what the metric raises."""
@@ -62,6 +64,9 @@ class Metric:
         given = (shown, prediction_of(pred, shown, self.text_or_none), *rest)
         with judging():
             score = as_score(self._function(*given[: self._arguments]))
+        if not self.objectives >= score.objectives.keys():
+            with self._lock:
+                self.objectives |= score.objectives.keys()
         if not self.scale.covers(score.value):
             self._widen_scale(score.value)
         return score
@@ -183,6 +188,5 @@ def sentence(said: str) -> str:
 
 
 def _with_feedback(score: Score) -> dspy.Prediction:
-    return dspy.Prediction(
-        score=score.value, feedback=score.feedback or f"This trajectory got a score of {score.value}."
-    )
+    told = {"score": score.value, "feedback": score.feedback or f"This trajectory got a score of {score.value}."}
+    return dspy.Prediction(**told, **({"objective_scores": dict(score.objectives)} if score.objectives else {}))

@@ -1,7 +1,8 @@
 """What a metric may return as a score, and the error for anything else."""
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import dspy
@@ -20,17 +21,27 @@ class Score:
     feedback: str | None = None
     error: str | None = None
     """Why the row could not be scored; it then counts as 0."""
+    objectives: Mapping[str, float] = field(default_factory=dict)
+    """Further scores by name, for an optimizer that compares by several."""
 
 
 def as_score(returned: Any) -> Score:
-    feedback = None
+    feedback, objectives = None, None
     if isinstance(returned, dict | dspy.Prediction):
         if "score" not in returned:
             raise UnusableScore(f"the metric returned a {type(returned).__name__} without 'score'; return {ALLOWED}")
-        feedback = returned.get("feedback")
+        feedback, objectives = returned.get("feedback"), returned.get("objective_scores")
         returned = returned["score"]
     value = _number(returned)
-    return Score(value, None if feedback is None else str(feedback))
+    return Score(value, None if feedback is None else str(feedback), objectives=_objectives(objectives))
+
+
+def _objectives(returned: Any) -> Mapping[str, float]:
+    if returned is None:
+        return {}
+    if not isinstance(returned, Mapping) or not all(isinstance(name, str) for name in returned):
+        raise UnusableScore(f"the metric returned objective_scores that are {_show(returned)}; return numbers by name")
+    return {name: _number(score) for name, score in returned.items()}
 
 
 def _number(returned: Any) -> float:

@@ -19,7 +19,7 @@ from dspy_service_runner.reporter.status.status import MAX_EVENTS, MAX_TAIL, Rep
 from dspy_service_runner.reporter.streams.entries import EntryMaker
 from dspy_service_runner.reporter.streams.out_folder import OutFolder
 from dspy_service_runner.reporter.streams.outbox import Outbox, timestamp
-from dspy_service_runner.reporter.streams.streams import CheckedStream, LogStream, tell_event
+from dspy_service_runner.reporter.streams.streams import CheckedStream, LogStream, tell_candidate, tell_event
 from dspy_service_runner.reporter.streams.tail import Tail
 
 
@@ -49,11 +49,18 @@ def assemble(
     events = CheckedStream(
         *follow(pod_files.EVENTS), lambda line: maker.event(line, timestamp()), arguments.event_quota, tell_event
     )
+    candidates = CheckedStream(
+        *follow(pod_files.CANDIDATES),
+        lambda line: maker.candidate(line, timestamp()),
+        arguments.candidates_quota,
+        tell_candidate,
+    )
+    report.candidate_count = candidates.writer.stored
     calls = CheckedStream(*follow(pod_files.CALLS), maker.call, arguments.calls_quota)
     _recall(store, report, logs.writer, events.writer)
     if arguments.attempt > 1 and not logs.writer.count:
         logs.say(_beginning(arguments.attempt, status_of(resource)), "INFO")
-    return Outbox(out, store, own_resource, redactor, report, logs, [events, calls], heed, resource)
+    return Outbox(out, store, own_resource, redactor, report, logs, [events, candidates, calls], heed, resource)
 
 
 def status_of(resource: Object) -> Object:

@@ -35,6 +35,7 @@ class Arguments:
     grace_period: float = 25.0
     log_quota: int = 256 * MEGABYTE
     event_quota: int = 64 * MEGABYTE
+    candidates_quota: int = 64 * MEGABYTE
     calls_quota: int = 1024 * MEGABYTE
     checkpoint_limit: int = 64 * MEGABYTE
     dataset_limit: int = 512 * MEGABYTE
@@ -87,6 +88,7 @@ def _add_limits(parser: argparse.ArgumentParser) -> None:
     add("--grace-period", float, "seconds after SIGTERM in which draining is tried; below the pod's own")
     add("--log-quota", int, "bytes of log lines kept of all attempts together")
     add("--event-quota", int, "bytes of events kept of all attempts together")
+    add("--candidates-quota", int, "bytes of tried programs kept of all attempts together")
     add("--calls-quota", int, "bytes of answered model calls kept of all attempts together")
     add("--checkpoint-limit", int, "bytes of checkpoint files kept")
     add("--dataset-limit", int, "bytes that a dataset behind a URI may have")

@@ -1,5 +1,5 @@
-"""Fills `/job/in` before the optimizer may begin: the job, its rows, the journal and checkpoint of earlier attempts,
-and last the file `ready`.
+"""Fills `/job/in` before the optimizer may begin: the job, its rows, what earlier attempts left (journal,
+candidates, checkpoint), and last the file `ready`.
 
 The optimizer waits for `ready`, which appears only when this pod is the recorded attempt. There are two kinds of
 failure: a `UsersFault` ends the job with a reason; anything else (store, disk, a dataset's server) is tried again.
@@ -64,7 +64,9 @@ def restore(arguments: Arguments, resource: JsonObject, store: Store) -> None:
     write_rows(check_rows(rows, spec.get("columns") or {}), arguments.in_folder / pod_files.ROWS)
     for fetched in (_FETCHED, _FETCHED_PAYLOAD):
         (arguments.in_folder / fetched).unlink(missing_ok=True)
-    _write_calls(store, arguments.in_folder / pod_files.CALLS)
+    _write_stream(store, arguments.in_folder, pod_files.CALLS)
+    if arguments.attempt > 1:
+        _write_stream(store, arguments.in_folder, pod_files.CANDIDATES)
     restore_checkpoint(store, arguments.in_folder)
     (arguments.in_folder / pod_files.JOB).write_bytes(orjson.dumps(job))
 
@@ -138,7 +140,7 @@ def _rows(dataset: JsonObject, payload: JsonFile | None, arguments: Arguments) -
     return read_rows(uri.rpartition("/")[2].partition("?")[0], fetched)
 
 
-def _write_calls(store: Store, path: Path) -> None:
-    with path.open("wb") as file:
-        for _, line in stream(store, pod_files.CALLS.removesuffix(".jsonl")):
+def _write_stream(store: Store, folder: Path, name: str) -> None:
+    with (folder / name).open("wb") as file:
+        for _, line in stream(store, name.removesuffix(".jsonl")):
             file.write(line + b"\n")

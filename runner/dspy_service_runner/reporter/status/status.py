@@ -48,6 +48,7 @@ class Report:
     events: deque[NumberedEvent] = field(default_factory=lambda: deque(maxlen=MAX_EVENTS))
     log_count: int = 0
     logs: deque[NumberedLog] = field(default_factory=lambda: deque(maxlen=MAX_TAIL))
+    candidate_count: int = 0
     trouble: str = ""
     result: Result | None = None
 
@@ -84,6 +85,7 @@ class Report:
             metrics=_small_metrics(self._newest_metrics),
             events=RecentEvents(self.event_count, [_small_event(event) for event in self.events]),
             logs=LogTail(self.log_count, _small_tail(list(self.logs))),
+            candidates=self.candidate_count,
             usage=self.usage,
             notice="" if self.result else self.progress.notice,
             result=self.result,
@@ -137,7 +139,7 @@ def take_over(report: Report, run: Any) -> None:
         return
     report.metrics, report.event_count = dict(found.metrics), found.events.count
     report.events.extend(found.events.last)
-    report.earlier_usage = found.usage
+    report.earlier_usage, report.candidate_count = found.usage, found.candidates
 
 
 def _small_metrics(metrics: JsonObject) -> JsonObject:

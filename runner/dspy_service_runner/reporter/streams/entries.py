@@ -1,8 +1,8 @@
 """Makes entries for the store of the lines in the optimizer's files: checked, brought into the right shape, redacted.
 
 - A log line that is no JSON object was printed into our file by something else: it becomes the text of an entry.
-- An event or a call of the wrong shape is dropped, because a wrong figure is worse than none. So is one of the
-  service's own figures (`FIGURES`) that is not a number.
+- An event, a candidate or a call of the wrong shape is dropped, because a wrong figure is worse than none. So is one of
+  the service's own figures (`FIGURES`) that is not a number.
 - Calls are kept byte for byte, because the optimizer's journal reads them by position, unless a key must be removed.
 """
 
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import orjson
 
 from dspy_service_core import nesting
+from dspy_service_core.records.candidates import Candidate
 from dspy_service_core.records.events import Event, LogEntry, without_false_figures
 from dspy_service_core.records.record import JsonObject, Reading, document, read
 from dspy_service_runner.redaction import Redactor
@@ -41,6 +42,10 @@ class EntryMaker:
             return None
         small = sanitize.size_of(found.metrics) <= MAX_METRICS
         return orjson.dumps(document(found) | {"metrics": without_false_figures(found.metrics) if small else {}})
+
+    def candidate(self, line: Line, now: str) -> bytes | None:
+        found = read(Candidate, sanitize.load_object(line.content or b""), reading(self.redactor, now))
+        return None if found is None else orjson.dumps(document(found))
 
     def call(self, line: Line) -> bytes | None:
         """The line itself; it is parsed only to make sure that it is one JSON object, and to look for keys."""

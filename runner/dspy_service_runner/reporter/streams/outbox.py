@@ -129,9 +129,9 @@ class Outbox:
         self._heard(self.own_resource.current(self.own_resource.get()))
 
     def patch_streams(self) -> None:
-        """Patches events and logs only, so that a result in the status stays as it is."""
+        """Patches the streams only, so that a result in the status stays as it is."""
         run = self.report.run()
-        self._send({part: run[part] for part in ("attempt", "podUID", "metrics", "events", "logs")})
+        self._send({part: run[part] for part in ("attempt", "podUID", "metrics", "events", "logs", "candidates")})
 
     def _send(self, run: dict[str, Any]) -> None:
         known = (self.known.get("status") or {}).get("run")

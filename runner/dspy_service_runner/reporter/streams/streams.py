@@ -1,4 +1,4 @@
-"""Brings the three files that the optimizer appends to into the store: tail -> entry -> segment, within a quota.
+"""Brings the four files that the optimizer appends to into the store: tail -> entry -> segment, within a quota.
 
 Nothing is lost or stored twice, because an entry and the offset behind it enter the store in one put
 (`core.storage.segments`), and only after that does the status count it (`settle`). While the store is away, reading
@@ -113,7 +113,7 @@ class LogStream:
 
 @dataclass(slots=True)
 class CheckedStream:
-    """A stream of events or calls. Lines of the wrong shape and lines beyond the quota are left out."""
+    """A stream of events, candidates or calls. Lines of the wrong shape and lines beyond the quota are left out."""
 
     tail: Tail
     writer: SegmentWriter
@@ -156,6 +156,10 @@ class CheckedStream:
 def tell_event(report: Report, number: int, entry: bytes) -> None:
     if (event := read(Event, orjson.loads(entry))) is not None:
         report.add_event(number, event)
+
+
+def tell_candidate(report: Report, number: int, _entry: bytes) -> None:
+    report.candidate_count = number
 
 
 def oddity(tail: Tail) -> str:

@@ -70,6 +70,7 @@ def reviewer(cluster: FaultyCluster) -> Reviewer:
         ("GET", f"/jobs/{UUID}/logs", Permission("get", f"job-{UUID}")),
         ("GET", "/jobs/tickets/artifact", Permission("get", "tickets")),
         ("GET", "/jobs/tickets/rows", Permission("get", "tickets")),
+        ("GET", "/jobs/tickets/candidates", Permission("get", "tickets")),
         ("GET", "/jobs/tickets/payload", Permission("get", "tickets")),
         ("DELETE", f"/jobs/{UUID}", Permission("delete", f"job-{UUID}")),
         *(
@@ -102,7 +103,7 @@ async def test_what_a_job_is_called_is_resolved_before_anybody_is_asked_and_for_
             answer = await api.client.request(method, path, headers=headers)
             return answer.status_code, reviewer.reviews[-1]["spec"]["resourceAttributes"]["name"]
 
-        for below in ("/summary", "/logs", "/events", "/artifact", "/rows"):
+        for below in ("/summary", "/logs", "/events", "/candidates", "/artifact", "/rows"):
             status, name = await asked("GET", f"/jobs/tickets{below}")
             assert name == f"job-{UUID}"
             assert status in (200, 409)
@@ -120,7 +121,7 @@ async def test_every_route_declares_what_it_demands(tmp_path: Path) -> None:
     access = {(method, route.path): declared(route) for route in routes for method in route.methods}
     assert all(access.values())
     verbs = {place: given.verb for place, given in access.items() if given and given.verb}
-    below = ("", "/summary", "/logs", "/events", "/rows", "/payload", "/artifact")
+    below = ("", "/summary", "/logs", "/events", "/candidates", "/rows", "/payload", "/artifact")
     assert verbs == {
         ("POST", "/run"): "create",
         ("GET", "/jobs"): "list",

@@ -46,6 +46,7 @@ async def test_every_endpoint_is_documented(document: dict[str, Any]) -> None:
         ("GET", "/jobs/{job_id}/summary"),
         ("GET", "/jobs/{job_id}/logs"),
         ("GET", "/jobs/{job_id}/events"),
+        ("GET", "/jobs/{job_id}/candidates"),
         ("GET", "/jobs/{job_id}/rows"),
         ("GET", "/jobs/{job_id}/artifact"),
         ("GET", "/jobs/{job_id}/payload"),
@@ -116,7 +117,8 @@ async def test_the_catalogue_says_what_a_job_may_name(real: Harness) -> None:
     assert optimizers["dspy.GEPA"]["aliases"] == ["gepa"]
     assert gepa["metric"]["set_by_service"] == "from metric_code"
     assert gepa["auto"]["choices"] == ["light", "medium", "heavy"]
-    assert gepa["instruction_proposer"]["refused"] == "a Python object, which a job cannot hold"
+    assert gepa["code_proposer"]["refused"] == "a Python object, which a job cannot hold"
+    assert (gepa["instruction_proposer"]["refused"], gepa["instruction_proposer"]["types"]) == (None, ["dict", "null"])
     assert "tunes a model's weights" in optimizers["dspy.BootstrapFinetune"]["refused"]
     assert {each["name"] for each in optimizers["dspy.MIPROv2"]["compile_arguments"]} >= {"num_trials", "trainset"}
     assert (found["python"], found["packages"]["dspy"]) == ("3.12", "3.4.1")

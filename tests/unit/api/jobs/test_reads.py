@@ -263,6 +263,58 @@ async def test_events_page_alike(api: Harness) -> None:
     assert len(await answer(api, f"/jobs/{ID}/events")) == 20
 
 
+def tried(count: int, said: str = "Better.") -> list[dict[str, Any]]:
+    changes = {"predict": {"instructions": said, "demos": None}}
+    told = {"at_call": 3, "score": 50.0, "rows": 6, "accepted": False, "changes": changes}
+    return [{"parents": [n] if n else [], **told} for n in range(count)]
+
+
+async def test_candidates_page_while_the_job_runs(api: Harness) -> None:
+    """Those that the status counts and the store has not yet come later."""
+    job = await api.job("tickets", running(candidates=9))
+    assert await answer(api, "/jobs/tickets/candidates") == []
+    put_segment(api.store, job, "candidates", tried(5))
+    put_segment(api.store, job, "candidates", tried(7)[5:], first=6)
+    pages = [await answer(api, f"/jobs/tickets/candidates?after={after}&limit=3") for after in (0, 3, 6, 7)]
+    for page in pages:
+        held_to("Candidate[]", page)
+    assert [[each["n"] for each in page] for page in pages] == [[1, 2, 3], [4, 5, 6], [7], []]
+    assert pages[1][0] == {"n": 4, **tried(4)[3]}
+    for path in ("/jobs/tickets", "/jobs/tickets/summary"):
+        assert (await answer(api, path))["candidates_count"] == 9
+
+
+async def test_a_page_of_long_prompts_ends_sooner(api: Harness) -> None:
+    job = await api.job("tickets", running(candidates=60))
+    for n in range(60):
+        put_segment(api.store, job, "candidates", tried(1, "x" * 250_000), first=n + 1)
+    numbers: list[int] = []
+    pages = 0
+    while page := await answer(api, f"/jobs/tickets/candidates?after={len(numbers)}&limit=5000"):
+        numbers += [each["n"] for each in page]
+        pages += 1
+    assert (numbers, pages) == ([*range(1, 61)], 2)
+
+
+def _with_candidates(status: dict[str, Any], count: int) -> dict[str, Any]:
+    return status | {"run": status["run"] | {"candidates": count}}
+
+
+async def test_candidates_that_the_store_has_lost_are_an_error(api: Harness) -> None:
+    job = await api.job(names.api_job(ID), _with_candidates(succeeded(job_id=ID), 4))
+    put_segment(api.store, job, "candidates", tried(3))
+    assert (await answer(api, f"/jobs/{ID}/candidates", 503))["code"] == "store_unavailable"
+    put_segment(api.store, job, "candidates", tried(4))
+    assert len(await answer(api, f"/jobs/{ID}/candidates")) == 4
+
+
+@pytest.mark.parametrize("query", ["after=-1", "after=x", "limit=0", "limit=5001"])
+async def test_a_page_of_candidates_that_cannot_be_is_refused(api: Harness, query: str) -> None:
+    await api.job("tickets", running())
+    problem = await answer(api, f"/jobs/tickets/candidates?{query}", 422)
+    assert problem["detail"][0]["field"] == query.partition("=")[0]
+
+
 async def test_a_job_answers_its_newest_5000_entries(api: Harness) -> None:
     job = await api.job(names.api_job(ID), succeeded(6000, job_id=ID))
     put_result(api.store, job)
@@ -335,7 +387,7 @@ async def test_an_artifact_is_there_once_any_replica_has_told_of_the_end(api: Ha
 
 
 @pytest.mark.parametrize("job_id", [ID, "nobody", "No_Name", "%2e%2e%2fetc", "a" * 300, "ä", "-a"])
-@pytest.mark.parametrize("path", ["", "/summary", "/logs", "/events", "/artifact"])
+@pytest.mark.parametrize("path", ["", "/summary", "/logs", "/events", "/candidates", "/artifact"])
 async def test_unknown_jobs_are_named(api: Harness, job_id: str, path: str) -> None:
     if "%2f" in job_id:
         assert "detail" in await answer(api, f"/jobs/{job_id}{path}", 404)
@@ -420,3 +472,7 @@ async def test_a_job_that_asked_nothing_has_no_usage(api: Harness) -> None:
     usage = (await answer(api, f"/jobs/{ID}"))["usage"]
     assert usage.pop("cost_usd") is None
     assert set(usage.values()) == {0}
+
+
+async def test_a_query_that_nobody_knows_is_ignored(api: Harness) -> None:
+    assert await answer(api, "/jobs?names=nightly") == {"jobs": [], "next_cursor": None}

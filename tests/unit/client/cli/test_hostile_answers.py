@@ -99,6 +99,16 @@ GOOD: Mapping[type, dict[str, Any]] = {
     },
     answers.Job: {"job_id": "job1", "status": "success", "message": "m", "created_at": TIME},
     answers.ProgramAnswer: {"prediction": {"team": "billing"}, "score": 1.0, "error": None},
+    answers.PredictorChange: {"instructions": "Look.", "demos": [{"text": "t"}]},
+    answers.Candidate: {
+        "n": 1,
+        "parents": [],
+        "at_call": 6,
+        "score": 50.0,
+        "rows": 6,
+        "accepted": True,
+        "changes": {"predict": {"instructions": "Look.", "demos": [{"text": "t"}]}},
+    },
     answers.Row: {
         "n": 3,
         "outcome": "won",

@@ -40,7 +40,8 @@ def lines_of(result: Result) -> list[Any]:
 
 
 @pytest.mark.parametrize(
-    "command", ["show", "watch", "logs", "payload", "rows", "artifact", "cancel", "stop", "pause", "delete"]
+    "command",
+    ["show", "watch", "logs", "payload", "rows", "candidates", "artifact", "cancel", "stop", "pause", "delete"],
 )
 def test_nothing_is_done_by_the_beginning_of_several_ids(service: FakeService, command: str) -> None:
     result = invoke(service, command, "4f0c6b6e")
@@ -50,7 +51,20 @@ def test_nothing_is_done_by_the_beginning_of_several_ids(service: FakeService, c
     assert {request.method for request in service.requests} == {"GET"}
 
 
-@pytest.mark.parametrize("command", ["show", "watch", "logs", "payload", "rows", "artifact", "resume", "delete"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        "show",
+        "watch",
+        "logs",
+        "payload",
+        "rows",
+        "candidates",
+        "artifact",
+        "resume",
+        "delete",
+    ],
+)
 def test_what_nobody_is_called_is_not_there(service: FakeService, command: str) -> None:
     for typed in ("nobody", "ffff"):
         result = invoke(service, command, typed)

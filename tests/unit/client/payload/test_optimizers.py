@@ -6,6 +6,9 @@ import dspy
 import numpy as np
 import pytest
 from dspy.teleprompt import BootstrapFewShotWithOptuna
+from dspy.teleprompt.gepa.instruction_proposal import InstructionProposer
+from gepa.strategies import candidate_selector, proposal_sampling, proposal_selection
+from gepa.utils import stop_condition
 
 from dspy_service import UnusableObject, build_payload
 from dspy_service.payload.optimizers import read_optimizer
@@ -200,3 +203,56 @@ def test_optimizers_of_a_chain_go_by_name() -> None:
 def test_what_no_argument_can_carry_is_named(optimizer: Any, told: str) -> None:
     with pytest.raises(UnusableObject, match=told):
         read_optimizer(optimizer())
+
+
+def timeout(seconds: float) -> Any:
+    return stop_condition.TimeoutStopCondition(seconds)
+
+
+OBJECTS: dict[str, tuple[Any, Any]] = {
+    "a stop condition": (timeout(9), {"type": "TimeoutStopCondition", "args": {"timeout_seconds": 9}}),
+    "several": (
+        [timeout(9), stop_condition.CompositeStopper(timeout(1), mode="all")],
+        [
+            {"type": "TimeoutStopCondition", "args": {"timeout_seconds": 9}},
+            {
+                "type": "CompositeStopper",
+                "args": {"stoppers": [{"type": "TimeoutStopCondition", "args": {"timeout_seconds": 1}}], "mode": "all"},
+            },
+        ],
+    ),
+    "a sampling": (proposal_sampling.PxNSampling(2, 3), {"type": "PxNSampling", "args": {"p": 2, "n": 3}}),
+    "one without arguments": (proposal_selection.BestImprovement(), {"type": "BestImprovement"}),
+    "one that draws": (
+        candidate_selector.EpsilonGreedyCandidateSelector(0.2, None),
+        {"type": "EpsilonGreedyCandidateSelector", "args": {"epsilon": 0.2}},
+    ),
+    "a proposer": (
+        InstructionProposer(base_instructions="Improve it.", skills=["Be brief."], max_chars=100),
+        {
+            "type": "InstructionProposer",
+            "args": {"base_instructions": "Improve it.", "skills": ["Be brief."], "max_chars": 100},
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize(("given", "form"), OBJECTS.values(), ids=OBJECTS)
+def test_gepas_objects_have_a_form(given: Any, form: Any) -> None:
+    optimizer = dspy.GEPA(metric=metric, auto="light", reflection_lm=LM, gepa_kwargs={"here": given})
+    assert read_optimizer(optimizer).kwargs["gepa_kwargs"] == {"here": form}
+
+
+def test_a_proposer_with_an_adapter_of_its_own_cannot_be_sent() -> None:
+    proposer = InstructionProposer(adapter=dspy.XMLAdapter())
+    optimizer = dspy.GEPA(metric=metric, auto="light", reflection_lm=LM, instruction_proposer=proposer)
+    with pytest.raises(UnusableObject, match=r"optimizer\.instruction_proposer has an adapter of its own"):
+        read_optimizer(optimizer)
+
+
+def test_a_stop_condition_of_ones_own_cannot_be_sent() -> None:
+    optimizer = dspy.GEPA(
+        metric=metric, auto="light", reflection_lm=LM, gepa_kwargs={"stop_callbacks": [lambda state: True]}
+    )
+    with pytest.raises(UnusableObject, match="stop_callbacks"):
+        read_optimizer(optimizer)

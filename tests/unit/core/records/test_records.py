@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from dspy_service_core.crd import generate
+from dspy_service_core.records.candidates import Candidate
 from dspy_service_core.records.events import FIGURES, Event, LogEntry
 from dspy_service_core.records.record import Reading, document, read, resource
 from dspy_service_core.records.run import ProgressDocument, Result, ResultDocument, RunStatus
@@ -17,7 +18,7 @@ from dspy_service_core.records.usage import Usage
 from dspy_service_core.resource.status import OptimizationJobStatus
 
 THEN = "2026-01-01T00:00:00Z"
-RECORDS = (Usage, ProgressDocument, ResultDocument, Result, RunStatus, LogEntry, Event)
+RECORDS = (Usage, ProgressDocument, ResultDocument, Result, RunStatus, LogEntry, Event, Candidate)
 RUN_SCHEMA = generate.schema()["properties"]["status"]["properties"]["run"]
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),

@@ -188,6 +188,15 @@ ALL_STEPS = STEPS | {
 }
 ALIKE = dspy.Embedder(lambda texts: [[1.0]] * len(texts))
 EXPLICIT = {"auto": None, "num_candidates": 4, "max_errors": 30}
+FOUR = {"type": "IndependentSampling", "args": {"n": 4}}
+BATCHES = {"type": "EpochShuffledBatchSampler", "args": {"minibatch_size": 5}}
+NONE = {"threshold": 0.0}
+
+
+def gepa_with(calls: int, **further: Any) -> dict[str, Any]:
+    return {"max_metric_calls": calls, "gepa_kwargs": further}
+
+
 CASES: dict[str, Case] = {
     "labelled": Case("dspy.LabeledFewShot", {"k": 3}),
     "labelled three predictors": Case("dspy.LabeledFewShot", {"k": 3}, predictors=3),
@@ -281,6 +290,14 @@ CASES: dict[str, Case] = {
     "gepa calls, all components": Case(
         "dspy.GEPA", {"max_metric_calls": 60, "component_selector": "all", "use_merge": False}, predictors=2
     ),
+    "gepa proposals": Case("dspy.GEPA", gepa_with(90, sampling_strategy=FOUR)),
+    "gepa proposals, all of it wrong": Case("dspy.GEPA", gepa_with(90, sampling_strategy=FOUR), score=never),
+    "gepa proposals of the same rows": Case("dspy.GEPA", gepa_with(90, sampling_strategy=FOUR), train=3, score=never),
+    "gepa proposals, all taken": Case(
+        "dspy.GEPA", gepa_with(90, sampling_strategy=FOUR), score=changing(), predictors=3
+    ),
+    "gepa stopped": Case("dspy.GEPA", gepa_with(60, stop_callbacks=[{"type": "ScoreThresholdStopper", "args": NONE}])),
+    "gepa batches": Case("dspy.GEPA", gepa_with(60, batch_sampler=BATCHES), score=never),
     "gepa calls for one proposal": Case("dspy.GEPA", {"max_metric_calls": 7}),
     "gepa evaluations": Case("dspy.GEPA", {"max_full_evals": 3}),
     "gepa evaluations on training rows": Case("dspy.GEPA", {"max_full_evals": 3}, val=0, predictors=2),

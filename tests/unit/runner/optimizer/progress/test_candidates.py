@@ -14,7 +14,7 @@ from hypothesis import given, strategies as st
 from dspy_service_core.storage import pod_files
 from dspy_service_runner.optimizer.outbox import Outbox
 from dspy_service_runner.optimizer.program_state import mend, state_of
-from dspy_service_runner.optimizer.progress.candidates import BEST_FILE, Candidates
+from dspy_service_runner.optimizer.progress.candidates import Candidates
 
 Scores = list[tuple[int, float]]
 
@@ -52,7 +52,7 @@ def test_it_never_falls_and_ends_with_the_program_that_is_kept(outbox: Outbox, t
 
 def test_nothing_changes_the_best_once_it_is_final(tmp_path: Path) -> None:
     candidates = scored(Outbox(tmp_path), [(10, 40.0)])
-    (kept := tmp_path / pod_files.CHECKPOINT / BEST_FILE).unlink()  # as if its writer had been interrupted
+    (kept := tmp_path / pod_files.CHECKPOINT / pod_files.BEST).unlink()  # as if its writer had been interrupted
     final = candidates.final()
     candidates.scored({"number": 1}, 90.0, 10)
     assert final == candidates.best
@@ -80,7 +80,7 @@ def test_an_earlier_best_prompts_as_it_did(label: Any, tmp_path: Path) -> None:
     first.scored(state_of(program), 50.0, 10)
 
     second = Candidates(Outbox(tmp_path), lambda: 1, lambda score: None)
-    second.begin(dspy.Predict("text -> label: typing.Any"), tmp_path / pod_files.CHECKPOINT / BEST_FILE)
+    second.begin(dspy.Predict("text -> label: typing.Any"), tmp_path)
 
     mend(program)
     assert second.best is not None

@@ -282,6 +282,7 @@ def test_the_next_attempt_goes_on(pod: ReporterPod, api: AttemptApi) -> None:
         pod.log("first 1", "first 2")
         pod.event("e", a=1)
         pod.call("k1")
+        pod.candidate(score=40.0)
         pod.progress(usage={"calls": 5})
         (pod.out / "checkpoint").mkdir()
         (pod.out / "checkpoint" / "state").write_bytes(b"s1")
@@ -295,6 +296,9 @@ def test_the_next_attempt_goes_on(pod: ReporterPod, api: AttemptApi) -> None:
             "k1"
         ]
         assert (second.inputs / "checkpoint" / "state").read_bytes() == b"s1"
+        earlier = (second.inputs / "candidates.jsonl").read_bytes().splitlines()
+        assert [orjson.loads(line)["score"] for line in earlier] == [40.0]
+        second.candidate(score=60.0)
         second.log("second 1")
         second.event("e", b=2)
         second.progress(usage={"calls": 7, "cachedCalls": 5})
@@ -306,6 +310,8 @@ def test_the_next_attempt_goes_on(pod: ReporterPod, api: AttemptApi) -> None:
     assert second.messages() == ["first 1", "first 2", begins, "second 1"]
     assert [entry["metrics"] for entry in second.entries("events")] == [{"a": 1}, {"b": 2}]
     assert api.run["metrics"] == {"a": 1, "b": 2}
+    assert [entry["score"] for entry in second.entries("candidates")] == [40.0, 60.0]
+    assert api.run["candidates"] == 2
     assert (api.run["usage"]["calls"], api.run["usage"]["cachedCalls"]) == (7, 5)
     assert not second.store.exists("checkpoint/state")
 

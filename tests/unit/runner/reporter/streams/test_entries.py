@@ -155,3 +155,34 @@ def test_no_line_breaks_anything(content: bytes) -> None:
     orjson.dumps(document(MAKER.log(line(content), NOW)))
     MAKER.event(line(content), NOW)
     MAKER.call(line(content))
+
+
+def candidate(**fields: object) -> bytes:
+    change = {"instructions": "Better.", "demos": [{"text": "a"}]}
+    told = {"parents": [1], "at_call": 7, "score": 50.0, "rows": 6, "accepted": True, "changes": {"p": change}}
+    return orjson.dumps(told | fields)
+
+
+CANDIDATES: list[tuple[bytes, dict[str, object] | None]] = [
+    (candidate(), {}),
+    (candidate(extra=1), {}),
+    (candidate(score=None), {"score": None}),
+    (candidate(score="high"), {"score": None}),
+    (candidate(parents=[1, "2", -3, 4]), {"parents": [1, 4]}),
+    (candidate(changes={"p": {"instructions": f"say {KEY}"}}), {"changes": {"p": {"instructions": f"say {MARK}"}}}),
+    (candidate(rows=-1), None),
+    (candidate(accepted="yes"), None),
+    (candidate(changes=[]), None),
+    (candidate(parents=None), None),
+    (b"[]", None),
+    (b"print", None),
+    (DEEP, None),
+]
+
+
+@pytest.mark.parametrize(("content", "differs"), CANDIDATES)
+def test_candidates(content: bytes, differs: dict[str, object] | None) -> None:
+    found = MAKER.candidate(line(content), NOW)
+    expected = None if differs is None else orjson.loads(candidate()) | differs
+    assert (found and orjson.loads(found)) == expected
+    assert MAKER.candidate(line(None), NOW) is None
