@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from dspy_service_core.checks.job_checks import CheckedJob
+from dspy_service_core.checks.checked_job import CheckedJob
 from dspy_service_core.checks.job_estimate import estimate_of
 from dspy_service_core.contract.request import RunRequest
 from dspy_service_core.estimate.estimate import Estimate

@@ -146,6 +146,12 @@ VALIDATIONS: Mapping[str, list[Json]] = {
             "message": "maxFailedRows must be 0 to 1",
         }
     ],
+    "Budget": [
+        {
+            "rule": "!has(self.costUsd) || double(self.costUsd) > 0.0",
+            "message": "costUsd must be more than 0",
+        }
+    ],
     "Models": [
         {
             "rule": " && ".join(

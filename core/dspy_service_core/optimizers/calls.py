@@ -39,6 +39,10 @@ class Calls:
     predictors: int
 
     @property
+    def at_least(self) -> "Calls":
+        return at_least(self.scores.least, self.demos.least, self.own.least, self.predictors)
+
+    @property
     def metric(self) -> Range:
         """Calls that score the whole program; those for GEPA's feedback on one predictor do not count."""
         return self.scores + self.demos
@@ -51,6 +55,10 @@ class Calls:
     @property
     def model(self) -> Range:
         return self.program + self.own
+
+
+def at_least(scores: int, demos: int, own: int, predictors: int) -> Calls:
+    return Calls(exactly(scores), exactly(demos), exactly(own), predictors)
 
 
 def no_calls(predictors: int) -> Calls:

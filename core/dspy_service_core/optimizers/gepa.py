@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 
 from dspy_service_core.optimizers import cel
-from dspy_service_core.optimizers.calls import Calls, Range, exactly
+from dspy_service_core.optimizers.calls import Calls, Range, at_least, exactly
 from dspy_service_core.optimizers.family import Family, Json, Setup
 from dspy_service_core.optimizers.options import Options, UnknownOption, whole
 from dspy_service_core.records.run import SplitCounts
@@ -94,6 +94,12 @@ class Gepa(Family):
             own=Range(0, math.ceil(left / reflected) * updated),
             predictors=predictors,
         )
+
+    def known_first_try(self, options: Options, counts: SplitCounts, predictors: int) -> Calls:
+        """The program as given on all rows, a candidate and its child on a few, and the child on all."""
+        known, rows = self.known_calls(options, counts, predictors), self.full_rows(options, counts)
+        scores = 2 * rows + 2 * min(_reflection_rows(options), counts.train)
+        return at_least(min(scores, known.scores.least), 0, min(1, known.own.most), predictors)
 
     def _budget(self, options: Options, counts: SplitCounts, predictors: int) -> int:
         auto = options.init.get("auto")

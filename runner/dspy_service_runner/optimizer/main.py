@@ -18,6 +18,7 @@ from pathlib import Path
 
 import dspy
 
+from dspy_service_core.estimate.estimate import STAGES
 from dspy_service_core.records.call_lines import Tally
 from dspy_service_core.storage import pod_files
 from dspy_service_runner.optimizer import settings as optimizer_settings
@@ -26,6 +27,7 @@ from dspy_service_runner.optimizer.failures import Interrupt
 from dspy_service_runner.optimizer.inputs import Job, read_job, read_rows, wait_until_ready
 from dspy_service_runner.optimizer.interpreter.interpreter import interpreter_factory
 from dspy_service_runner.optimizer.models import answer_usage, base_url_query
+from dspy_service_runner.optimizer.models.caps import Caps
 from dspy_service_runner.optimizer.models.journal import JournalCache
 from dspy_service_runner.optimizer.models.ledger import Ledger
 from dspy_service_runner.optimizer.models.models import ModelSet, build, give_secrets, take_credentials
@@ -98,6 +100,7 @@ def run(arguments: Arguments) -> int:
     journal = JournalCache(arguments.inputs / pod_files.CALLS, AppendFile(arguments.out / pod_files.CALLS), tally.read)
     ledger = Ledger(tally, journal.note)
     record = RunRecord(read_job(arguments.inputs))
+    ledger.caps = Caps(record.job.spec.budget, tally.spending, journal.note)
     try:
         _execute(record, _context(arguments, settings, control, outbox, journal, ledger, redactor))
     except BaseException as error:
@@ -105,7 +108,8 @@ def run(arguments: Arguments) -> int:
     finally:
         capture.finish()
     ledger.close()
-    outbox.result(record.document(ledger.total(), ledger.breakdown(), time.monotonic() - started))
+    made = {"": ledger.made(), **{stage: ledger.made(stage) for stage in STAGES}}
+    outbox.result(record.document(ledger.total(), ledger.breakdown(), made, time.monotonic() - started))
     return 0
 
 
@@ -134,6 +138,7 @@ def _context(
     with contextlib.suppress(OSError):
         os.chdir(arguments.scratch)
     progress = Progress(outbox, ledger.total, settings.progress_interval)
+    ledger.caps.scored = lambda: progress.calls
 
     def improved(score: float) -> None:
         progress.best_score = score

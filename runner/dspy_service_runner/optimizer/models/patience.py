@@ -119,8 +119,9 @@ class Patience:
         call = _Call(self, lm, prepared)
         while True:
             call.enter()
-            entry = self._ledger.begin(lm)
+            entry: Call | None = None
             try:
+                entry = self._ledger.begin(lm)
                 once()
             except BaseException as error:
                 self._broke(entry, error, told())
@@ -140,8 +141,9 @@ class Patience:
         call = _Call(self, lm, prepared)
         while True:
             await asyncio.to_thread(call.enter)
-            entry = self._ledger.begin(lm)
+            entry: Call | None = None
             try:
+                entry = self._ledger.begin(lm)
                 await once()
             except BaseException as error:
                 self._broke(entry, error, told())
@@ -151,8 +153,10 @@ class Patience:
                 self._ledger.answered(entry, told() or Spent())
                 return call.answered()
 
-    def _broke(self, entry: Call, error: BaseException, spent: Spent | None) -> None:
+    def _broke(self, entry: Call | None, error: BaseException, spent: Spent | None) -> None:
         """An answer that came and could not be used was paid for all the same."""
+        if entry is None:  # the budget has no room for the call
+            return
         if spent is not None:
             self._ledger.answered(entry, spent)
         elif unseen(error):

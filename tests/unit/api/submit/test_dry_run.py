@@ -61,7 +61,8 @@ async def test_nothing_is_left_of_it(api: Harness, changes: dict[str, Any]) -> N
 REFUSED: dict[str, tuple[dict[str, Any], int]] = {
     "an unknown optimizer": ({"optimizer_name": "mipro"}, 400),
     "no rows": ({"dataset": []}, 422),
-    "an unbuilt key": ({"budget": {"metric_calls": 10}}, 422),
+    "an unbuilt key": ({"run_options": {"queue": "q"}}, 422),
+    "a budget that is spent for nothing": ({"budget": {"metric_calls": 10}}, 400),
     "a test split without rows": ({"dataset": ticket_rows(2)}, 400),
     "settings over the limit": (
         {"optimizer_kwargs": {"init_temperature": 1.0}, "module_kwargs": {"x": "y" * 20_000}, "seed": 7},
