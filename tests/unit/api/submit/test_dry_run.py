@@ -116,6 +116,10 @@ async def test_without_it_a_job_is_made(api: Harness, query: str) -> None:
 WARNED: dict[str, tuple[dict[str, Any], str]] = {
     "unknown keys": ({"experiment": 1}, "Unknown keys were ignored: experiment"),
     "rows for nothing": ({"optimizer_name": "bootstrapfewshot"}, "6 rows are used for nothing"),
+    "a budget that ends the search": (
+        {"budget": {"metric_calls": 50}},
+        "budget.metric_calls 50 ends the search early, with the best program so far: to its end the job would take",
+    ),
     "a single test row": (
         {"split_fractions": {"train": 0.8, "val": 0.1875, "test": 0.0125}, "rows": 40},
         "The verdict of one test row is 'unknown'",
