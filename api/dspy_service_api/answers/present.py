@@ -175,7 +175,9 @@ def message(record: JobRecord, position: int) -> str:
         case "success":
             if record.end and (evaluated := verdicts.evaluated(record.end)):
                 return evaluated
-            return succeeded_message(record.end.stopped_early, record.end.budget_hit) if record.end else SUCCEEDED_MESSAGE
+            return (
+                succeeded_message(record.end.stopped_early, record.end.budget_hit) if record.end else SUCCEEDED_MESSAGE
+            )
         case "running":
             return record.message or "Running."
         case "pending":

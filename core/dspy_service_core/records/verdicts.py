@@ -36,7 +36,13 @@ def evaluated(result: RunResult) -> str:
 
 def scored(result: RunResult) -> str:
     """Short, for a column: `73.3 on 30 rows`."""
-    if result.verdict != "unknown" or result.budget_hit or result.comparison or result.baseline_score is None or not result.split_counts:
+    if (
+        result.verdict != "unknown"
+        or result.budget_hit
+        or result.comparison
+        or result.baseline_score is None
+        or not result.split_counts
+    ):
         return ""
     return f"{result.baseline_score:.1f} on {result.split_counts.test} rows"
 

@@ -44,6 +44,12 @@ class Reserve:
     cost_usd: float = 0
     seconds: float = 0
 
+    def __str__(self) -> str:
+        return (
+            f"{self.metric_calls:.0f} metric calls, {self.model_calls:.0f} model calls, {self.tokens:.0f} tokens, "
+            f"${self.cost_usd:.4g}, {self.seconds:.1f} s."
+        )
+
 
 class Caps:
     """`note` appends a line to the journal."""
@@ -151,10 +157,10 @@ class Caps:
 
     def _refuse(self, stage: CallStage, name: BudgetCap) -> None:
         with self._lock:
-            first = self.hit is None and stage == self._stage
-            if stage == self._stage:
-                self.hit = self.hit or name
-                self.short = self.short or stage == _FINAL
+            if stage != self._stage:
+                raise Interrupt(None)  # a thread that an optimizer has given up: it ends nothing but itself
+            first, self.hit = self.hit is None, self.hit or name
+            self.short = self.short or stage == _FINAL
         if first:
             logger.warning("No further call starts: the job has reached %s.", self.said())
         raise Interrupt(self._close(stage))
@@ -168,7 +174,7 @@ class Caps:
             return None
         failure = JobFailed(
             BUDGET_SPENT,
-            f"The job reached {self.said() if self.hit else 'its budget'} before its program was scored for the first "
+            f"The job reached {self.said()} before its program was scored for the first "
             f"time, so nothing was optimized: {self._took()}. Give a larger budget, or fewer test rows.",
         )
         if token is not None:

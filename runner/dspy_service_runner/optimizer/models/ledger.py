@@ -107,7 +107,8 @@ class Ledger:
             if self._closed:
                 return
             self._tally.hit(key)
-        self.costs.remembered(_outermost())
+        if self.caps.limits:
+            self.costs.remembered(_outermost())
         self._note(hit(key))
 
     def total(self) -> Usage:
@@ -141,7 +142,7 @@ class Ledger:
             if self._closed:
                 return
             self._tally.end(call.number, usage)
-        if usage is not None:
+        if usage is not None and self.caps.limits:
             self.costs.answered(call.program, usage)
         self._note(ended(call.number, usage))
 

@@ -47,9 +47,7 @@ def row_cost(spending: Spending, remembered: int, rows: int) -> RowCost | None:
     if not rows or not spending.calls + remembered:
         return None
     calls = (spending.calls + remembered) / rows
-    return RowCost(
-        calls, calls * spending.tokens_a_call, calls * spending.cost_a_call, calls * spending.seconds_a_call
-    )
+    return RowCost(calls, calls * spending.tokens_a_call, calls * spending.cost_a_call, calls * spending.seconds_a_call)
 
 
 class ProgramCosts(BaseCallback):  # type: ignore[misc]  # dspy is untyped
@@ -73,6 +71,16 @@ class ProgramCosts(BaseCallback):  # type: ignore[misc]  # dspy is untyped
         if program is not None:
             with self._lock:
                 self._of(program).remembered += 1
+
+    def forget(self, program: Any) -> None:
+        with self._lock:
+            self._known.pop(id(program), None)
+
+    def over(self, program: Any, rows: int) -> RowCost | None:
+        """Of a program that ran so many times since it was forgotten."""
+        with self._lock:
+            known = self._known.get(id(program))
+            return known and row_cost(known.spending, known.remembered, rows)
 
     def of(self, is_meant: Callable[[Any], bool]) -> RowCost | None:
         """Of the newest program that is meant and has run."""

@@ -161,9 +161,7 @@ class RunRecord:
             "packages": packages(),
         }
 
-    def document(
-        self, usage: Usage, breakdown: JsonObject, made: Mapping[str, int], runtime: float
-    ) -> ResultDocument:
+    def document(self, usage: Usage, breakdown: JsonObject, made: Mapping[str, int], runtime: float) -> ResultDocument:
         document = ResultDocument(
             outcome=self.outcome,
             reason=self.reason,

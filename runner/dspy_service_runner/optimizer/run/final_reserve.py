@@ -5,6 +5,7 @@ Before the first score, a call a row; then what the first score took; and from t
 best one took on the rows that it was found by.
 """
 
+import logging
 import math
 from collections.abc import Callable
 from dataclasses import replace
@@ -15,6 +16,8 @@ from dspy_service_runner.optimizer.models.caps import Caps, Reserve
 from dspy_service_runner.optimizer.models.ledger import Ledger
 from dspy_service_runner.optimizer.models.program_costs import RowCost, row_cost
 from dspy_service_runner.optimizer.run.validation import Prepared
+
+logger = logging.getLogger("dspy_service.budget")
 
 _MARGIN = 1.1
 """Other rows, other lengths."""
@@ -28,19 +31,24 @@ class FinalReserve:
         plan, strategy = prepared.plan, prepared.strategy
         self._caps, self._ledger, self._threads = ledger.caps, ledger, plan.threads
         self._rows = len(plan.splits.test)
+        self._program, self._active = plan.program, self._caps.limits and strategy.optimizes
         runs = strategy.runs_a_row(plan)
         self._runs, self._looks_up = runs.most, strategy.looks_rows_up
+        if plan.joined:  # of programs that all answer
+            self._runs = len(plan.joined.members)
         calls = strategy.calls(plan)
         self._unscored = calls is not None and not calls.scores.most
         self._row: RowCost | None = None
         self._judging = RowCost(0, 0, 0, 0)
         self._wall = 0.0
-        if self._caps.limits:
+        if self._active:
             calls_least = float(self._rows * runs.least) if plan.program.predictors() else 0.0
             self._caps.reserve = Reserve(metric_calls=self._rows, model_calls=calls_least)
 
     def baseline(self, score: Callable[[], Any]) -> Any:
         """Measures a score of the program as it was given."""
+        costs = self._ledger.costs
+        costs.forget(self._program)  # it may have run before, on other rows
         before, started = self._ledger.by_stage("baseline"), self._caps.ran()
         found = score()
         after = self._ledger.by_stage("baseline")
@@ -50,21 +58,22 @@ class FinalReserve:
         whole = row_cost(spending, made - spending.calls, self._rows)
         self._wall = self._caps.ran() - started
         if whole is not None:
-            self._row = self._ledger.costs.of(lambda _program: True) or whole
+            own = costs.over(self._program, self._rows)
+            self._row = whole if own is None else _known(own, whole)
             self._judging = _difference(whole, self._row)
             self._set(self._row, self._runs, _UNSCORED if self._unscored else _MARGIN)
         return found
 
     def improved(self, is_best: Callable[[Any], bool]) -> None:
         """A better program was found; `is_best` tells whether a program is that one."""
-        if not self._caps.limits or self._row is None:
+        if not self._active or self._row is None:
             return
         measured = self._ledger.costs.of(is_best)
         if measured is not None:
             self._set(_known(measured, self._row), 1, _MARGIN)
 
     def _set(self, row: RowCost, runs: int, margin: float) -> None:
-        if not self._caps.limits:
+        if not self._active:
             return
         looked_up = self._rows if self._looks_up else 0
         calls = self._rows * (row.model_calls * runs + self._judging.model_calls)
@@ -75,6 +84,7 @@ class FinalReserve:
             cost_usd=self._rows * (row.cost_usd * runs + self._judging.cost_usd) * margin,
             seconds=self._seconds(row, runs, margin),
         )
+        logger.info("Set aside for the final score: %s", self._caps.reserve)
 
     def _seconds(self, row: RowCost, runs: int, margin: float) -> float:
         given = self._row or row

@@ -83,6 +83,7 @@ class Run:
         self._watches: list[ModelWatch] = []
         self._baseline_rows: tuple[RowOutcome, ...] = ()
         self._caps, self._reserve = context.ledger.caps, FinalReserve(prepared, context.ledger)
+        self._measured = [context.ledger.costs] if self._caps.limits else []
         context.candidates.on_better = self._better
         context.ledger.predictors = {its.stage: name for name, its in self._plan.program.named_predictors()}
 
@@ -189,9 +190,7 @@ class Run:
         counts = self._prepared.splits.counts
         self._context.progress.stage("Running")
         self._context.outbox.event(events.SPLITS_READY, {"train": counts.train, "val": counts.val, "test": counts.test})
-        baseline = self._reserve.baseline(
-            lambda: self._evaluate("baseline", self._plan.program, stop_token, called)
-        )
+        baseline = self._reserve.baseline(lambda: self._evaluate("baseline", self._plan.program, stop_token, called))
         self._record.baseline, self._baseline_rows = baseline.score, baseline.rows
         self._context.outbox.event(events.BASELINE, {"baseline_test_metric": baseline.score})
 
@@ -203,7 +202,7 @@ class Run:
         self._context.progress.begin_optimizer(plan.optimizer.__name__, total, counts_demos)
         strategy.use_scale(optimizer, plan, self._metric.scale)
         watch = self._watch("optimize", self._stop_token)
-        with watched(watch, [*self._observers, self._context.ledger.costs]):
+        with watched(watch, [*self._observers, *self._measured]):
             try:
                 program = strategy.compile(optimizer, plan)
             except Exception as error:
@@ -261,9 +260,7 @@ class Run:
         return self._program_of(best)
 
     def _better(self, state: State) -> None:
-        self._reserve.improved(
-            lambda program: self._context.candidates.is_one(program) and state_of(program) == state
-        )
+        self._reserve.improved(lambda program: self._context.candidates.is_one(program) and state_of(program) == state)
 
     def _program_of(self, candidate: Candidate) -> dspy.Module:
         program = self._plan.program.deepcopy()
@@ -305,7 +302,8 @@ class Run:
         """Checked last, so that a job that requires an improvement and gets none still shows what was found."""
         required, record = self._prepared.job.spec.run.require, self._record
         if required is not None and record.verdict != required:
-            told = verdicts.sentence(record.verdict, record.comparison)
+            compared = verdicts.sentence(record.verdict, record.comparison)
+            told = verdicts.UNSCORED if record.unscored else compared
             raise JobFailed(NO_IMPROVEMENT, f"{told} The job requires the verdict '{required}'.")
 
     def _watch(self, stage: CallStage, stop_token: StopToken, patience: float | None = None) -> ModelWatch:

@@ -56,4 +56,8 @@ def test_what_is_no_budget_is_refused_by_its_name(budget: Any, field: str) -> No
 def test_a_resource_s_is_held_to_the_same(budget: dict[str, Any], field: str) -> None:
     spec = translated(parse_run_request(with_budget(None)), {}, lambda: 0).json
     with pytest.raises(UnusableRequest, match=rf"spec\.budget\.{field}"):
-        check_resource(OptimizationJobSpec.model_validate(spec | {"budget": budget, "dataset": {"rows": [{"text": "a", "label": "b"}]}}))
+        check_resource(
+            OptimizationJobSpec.model_validate(
+                spec | {"budget": budget, "dataset": {"rows": [{"text": "a", "label": "b"}]}}
+            )
+        )

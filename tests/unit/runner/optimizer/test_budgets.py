@@ -128,3 +128,30 @@ def test_what_models_do_not_tell_is_found_before_money_is_spent(
     field = "model_config.prices (in a resource: spec.models.default.prices)"
     assert field in result["message"] or "budget.tokens" in result["message"]
     assert server.stats.calls == 1
+
+
+SEARCHES: dict[str, dict[str, Any]] = {
+    "search": SEARCH,
+    "gepa": {"name": "gepa", "kwargs": {"max_metric_calls": 80}},
+    "simba": {"name": "simba", "kwargs": {"bsize": 8, "num_candidates": 2, "max_steps": 2}},
+    "copro": {"name": "dspy.COPRO", "kwargs": {"breadth": 3, "depth": 2}},
+    "mipro": {
+        "name": "dspy.MIPROv2",
+        "kwargs": {"auto": None, "num_candidates": 3},
+        "compileKwargs": {"num_trials": 4, "minibatch_size": 5},
+    },
+}
+
+
+@pytest.mark.parametrize("optimizer", SEARCHES.values(), ids=SEARCHES)
+def test_what_is_set_aside_follows_the_best_program(
+    optimizer: dict[str, Any], forge: OptimizerForge, server: ScriptedServer, tmp_path: Path
+) -> None:
+    """Prompts of better programs are longer."""
+    spec = make_spec(server.url, optimizer=optimizer, budget={"tokens": 10**8})
+    folders = make_folders(tmp_path / "job", spec)
+    assert forge.run(folders)["outcome"] == "Succeeded"
+    aside = [m for m in folders.messages("dspy_service.budget") if m.startswith("Set aside for the final score: ")]
+    tokens = [int(message.split(" model calls, ")[1].split(" ")[0]) for message in aside]
+    assert len(tokens) > 1, aside
+    assert tokens[-1] > tokens[0]
