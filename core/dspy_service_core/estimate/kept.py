@@ -37,7 +37,7 @@ def read_kept(text: str | None) -> JsonObject | None:
 
 
 def beside(said: JsonObject, came: Mapping[str, float | None], by_stage: Mapping[str, int]) -> JsonObject:
-    """`came` by the names of the estimate's ranges; `by_stage` are model calls. What nobody said a range for has none."""
+    """`came` by the names of the estimate's ranges; `by_stage` are model calls."""
     none = {"least": None, "most": None}
     told: JsonObject = {name: {**(said.get(name) or none), "actual": actual} for name, actual in came.items()}
     stages = said.get("by_stage")

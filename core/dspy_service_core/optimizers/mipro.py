@@ -115,7 +115,8 @@ class Mipro(Family):
         are tried for several sets of demos may be answered from memory."""
         rows, train = self.full_rows(options, counts), counts.train - _held_out(counts)
         trial = options.compile_number("minibatch_size") if _uses_minibatches(options, rows) else rows
-        demos = min(_bootstraps(options, train).least, train)
+        wanted = tables().mipro_zero_shot_demos if _is_zero_shot(options) else _demos(options, "max_bootstrapped_demos")
+        demos = min(_bootstraps(options, train).least, wanted)
         return at_least(rows + trial, demos, _proposals(options, train, predictors).least, predictors)
 
     def typed_kwargs(self) -> dict[str, Json]:

@@ -62,7 +62,7 @@ class Caps:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         given = budget or Budget()
-        self._caps: dict[BudgetCap, float] = {name: cap for name, cap in given.numbers().items()}  # type: ignore[misc]
+        self._caps: dict[BudgetCap, float] = dict(given.numbers())
         self._spending, self._note, self._clock = spending, note, clock
         self.scored: Callable[[], int] = lambda: 0
         """How many metric calls were made, by the progress, which knows of those that an optimizer counts itself."""

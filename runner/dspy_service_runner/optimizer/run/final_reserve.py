@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from dspy_service_core.records.spending import Spending
-from dspy_service_runner.optimizer.models.caps import Caps, Reserve
+from dspy_service_runner.optimizer.models.caps import Reserve
 from dspy_service_runner.optimizer.models.ledger import Ledger
 from dspy_service_runner.optimizer.models.program_costs import RowCost, row_cost
 from dspy_service_runner.optimizer.run.validation import Prepared

@@ -1,4 +1,4 @@
-"""Whoever caps a job's threads and is not heard has a limit broken: what the contract has and this version has not is refused."""
+"""Whoever asks for a queue and is not heard waits in another: what is in the contract and not built is refused."""
 
 from typing import Any
 
@@ -41,9 +41,10 @@ def test_what_is_not_built_is_refused_by_name(changes: dict[str, Any], field: st
 
 
 def test_all_of_it_is_said_at_once_beside_other_problems() -> None:
-    found = refused({"dataset": {"id": "d1"}, "run_options": {"threads": 2, "no_such": 1}, "seed": "x"})
+    found = refused({"run_options": {"queue": "q", "image": "i", "no_such": 1}, "seed": "x"})
     assert [(field, kind) for field, _, kind in found] == [
-        ("run_options.threads", "not_built"),
+        ("run_options.image", "not_built"),
+        ("run_options.queue", "not_built"),
         ("seed", "number_type"),
         ("run_options.no_such", "extra_forbidden"),
     ]

@@ -25,7 +25,7 @@ class Growing(dspy.Module):
 """
 """Takes twice the calls as soon as it has demos."""
 JUDGED = """
-judge = dspy.Predict("expected, candidate -> agree: bool")
+judge = dspy.Predict("expected, candidate -> agree")
 def metric(gold, pred, trace=None):
     judge(expected=gold.label, candidate=f"{gold.text} {pred.label}")
     return gold.label == pred.label
