@@ -261,6 +261,11 @@ class Result:
         return foreign.text_of(self.details.get("verdict"))
 
     @property
+    def budget_hit(self) -> str | None:
+        """Which cap of the job's budget ended it: `model_calls`, say; None where none did."""
+        return foreign.text_of(self.details.get("budget_hit"))
+
+    @property
     def nothing_tried(self) -> str | None:
         """Why the optimizer scored nothing but the program as given; None where it did."""
         return foreign.text_of(self.details.get("nothing_tried"))

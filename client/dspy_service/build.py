@@ -65,6 +65,7 @@ def build_payload(
     split: Sequence[float] | None = None,
     shuffle: bool | None = None,
     seed: int | None = None,
+    budget: Mapping[str, float] | None = None,
     run_options: Mapping[str, Any] | None = None,
     packages: Packages = lambda: None,
 ) -> dict[str, Any]:
@@ -109,6 +110,7 @@ def build_payload(
         "split_fractions": dict(zip(("train", "val", "test"), split, strict=True)) if split is not None else None,
         "shuffle": shuffle,
         "seed": seed,
+        "budget": budget,
         "run_options": run_options,
     }
     given = payload | configs | {name: value for name, value in further.items() if value is not None}

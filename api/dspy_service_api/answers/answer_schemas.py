@@ -327,7 +327,20 @@ class Details(TypedDict):
     verdict: Verdict | None
     comparison: Comparison | None
     stopped_early: bool
+    budget_hit: Annotated[
+        Literal["metric_calls", "model_calls", "tokens", "cost_usd", "seconds"] | None,
+        Field(description="Which cap of the job's budget ended it; null where none did."),
+    ]
     usage: UsageBreakdown
+    estimate: NotRequired[
+        Annotated[
+            dict[str, Any] | None,
+            Field(
+                description="What was said at the submit that the job will call, each range with what came (`actual`) "
+                "beside it. Null where nothing was said."
+            ),
+        ]
+    ]
     nothing_tried: NotRequired[
         Annotated[
             str | None,

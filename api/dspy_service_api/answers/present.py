@@ -36,7 +36,7 @@ from dspy_service_api.jobs.record import JobRecord, Json
 from dspy_service_api.jobs.rows import ProgramAnswer, RowResult
 from dspy_service_core.records import usage, verdicts
 from dspy_service_core.records.run import ResultDocument
-from dspy_service_core.resource.conditions import STOPPED_EARLY_MESSAGE, SUCCEEDED_MESSAGE
+from dspy_service_core.resource.conditions import SUCCEEDED_MESSAGE, succeeded_message
 from dspy_service_core.resource.splits import counts
 
 Clock = Callable[[], datetime]
@@ -157,6 +157,7 @@ def run_response(record: JobRecord, file: ResultDocument | None, found: Artifact
         "verdict": end.verdict if end else None,
         "comparison": verdicts.told(comparison) if comparison else None,
         "stopped_early": bool(record.end and record.end.stopped_early),
+        "budget_hit": record.end.budget_hit if record.end else None,
         "usage": _usage_of_all(record, file),
     }
     answer: RunResponse = {
@@ -192,7 +193,9 @@ def message(record: JobRecord, position: int) -> str:
         case "success":
             if record.end and (evaluated := verdicts.evaluated(record.end)):
                 return evaluated
-            return STOPPED_EARLY_MESSAGE if record.end and record.end.stopped_early else SUCCEEDED_MESSAGE
+            return (
+                succeeded_message(record.end.stopped_early, record.end.budget_hit) if record.end else SUCCEEDED_MESSAGE
+            )
         case "running":
             return record.message or "Running."
         case "pending":

@@ -45,6 +45,8 @@ class AcceptedRequest:
     secrets: Mapping[str, str] = field(default_factory=dict)
     """Variables of the job's code, by their names."""
     unknown_keys: tuple[str, ...] = ()
+    estimate: str = ""
+    """What the job will call, as JSON; empty where that is not known."""
 
     @property
     def kept_secret(self) -> Mapping[str, bytes]:
@@ -109,7 +111,7 @@ def draft(accepted: AcceptedRequest, identity: JobIdentity) -> JobObjects:
     return JobObjects(
         name=identity.name,
         called=_called(spec),
-        resource=_resource(spec, accepted.labels, identity),
+        resource=_resource(spec, accepted, identity),
         secret=_secret(accepted.kept_secret, identity) if accepted.kept_secret else None,
         folder=job_folder(identity.namespace, identity.job_id),
         payload=payload,
@@ -188,8 +190,10 @@ def _document(rows: Json, moved: Mapping[str, Any]) -> bytes:
     return b'%b,"rows":%b}' % (orjson.dumps(moved)[:-1], rows)
 
 
-def _resource(spec: Mapping[str, Any], labels: Mapping[str, str], identity: JobIdentity) -> Object:
+def _resource(spec: Mapping[str, Any], accepted: AcceptedRequest, identity: JobIdentity) -> Object:
     annotations = {names.ANNOTATION_SUBMITTED_AT: identity.submitted_at}
+    if accepted.estimate:
+        annotations[names.ANNOTATION_ESTIMATE] = accepted.estimate
     if identity.submitter:
         annotations[names.ANNOTATION_SUBMITTER] = identity.submitter[:_SUBMITTER_LENGTH]
     if identity.digest:
@@ -201,7 +205,7 @@ def _resource(spec: Mapping[str, Any], labels: Mapping[str, str], identity: JobI
         "metadata": {
             "name": identity.name,
             "namespace": identity.namespace,
-            "labels": {**labels, **called, names.LABEL_SUBMITTED_BY: names.SUBMITTED_BY_API},
+            "labels": {**accepted.labels, **called, names.LABEL_SUBMITTED_BY: names.SUBMITTED_BY_API},
             "annotations": annotations,
         },
         "spec": spec,

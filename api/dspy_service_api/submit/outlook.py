@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from dspy_service_api.answers.brief import brief
-from dspy_service_core.checks.job_checks import CheckedJob
+from dspy_service_core.checks.checked_job import CheckedJob
 from dspy_service_core.checks.job_estimate import estimate_of
 from dspy_service_core.contract.request import RunRequest
 from dspy_service_core.estimate.estimate import Estimate
@@ -25,7 +25,19 @@ def outlook(request: RunRequest, spec: OptimizationJobSpec, checked: CheckedJob)
     counts = checked.split_counts
     assert counts is not None, "a request brings its rows"
     estimate = estimate_of(spec, checked, counts, request.metric_code)
-    return Outlook(counts, estimate, tuple(_warnings(request, checked, counts)))
+    warnings = (*_warnings(request, checked, counts), *_short(request, estimate))
+    return Outlook(counts, estimate, warnings)
+
+
+def _short(request: RunRequest, estimate: Estimate) -> Iterator[str]:
+    """A budget may well be there to end the search: but its sender should not have to find that out."""
+    for name, whole in (("metric_calls", estimate.metric), ("model_calls", estimate.model)):
+        cap = getattr(request.budget, name, None)
+        if cap is not None and cap < whole.least:
+            yield (
+                f"budget.{name} {cap} ends the search early, with the best program so far: to its end the job would "
+                f"take {whole}."
+            )
 
 
 def _warnings(request: RunRequest, checked: CheckedJob, counts: SplitCounts) -> Iterator[str]:

@@ -22,6 +22,7 @@ from dspy_service_api.submit.outlook import outlook
 from dspy_service_api.submit.request_spec import WORDS, decimal_text, translated
 from dspy_service_core.checks import job_checks
 from dspy_service_core.checks.job_checks import Installation
+from dspy_service_core.checks.job_estimate import estimate_of
 from dspy_service_core.checks.models import credentials
 from dspy_service_core.code import source_text
 from dspy_service_core.contract import request as payload
@@ -29,6 +30,7 @@ from dspy_service_core.contract.request import RunOptions, RunRequest
 from dspy_service_core.contract.request_json import RequestLimits
 from dspy_service_core.contract.request_size import Body
 from dspy_service_core.errors import FieldProblem, InvalidRequest
+from dspy_service_core.estimate.kept import kept
 from dspy_service_core.optimizers.families import family_of
 from dspy_service_core.optimizers.joined import PROGRAMS
 from dspy_service_core.programs.joined import JoinedProgram
@@ -117,6 +119,9 @@ class CoreAcceptance:
             withheld={role: orjson.dumps(withheld) for role, withheld in job.contents.withheld.items()},
             secrets=request.secrets,
             unknown_keys=request.unknown_fields,
+            estimate=kept(estimate_of(job.spec, checked, checked.split_counts, request.metric_code))
+            if checked.split_counts
+            else "",
         )
 
     def assets(self) -> dict[str, list[str]]:

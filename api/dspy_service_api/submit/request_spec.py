@@ -7,9 +7,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic.alias_generators import to_camel
+
 from dspy_service_core.checks.job_checks import Contents
 from dspy_service_core.checks.models import credentials
-from dspy_service_core.contract.request import ColumnMapping, ModelSettings, Prices, RunRequest
+from dspy_service_core.contract.request import Budget, ColumnMapping, ModelSettings, Prices, RunRequest
 from dspy_service_core.resource import sources
 from dspy_service_core.resource.job import OptimizationJobSpec
 from dspy_service_core.resource.spec.models import NO_TEMPERATURE
@@ -41,6 +43,8 @@ FIELDS: Mapping[str, str] = {
     **{f"spec.models.{role}": field for role, field in RunRequest.MODEL_FIELDS.items()},
     **{f"spec.models.{role}.baseUrl": f"{field}.base_url" for role, field in RunRequest.MODEL_FIELDS.items()},
     "spec.modelConfigs": "model_configs",
+    "spec.budget": "budget",
+    **{f"spec.budget.{to_camel(name)}": f"budget.{name}" for name in Budget.model_fields},
 }
 """Path in the spec to field of the request, for all paths that messages of the checks can name."""
 WORDS = words_of(FIELDS)
@@ -70,6 +74,8 @@ def translated(request: RunRequest, run: Mapping[str, Any], draw: Callable[[], i
         "models": {name: model for name, model in models.items() if name in RunRequest.MODEL_FIELDS},
         "run": run,
     }
+    if request.budget is not None:
+        json["budget"] = _budget(request.budget)
     if request.model_configs:
         json["modelConfigs"] = {name: models[name] for name in request.model_configs}
     withheld = {role: split.withheld for role, split in parts.items() if split.withheld}
@@ -143,6 +149,11 @@ def _model(model: ModelSettings, public: Mapping[str, Any]) -> dict[str, Any]:
 def _prices(prices: Prices) -> dict[str, str]:
     given = {name: decimal_text(value) for name, value in prices.model_dump().items()}
     return {name: value for name, value in given.items() if value is not None}
+
+
+def _budget(budget: Budget) -> dict[str, Any]:
+    given = budget.model_dump() | {"cost_usd": decimal_text(budget.cost_usd)}
+    return {to_camel(name): value for name, value in given.items() if value is not None}
 
 
 def _public_extra(extra: Any) -> dict[str, Any] | None:

@@ -130,7 +130,8 @@ def _notes(result: Result | None) -> Iterator[str]:
     if result and result.nothing_tried:
         yield f"nothing tried: {result.nothing_tried}"
     if details.get("stopped_early"):
-        yield "stopped early, with the best program so far"
+        by = f" by the budget's {result.budget_hit}" if result and result.budget_hit else ""
+        yield f"stopped early{by}, with the best program so far"
     for which, failed in _objects(details.get("failed_rows")):
         yield f"{failed.get('count')} rows failed in the {which} score, each counts 0"
         for row in _listed(failed.get("rows")):

@@ -7,6 +7,7 @@ from dspy_service.answers import Result, Summary
 from dspy_service.foreign import figure
 
 _WORDS = {"improved": "improved", "no_evidence": "no evidence", "worse": "worse"}
+_UNSCORED = "unknown: the budget did not reach for the optimized program's score on the test rows"
 _STYLES = {"improved": "bold green", "worse": "bold red"}
 
 
@@ -21,7 +22,8 @@ def style(verdict: str | None) -> str:
 
 def of(summary: Summary) -> str:
     """The verdict in a word; of a job that optimized nothing, that its program was scored."""
-    only_scored = summary.verdict == "unknown" and figure(summary.latest_metrics, "optimized_test_metric") is None
+    unscored = figure(summary.latest_metrics, "optimized_test_metric") is None
+    only_scored = summary.verdict == "unknown" and unscored and not summary.latest_metrics.get("budget_hit")
     return "scored" if only_scored and summary.status == "success" else word(summary.verdict)
 
 
@@ -31,7 +33,7 @@ def line(result: Result | None) -> str:
     if result is None or not result.verdict:
         return ""
     if comparison is None:
-        return _scored(result)
+        return _UNSCORED if result.budget_hit else _scored(result)
     if result.verdict == "unknown":
         return "unknown: too few test rows were scored to compare the programs"
     rows = f"of {comparison.rows} test rows {comparison.won} won, {comparison.lost} lost, {comparison.tied} tied"
@@ -46,7 +48,7 @@ def _scored(result: Result) -> str:
 
 def program(result: Result | None) -> str:
     """What the job's program may be called."""
-    if result and result.verdict and result.comparison is None:
+    if result and result.verdict and result.comparison is None and not result.budget_hit:
         return "program"
     return "better program" if result and result.verdict == "improved" else "optimized program"
 

@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import JsonValue
 
 from dspy_service_core.checks import (
+    budget_checks,
     initial_checks,
     joined_checks,
     kwargs_rules,
@@ -22,6 +23,7 @@ from dspy_service_core.checks import (
     spec_shape,
     usable,
 )
+from dspy_service_core.checks.checked_job import CheckedJob
 from dspy_service_core.checks.models import model_checks, model_names
 from dspy_service_core.checks.models.endpoints import Hosts
 from dspy_service_core.code.metric_source import MetricSource, read_metric
@@ -29,14 +31,12 @@ from dspy_service_core.code.signature_source import SignatureSource, read_signat
 from dspy_service_core.code.source_text import quick
 from dspy_service_core.errors import UnusableRequest
 from dspy_service_core.optimizers.families import family_of
-from dspy_service_core.optimizers.family import Family, Part, Setup
-from dspy_service_core.optimizers.options import Options, options_of
+from dspy_service_core.optimizers.family import Family, Setup
 from dspy_service_core.optimizers.together import COMPILE_ARGUMENTS
 from dspy_service_core.programs.joined import JoinedProgram
-from dspy_service_core.programs.program_source import ProgramSource
 from dspy_service_core.records.run import SplitCounts
-from dspy_service_core.registry.catalogue import Callee, ModuleAsset, OptimizerAsset
-from dspy_service_core.registry.registry import Registry, Resolved
+from dspy_service_core.registry.catalogue import Callee
+from dspy_service_core.registry.registry import Registry
 from dspy_service_core.resource.job import OptimizationJobSpec
 from dspy_service_core.resource.sources import INITIAL, METRIC, SIGNATURE
 from dspy_service_core.resource.spec.run_defaults import MOST_THREADS
@@ -79,53 +79,6 @@ class Contents:
     """Names of secrets that a request brings; a spec has them by reference."""
     withheld: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Credentials by the model's role or name; a spec never holds them."""
-
-
-@dataclass(frozen=True, slots=True)
-class CheckedJob:
-    """The kwargs include the registry's defaults. What the caller did not have is None."""
-
-    module: Resolved[ModuleAsset] | None
-    """None for a program of the job's own."""
-    module_kwargs: Mapping[str, JsonValue]
-    optimizer: Resolved[OptimizerAsset]
-    optimizer_kwargs: Mapping[str, JsonValue]
-    compile_kwargs: Mapping[str, JsonValue]
-    signature: SignatureSource | None
-    metric: MetricSource | None
-    split_counts: SplitCounts | None
-    program: ProgramSource | None = None
-    """The job's own."""
-
-    @property
-    def predictors(self) -> int | None:
-        """How many there are; None if only running the code would tell."""
-        if self.program is not None:
-            return self.program.predictor_count
-        return self.module.asset.predictors if self.module and self.module.asset else None
-
-    @property
-    def family(self) -> Family:
-        return family_of(self.optimizer.path)
-
-    @property
-    def optimizer_asset(self) -> OptimizerAsset | None:
-        """As a job may give its arguments."""
-        return self.optimizer.asset and self.family.arguments(self.optimizer.asset)
-
-    @property
-    def options(self) -> Options | None:
-        asset = self.optimizer_asset
-        return None if asset is None else options_of(asset, self.optimizer_kwargs, self.compile_kwargs)
-
-    @property
-    def parts(self) -> Mapping[str, Part]:
-        """Further optimizers in the optimizer's arguments."""
-        return {} if self.options is None else self.family.parts(self.options)
-
-    @property
-    def uses_validation_rows(self) -> bool:
-        return self.options is None or self.options.uses_validation_rows
 
 
 def check(
@@ -216,6 +169,8 @@ def _problems(
     yield from _optimizer(spec, checked, contents, words)
     yield from _requirement(spec, checked, words)
     yield from _threads(spec, installation, words)
+    metric = contents.code.get(METRIC, spec.metric.code)
+    yield from budget_checks.problems(spec, checked, metric, words)
 
 
 def _columns(

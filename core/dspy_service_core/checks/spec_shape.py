@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from dspy_service_core.checks.models.credentials import config_paths
 from dspy_service_core.contract import program_files
 from dspy_service_core.contract.request import (
+    Budget,
     ColumnMapping,
     ModelSettings,
     NamedModelSettings,
@@ -32,6 +33,8 @@ def problems(spec: OptimizationJobSpec) -> Iterator[str]:
     yield from _problem(SplitFractions, "spec.split", shares)
     if spec.run.max_failed_rows is not None:
         yield from _problem(RunOptions, "spec.run", {"max_failed_rows": float(spec.run.max_failed_rows)})
+    if spec.budget is not None:
+        yield from _problem(Budget, "spec.budget", {str(cap): most for cap, most in spec.budget.numbers().items()})
     for path, name, model in spec.all_models():
         yield from _model(path, model, ModelSettings if name in names.MODEL_ROLES else NamedModelSettings)
     for name in spec.model_configs:

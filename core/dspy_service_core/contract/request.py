@@ -26,6 +26,7 @@ from dspy_service_core.contract.request_size import Body
 from dspy_service_core.errors import FieldProblem, InvalidRequest
 from dspy_service_core.resource import sources
 from dspy_service_core.resource.job import MAX_SECRET_LENGTH, MOST_SECRETS, Adapter
+from dspy_service_core.resource.spec.budget import MOST_COUNTED, MOST_USD
 from dspy_service_core.resource.spec.models import MOST_NAMED_MODELS
 from dspy_service_core.resource.spec.run import MAX_NOTE_LENGTH
 from dspy_service_core.resource.spec.run_defaults import LONGEST_DEADLINE_SECONDS, LONGEST_TTL_SECONDS, MOST_RETRIES
@@ -168,6 +169,27 @@ class RunOptions(Nested):
     )
 
 
+class Budget(Nested):
+    """Caps of the whole job. At one of them no further call starts, those in flight are taken, and the best program so
+    far is kept."""
+
+    metric_calls: Integer | None = Field(
+        default=None, ge=1, le=MOST_COUNTED, description="Rows scored, before, in and after the search."
+    )
+    model_calls: Integer | None = Field(
+        default=None, ge=1, le=MOST_COUNTED, description="Calls that the job's models answer."
+    )
+    tokens: Integer | None = Field(
+        default=None, ge=1, le=MOST_COUNTED, description="Tokens sent and received, added up."
+    )
+    cost_usd: Number | None = Field(
+        default=None, gt=0, le=MOST_USD, description="US dollars; each model's price has to be known."
+    )
+    seconds: Integer | None = Field(
+        default=None, ge=1, le=LONGEST_DEADLINE_SECONDS, description="Seconds of the run, all attempts together."
+    )
+
+
 class Initial(Nested):
     """Where the state comes from that the program begins with: exactly one of the two."""
 
@@ -227,6 +249,9 @@ class RunRequest(BaseModel):
         dict[Annotated[str, AfterValidator(rules.secret_name)], SecretValue], Field(max_length=MOST_SECRETS)
     ] = Field(
         default_factory=dict, description="Environment variables of the job's code alone, kept as models' keys are."
+    )
+    budget: Budget | None = Field(
+        default=None, description="What the job may take at most.", examples=[{"model_calls": 500, "cost_usd": 2.5}]
     )
     run_options: RunOptions = Field(default_factory=RunOptions)
     default_model_config: ModelSettings = Field(alias="model_config")

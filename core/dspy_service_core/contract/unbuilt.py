@@ -1,5 +1,5 @@
 """Keys that the contract knows but this version does not support. They are refused and not ignored, because a client
-that sets a budget, for example, relies on it.
+that names an image, for example, relies on it.
 
 The commit that builds such a feature removes its keys here. Keys that the contract does not know are accepted, because
 existing clients send some, and reported (`RunRequest.unknown_fields`).
@@ -10,9 +10,6 @@ from typing import Any
 
 from dspy_service_core.errors import FieldProblem
 
-FIELDS = frozenset(
-    {"budget"},
-)
 RUN_OPTIONS = frozenset({"image", "resources", "queue", "webhooks"})
 DATASET = frozenset({"id", "uri"})
 
@@ -25,7 +22,6 @@ def problems(document: Mapping[str, Any]) -> list[FieldProblem]:
 
 
 def _paths(document: Mapping[str, Any]) -> Iterator[str]:
-    yield from sorted(FIELDS & document.keys())
     yield from _below(document, "run_options", RUN_OPTIONS)
     yield from _below(document, "dataset", DATASET)
 

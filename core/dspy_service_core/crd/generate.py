@@ -65,6 +65,7 @@ COLUMNS = [
     _column("TOKENS-IN", ".status.run.usage.promptTokens", "integer", wide=True, description="Tokens sent."),
     _column("TOKENS-OUT", ".status.run.usage.completionTokens", "integer", wide=True, description="Tokens received."),
     _column("COST-USD", ".status.run.usage.costUsd", wide=True, description="Empty where a price is not known."),
+    _column("BUDGET-HIT", ".status.run.result.budgetHit", wide=True, description="Cap that ended the run."),
     _column("MESSAGE", ".status.message", wide=True),
 ]
 

@@ -151,6 +151,12 @@ VALIDATIONS: Mapping[str, list[Json]] = {
             "message": f"threads must be 1 to {HIGHEST_THREADS}",
         },
     ],
+    "Budget": [
+        {
+            "rule": "!has(self.costUsd) || double(self.costUsd) > 0.0",
+            "message": "costUsd must be more than 0",
+        }
+    ],
     "Models": [
         {
             "rule": " && ".join(

@@ -41,6 +41,10 @@ class Calls:
     """Calls after which the search begins no further step, if it has such a budget."""
 
     @property
+    def at_least(self) -> "Calls":
+        return at_least(self.scores.least, self.demos.least, self.own.least, self.predictors)
+
+    @property
     def metric(self) -> Range:
         """Calls that score the whole program; those for GEPA's feedback on one predictor do not count."""
         return self.scores + self.demos
@@ -53,6 +57,10 @@ class Calls:
     @property
     def model(self) -> Range:
         return self.program + self.own
+
+
+def at_least(scores: int, demos: int, own: int, predictors: int) -> Calls:
+    return Calls(exactly(scores), exactly(demos), exactly(own), predictors)
 
 
 def no_calls(predictors: int) -> Calls:

@@ -107,6 +107,19 @@ class Family:
     def known_calls(self, options: Options, counts: SplitCounts, predictors: int) -> Calls | None:
         return None
 
+    def first_try(self, options: Options, counts: SplitCounts, predictors: int) -> Calls | None:
+        """The least that it takes until a program of its own was scored for the first time; None if that is not known.
+        A search that ends earlier has found nothing."""
+        try:
+            return self.known_first_try(options, counts, predictors)
+        except UnknownOption:
+            return None
+
+    def known_first_try(self, options: Options, counts: SplitCounts, predictors: int) -> Calls | None:
+        """All of it, for an optimizer that compares nothing."""
+        known = self.known_calls(options, counts, predictors)
+        return None if known is None else known.at_least
+
     def runs_a_row(self, options: Options, counts: SplitCounts) -> Range:
         """How often the program runs when the optimized one is called on a row."""
         return exactly(1)

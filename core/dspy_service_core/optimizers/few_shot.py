@@ -3,7 +3,7 @@ are nearest to each input."""
 
 from collections.abc import Iterator
 
-from dspy_service_core.optimizers.calls import Calls, Range, exactly, no_calls
+from dspy_service_core.optimizers.calls import Calls, Range, at_least, exactly, no_calls
 from dspy_service_core.optimizers.family import Family, Setup
 from dspy_service_core.optimizers.options import Options, whole
 from dspy_service_core.records.run import SplitCounts
@@ -68,6 +68,12 @@ class RandomSearch(Family):
             scores, demos = Range(rows, scores.most), Range(0, demos.most)
         return Calls(scores=scores, demos=demos, own=exactly(0), predictors=predictors)
 
+    def known_first_try(self, options: Options, counts: SplitCounts, predictors: int) -> Calls:
+        """The first candidate is the program without demos, mostly as it was given."""
+        whole_search = self.known_calls(options, counts, predictors)
+        rows = self.full_rows(options, counts)
+        return at_least(min(2 * rows, whole_search.scores.least), 0, 0, predictors)
+
     def _demos(self, seed: int, rows: int, most: int, rounds: int) -> Range:
         if seed < -1:
             return exactly(0)
@@ -83,6 +89,10 @@ class OptunaSearch(Family):
             own=exactly(0),
             predictors=predictors,
         )
+
+    def known_first_try(self, options: Options, counts: SplitCounts, predictors: int) -> Calls:
+        demos = self.known_calls(options, counts, predictors).demos.least
+        return at_least(self.full_rows(options, counts), demos, 0, predictors)
 
 
 def _two_rows(setup: Setup) -> Iterator[str]:

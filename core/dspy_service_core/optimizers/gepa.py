@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 
 from dspy_service_core.optimizers import cel
-from dspy_service_core.optimizers.calls import Calls, Range, exactly
+from dspy_service_core.optimizers.calls import Calls, Range, at_least, exactly
 from dspy_service_core.optimizers.family import Family, Json, Setup
 from dspy_service_core.optimizers.gepa_objects import MOST_PROPOSALS, PLACES, PLAIN, Place, problems, proposals_a_step
 from dspy_service_core.optimizers.options import Options, UnknownOption, whole
@@ -162,6 +162,12 @@ class Gepa(Family):
             predictors=predictors,
             budget=max(budget, rows),
         )
+
+    def known_first_try(self, options: Options, counts: SplitCounts, predictors: int) -> Calls:
+        """The program as given on all rows, a candidate and its child on a few, and the child on all."""
+        known, rows = self.known_calls(options, counts, predictors), self.full_rows(options, counts)
+        scores = 2 * rows + 2 * min(_reflection_rows(options), counts.train)
+        return at_least(min(scores, known.scores.least), 0, min(1, known.own.most), predictors)
 
     def _budget(self, options: Options, counts: SplitCounts, predictors: int) -> int:
         auto = options.init.get("auto")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from dspy_service_core.optimizers.calls import Calls, Range, exactly
+from dspy_service_core.optimizers.calls import Calls, Range, at_least, exactly
 from dspy_service_core.optimizers.family import Family, Setup, proposal_temperature, two_training_rows
 from dspy_service_core.optimizers.few_shot import bootstrapped
 from dspy_service_core.optimizers.options import Options, whole
@@ -43,6 +43,9 @@ class Copro(Family):
             predictors=predictors,
         )
 
+    def known_first_try(self, options: Options, counts: SplitCounts, predictors: int) -> Calls:
+        return at_least(counts.train, 0, predictors, predictors)
+
 
 class InferRules(Family):
     rules = (two_training_rows,)
@@ -59,6 +62,10 @@ class InferRules(Family):
             own=exactly(candidates * predictors),
             predictors=predictors,
         )
+
+    def known_first_try(self, options: Options, counts: SplitCounts, predictors: int) -> Calls:
+        demos = self.known_calls(options, counts, predictors).demos.least
+        return at_least(self.full_rows(options, counts), demos, predictors, predictors)
 
 
 def _half(counts: SplitCounts) -> int:

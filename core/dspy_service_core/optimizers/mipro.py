@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator
 
 from dspy_service_core.optimizers import cel
-from dspy_service_core.optimizers.calls import Calls, Range, exactly
+from dspy_service_core.optimizers.calls import Calls, Range, at_least, exactly
 from dspy_service_core.optimizers.family import Family, Json, Setup, proposal_temperature, two_training_rows
 from dspy_service_core.optimizers.few_shot import bootstrapped
 from dspy_service_core.optimizers.options import Options, UnknownOption, whole
@@ -109,6 +109,15 @@ class Mipro(Family):
             own=_proposals(options, counts.train - _held_out(counts), predictors),
             predictors=predictors,
         )
+
+    def known_first_try(self, options: Options, counts: SplitCounts, predictors: int) -> Calls:
+        """The program as given on all rows, and the first trial, after all demos and instructions were made. Rows that
+        are tried for several sets of demos may be answered from memory."""
+        rows, train = self.full_rows(options, counts), counts.train - _held_out(counts)
+        trial = options.compile_number("minibatch_size") if _uses_minibatches(options, rows) else rows
+        wanted = tables().mipro_zero_shot_demos if _is_zero_shot(options) else _demos(options, "max_bootstrapped_demos")
+        demos = min(_bootstraps(options, train).least, wanted)
+        return at_least(rows + trial, demos, _proposals(options, train, predictors).least, predictors)
 
     def typed_kwargs(self) -> dict[str, Json]:
         return {

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from dspy_service_core.optimizers.calls import Calls, Range, exactly
+from dspy_service_core.optimizers.calls import Calls, Range, at_least, exactly
 from dspy_service_core.optimizers.family import Family, Setup
 from dspy_service_core.optimizers.options import Options, whole
 from dspy_service_core.records.run import SplitCounts
@@ -36,3 +36,7 @@ class Simba(Family):
             own=Range(0, steps * tried),  # a candidate gets a rule, a demo, or nothing
             predictors=predictors,
         )
+
+    def known_first_try(self, options: Options, counts: SplitCounts, predictors: int) -> Calls:
+        batch = options.number("bsize")
+        return at_least(batch * (options.number("num_candidates") + 1), 0, 0, predictors)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any
 
-from dspy_service_core.optimizers.calls import Calls, exactly
+from dspy_service_core.optimizers.calls import Calls, at_least, exactly
 from dspy_service_core.optimizers.family import Family, Part, Setup
 from dspy_service_core.optimizers.options import Options, UnknownOption
 from dspy_service_core.records.run import SplitCounts
@@ -82,6 +82,15 @@ class Together(Family):
         own = Calls(exactly((1 + len(steps)) * inner.val), exactly(0), exactly(0), predictors)
         known = [each for each in steps if each is not None]
         return reduce(_joined, known, own) if len(known) == len(steps) else None
+
+    def known_first_try(self, options: Options, counts: SplitCounts, predictors: int) -> Calls | None:
+        """The program as given is scored, and the first step has something to score."""
+        steps, parts, inner = steps_of(options), self.parts(options), _held_out(options, counts)
+        if not steps or steps[0] not in parts:
+            return None
+        part = parts[steps[0]]
+        first = self._family_of(part.asset.path).first_try(part.options, inner, predictors)
+        return None if first is None else _joined(first, at_least(inner.val, 0, 0, predictors))
 
 
 def steps_of(options: Options) -> list[str]:

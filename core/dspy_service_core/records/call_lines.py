@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple
 import orjson
 
 from dspy_service_core.records.record import JsonObject, document, read
+from dspy_service_core.records.spending import Spending
 from dspy_service_core.records.usage import Usage, told
 
 _BEGINS = (b'{"begin":', b'{"end":', b'{"hit":')
@@ -54,6 +55,7 @@ class Tally:
     def __init__(self) -> None:
         self._sums: dict[CallKey, Usage] = {}
         self._open: dict[str, CallKey] = {}
+        self.spending = Spending()
 
     def begin(self, number: str, key: CallKey) -> None:
         if len(self._open) < _MOST_OPEN:
@@ -63,6 +65,7 @@ class Tally:
         key = self._open.pop(number, None)
         if key is not None and usage is not None:
             self._add(key, usage)
+            self.spending.add(usage)
 
     def hit(self, key: CallKey) -> None:
         self._add(key, _HIT)
@@ -72,6 +75,7 @@ class Tally:
         key = self._open.pop(number, None)
         if key is not None:
             self._add(key, _UNSEEN)
+            self.spending.add_unseen()
 
     def lose_all(self) -> None:
         for number in list(self._open):
@@ -80,6 +84,7 @@ class Tally:
     def read(self, line: bytes) -> None:
         """Takes a line in; others than those that are written here are passed over."""
         if not line.startswith(_BEGINS):
+            self.spending.read(line)
             return
         try:
             entry = orjson.loads(line)

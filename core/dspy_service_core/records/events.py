@@ -78,15 +78,19 @@ class NothingTried(TypedDict):
     nothing_tried: str
 
 
+class BudgetHit(TypedDict):
+    budget_hit: str
+
+
 class OptimizedEvaluated(TypedDict):
     optimized_test_metric: float
 
 
 SPLITS_READY, BASELINE = "dataset_splits_ready", "baseline_evaluated"
 PROGRESS, OPTIMIZED = "optimizer_progress", "optimized_evaluated"
-NOTHING_TRIED = "nothing_tried"
+NOTHING_TRIED, BUDGET_HIT = "nothing_tried", "budget_hit"
 
-Figures = DatasetSplitsReady | BaselineEvaluated | OptimizerProgress | NothingTried | OptimizedEvaluated
+Figures = DatasetSplitsReady | BaselineEvaluated | OptimizerProgress | NothingTried | BudgetHit | OptimizedEvaluated
 """The figures of the service's own events; the HTTP contract defines their names."""
 FIGURES = frozenset(
     name

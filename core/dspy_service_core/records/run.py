@@ -19,6 +19,7 @@ ScoredOn = Literal["validation", "training"]
 Verdict = Literal["improved", "no_evidence", "worse", "unknown"]
 """Whether the optimized program is better than the one that was given; unknown where too few rows tell, or where
 nothing was optimized."""
+BudgetCap = Literal["metric_calls", "model_calls", "tokens", "cost_usd", "seconds"]
 Stage = Literal["Restoring", "Validating", "Running", "Finishing", "Ended"]
 
 MAX_MESSAGE = 2048
@@ -123,6 +124,13 @@ class RunResult(Record):
     stopped_early: bool = field(
         default=False, metadata=says("Whether the run was ended early, with the best program found so far.")
     )
+    budget_hit: BudgetCap | None = field(
+        default=None,
+        metadata=says(
+            "Which cap of the budget ended the run: metric_calls, model_calls, tokens, cost_usd or seconds; absent "
+            "where none did."
+        ),
+    )
     nothing_tried: Annotated[str, text(MAX_MESSAGE, values.visible_line)] = field(
         default="",
         metadata=says(
@@ -141,7 +149,8 @@ class RunResult(Record):
         default=None,
         metadata=says(
             "Whether the optimized program is better than the one that was given: improved, no_evidence, worse, or "
-            "unknown where fewer than two test rows were scored, or nothing was optimized."
+            "unknown where fewer than two test rows were scored, nothing was optimized, or the budget did not reach "
+            "for the final score."
         ),
     )
     comparison: Comparison | None = field(

@@ -6,6 +6,7 @@ from typing import Any
 from dspy_service_core.records.run import Comparison, RunResult, Verdict
 
 _WORDS = {"improved": "Improved", "no_evidence": "No evidence of a difference", "worse": "Worse"}
+UNSCORED = "Unknown whether it is better: the budget did not reach for its score on the test rows."
 UNKNOWN = "Unknown whether it is better: fewer than two test rows were scored."
 
 
@@ -20,6 +21,13 @@ def sentence(verdict: Verdict | None, comparison: Comparison | None) -> str:
     return f"{_WORDS[verdict]}: {comparison.difference:+.1f} points ({interval}; {rows})."
 
 
+def told_of(result: RunResult) -> str:
+    """The verdict's sentence of a job's result."""
+    if result.verdict == "unknown" and result.budget_hit and result.comparison is None:
+        return UNSCORED
+    return sentence(result.verdict, result.comparison)
+
+
 def evaluated(result: RunResult) -> str:
     """The whole result of a job that optimizes nothing; empty for any other job."""
     score = scored(result)
@@ -28,7 +36,13 @@ def evaluated(result: RunResult) -> str:
 
 def scored(result: RunResult) -> str:
     """Short, for a column: `73.3 on 30 rows`."""
-    if result.verdict != "unknown" or result.comparison or result.baseline_score is None or not result.split_counts:
+    if (
+        result.verdict != "unknown"
+        or result.budget_hit
+        or result.comparison
+        or result.baseline_score is None
+        or not result.split_counts
+    ):
         return ""
     return f"{result.baseline_score:.1f} on {result.split_counts.test} rows"
 

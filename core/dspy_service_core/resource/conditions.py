@@ -20,12 +20,18 @@ RUNNING = "Running"
 
 DELETED_MESSAGE = "Deleted before its end; finalizers keep its record."
 SUCCEEDED_MESSAGE = "Optimization completed successfully."
-STOPPED_EARLY_MESSAGE = f"{SUCCEEDED_MESSAGE} Stopped early: this is the best program so far."
-
 EVALUATED = "Evaluated"
 """Reason of `Succeeded=True` if the job only scored a program."""
 NOTHING_TRIED = "NothingTried"
 """Reason of `Succeeded=True` if the optimizer scored nothing but the given program."""
+
+
+def succeeded_message(stopped_early: bool, budget_hit: str | None) -> str:
+    """The contract's sentence, and that the search ended before its time."""
+    if not stopped_early:
+        return SUCCEEDED_MESSAGE
+    by = f" by the budget's {budget_hit}" if budget_hit else ""
+    return f"{SUCCEEDED_MESSAGE} Stopped early{by}: this is the best program so far."
 
 
 def timestamp(moment: datetime) -> str:

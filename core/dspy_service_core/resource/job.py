@@ -10,6 +10,7 @@ from pydantic import Field, StringConstraints
 
 from dspy_service_core.resource import names, sources
 from dspy_service_core.resource.sources import Source
+from dspy_service_core.resource.spec.budget import Budget
 from dspy_service_core.resource.spec.code import CodeSource, JoinedSource, Program, StateSource
 from dspy_service_core.resource.spec.dataset import Columns, Dataset, Split
 from dspy_service_core.resource.spec.models import MOST_NAMED_MODELS, Model, Models
@@ -96,6 +97,11 @@ class OptimizationJobSpec(Wire):
     )
     run: Run = Field(
         default_factory=Run, description="How the job is run: image, resources, queue, retries and limits of time."
+    )
+    budget: Budget | None = Field(
+        default=None,
+        description="Caps of the whole job. At one of them no further call starts, those in flight are taken, and the "
+        "job ends with the best program found so far.",
     )
     suspend: bool = Field(
         default=False,

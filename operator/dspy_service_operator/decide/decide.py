@@ -230,8 +230,8 @@ def _result_message(result: Result) -> str:
         return result.message or result.reason or result.outcome
     if told := verdicts.evaluated(result):
         return told
-    message = conditions.STOPPED_EARLY_MESSAGE if result.stopped_early else conditions.SUCCEEDED_MESSAGE
-    told = f"{verdicts.sentence(result.verdict, result.comparison)} {message}".lstrip()
+    message = conditions.succeeded_message(result.stopped_early, result.budget_hit)
+    told = f"{verdicts.told_of(result)} {message}".lstrip()
     return f"Nothing was tried: {result.nothing_tried} {told}" if result.nothing_tried else told
 
 

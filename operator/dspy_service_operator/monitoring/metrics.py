@@ -27,6 +27,7 @@ REASONS = frozenset(
         *("ErrImagePull", "ImagePullBackOff", "InvalidImageName", "PodNotCreated", "PodNotStarted", "Unschedulable"),
         # Ends that the runner reports
         *("ArtifactFailed", "ArtifactHoldsKey", "ArtifactTooLarge", "ArtifactUnusable", "Completed"),
+        *("BudgetSpent", "InvalidBudget"),
         *(
             "ConfigMapKeyNotFound",
             "DatasetNotFound",

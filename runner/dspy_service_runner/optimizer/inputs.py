@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 
+from dspy_service_core.estimate.kept import read_kept
 from dspy_service_core.resource import names
 from dspy_service_core.resource.job import OptimizationJobSpec
 from dspy_service_core.resource.sources import INITIAL, JOINED, sources_of
@@ -36,6 +37,8 @@ class Job:
     """The program state to begin with."""
     joined: list[Any] | None = None
     """Programs of earlier jobs, each as its artifact has it."""
+    estimate: dict[str, Any] | None = None
+    """What was said at the submit that the job will call."""
 
     @property
     def seed(self) -> int:
@@ -79,6 +82,7 @@ def read_job(folder: Path) -> Job:
         files={s.file: (folder / s.mounted).read_bytes().decode() for s in sources if s.file is not None},
         initial=None if state is None else orjson.loads(state),
         joined=None if joined is None else orjson.loads(joined),
+        estimate=read_kept(document.get("estimate")),
     )
 
 

@@ -15,10 +15,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import dspy
 
 from dspy_service_core.records.call_lines import Tally
+from dspy_service_core.records.usage import CallStage
 from dspy_service_core.storage import pod_files
 from dspy_service_runner.optimizer import settings as optimizer_settings
 from dspy_service_runner.optimizer.adapters import adapter_of
@@ -26,6 +28,7 @@ from dspy_service_runner.optimizer.failures import Interrupt, JobFailed
 from dspy_service_runner.optimizer.inputs import Job, read_job, read_rows, wait_until_ready
 from dspy_service_runner.optimizer.interpreter.interpreter import interpreter_factory
 from dspy_service_runner.optimizer.models import answer_usage, base_url_query, prices, stragglers
+from dspy_service_runner.optimizer.models.caps import Caps
 from dspy_service_runner.optimizer.models.journal import JournalCache
 from dspy_service_runner.optimizer.models.ledger import Ledger
 from dspy_service_runner.optimizer.models.models import ModelSet, build, give_secrets, take_credentials
@@ -99,6 +102,7 @@ def run(arguments: Arguments) -> int:
     journal = JournalCache(arguments.inputs / pod_files.CALLS, AppendFile(arguments.out / pod_files.CALLS), tally.read)
     ledger = Ledger(tally, journal.note)
     record = RunRecord(read_job(arguments.inputs))
+    ledger.caps = Caps(record.job.spec.budget, tally.spending, journal.note)
     try:
         _execute(record, _context(arguments, settings, control, outbox, journal, ledger, redactor))
     except BaseException as error:
@@ -106,7 +110,8 @@ def run(arguments: Arguments) -> int:
     finally:
         capture.finish()
     ledger.close()
-    outbox.result(record.document(ledger.total(), ledger.breakdown(), time.monotonic() - started))
+    made = {"": ledger.made(), **{stage: ledger.made(stage) for stage in get_args(CallStage)}}
+    outbox.result(record.document(ledger.total(), ledger.breakdown(), made, time.monotonic() - started))
     return 0
 
 
@@ -136,6 +141,7 @@ def _context(
         os.chdir(arguments.scratch)
     progress = Progress(outbox, ledger.total, settings.progress_interval)
     progress.keep_written(settings.progress_document_interval)
+    ledger.caps.scored = lambda: progress.calls
     return RunContext(
         inputs=arguments.inputs,
         scratch=scratch,

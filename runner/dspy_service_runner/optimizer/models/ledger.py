@@ -12,13 +12,15 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import dspy
 
 from dspy_service_core.records.call_lines import CallKey, Tally, begun, breakdown, ended, hit
 from dspy_service_core.records.record import JsonObject
 from dspy_service_core.records.usage import CallStage, Usage
+from dspy_service_runner.optimizer.models.caps import Caps
+from dspy_service_runner.optimizer.models.program_costs import ProgramCosts
 from dspy_service_runner.optimizer.models.spent import Spent
 
 logger = logging.getLogger("dspy_service.models")
@@ -32,6 +34,8 @@ class Call:
     number: str
     key: CallKey
     began: float
+    program: Any = None
+    """The outermost module that runs, if any."""
 
 
 class Ledger:
@@ -44,11 +48,23 @@ class Ledger:
         self._lock = threading.Lock()
         self._process = os.urandom(4).hex()
         self._numbers = itertools.count(1)
+        self.caps = Caps(None, tally.spending)
+        self.costs = ProgramCosts()
         self._silent: set[str] = set()
         self._closed = False
         self.predictors: Mapping[str, str] = {}
         """Names of the program's predictors, by what DSPy calls their stage, which every copy keeps."""
         tally.lose_all()
+        self._before = {"": tally.total(), **tally.by("stage")}
+
+    def made(self, stage: CallStage | None = None) -> int:
+        """Calls of this attempt, those included that memory answered, which an attempt that goes on makes over; or the
+        answered ones of all attempts, if an optimizer went on where it was."""
+        with self._lock:
+            now = self._tally.total() if stage is None else self._tally.by("stage").get(stage, Usage())
+        before = self._before.get(stage or "", Usage())
+        here = now.calls + now.cached_calls - before.calls - before.cached_calls
+        return max(here, now.calls)
 
     def kind(self, lm: Any) -> tuple[str, str]:
         """Which calls are like each other: those of one model and one predictor."""
@@ -56,8 +72,10 @@ class Ledger:
         return key.model, key.predictor
 
     def begin(self, lm: Any) -> Call:
-        """Called right before a call is sent."""
-        call = Call(f"{self._process}.{next(self._numbers)}", self._key(lm), self._clock())
+        """Called right before a call is sent; raises `Interrupt` where the job's budget has no room for it."""
+        key = self._key(lm)
+        self.caps.model_call(_stage())
+        call = Call(f"{self._process}.{next(self._numbers)}", key, self._clock(), _outermost())
         with self._lock:
             self._tally.begin(call.number, call.key)
         self._note(begun(call.number, call.key))
@@ -83,7 +101,7 @@ class Ledger:
 
     def lost(self, call: Call) -> None:
         """Nobody saw the end of the call: its line in the journal stays open."""
-        with self._lock:
+        with self._lock, self.caps.ending():
             if not self._closed:
                 self._tally.lose(call.number)
 
@@ -94,6 +112,8 @@ class Ledger:
             if self._closed:
                 return
             self._tally.hit(key)
+        if self.caps.limits:
+            self.costs.remembered(_outermost())
         self._note(hit(key))
 
     def total(self) -> Usage:
@@ -111,17 +131,28 @@ class Ledger:
             self._closed = True
             self._tally.lose_all()
 
-    def _end(self, call: Call, usage: Usage | None) -> None:
+    def models_without(self, what: Literal["tokens", "cost"]) -> list[str]:
+        """Models that answered, and of which it is not known what that took."""
         with self._lock:
+            asked = {name: usage for name, usage in self._tally.by("model").items() if usage.calls}
+        return [name for name, its in asked.items() if (its.cost_usd if what == "cost" else its.prompt_tokens) is None]
+
+    def by_stage(self, stage: CallStage) -> Usage:
+        with self._lock:
+            return self._tally.by("stage").get(stage) or Usage()
+
+    def _end(self, call: Call, usage: Usage | None) -> None:
+        with self._lock, self.caps.ending():
             if self._closed:
                 return
             self._tally.end(call.number, usage)
+        if usage is not None and self.caps.limits:
+            self.costs.answered(call.program, usage)
         self._note(ended(call.number, usage))
 
     def _key(self, lm: Any) -> CallKey:
         role = getattr(lm, "role", None)
-        stage: CallStage = dspy.settings.get(STAGE) or "preflight"
-        return CallKey(role if isinstance(role, str) else str(lm.model), stage, self._predictor())
+        return CallKey(role if isinstance(role, str) else str(lm.model), _stage(), self._predictor())
 
     def _predictor(self) -> str:
         """Of a judge in a metric, or one that `forward` makes anew, the name is not known."""
@@ -138,3 +169,12 @@ class Ledger:
                 "known.",
                 model,
             )
+
+
+def _stage() -> CallStage:
+    stage: CallStage = dspy.settings.get(STAGE) or "preflight"
+    return stage
+
+
+def _outermost() -> Any:
+    return next(iter(dspy.settings.get("caller_modules") or ()), None)

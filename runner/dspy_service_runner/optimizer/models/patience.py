@@ -205,7 +205,7 @@ class Patience:
 
     def _broke(self, entry: Call | None, error: BaseException, spent: Spent | None) -> None:
         """An answer that came and could not be used was paid for all the same."""
-        if entry is None:
+        if entry is None:  # the budget has no room for the call
             return
         if spent is not None:
             self._ledger.answered(entry, spent)

@@ -1,16 +1,19 @@
 """Makes `result.json`: how the run ended, for the reporter and in the shape of the HTTP contract's answer."""
 
 from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from dspy_service_core.estimate.kept import beside
 from dspy_service_core.records import verdicts
 from dspy_service_core.records.record import JsonObject
-from dspy_service_core.records.run import Comparison, Outcome, ResultDocument, SplitCounts, Verdict
+from dspy_service_core.records.run import BudgetCap, Comparison, Outcome, ResultDocument, SplitCounts, Verdict
 from dspy_service_core.records.usage import Usage
 from dspy_service_core.resource.conditions import EVALUATED, NOTHING_TRIED, SUCCEEDED_MESSAGE
 from dspy_service_runner.optimizer.failures import JobFailed
 from dspy_service_runner.optimizer.inputs import Job
+from dspy_service_runner.optimizer.models.caps import BUDGET_SPENT
 from dspy_service_runner.optimizer.output.provenance import packages
 
 MAX_MESSAGE = 8192
@@ -45,6 +48,11 @@ class RunRecord:
     verdict: Verdict | None = None
     comparison: Comparison | None = None
     stopped_early: bool = False
+    budget_hit: BudgetCap | None = None
+    metric_calls: int = 0
+    budget_said: str = ""
+    unscored: bool = False
+    """Whether the budget did not reach for the final score."""
     gold_as_sent: bool = False
     dropped_demos: dict[str, int] = field(default_factory=dict)
     """How many demos each predictor lost, because JSON cannot hold them."""
@@ -62,12 +70,19 @@ class RunRecord:
     def succeed(self) -> None:
         self.outcome, self.reason, self.message = "Succeeded", "Completed", SUCCEEDED_MESSAGE
         if self.stopped_early:
-            self.reason = "StoppedEarly"
-            self.message = f"Stopped early: the best program so far is kept (it scored {self.best_score})."
+            self.reason = BUDGET_SPENT if self.budget_hit else "StoppedEarly"
+            self.message = " ".join(self._stopped())
         elif self.nothing_tried:
             self.reason = NOTHING_TRIED
         elif not self.optimizes:
             self.reason = EVALUATED
+
+    def _stopped(self) -> Iterator[str]:
+        by = f" by {self.budget_said}" if self.budget_hit else ""
+        kept = "the program is kept as it was given" if self.best_score is None else "the best program so far is kept"
+        yield f"Stopped early{by}: {kept}" + ("." if self.best_score is None else f" (it scored {self.best_score}).")
+        if self.unscored:
+            yield "The budget did not reach for its score on the test rows, so nobody knows whether it is better."
 
     def cancel(self) -> None:
         self.outcome, self.reason = "Cancelled", "Stopped"
@@ -90,7 +105,20 @@ class RunRecord:
     def _counts(self) -> dict[str, int]:
         return asdict(self.splits) if self.splits else {}
 
-    def _details(self, usage: JsonObject) -> dict[str, Any]:
+    def _estimate(self, usage: Usage, made: Mapping[str, int]) -> JsonObject | None:
+        """`made`: model calls by stage; of all under an empty name."""
+        if self.job.estimate is None:
+            return None
+        tokens = None if usage.prompt_tokens is None else usage.prompt_tokens + (usage.completion_tokens or 0)
+        came = {
+            "metric_calls": self.metric_calls,
+            "model_calls": made[""],
+            "tokens": tokens,
+            "cost_usd": usage.cost_usd,
+        }
+        return beside(self.job.estimate, came, made)
+
+    def _details(self, usage: JsonObject, estimate: JsonObject | None) -> dict[str, Any]:
         return {
             **self._counts(),
             "baseline_test_metric": self.baseline,
@@ -105,12 +133,14 @@ class RunRecord:
             "model_errors": self.model_errors_by_kind.total(),
             "model_errors_by_kind": dict(self.model_errors_by_kind),
             "stopped_early": self.stopped_early,
+            "budget_hit": self.budget_hit,
             "gold": "as_sent" if self.gold_as_sent else "typed",
             "nothing_tried": self.nothing_tried or None,
             "candidate_scores": self.candidate_scores,
             "best_so_far": self.best_so_far,
             "candidates_count": self.candidates_count,
             "usage": usage,
+            "estimate": estimate,
             "packages": packages(),
             **({"dropped_demos": self.dropped_demos} if self.dropped_demos else {}),
             **({"not_written": self.not_written} if self.not_written else {}),
@@ -136,12 +166,13 @@ class RunRecord:
             "packages": packages(),
         }
 
-    def document(self, usage: Usage, breakdown: JsonObject, runtime: float) -> ResultDocument:
+    def document(self, usage: Usage, breakdown: JsonObject, made: Mapping[str, int], runtime: float) -> ResultDocument:
         document = ResultDocument(
             outcome=self.outcome,
             reason=self.reason,
             message=self.message,
             stopped_early=self.stopped_early,
+            budget_hit=self.budget_hit,
             nothing_tried=self.nothing_tried,
             program_kept=self.program_kept,
             split_counts=self.splits,
@@ -154,7 +185,7 @@ class RunRecord:
             model_identifier=self.job.spec.models.default.name,
             metric_name=self.metric_name,
             signature_name=self.signature_name,
-            details=self._details(breakdown),
+            details=self._details(breakdown, self._estimate(usage, made)),
             metadata=self.metadata(),
             usage=usage,
         )

@@ -93,6 +93,8 @@ class Candidates:
         """Why the optimizer tried nothing, if it can tell."""
         self.scores: list[Scored] = []
         """One for each candidate, in order."""
+        self.on_better: Callable[[State], None] = lambda _state: None
+        """Called with the state of a program that is better than all before."""
         self.best_so_far: list[Scored] = []
         """The best score after each candidate; it never falls."""
 
@@ -171,6 +173,7 @@ class Candidates:
             improved, self._best = best is not self._best, best
         if improved:
             self._improved(best)
+            self.on_better(state)
             self._keep()
         return number
 

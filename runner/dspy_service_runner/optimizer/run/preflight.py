@@ -11,7 +11,11 @@ import dspy
 from dspy.dsp.utils.settings import main_thread_config
 from dspy.utils.exceptions import LMInvalidRequestError
 
+from dspy_service_core.contract.request import RunRequest
+from dspy_service_core.resource import names
 from dspy_service_runner.optimizer.failures import JobFailed
+from dspy_service_runner.optimizer.models.caps import Caps
+from dspy_service_runner.optimizer.models.ledger import Ledger
 from dspy_service_runner.optimizer.models.model_errors import SERVER_ERROR, TIMEOUT, kind_of
 from dspy_service_runner.optimizer.models.models import CountedLM, ModelSet, explain
 from dspy_service_runner.optimizer.run.evaluation import cause_of
@@ -24,6 +28,7 @@ from dspy_service_runner.optimizer.user_code.source import user_line, with_cure
 
 logger = logging.getLogger("dspy_service.preflight")
 
+INVALID_BUDGET = "InvalidBudget"
 QUESTION = "Answer with the single word OK."
 _MOST_ADAPTATIONS = 2
 _PASSING = frozenset({SERVER_ERROR, TIMEOUT})
@@ -34,7 +39,7 @@ one retry."""
 def check_models(models: ModelSet) -> None:
     asked: set[tuple[str, str]] = set()
     for role, lm in models.by_role():
-        key = (lm.model, repr(sorted(lm.kwargs.items(), key=str)))
+        key = (lm.model, repr((sorted(lm.kwargs.items(), key=str), lm.prices)))
         if key not in asked:
             asked.add(key)
             _check_model(role, lm)
@@ -43,6 +48,28 @@ def check_models(models: ModelSet) -> None:
             embedder.check(QUESTION)
         except Exception as error:
             raise explain(name, embedder, error) from error
+
+
+def check_budget(models: ModelSet, caps: Caps, ledger: Ledger) -> None:
+    """By what the models' first answers told of themselves: a cap on what they do not tell could not be kept."""
+    for name in ledger.models_without("tokens") if caps.caps("tokens") else ():
+        raise JobFailed(
+            INVALID_BUDGET,
+            f"The {name} model does not say how many tokens an answer took, so a budget of tokens cannot be kept: take "
+            "out budget.tokens (in a resource: spec.budget.tokens), and cap model_calls in its place.",
+        )
+    for name in ledger.models_without("cost") if caps.caps("cost_usd") else ():
+        raise JobFailed(
+            INVALID_BUDGET,
+            f"Nobody says what a call of the {name} model costs, so a budget of money cannot be kept: give its prices "
+            f"in {_prices_field(models, name)}.",
+        )
+
+
+def _prices_field(models: ModelSet, name: str) -> str:
+    given = RunRequest.model_field(name)
+    in_spec = f"spec.models.{name}" if name in names.MODEL_ROLES else f"spec.modelConfigs.{name}"
+    return f"{given}.prices (in a resource: {in_spec}.prices)"
 
 
 def _check_model(role: str, lm: CountedLM) -> None:

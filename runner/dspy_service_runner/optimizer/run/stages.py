@@ -5,6 +5,7 @@ import errno
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,16 +24,24 @@ from dspy_service_runner.optimizer.outbox import Outbox
 from dspy_service_runner.optimizer.output.artifact import trim, write_artifact
 from dspy_service_runner.optimizer.output.provenance import image_digest, payload_digest, seeds
 from dspy_service_runner.optimizer.output.result import RunRecord
-from dspy_service_runner.optimizer.program_state import load, mend, state_of
+from dspy_service_runner.optimizer.program_state import State, load, mend, state_of
 from dspy_service_runner.optimizer.progress.candidates import Candidate, Candidates
 from dspy_service_runner.optimizer.progress.checkpoint import restore
 from dspy_service_runner.optimizer.progress.progress import Progress
 from dspy_service_runner.optimizer.run import failed_rows, row_results
 from dspy_service_runner.optimizer.run.comparison import compare
 from dspy_service_runner.optimizer.run.evaluation import Evaluation, RowOutcome, evaluate, watched
+from dspy_service_runner.optimizer.run.final_reserve import FinalReserve
 from dspy_service_runner.optimizer.run.gold_check import choose_gold
 from dspy_service_runner.optimizer.run.nothing_tried import why_nothing_was_tried
-from dspy_service_runner.optimizer.run.preflight import check_joined, check_metric, check_models, check_program, spread
+from dspy_service_runner.optimizer.run.preflight import (
+    check_budget,
+    check_joined,
+    check_metric,
+    check_models,
+    check_program,
+    spread,
+)
 from dspy_service_runner.optimizer.run.stop_signal import StopSignal
 from dspy_service_runner.optimizer.run.validation import Prepared
 from dspy_service_runner.optimizer.settings import Settings
@@ -43,6 +52,8 @@ from dspy_service_runner.redaction import Redactor
 logger = logging.getLogger("dspy_service")
 
 NO_IMPROVEMENT = "NoImprovement"
+_LONGEST_DRAIN = 120.0
+"""Seconds for which calls under way are awaited when a budget is spent."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +82,9 @@ class Run:
         self._stop_token = StopToken()
         self._watches: list[ModelWatch] = []
         self._baseline_rows: tuple[RowOutcome, ...] = ()
+        self._caps, self._reserve = context.ledger.caps, FinalReserve(prepared, context.ledger)
+        self._measured = [context.ledger.costs] if self._caps.limits else []
+        context.candidates.on_better = self._better
         context.ledger.predictors = {its.stage: name for name, its in self._plan.program.named_predictors()}
 
     def execute(self) -> None:
@@ -89,6 +103,8 @@ class Run:
         program = self._mended(self._optimized_program())
         self._context.progress.stage("Finishing")
         optimized = self._final_score(program)
+        if optimized is None:
+            return
         self._record.optimized = optimized.score
         self._context.outbox.event(events.OPTIMIZED, {"optimized_test_metric": optimized.score})
         self._compare(optimized)
@@ -106,11 +122,17 @@ class Run:
         self._record.verdict = "unknown"
         self._keep(trim(program), lambda: row_results.lines(self._baseline_rows, None))
 
-    def _final_score(self, program: dspy.Module) -> Evaluation:
-        """If it cannot be told, the job fails, but the program is finished and paid for: it is kept first."""
+    def _final_score(self, program: dspy.Module) -> Evaluation | None:
+        """If it cannot be told, the job fails, but the program is finished and paid for: it is kept first. None where
+        the budget did not reach for it: what is left of the rows is no score."""
         try:
             return self._evaluate("optimized", program, StopToken(), self._context.progress.called_around)
-        except (JobFailed, Interrupt):
+        except (JobFailed, Interrupt) as error:
+            if isinstance(error, Interrupt) and self._caps.short:
+                self._record.verdict, self._record.stopped_early, self._record.unscored = "unknown", True, True
+                self._caps.drain(_LONGEST_DRAIN)
+                self._keep(trim(program), lambda: row_results.lines(self._baseline_rows, None))
+                return None
             with contextlib.suppress(JobFailed):  # the score's failure came first, and is the one to be told
                 self._keep(trim(program), None)
             raise
@@ -144,6 +166,7 @@ class Run:
         tried = spread(rows, self._context.settings.preflight_rows)
         with watched(self._watch("preflight", self._stop_token, self._context.settings.preflight_patience)):
             check_models(plan.models)
+            check_budget(plan.models, self._caps, self._context.ledger)
             if self._prepared.job.spec.program is not None:
                 check_program(plan.program, tried, self._context.settings.first_answer_seconds)
             if plan.joined:
@@ -159,6 +182,7 @@ class Run:
         return self._metric.bound(
             self._stop_token,
             self._context.progress.called if self._strategy.counts_calls else _uncounted,
+            begins=lambda: self._caps.metric_call("optimize"),
             feedback=self._strategy.feedback,
             allowed=self._metric.allowance(rows, least=1),
         )
@@ -167,7 +191,7 @@ class Run:
         counts = self._prepared.splits.counts
         self._context.progress.stage("Running")
         self._context.outbox.event(events.SPLITS_READY, {"train": counts.train, "val": counts.val, "test": counts.test})
-        baseline = self._evaluate("baseline", self._plan.program, stop_token, called)
+        baseline = self._reserve.baseline(lambda: self._evaluate("baseline", self._plan.program, stop_token, called))
         self._record.baseline, self._baseline_rows = baseline.score, baseline.rows
         self._context.outbox.event(events.BASELINE, {"baseline_test_metric": baseline.score})
 
@@ -179,7 +203,7 @@ class Run:
         self._context.progress.begin_optimizer(plan.optimizer.__name__, total, counts_demos)
         strategy.use_scale(optimizer, plan, self._metric.scale)
         watch = self._watch("optimize", self._stop_token)
-        with watched(watch, self._observers):
+        with watched(watch, [*self._observers, *self._measured]):
             try:
                 program = strategy.compile(optimizer, plan)
             except Exception as error:
@@ -217,16 +241,29 @@ class Run:
         return self._plan.program.deepcopy()
 
     def _best_so_far(self, interrupt: Interrupt) -> dspy.Module:
-        """The best program, if the user stopped the run and there is one; otherwise the cause is raised again."""
+        """The best program, if the user or the budget stopped the run and there is one; otherwise the cause is raised
+        again. A budget without any leaves the program as it was given."""
         if interrupt.failure is not None:
             raise interrupt.failure
+        by_budget = self._caps.hit is not None
+        if by_budget:
+            self._caps.drain(_LONGEST_DRAIN)
         best = self._context.candidates.final()
-        if best is None:
+        if best is None and not by_budget:
             raise interrupt
         self._record.stopped_early = True
+        if best is None:
+            self._say_nothing_tried(
+                f"{self._plan.optimizer.__name__} had scored no other program than the one that it was given when the "
+                f"job reached {self._caps.said()}."
+            )
+            return self._plan.program.deepcopy()
         if self._record.baseline is None:  # stopped before it was scored; the best is an earlier attempt's
             self._baseline(StopToken(), self._context.progress.called_around)
         return self._program_of(best)
+
+    def _better(self, state: State) -> None:
+        self._reserve.improved(lambda program: self._context.candidates.is_one(program) and state_of(program) == state)
 
     def _program_of(self, candidate: Candidate) -> dspy.Module:
         program = self._plan.program.deepcopy()
@@ -245,8 +282,9 @@ class Run:
     ) -> Evaluation:
         rows, metric, settings = self._prepared.splits.test, self._metric, self._context.settings
         allowed = metric.allowance(len(rows))
-        scoring = metric.scoring(stop_token, called, allowed=allowed)
         stage: CallStage = "baseline" if which == "baseline" else "final"
+        begins = partial(self._caps.metric_call, stage)
+        scoring = metric.scoring(stop_token, called, begins=begins, allowed=allowed)
         evaluation = evaluate(program, rows, metric, scoring, self._watch(stage, stop_token), self._plan.threads)
         self._record.failed_rows[which] = failed_rows.document(evaluation, settings.listed_failed_rows)
         if evaluation.failed_rows:
@@ -267,12 +305,14 @@ class Run:
         """Checked last, so that a job that requires an improvement and gets none still shows what was found."""
         required, record = self._prepared.job.spec.run.require, self._record
         if required is not None and record.verdict != required:
-            told = verdicts.sentence(record.verdict, record.comparison)
+            compared = verdicts.sentence(record.verdict, record.comparison)
+            told = verdicts.UNSCORED if record.unscored else compared
             raise JobFailed(NO_IMPROVEMENT, f"{told} The job requires the verdict '{required}'.")
 
     def _watch(self, stage: CallStage, stop_token: StopToken, patience: float | None = None) -> ModelWatch:
         context = self._context
         context.patience.begin(stop_token, patience or context.settings.rate_limit_patience)
+        self._caps.begin(stage, stop_token)
         watch = ModelWatch(stage, stop_token, self._plan.models, context.journal, context.settings)
         self._watches.append(watch)
         return watch
@@ -309,6 +349,10 @@ class Run:
         record.gold_as_sent = self._metric.gold_as_sent
         patience, default = self._context.patience, self._plan.models.default
         record.engine, record.threads = patience.engine(default), patience.threads(default)
+        if self._caps.hit is not None:
+            record.budget_hit, record.budget_said = self._caps.hit, self._caps.said()
+            self._context.outbox.event(events.BUDGET_HIT, {"budget_hit": self._caps.hit})
+        record.metric_calls = self._context.progress.calls
         record.metric_errors, scale = self._metric.errors, self._metric.scale
         record.score_scale = None if scale.usual else scale.document()
         for watch in self._watches:

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 import dspy
 from dspy.utils.callback import BaseCallback
 
-from dspy_service_core.optimizers.calls import Calls
+from dspy_service_core.optimizers.calls import Calls, Range
 from dspy_service_core.optimizers.families import UNKNOWN
 from dspy_service_core.optimizers.family import Family, Setup
 from dspy_service_core.optimizers.options import Options
@@ -108,6 +108,15 @@ class Strategy:
 
     def calls(self, plan: Plan) -> Calls | None:
         return self._family.calls(plan.options, plan.splits.counts, len(plan.program.predictors()))
+
+    def runs_a_row(self, plan: Plan) -> Range:
+        """How often the program runs when the optimized one is called on a row."""
+        return self._family.runs_a_row(plan.options, plan.splits.counts)
+
+    @property
+    def looks_rows_up(self) -> bool:
+        """Whether an embedder is asked for each row that the optimized program is called on."""
+        return self._family.embeds_rows
 
     def total(self, calls: Calls) -> int:
         """The metric calls that are known beforehand. Those for demos are added as they happen, unless there are no

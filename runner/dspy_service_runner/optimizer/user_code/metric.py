@@ -35,6 +35,10 @@ from dspy_service_runner.optimizer.values.gold import gold_of, prediction_of
 logger = logging.getLogger("dspy_service.metric")
 
 
+def _nothing() -> None:
+    pass
+
+
 class Metric:
     """The user's function, called with as many arguments as it takes, and its errors counted."""
 
@@ -90,11 +94,12 @@ class Metric:
         stop_token: StopToken,
         called: Callable[[bool], None],
         *,
+        begins: Callable[[], None] = _nothing,
         feedback: bool = False,
         allowed: Allowance = ANY_NUMBER,
     ) -> Callable[..., Any]:
         """The metric as optimizers call it: it returns a float, or a Prediction with feedback."""
-        scoring = self.scoring(stop_token, called, allowed=allowed)
+        scoring = self.scoring(stop_token, called, begins=begins, allowed=allowed)
 
         def metric(gold: Any, pred: Any, trace: Any = None, pred_name: Any = None, pred_trace: Any = None) -> Any:
             score = scoring(gold, pred, trace, pred_name, pred_trace)
@@ -103,14 +108,21 @@ class Metric:
         return metric
 
     def scoring(
-        self, stop_token: StopToken, called: Callable[[bool], None], *, allowed: Allowance = ANY_NUMBER
+        self,
+        stop_token: StopToken,
+        called: Callable[[bool], None],
+        *,
+        begins: Callable[[], None] = _nothing,
+        allowed: Allowance = ANY_NUMBER,
     ) -> Callable[..., Score]:
-        """The metric for one stage. `called` is called after each scoring of a whole program, with whether it was for
-        a demo."""
+        """The metric for one stage. `begins` is called before each scoring of a whole program, and raises where there
+        is to be none; `called` after it, with whether it was for a demo."""
         failing = FailingRows(allowed)
 
         def score_of(gold: Any, pred: Any, trace: Any = None, pred_name: Any = None, pred_trace: Any = None) -> Score:
             stop_token.check()
+            if pred_name is None:
+                begins()
             score = self._tolerant(stop_token, failing, gold, pred, trace, pred_name, pred_trace)
             if pred_name is None:
                 called(trace is not None)

@@ -54,6 +54,7 @@ def restore(arguments: Arguments, resource: JsonObject, store: Store) -> None:
         "namespace": arguments.namespace,
         "attempt": arguments.attempt,
         "targets": orjson.loads(arguments.targets),
+        "estimate": (resource["metadata"].get("annotations") or {}).get(names.ANNOTATION_ESTIMATE),
         "spec": with_sources(
             {key: value for key, value in spec.items() if key != "dataset"},
             lambda source: _form(source, payload, arguments.refs_folder),

@@ -61,7 +61,8 @@ async def test_nothing_is_left_of_it(api: Harness, changes: dict[str, Any]) -> N
 REFUSED: dict[str, tuple[dict[str, Any], int]] = {
     "an unknown optimizer": ({"optimizer_name": "mipro"}, 400),
     "no rows": ({"dataset": []}, 422),
-    "an unbuilt key": ({"budget": {"metric_calls": 10}}, 422),
+    "an unbuilt key": ({"run_options": {"queue": "q"}}, 422),
+    "a budget that is spent for nothing": ({"budget": {"metric_calls": 10}}, 400),
     "a test split without rows": ({"dataset": ticket_rows(2)}, 400),
     "settings over the limit": (
         {"optimizer_kwargs": {"init_temperature": 1.0}, "module_kwargs": {"x": "y" * 20_000}, "seed": 7},
@@ -127,6 +128,10 @@ async def test_without_it_a_job_is_made(api: Harness, query: str) -> None:
 WARNED: dict[str, tuple[dict[str, Any], str]] = {
     "unknown keys": ({"experiment": 1}, "Unknown keys were ignored: experiment"),
     "rows for nothing": ({"optimizer_name": "bootstrapfewshot"}, "6 rows are used for nothing"),
+    "a budget that ends the search": (
+        {"budget": {"metric_calls": 50}},
+        "budget.metric_calls 50 ends the search early, with the best program so far: to its end the job would take",
+    ),
     "a single test row": (
         {"split_fractions": {"train": 0.8, "val": 0.1875, "test": 0.0125}, "rows": 40},
         "The verdict of one test row is 'unknown'",

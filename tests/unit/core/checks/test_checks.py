@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from checked_jobs import check_request, check_resource
-from dspy_service_core.checks.job_checks import CheckedJob, Contents, Installation
+from dspy_service_core.checks.checked_job import CheckedJob
+from dspy_service_core.checks.job_checks import Contents, Installation
 from dspy_service_core.errors import InvalidRequest, UnusableRequest
 from dspy_service_core.registry import registry
 from dspy_service_core.resource.job import OptimizationJobSpec

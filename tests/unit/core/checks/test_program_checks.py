@@ -7,7 +7,8 @@ import pytest
 from bad_programs import ACCEPTED, FORWARD, PREDICTOR, PROGRAM, REFUSED, program_request, program_rows
 from dspy_service_api.submit.request_spec import WORDS, translated
 from dspy_service_core.checks import job_checks
-from dspy_service_core.checks.job_checks import CheckedJob, Contents, Installation
+from dspy_service_core.checks.checked_job import CheckedJob
+from dspy_service_core.checks.job_checks import Contents, Installation
 from dspy_service_core.contract.request import RunRequest
 from dspy_service_core.errors import UnusableRequest
 from dspy_service_core.registry import registry

@@ -1,4 +1,4 @@
-"""Whoever sets a budget and is not heard pays for it: what the contract has and this version has not is refused."""
+"""Whoever asks for a queue and is not heard waits in another: what is in the contract and not built is refused."""
 
 from typing import Any
 
@@ -17,8 +17,6 @@ def refused(changes: dict[str, Any]) -> list[tuple[str, str, str]]:
 
 
 CASES: list[tuple[dict[str, Any], str]] = [
-    ({"budget": {"cost_usd": 3}}, "budget"),
-    ({"budget": None}, "budget"),
     ({"dataset": {"id": "d1"}}, "dataset.id"),
     ({"dataset": {"uri": "s3://b/rows.jsonl", "digest": "sha256:0"}}, "dataset.uri"),
     *(
@@ -41,9 +39,9 @@ def test_what_is_not_built_is_refused_by_name(changes: dict[str, Any], field: st
 
 
 def test_all_of_it_is_said_at_once_beside_other_problems() -> None:
-    found = refused({"budget": {"seconds": 1}, "run_options": {"queue": "q", "no_such": 1}, "seed": "x"})
+    found = refused({"run_options": {"queue": "q", "image": "i", "no_such": 1}, "seed": "x"})
     assert [(field, kind) for field, _, kind in found] == [
-        ("budget", "not_built"),
+        ("run_options.image", "not_built"),
         ("run_options.queue", "not_built"),
         ("seed", "number_type"),
         ("run_options.no_such", "extra_forbidden"),

@@ -293,6 +293,13 @@ def test_a_bare_uuid_is_no_name(name: str, allowed: bool) -> None:
     assert holds("", 0, {"metadata": {"name": name}}) is allowed
 
 
+@pytest.mark.parametrize(
+    ("cost", "allowed"), [("0", False), ("0.0", False), ("-1", False), ("0.01", True), ("5", True)]
+)
+def test_a_budget_of_no_money_is_none(cost: str, allowed: bool) -> None:
+    assert holds(".spec.budget", 0, {"costUsd": cost}) is allowed
+
+
 MIPRO, GEPA = "miprov2", "dspy.teleprompt.GEPA"
 REFLECTING = {"default": {"name": "m"}, "reflection": {"name": "m"}}
 

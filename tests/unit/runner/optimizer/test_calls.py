@@ -119,11 +119,21 @@ class Case:
     score: Score = right
 
     @property
-    def said(self) -> Calls:
+    def _known(self) -> tuple[Options, SplitCounts, int]:
         options = options_of(by_path(bundled().optimizers)[self.path], self.kwargs, self.compile_kwargs)
-        calls = FAMILIES[self.path].calls(options, SplitCounts(self.train, self.val, 1), self.predictors)
+        return options, SplitCounts(self.train, self.val, 1), self.predictors
+
+    @property
+    def said(self) -> Calls:
+        calls = FAMILIES[self.path].calls(*self._known)
         assert calls is not None
         return calls
+
+    @property
+    def first_try(self) -> Calls:
+        first = FAMILIES[self.path].first_try(*self._known)
+        assert first is not None
+        return first
 
 
 @dataclass(frozen=True)
@@ -333,6 +343,8 @@ def test_calls_are_as_said(case: Case, tmp_path: Path) -> None:
     assert found.demos in said.demos
     assert found.model - (found.scores + found.demos) * case.predictors in said.own
     assert found.model in said.model
+    assert case.first_try.metric.least <= found.scores + found.demos
+    assert case.first_try.model.least <= found.model
 
 
 def test_every_family_is_counted() -> None:
