@@ -14,6 +14,7 @@ import jobs
 import memory
 import pods
 import reads
+import streams
 import submits
 from figures import Figure
 from rich.console import Console
@@ -24,6 +25,7 @@ SECTIONS: dict[str, Callable[[], list[Figure]]] = {
     "reads": reads.measure,
     "jobs": jobs.measure,
     "memory": memory.measure,
+    "streams": streams.measure,
     "images": images.measure,
     "requests": api_requests.measure,
     "pods": pods.measure,

@@ -126,7 +126,7 @@ class Settings(BaseSettings):
     most_rows: int = Field(default=200_000, ge=1, description="How many rows a request may hold.")
     most_columns: int = Field(default=1000, ge=1, description="How many columns a row of a request may have.")
     connections: int = Field(
-        default=768,
+        default=1280,
         ge=1,
         le=1_000_000,
         description="How many connections may be open at once, TLS handshakes included. When all are taken, the one "
@@ -168,6 +168,25 @@ class Settings(BaseSettings):
     )
     keep_alive_seconds: int = Field(
         default=5, ge=1, le=3600, description="Seconds that an idle connection is kept open for another request."
+    )
+    streams: int = Field(
+        default=1000,
+        ge=0,
+        description="How many streams (`GET /jobs/{id}/stream`) may be open at once; one more gets 503. Each takes one "
+        "of CONNECTIONS; 0 serves none.",
+    )
+    stream_ping_seconds: int = Field(
+        default=15,
+        ge=1,
+        le=3600,
+        description="Seconds between two comments in a stream where nothing is told, so that nobody on the way takes "
+        "it for dead.",
+    )
+    stream_behind_seconds: float = Field(
+        default=10.0,
+        gt=0,
+        description="Seconds that a stream's reader may take for one event. A slower one is told so and its stream "
+        "ends; one that reads nothing is cut off after PAUSE_SECONDS.",
     )
     pipelined_requests: int = Field(
         default=16,

@@ -28,11 +28,12 @@ from dspy_service_api.http.access.reviews import Reviews
 from dspy_service_api.http.middleware.access_control import AccessControl, KnownSites
 from dspy_service_api.http.middleware.body_limit import BodyLimit
 from dspy_service_api.http.middleware.request_log import RequestLog
-from dspy_service_api.http.routes import documents, health, jobs, run
+from dspy_service_api.http.routes import documents, health, jobs, run, stream
 from dspy_service_api.jobs.cache import JobCache
 from dspy_service_api.jobs.rows import RowPages
 from dspy_service_api.monitoring.telemetry import Telemetry
 from dspy_service_api.serve.memory import Work
+from dspy_service_api.serve.streams import Streams
 from dspy_service_api.service import Service
 from dspy_service_api.settings import Settings
 from dspy_service_api.submit import idempotency
@@ -70,7 +71,12 @@ def create_app(
     app = FastAPI(title="DSPy as a Service", version=version("dspy-service"), lifespan=lifespan, openapi_url=None)
     _add_middleware(app, settings, _authenticator(settings, cluster), telemetry)
     problems.install(app, settings.retry_after_seconds)
-    routers = (jobs.router, run.router, health.router)  # matched in this order: reads are the most frequent
+    routers = (
+        jobs.router,
+        stream.router,
+        run.router,
+        health.router,
+    )  # matched in this order: reads are the most frequent
     for router in routers:
         app.include_router(router)
     app.include_router(documents.router)
@@ -126,6 +132,7 @@ def _service(settings: Settings, cluster: KubeClient, store: Store, acceptance: 
         payloads=Payloads(found, work),
         removals=Removals(found, settings.delete_wait_seconds, settings.last_upload_seconds),
         control=Control(found),
+        streams=Streams(settings.streams),
         health=present.health(acceptance.assets()),
         catalogue=cache_of(acceptance.catalogue),
         background=Background(),

@@ -71,6 +71,7 @@ def reviewer(cluster: FaultyCluster) -> Reviewer:
         ("GET", "/jobs/tickets/artifact", Permission("get", "tickets")),
         ("GET", "/jobs/tickets/rows", Permission("get", "tickets")),
         ("GET", "/jobs/tickets/payload", Permission("get", "tickets")),
+        ("GET", "/jobs/tickets/stream", Permission("get", "tickets")),
         ("DELETE", f"/jobs/{UUID}", Permission("delete", f"job-{UUID}")),
         *(
             ("POST", f"/jobs/{UUID}/{verb}", Permission("update", f"job-{UUID}", "control"))
@@ -120,7 +121,7 @@ async def test_every_route_declares_what_it_demands(tmp_path: Path) -> None:
     access = {(method, route.path): declared(route) for route in routes for method in route.methods}
     assert all(access.values())
     verbs = {place: given.verb for place, given in access.items() if given and given.verb}
-    below = ("", "/summary", "/logs", "/events", "/rows", "/payload", "/artifact")
+    below = ("", "/summary", "/logs", "/events", "/rows", "/payload", "/artifact", "/stream")
     assert verbs == {
         ("POST", "/run"): "create",
         ("GET", "/jobs"): "list",
