@@ -69,15 +69,18 @@ class _Told:
 
     def __init__(self) -> None:
         self.count = 0
+        self._more = asyncio.Condition()
 
     async def read(self, reader: asyncio.StreamReader) -> None:
         while line := await reader.readline():
-            self.count += line.startswith(b"event: status")
+            if line.startswith(b"event: status"):
+                async with self._more:
+                    self.count += 1
+                    self._more.notify_all()
 
     async def by(self, wanted: int) -> None:
-        async with asyncio.timeout(120):
-            while self.count < wanted:
-                await asyncio.sleep(0.005)
+        async with asyncio.timeout(120), self._more:
+            await self._more.wait_for(lambda: self.count >= wanted)
 
 
 def _resident_mb(running: Service) -> float:

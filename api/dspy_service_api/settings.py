@@ -96,6 +96,20 @@ class Settings(BaseSettings):
         description="Ports of this machine that the service itself listens on, separated by commas, where jobs run on "
         "the same machine: no model's base_url may name them. `dspy-service up` sets it.",
     )
+    page: bool = Field(
+        default=True, description="Serve the web page, at `/` and below `/page`. false: the HTTP API alone."
+    )
+    page_session_seconds: int = Field(
+        default=43_200,
+        ge=60,
+        le=2_592_000,
+        description="Seconds for which a browser stays signed in, if its token lasts that long.",
+    )
+    page_code: SecretStr = Field(
+        default=SecretStr(""),
+        description="One-time code that signs a browser in with TOKEN: `<until, in seconds since 1970>.<random>`. "
+        "`dspy-service up --token` makes one and prints its address.",
+    )
     body_limit_bytes: int = Field(
         default=30 * 1000 * 1000,
         ge=1024,

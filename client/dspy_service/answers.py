@@ -122,6 +122,22 @@ class Usage:
 
 
 @dataclass(frozen=True, slots=True)
+class Comparison:
+    """Of the optimized program with the one that was given, on the same test rows; in points of 0 to 100."""
+
+    difference: float
+    method: str
+    rows: int
+    won: int
+    lost: int
+    tied: int
+    failed_rows: int
+    interval: tuple[float, ...] | None = None
+    """Low and high: where the true difference lies. None where the scores have no bounds."""
+    confidence: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Summary:
     job_id: str
     status: str
@@ -150,6 +166,11 @@ class Summary:
     """What people call it."""
     note: str | None = None
     """Its submitter's."""
+    model_name: str = ""
+    comparison: Comparison | None = None
+    """The verdict's evidence."""
+    paused: bool = False
+    """Whether it waits to be resumed, or is about to."""
 
     @property
     def finished(self) -> bool:
@@ -200,22 +221,6 @@ class Artifact:
     """What `dspy.Ensemble` joined: sources and arguments of each of its programs."""
     submitted_digests: dict[str, str] = field(default_factory=dict)
     """SHA-256 of what was submitted, by source; and of the stored `payload`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """Of the optimized program with the one that was given, on the same test rows; in points of 0 to 100."""
-
-    difference: float
-    method: str
-    rows: int
-    won: int
-    lost: int
-    tied: int
-    failed_rows: int
-    interval: tuple[float, ...] | None = None
-    """Low and high: where the true difference lies. None where the scores have no bounds."""
-    confidence: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

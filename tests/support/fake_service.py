@@ -143,6 +143,9 @@ class FakeJob:
             "usage": self.usage,
             "name": self.name,
             "note": self.note,
+            "model_name": "openai/gpt-4o-mini",
+            "comparison": None,
+            "paused": False,
             "a_field_of_a_newer_service": 1,
         }
 

@@ -425,6 +425,9 @@ class JobSummary(JobHead):
         Field(description="What people call it: run_options.name, or the name of a resource made with kubectl."),
     ]
     note: Annotated[str | None, Field(description="Its submitter's.")]
+    model_name: Annotated[str, Field(description="Of the model that the program asks, as the job names it.")]
+    comparison: Annotated[Comparison | None, Field(description="The verdict's evidence. Null until both were scored.")]
+    paused: Annotated[bool, Field(description="Whether the job waits to be resumed, or is about to.")]
 
 
 @closed

@@ -13,6 +13,7 @@ from orjson import Fragment
 from dspy_service_api.answers.answer_schemas import (
     Accepted,
     ArtifactAnswer,
+    Comparison,
     Health,
     JobDetail,
     JobHead,
@@ -80,7 +81,16 @@ def summary_fields(record: JobRecord, position: int) -> JobSummary:
         "usage": _usage(record),
         "name": record.called or None,
         "note": record.note or None,
+        "model_name": record.model_name,
+        "comparison": _comparison(record),
+        "paused": record.suspended and not record.finished,
     }
+
+
+def _comparison(record: JobRecord) -> Comparison | None:
+    found = record.end.comparison if record.end and record.keeps_result else None
+    told: Comparison | None = verdicts.told(found) if found else None  # type: ignore[assignment]  # declared alike
+    return told
 
 
 def listing(summaries: list[JobSummary], next_cursor: str | None) -> Json:

@@ -25,13 +25,15 @@ from dspy_service_api.http.access.authenticator import Authenticator, NoAuthenti
 from dspy_service_api.http.access.kubernetes import KubernetesAuthenticator
 from dspy_service_api.http.access.permissions import RouteMap
 from dspy_service_api.http.access.reviews import Reviews
+from dspy_service_api.http.access.session_key import session_key
 from dspy_service_api.http.middleware.access_control import AccessControl, KnownSites
 from dspy_service_api.http.middleware.body_limit import BodyLimit
 from dspy_service_api.http.middleware.request_log import RequestLog
-from dspy_service_api.http.routes import documents, health, jobs, run, stream
+from dspy_service_api.http.routes import documents, health, jobs, page, run, stream
 from dspy_service_api.jobs.cache import JobCache
 from dspy_service_api.jobs.rows import RowPages
 from dspy_service_api.monitoring.telemetry import Telemetry
+from dspy_service_api.page.visit import Page
 from dspy_service_api.serve.memory import Work
 from dspy_service_api.serve.streams import Streams
 from dspy_service_api.service import Service
@@ -80,6 +82,9 @@ def create_app(
     for router in routers:
         app.include_router(router)
     app.include_router(documents.router)
+    if settings.page:
+        app.include_router(page.router)
+        app.state.page = _page(settings, cluster)
     openapi.install(app, routers, acceptance.request_schemas())
     return app
 
@@ -116,6 +121,16 @@ class Cors(CORSMiddleware):
         response = super().preflight_response(request_headers)
         response.headers["X-Content-Type-Options"] = "nosniff"
         return response
+
+
+def _page(settings: Settings, cluster: KubeClient) -> Page:
+    return Page(
+        asks_for_token=settings.auth != "none",
+        key=session_key(settings, cluster),
+        lifetime=settings.page_session_seconds,
+        one_time_code=settings.page_code.get_secret_value(),
+        token=settings.token.get_secret_value(),
+    )
 
 
 def _service(settings: Settings, cluster: KubeClient, store: Store, acceptance: Acceptance) -> Service:
