@@ -19,6 +19,9 @@ from dspy_service_api.page.visit import Visit, params_of
 
 _LOG_LINES = 300
 _ROWS = 50
+_TAIL = 12
+_BAR = "%|"
+"""In every line that tqdm prints: there is a bar of ours already."""
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
@@ -37,7 +40,7 @@ async def overview(visit: Visit, job_id: str) -> Response:
         result=result,
         changed_rows=changed,
         predictors=await asyncio.to_thread(predictors, artifact.get("baseline_state"), artifact.get("program_state")),
-        log=detail["logs"][-12:],
+        log=[entry for entry in detail["logs"][-_TAIL * 4 :] if _BAR not in entry["message"]][-_TAIL:],
         at=_at(detail),
         lines=commands.watch(_url(visit), head.job_id, visit.page.asks_for_token),
         program_lines=commands.program(_url(visit), head.job_id, visit.page.asks_for_token),

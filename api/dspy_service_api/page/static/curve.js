@@ -15,7 +15,7 @@
     return {
       width,
       height: 240,
-      scales: { x: { time: false } },
+      scales: { x: { time: false, range: (_, low, high) => [0, high || 1] } },
       cursor: { y: false },
       legend: { live: true },
       axes: [{ ...axis, size: 34 }, { ...axis, size: 46 }],

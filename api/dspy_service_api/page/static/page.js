@@ -87,6 +87,7 @@
   let newest = 0;
   const addLine = (list, entry) => {
     if (entry.n <= newest || !isWanted(list, entry)) return;
+    if (list.dataset.most === "12" && entry.message.includes("%|")) return; // a bar of tqdm's: there is one already
     newest = entry.n;
     const atEnd = list.scrollTop + list.clientHeight >= list.scrollHeight - 8;
     const time = element("time", "just now");

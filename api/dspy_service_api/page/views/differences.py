@@ -46,7 +46,8 @@ def _by_words(before: str, after: str) -> Iterator[Piece]:
         yield from (Piece("gone", before), Piece("new", after))
         return
     matcher = SequenceMatcher(None, old, new, autojunk=False)
-    if matcher.ratio() < 0.3:
+    in_common = sum(block.size for block in matcher.get_matching_blocks())
+    if in_common < 0.4 * min(len(old), len(new)):
         yield from (Piece("gone", before), Piece("new", after))
         return
     for tag, a, b, c, d in matcher.get_opcodes():
