@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from api_service import api_service
-from dspy_service_api.http.access.permissions import KNOWN, OPEN, Found, Permission, RouteMap, declared, leaves
+from dspy_service_api.http.access.permissions import KNOWN, OPEN, PAGE, Found, Permission, RouteMap, declared, leaves
 from dspy_service_api.http.access.reviews import Caller, Reviews, Unknown
 from dspy_service_api.settings import Settings
 from dspy_service_core.kube import errors
@@ -131,9 +131,11 @@ async def test_every_route_declares_what_it_demands(tmp_path: Path) -> None:
     }
     assert {path for (_, path), given in access.items() if given == OPEN} == {
         *("/health", "/livez", "/readyz"),
-        *("/docs", "/docs/{name}"),
+        *("/docs", "/docs/{name}", "/page/static/{digest}/{file}"),
     }
     assert {path for (_, path), given in access.items() if given == KNOWN} == {"/openapi.json", "/catalogue"}
+    pages = {path for (_, path), given in access.items() if given == PAGE}
+    assert all(path == "/" or path.startswith("/page/") for path in pages)
 
 
 @pytest.mark.parametrize("mode", ["none", "token", "kubernetes"])
