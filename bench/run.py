@@ -18,6 +18,7 @@ import pods
 import reads
 import reflections
 import searches
+import streams
 import submits
 from figures import Figure
 from rich.console import Console
@@ -35,13 +36,14 @@ SECTIONS: dict[str, Callable[[], list[Figure]]] = {
     "searches-hedged": searches.hedged,
     "searches-overhead": searches.overhead,
     "reflections": reflections.measure,
+    "streams": streams.measure,
     "images": images.measure,
     "requests": api_requests.measure,
     "pods": pods.measure,
 }
 SEARCHES = tuple(name for name in SECTIONS if name.startswith("searches"))
 """A quarter of an hour."""
-BY_DEFAULT = ("submits", "reads", "jobs", "memory", "freshness", "control", "reflections", *SEARCHES)
+BY_DEFAULT = ("submits", "reads", "jobs", "memory", "freshness", "control", "reflections", "streams", *SEARCHES)
 """Those that need nothing but this checkout."""
 
 

@@ -13,6 +13,7 @@ from dspy_service_api.control.control import Control
 from dspy_service_api.control.remove import Removals
 from dspy_service_api.jobs.cache import JobCache
 from dspy_service_api.jobs.record import Json
+from dspy_service_api.serve.streams import Streams
 from dspy_service_api.settings import Settings
 from dspy_service_api.submit.payloads import Payloads
 from dspy_service_api.submit.submits import Submits
@@ -30,6 +31,7 @@ class Service:
     payloads: Payloads
     removals: Removals
     control: Control
+    streams: Streams
     health: Json
     catalogue: Callable[[], Json]
     """Made when it is asked for first."""

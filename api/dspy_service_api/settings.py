@@ -96,6 +96,20 @@ class Settings(BaseSettings):
         description="Ports of this machine that the service itself listens on, separated by commas, where jobs run on "
         "the same machine: no model's base_url may name them. `dspy-service up` sets it.",
     )
+    page: bool = Field(
+        default=True, description="Serve the web page, at `/` and below `/page`. false: the HTTP API alone."
+    )
+    page_session_seconds: int = Field(
+        default=43_200,
+        ge=60,
+        le=2_592_000,
+        description="Seconds for which a browser stays signed in, if its token lasts that long.",
+    )
+    page_code: SecretStr = Field(
+        default=SecretStr(""),
+        description="One-time code that signs a browser in with TOKEN: `<until, in seconds since 1970>.<random>`. "
+        "`dspy-service up --token` makes one and prints its address.",
+    )
     body_limit_bytes: int = Field(
         default=30 * 1000 * 1000,
         ge=1024,
@@ -126,7 +140,7 @@ class Settings(BaseSettings):
     most_rows: int = Field(default=200_000, ge=1, description="How many rows a request may hold.")
     most_columns: int = Field(default=1000, ge=1, description="How many columns a row of a request may have.")
     connections: int = Field(
-        default=768,
+        default=1280,
         ge=1,
         le=1_000_000,
         description="How many connections may be open at once, TLS handshakes included. When all are taken, the one "
@@ -168,6 +182,25 @@ class Settings(BaseSettings):
     )
     keep_alive_seconds: int = Field(
         default=5, ge=1, le=3600, description="Seconds that an idle connection is kept open for another request."
+    )
+    streams: int = Field(
+        default=1000,
+        ge=0,
+        description="How many streams (`GET /jobs/{id}/stream`) may be open at once; one more gets 503. Each takes one "
+        "of CONNECTIONS; 0 serves none.",
+    )
+    stream_ping_seconds: int = Field(
+        default=15,
+        ge=1,
+        le=3600,
+        description="Seconds between two comments in a stream where nothing is told, so that nobody on the way takes "
+        "it for dead.",
+    )
+    stream_behind_seconds: float = Field(
+        default=10.0,
+        gt=0,
+        description="Seconds that a stream's reader may take for one event. A slower one is told so and its stream "
+        "ends; one that reads nothing is cut off after PAUSE_SECONDS.",
     )
     pipelined_requests: int = Field(
         default=16,

@@ -142,6 +142,22 @@ class _JobFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class Comparison:
+    """Of the optimized program with the one that was given, on the same test rows; in points of 0 to 100."""
+
+    difference: float
+    method: str
+    rows: int
+    won: int
+    lost: int
+    tied: int
+    failed_rows: int
+    interval: tuple[float, ...] | None = None
+    """Low and high: where the true difference lies. None where the scores have no bounds."""
+    confidence: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Summary(_JobFacts):
     job_id: str
     status: str
@@ -172,6 +188,11 @@ class Summary(_JobFacts):
     """Its submitter's."""
     candidates_count: int | None = None
     """How many programs the search has tried; None of an older service."""
+    model_name: str = ""
+    comparison: Comparison | None = None
+    """The verdict's evidence."""
+    paused: bool = False
+    """Whether it waits to be resumed, or is about to."""
 
     @property
     def finished(self) -> bool:
@@ -222,22 +243,6 @@ class Artifact:
     """What `dspy.Ensemble` joined: sources and arguments of each of its programs."""
     submitted_digests: dict[str, str] = field(default_factory=dict)
     """SHA-256 of what was submitted, by source; and of the stored `payload`."""
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """Of the optimized program with the one that was given, on the same test rows; in points of 0 to 100."""
-
-    difference: float
-    method: str
-    rows: int
-    won: int
-    lost: int
-    tied: int
-    failed_rows: int
-    interval: tuple[float, ...] | None = None
-    """Low and high: where the true difference lies. None where the scores have no bounds."""
-    confidence: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

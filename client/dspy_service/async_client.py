@@ -1,12 +1,14 @@
 """The asynchronous client: the same calls, retries and answers as `client.py`, awaited."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import aclosing
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import httpx
+from httpx_sse import EventSource
 
 from dspy_service.build import build_payload, payload_of
 from dspy_service.client import PAGE, TIMEOUT, outcome_status, read_outcome
@@ -15,9 +17,10 @@ from dspy_service.files.artifact_files import Origin
 from dspy_service.files.downloads import save
 from dspy_service.optimization import AsyncOptimization
 from dspy_service.retries import Retries
+from dspy_service.streaming import Rounds
 from dspy_service.watching import Update, Watch
 
-from . import answers, calls, typed_ids
+from . import answers, calls, streaming, typed_ids
 
 T = TypeVar("T")
 
@@ -157,8 +160,16 @@ class AsyncClient:
         return await self._send(calls.catalogue())
 
     async def watch(self, job_id: str, *, from_log: int = 0) -> AsyncIterator[Update]:
-        job_id, watch = await self.resolve(job_id), Watch(from_log=from_log)
+        job_id, watch, streams = await self.resolve(job_id), Watch(from_log=from_log), True
         while True:
+            if streams:
+                rounds = Rounds(watch)
+                async with aclosing(self._streamed(job_id, rounds)) as updates:
+                    async for new in updates:
+                        yield new
+                if rounds.ended:
+                    return
+                streams = rounds.again
             summary = await self.summary(job_id)
             logs = tuple([entry async for entry in self.logs(job_id, watch.last_log)])
             events = tuple([event async for event in self.events(job_id, watch.last_event)])
@@ -168,6 +179,21 @@ class AsyncClient:
             if summary.finished:
                 return
             await self._sleep(watch.interval)
+
+    async def _streamed(self, job_id: str, rounds: Rounds) -> AsyncGenerator[Update, None]:
+        """Until the stream ends, which it may do before the job."""
+        path, headers = streaming.request(job_id, rounds.watch)
+        try:
+            async with self._http.stream("GET", path, headers=headers) as response:
+                if not streaming.is_stream(response):
+                    rounds.again = not streaming.knows_no_streams(response)
+                    return
+                async for event in EventSource(response).aiter_sse():
+                    update = rounds.take(event.event, event.data)
+                    if update is not None:
+                        yield update
+        except streaming.BROKEN:
+            return
 
     async def wait(self, job_id: str) -> answers.Job:
         job_id, watch = await self.resolve(job_id), Watch()

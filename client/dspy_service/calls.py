@@ -79,35 +79,35 @@ def payload(job_id: str) -> Call[dict[str, Any]]:
             raise UnexpectedAnswer("The service's answer is no payload.")
         return data
 
-    return Call("GET", _job_path(job_id, "payload"), read_payload)
+    return Call("GET", job_path(job_id, "payload"), read_payload)
 
 
 def job(job_id: str) -> Call[answers.Job]:
-    return Call("GET", _job_path(job_id), _one(answers.Job))
+    return Call("GET", job_path(job_id), _one(answers.Job))
 
 
 def summary(job_id: str) -> Call[answers.Summary]:
-    return Call("GET", _job_path(job_id, "summary"), _one(answers.Summary))
+    return Call("GET", job_path(job_id, "summary"), _one(answers.Summary))
 
 
 def log_page(job_id: str, after: int, limit: int) -> Call[tuple[answers.LogEntry, ...]]:
     params = {"after": after, "limit": limit}
-    return Call("GET", _job_path(job_id, "logs"), _many(answers.LogEntry), params)
+    return Call("GET", job_path(job_id, "logs"), _many(answers.LogEntry), params)
 
 
 def event_page(job_id: str, after: int, limit: int) -> Call[tuple[answers.Event, ...]]:
     params = {"after": after, "limit": limit}
-    return Call("GET", _job_path(job_id, "events"), _many(answers.Event), params)
+    return Call("GET", job_path(job_id, "events"), _many(answers.Event), params)
 
 
 def candidate_page(job_id: str, after: int, limit: int) -> Call[tuple[answers.Candidate, ...]]:
     params = {"after": after, "limit": limit}
-    return Call("GET", _job_path(job_id, "candidates"), _many(answers.Candidate), params)
+    return Call("GET", job_path(job_id, "candidates"), _many(answers.Candidate), params)
 
 
 def row_page(job_id: str, which: str, after: int | None, limit: int) -> Call[tuple[answers.Row, ...]]:
     params = {"which": which, "limit": limit} | ({} if after is None else {"after": after})
-    return Call("GET", _job_path(job_id, "rows"), _many(answers.Row), params)
+    return Call("GET", job_path(job_id, "rows"), _many(answers.Row), params)
 
 
 def artifact(job_id: str, best: bool = False) -> Call[answers.Artifact]:
@@ -116,18 +116,18 @@ def artifact(job_id: str, best: bool = False) -> Call[answers.Artifact]:
         named = {"path": data.get("program_artifact_path"), **found} if isinstance(found, dict) else None
         return answers.read(answers.Artifact, named)
 
-    return Call("GET", _job_path(job_id, "artifact"), read_artifact, {"best": "true"} if best else {})
+    return Call("GET", job_path(job_id, "artifact"), read_artifact, {"best": "true"} if best else {})
 
 
 def delete(job_id: str) -> Call[answers.RecordKept | None]:
     def read_kept(data: Any, _headers: Headers) -> answers.RecordKept | None:
         return None if data is None else answers.read(answers.RecordKept, data)
 
-    return Call("DELETE", _job_path(job_id), read_kept)
+    return Call("DELETE", job_path(job_id), read_kept)
 
 
 def control(job_id: str, verb: Verb) -> Call[answers.Summary]:
-    return Call("POST", _job_path(job_id, verb), _one(answers.Summary))
+    return Call("POST", job_path(job_id, verb), _one(answers.Summary))
 
 
 def jobs(
@@ -168,7 +168,7 @@ def packages() -> Call[tuple[str, ...] | None]:
     return Call("GET", "/catalogue", read_packages)
 
 
-def _job_path(job_id: str, *below: str) -> str:
+def job_path(job_id: str, *below: str) -> str:
     return "/".join(["/jobs", quote(job_id, safe=""), *below])
 
 

@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import httpx
+from httpx_sse import EventSource
 
 from dspy_service.build import build_payload, payload_of
 from dspy_service.error_answers import error_of, retry_after
@@ -15,9 +16,10 @@ from dspy_service.files.artifact_files import Origin
 from dspy_service.files.downloads import save
 from dspy_service.optimization import Optimization
 from dspy_service.retries import Retries
+from dspy_service.streaming import Rounds
 from dspy_service.watching import Update, Watch
 
-from . import answers, calls, typed_ids
+from . import answers, calls, streaming, typed_ids
 
 T = TypeVar("T")
 PAGE = 1000
@@ -189,9 +191,16 @@ class Client:
         return self._send(calls.catalogue())
 
     def watch(self, job_id: str, *, from_log: int = 0) -> Iterator[Update]:
-        """What is new, as often as something is, until the job has ended and every log line was seen."""
-        job_id, watch = self.resolve(job_id), Watch(from_log=from_log)
+        """What is new, as soon as something is, until the job has ended and every log line was seen: from the job's
+        stream, and by asking again and again where a service has none, or not now."""
+        job_id, watch, streams = self.resolve(job_id), Watch(from_log=from_log), True
         while True:
+            if streams:
+                rounds = Rounds(watch)
+                yield from self._streamed(job_id, rounds)
+                if rounds.ended:
+                    return
+                streams = rounds.again
             summary = self.summary(job_id)
             logs = tuple(self.logs(job_id, watch.last_log))
             events = tuple(self.events(job_id, watch.last_event))
@@ -201,6 +210,21 @@ class Client:
             if summary.finished:
                 return
             self._sleep(watch.interval)
+
+    def _streamed(self, job_id: str, rounds: Rounds) -> Iterator[Update]:
+        """Until the stream ends, which it may do before the job."""
+        path, headers = streaming.request(job_id, rounds.watch)
+        try:
+            with self._http.stream("GET", path, headers=headers) as response:
+                if not streaming.is_stream(response):
+                    rounds.again = not streaming.knows_no_streams(response)
+                    return
+                for event in EventSource(response).iter_sse():
+                    update = rounds.take(event.event, event.data)
+                    if update is not None:
+                        yield update
+        except streaming.BROKEN:
+            return
 
     def wait(self, job_id: str) -> answers.Job:
         """The job once it has ended, however it ended; see `Job.raise_unless_success`."""

@@ -53,6 +53,8 @@ BY_CODE: Mapping[str, type[DspyServiceError]] = {
     "cluster_unavailable": ServiceUnavailable,
     "cluster_refused": ServiceUnavailable,
     "store_unavailable": ServiceUnavailable,
+    "too_many_streams": ServiceUnavailable,
+    "slow_reader": ServiceUnavailable,
     "too_many_connections": ServiceUnavailable,
     "too_many_ahead": ServiceUnavailable,
 }

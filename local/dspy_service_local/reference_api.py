@@ -93,8 +93,14 @@ def _json_of(answer: Mapping[str, Any]) -> Mapping[str, Any]:
     return content
 
 
+def _stream_of(answer: Mapping[str, Any]) -> Mapping[str, Any]:
+    content: Mapping[str, Any] = answer.get("content", {}).get("text/event-stream", {})
+    return content
+
+
 def _answer(status: str, answer: Mapping[str, Any]) -> str:
     shown = "".join(f"\n{_block(example)}" for example in _examples(_json_of(answer)))
+    shown += "".join(f"\n```\n{example.strip()}\n```\n" for example in _examples(_stream_of(answer)))
     return f"\n**{status}** {answer.get('description', '')}\n{shown}"
 
 

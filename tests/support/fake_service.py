@@ -157,6 +157,9 @@ class FakeJob:
             "name": self.name,
             "note": self.note,
             "candidates_count": len(self.candidates),
+            "model_name": "openai/gpt-4o-mini",
+            "comparison": None,
+            "paused": False,
             "a_field_of_a_newer_service": 1,
         }
 
@@ -173,6 +176,9 @@ class FakeService:
         self.slept: list[float] = []
         self.keys: dict[str, str] = {}
         self.page_size = 1000
+        self.streams: bool | int = False
+        """Whether it has streams, as older services have not; a number: each breaks after so many rounds."""
+        self.opened: list[str] = []
         self.transport = httpx.MockTransport(self._handle)
 
     def sleep(self, seconds: float) -> None:
@@ -190,6 +196,8 @@ class FakeService:
     def _handle(self, request: httpx.Request) -> httpx.Response:
         if set(request.url.params) == {"name"}:
             return self._called(request.url.params["name"])
+        if request.url.path.endswith("/stream"):
+            return self._stream(request)
         self.requests.append(request)
         if self.faults:
             fault = self.faults.pop(0)
@@ -214,6 +222,24 @@ class FakeService:
         return httpx.Response(
             404, json={"detail": f"Unknown job '{parts[1] if len(parts) > 1 else ''}'.", "code": "unknown_job"}
         )
+
+    def _stream(self, request: httpx.Request) -> httpx.Response:
+        """`opened` has the id that each was opened after."""
+        job = self.jobs.get(request.url.path.split("/")[2])
+        self.opened.append(request.headers["last-event-id"])
+        if not self.streams or job is None:
+            return httpx.Response(404, json={"detail": "Not Found", "code": "unknown_path"})
+        seen = {part[0]: int(part[1:]) for part in self.opened[-1].split(".")}
+        sent: list[str] = []
+        for _ in range(1000 if self.streams is True else self.streams):
+            job.looks += 1
+            for word, letter, entries in (("event", "e", job.event_entries()), ("log", "l", job.log_entries())):
+                sent += [f"event: {word}\ndata: {json.dumps(entry)}\n\n" for entry in entries[seen[letter] :]]
+                seen[letter] = len(entries)
+            sent.append(f"event: status\ndata: {json.dumps(job.summary())}\n\n")
+            if job.status in ("success", "failed", "cancelled"):
+                break
+        return httpx.Response(200, text="".join(sent), headers={"content-type": "text/event-stream"})
 
     def _submit(self, request: httpx.Request) -> httpx.Response:
         key = request.headers["idempotency-key"]

@@ -527,6 +527,9 @@ class JobSummary(JobHead, BestSoFar, AskedFor):
     ]
     note: Annotated[str | None, Field(description="Its submitter's.")]
     candidates_count: CandidatesCount
+    model_name: Annotated[str, Field(description="Of the model that the program asks, as the job names it.")]
+    comparison: Annotated[Comparison | None, Field(description="The verdict's evidence. Null until both were scored.")]
+    paused: Annotated[bool, Field(description="Whether the job waits to be resumed, or is about to.")]
 
 
 @closed

@@ -67,6 +67,12 @@ TOO_MANY_CONNECTIONS = ErrorCode(
     "The service has as many connections as it takes, in all or of one address.",
     again=True,
 )
+TOO_MANY_STREAMS = ErrorCode(
+    "too_many_streams", 503, "As many streams are open as the service takes at a time.", again=True
+)
+SLOW_READER = ErrorCode(
+    "slow_reader", 503, "A stream was read too slowly: only as the reason in its last event, `closed`.", again=True
+)
 TOO_MANY_AHEAD = ErrorCode(
     "too_many_ahead", 503, "Too many requests were sent ahead on one connection, before their answers.", again=True
 )

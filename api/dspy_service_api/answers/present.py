@@ -15,6 +15,7 @@ from dspy_service_api.answers.answer_schemas import (
     ArtifactAnswer,
     AskedFor,
     BestSoFar,
+    Comparison,
     Health,
     JobDetail,
     JobHead,
@@ -92,7 +93,16 @@ def summary_fields(record: JobRecord, position: int, now: Clock = utc_now) -> Jo
         "name": record.called or None,
         "note": record.note or None,
         "candidates_count": record.candidates.count,
+        "model_name": record.model_name,
+        "comparison": _comparison(record),
+        "paused": record.suspended and not record.finished,
     }
+
+
+def _comparison(record: JobRecord) -> Comparison | None:
+    found = record.end.comparison if record.end and record.keeps_result else None
+    told: Comparison | None = verdicts.told(found) if found else None  # type: ignore[assignment]  # declared alike
+    return told
 
 
 def listing(summaries: list[JobSummary], next_cursor: str | None) -> Json:

@@ -25,14 +25,17 @@ from dspy_service_api.http.access.authenticator import Authenticator, NoAuthenti
 from dspy_service_api.http.access.kubernetes import KubernetesAuthenticator
 from dspy_service_api.http.access.permissions import RouteMap
 from dspy_service_api.http.access.reviews import Reviews
+from dspy_service_api.http.access.session_key import session_key
 from dspy_service_api.http.middleware.access_control import AccessControl, KnownSites
 from dspy_service_api.http.middleware.body_limit import BodyLimit
 from dspy_service_api.http.middleware.request_log import RequestLog
-from dspy_service_api.http.routes import documents, health, jobs, run
+from dspy_service_api.http.routes import documents, health, jobs, page, run, stream
 from dspy_service_api.jobs.cache import JobCache
 from dspy_service_api.jobs.rows import RowPages
 from dspy_service_api.monitoring.telemetry import Telemetry
+from dspy_service_api.page.visit import Page
 from dspy_service_api.serve.memory import Work
+from dspy_service_api.serve.streams import Streams
 from dspy_service_api.service import Service
 from dspy_service_api.settings import Settings
 from dspy_service_api.submit import idempotency
@@ -70,10 +73,18 @@ def create_app(
     app = FastAPI(title="DSPy as a Service", version=version("dspy-service"), lifespan=lifespan, openapi_url=None)
     _add_middleware(app, settings, _authenticator(settings, cluster), telemetry)
     problems.install(app, settings.retry_after_seconds)
-    routers = (jobs.router, run.router, health.router)  # matched in this order: reads are the most frequent
+    routers = (
+        jobs.router,
+        stream.router,
+        run.router,
+        health.router,
+    )  # matched in this order: reads are the most frequent
     for router in routers:
         app.include_router(router)
     app.include_router(documents.router)
+    if settings.page:
+        app.include_router(page.router)
+        app.state.page = _page(settings, cluster)
     openapi.install(app, routers, acceptance.request_schemas())
     return app
 
@@ -112,6 +123,16 @@ class Cors(CORSMiddleware):
         return response
 
 
+def _page(settings: Settings, cluster: KubeClient) -> Page:
+    return Page(
+        asks_for_token=settings.auth != "none",
+        key=session_key(settings, cluster),
+        lifetime=settings.page_session_seconds,
+        one_time_code=settings.page_code.get_secret_value(),
+        token=settings.token.get_secret_value(),
+    )
+
+
 def _service(settings: Settings, cluster: KubeClient, store: Store, acceptance: Acceptance) -> Service:
     cache = JobCache()
     work = Work(settings.work_memory_bytes, settings.work_wait_seconds)
@@ -126,6 +147,7 @@ def _service(settings: Settings, cluster: KubeClient, store: Store, acceptance: 
         payloads=Payloads(found, work),
         removals=Removals(found, settings.delete_wait_seconds, settings.last_upload_seconds),
         control=Control(found),
+        streams=Streams(settings.streams),
         health=present.health(acceptance.assets()),
         catalogue=cache_of(acceptance.catalogue),
         background=Background(),

@@ -21,6 +21,7 @@ from dspy_service_api.answers.answer_schemas import Error, FieldProblem, Invalid
 from dspy_service_api.answers.error_codes import ErrorCode
 from dspy_service_api.http.media import NotJson
 from dspy_service_api.serve.memory import Busy
+from dspy_service_api.serve.streams import TooManyStreams
 from dspy_service_api.submit.earlier_jobs import NotPermitted
 from dspy_service_core import errors
 from dspy_service_core.kube import errors as kube
@@ -110,6 +111,7 @@ RULES: dict[type[Exception], Rule] = {
     BodyTooLarge: _says(error_codes.BODY_TOO_LARGE),
     NotJson: _says(error_codes.NOT_JSON),
     Busy: _says(error_codes.BUSY),
+    TooManyStreams: _says(error_codes.TOO_MANY_STREAMS),
     errors.StoreError: _says(error_codes.STORE_UNAVAILABLE, "The store cannot serve this: {}."),
     errors.ClusterUnavailable: _says(error_codes.CLUSTER_UNAVAILABLE),
     kube.Invalid: _INVALID_FOR_CLUSTER,

@@ -50,15 +50,31 @@ class Transcript:
 
     async def after(self, number: int, limit: int) -> Json:
         """Entries numbered above `number` as a JSON list; each carries its number `n`."""
+        return self._numbered(await self._found_after(number, limit))
+
+    async def entries(self, number: int, limit: int) -> list[tuple[int, Json]]:
+        """Entries numbered above `number`, as pairs of number and JSON that carries it. The store is read only where
+        the newest entries in the status do not reach back so far, and where the status may not know of all."""
+        stream = self._stream
+        if not self.record.finished and number >= stream.count:
+            return []
+        if not self.record.finished and stream.tail and stream.tail[0].n <= number + 1:
+            found = [(entry.n, entry.body) for entry in stream.tail if entry.n > number][:limit]
+        else:
+            found = await self._found_after(number, limit)
+        self._list([body for _, body in found])  # an entry that is no JSON would end its reader
+        return [(n, b'{"n":%d,%b' % (n, body[1:])) for n, body in found]
+
+    async def _found_after(self, number: int, limit: int) -> list[tuple[int, Json]]:
         try:
-            return await self._stored_after(number, limit)
+            lines = await self._lines_after(number, limit)
         except StoreError:
             if not self.record.kept_by:
                 raise
-            tail = [entry for entry in self._stream.tail if entry.n > number]
-            return self._numbered((entry.n, entry.body) for entry in tail[:limit])
+            return [(entry.n, entry.body) for entry in self._stream.tail if entry.n > number][:limit]
+        return list(enumerate(lines.entries[:limit], lines.first))
 
-    async def _stored_after(self, number: int, limit: int) -> Json:
+    async def _lines_after(self, number: int, limit: int) -> "_Lines":
         page = EntryPage([])
         if self.record.attempted:
             page = await segments.after(self.store, self._folder, number, limit, _MOST_BYTES[self.kind])
@@ -67,7 +83,7 @@ class Transcript:
             raise self._lack(number + 1, lines.first - 1)
         if not page.more:
             lines = self._with_tail(lines)
-        return self._numbered(enumerate(lines.entries[:limit], lines.first))
+        return lines
 
     async def _only_segment(self) -> "_Lines | None":
         """Most settled jobs have exactly one segment, which can be read without listing the folder. None where it does

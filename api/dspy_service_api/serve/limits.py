@@ -10,7 +10,7 @@ Network = IPv4Network | IPv6Network
 class ConnectionLimits:
     """`per_peer` 0 means no limit. `shared` are networks of proxies, to which `per_peer` does not apply."""
 
-    connections: int = 768
+    connections: int = 1280
     per_peer: int = 0
     shared: tuple[Network, ...] = ()
     head_bytes: int = 64 * 1024

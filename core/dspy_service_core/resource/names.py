@@ -41,6 +41,7 @@ SUBMITTED_BY_API = "api"
 RUNNER_SERVICE_ACCOUNT = "dspy-service-runner"
 STORE_CLAIM = "dspy-service-store"
 SERVICE_KEYS_SECRET = "dspy-service-model-keys"
+PAGE_KEY_SECRET = "dspy-service-page-key"
 
 MODEL_ROLES = ("default", "reflection", "prompt", "task")
 """Names in `spec.models`. With those of `spec.modelConfigs` they are the keys of a job's credentials Secret, and (in

@@ -17,6 +17,7 @@ import click
 from rich.console import Console
 
 from dspy_service import Client, DspyServiceError, Job
+from dspy_service.calls import DEFAULT_URL
 from dspy_service.cli import exits
 from dspy_service.cli.said import say_lines
 from dspy_service.display import verdicts, watch_job
@@ -122,6 +123,7 @@ def run(
             return exits.JOB_FAILED
         program = client.download(job_id, data_dir / "programs" / job_id)
         _tell_success(client.job(job_id), program, console)
+        _tell_page(url, job_id, data_dir, console)
     return exits.SUCCESS
 
 
@@ -145,6 +147,17 @@ def _tell_success(job: Job, program: Path, console: Console) -> None:
         console.print(f"optimized  {_score(after)}", highlight=False)
     console.print(f"The {verdicts.program(result)}: {program}", highlight=False, soft_wrap=True)
     console.print(f"Look into it: dspy-service inspect {program}", highlight=False, soft_wrap=True)
+
+
+def _tell_page(url: str, job_id: str, data_dir: Path, console: Console) -> None:
+    """Somebody who sits before it may look at it now; the service ends when they have."""
+    path = f"/page/jobs/{job_id}"
+    if console.is_terminal and sys.stdin.isatty():
+        console.print(f"\nThe whole story of this run: {url}{path}", highlight=False, soft_wrap=True)
+        with contextlib.suppress(EOFError):
+            console.input("Enter stops the service. ")
+    again = f"dspy-service up --data-dir {data_dir}, then {DEFAULT_URL}{path}"
+    console.print(f"Its page: {again}", highlight=False, soft_wrap=True)
 
 
 def _score(value: float | None) -> str:

@@ -102,6 +102,8 @@ def _say(line: str) -> None:
 
 def _ready(started: Started) -> None:
     print(f"dspy-service ready at {started.url} (kubeconfig {started.kubeconfig})", flush=True)
+    if started.page:
+        _say(f"in a browser, within the hour and once: {started.page}")
 
 
 def _with_port(settings: LocalSettings) -> LocalSettings:

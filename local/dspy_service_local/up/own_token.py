@@ -20,6 +20,7 @@ from dspy_service_local.settings import LocalSettings
 
 _FILE = "token"
 _BYTES = 32
+_CODE_SECONDS = 3600
 _KEPT = re.compile(r"[\w-]{43,100}", re.ASCII)
 """What `_BYTES` make, or longer ones."""
 
@@ -34,6 +35,11 @@ def with_own_token(settings: LocalSettings) -> LocalSettings:
         return settings
     token = _kept(token_file(settings)) or _made(token_file(settings))
     return settings.model_copy(update={"token": SecretStr(token), "auth_mode": "token"})
+
+
+def one_time_code(now: float) -> str:
+    """Signs a browser in, once and soon: what is printed on a terminal stays in its history."""
+    return f"{int(now) + _CODE_SECONDS}.{secrets.token_urlsafe(16)}"
 
 
 @contextmanager

@@ -35,6 +35,7 @@ from dspy_service_local.up.environments import (
     store_folder,
 )
 from dspy_service_local.up.launching import choose_launcher
+from dspy_service_local.up.own_token import one_time_code
 from dspy_service_local.up.pod_tokens import PodTokens
 
 log = logging.getLogger(__name__)
@@ -57,6 +58,8 @@ class Started:
     local_url: str
     """As this machine reaches it."""
     kubeconfig: str
+    page: str = ""
+    """Where a browser is signed in, once; empty where it need not be."""
 
 
 def now() -> datetime:
@@ -74,7 +77,8 @@ async def serve(
     cluster = await Cluster.open(settings.folder)
     server = await ApiServer.start(cluster, port=settings.cluster_port)
     await prepare_cluster(cluster.client, model_keys(settings, environment))
-    children = _children(settings, environment, server)
+    code = one_time_code(now().timestamp()) if settings.token.get_secret_value() else ""
+    children = _children(settings, environment, server, code)
     stops = [child.stop for child in children]
     background = [_running(child.name, child.run) for child in children]
     try:
@@ -84,7 +88,8 @@ async def serve(
         await _unless_stopped(_healthy(settings), stop)
         if not stop.is_set():
             local_url = _url(_reachable(settings.host), settings.port)
-            ready(Started(_url(settings.host, settings.port), local_url, str(server.kubeconfig)))
+            page = f"{local_url}/page/sign-in?code={code}" if code else ""
+            ready(Started(_url(settings.host, settings.port), local_url, str(server.kubeconfig), page))
             await stop.wait()
     finally:
         asyncio.get_running_loop().call_later(_STOP_SECONDS, os._exit, 1)
@@ -143,10 +148,10 @@ async def _start_node(
     return node, parts | ({"prewarming": launcher.run} if isinstance(launcher, WarmLauncher) else {})
 
 
-def _children(settings: LocalSettings, environment: Mapping[str, str], server: ApiServer) -> list[Child]:
+def _children(settings: LocalSettings, environment: Mapping[str, str], server: ApiServer, code: str) -> list[Child]:
     ports = {"api": settings.api_metrics_port, "operator": settings.operator_metrics_port}
     logs = settings.folder / "logs"
-    own = {"api": {"DSPY_SERVICE_TOKEN": settings.token.get_secret_value()}}
+    own = {"api": {"DSPY_SERVICE_TOKEN": settings.token.get_secret_value(), "DSPY_SERVICE_PAGE_CODE": code}}
     return [
         Child(
             ChildCommand(

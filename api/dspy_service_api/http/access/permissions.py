@@ -39,6 +39,8 @@ class RouteAccess:
 
     verb: Verb | None = None
     open_to_all: bool = False
+    asks_itself: bool = False
+    """A page: for all that it shows and does, it asks other routes with its visitor's token."""
     subresource: Subresource = ""
 
 
@@ -63,6 +65,7 @@ class Nowhere:
 
 OPEN = RouteAccess(open_to_all=True)
 KNOWN = RouteAccess()
+PAGE = RouteAccess(asks_itself=True)
 
 
 def needs(verb: Verb, subresource: Subresource = "") -> Callable[[Endpoint], Endpoint]:
@@ -77,6 +80,12 @@ def open_to_all(endpoint: Endpoint) -> Endpoint:
 
 def open_to_known(endpoint: Endpoint) -> Endpoint:
     return _declare(KNOWN)(endpoint)
+
+
+def asks_itself(endpoint: Endpoint) -> Endpoint:
+    """For the pages: who may see or do what is asked for where they get it from, with the token of their visitor's
+    cookie. Never for what reads anything by itself."""
+    return _declare(PAGE)(endpoint)
 
 
 def _declare(access: RouteAccess) -> Callable[[Endpoint], Endpoint]:

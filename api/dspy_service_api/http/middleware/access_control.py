@@ -80,6 +80,8 @@ class AccessControl:
         if isinstance(place, Found) and place.access.open_to_all:
             visit.private = False
             return ANYBODY
+        if isinstance(place, Found) and place.access.asks_itself:
+            return ANYBODY
         try:
             return await self._authenticator.ask(place.permission if isinstance(place, Found) else None, headers)
         except Exception as exc:

@@ -13,13 +13,16 @@ from dspy_service_api.answers.answer_schemas import Candidate, LogEntry, Progres
 from dspy_service_api.answers.catalogue import catalogue
 from dspy_service_api.answers.dry_runs import dry_run
 from dspy_service_api.answers.listing import cursor_of
+from dspy_service_api.answers.stream import News
 from dspy_service_api.http.media import NotJson, refused_type
 from dspy_service_api.http.origins import foreign_origin
 from dspy_service_api.http.problems import UNFORESEEN, BodyTooLarge, Problem, problem_of
 from dspy_service_api.jobs.artifact import Artifact
 from dspy_service_api.jobs.from_resource import record_of
+from dspy_service_api.jobs.position import Position
 from dspy_service_api.jobs.rows import ProgramAnswer, RowResult
 from dspy_service_api.serve.memory import Busy
+from dspy_service_api.serve.streams import TooManyStreams
 from dspy_service_api.submit.outlook import outlook
 from dspy_service_api.submit.request_again import elsewhere
 from dspy_service_api.submit.request_spec import WORDS, translated
@@ -235,6 +238,12 @@ SUCCEEDED = present.detail(
     present.run_response(_SUCCEEDED, ResultDocument("Succeeded", details=_SCORES, metric_name="metric"), _FOUND, LOGS),
 )
 ARTIFACT = present.artifact(_FOUND)
+_NEWS = (
+    News("event", Position(2, 0), b'{"n":2,%b' % orjson.dumps(EVENTS[1])[1:]),
+    News("log", Position(2, 1), b'{"n":1,%b' % orjson.dumps(LOG)[1:]),
+    News("status", Position(2, 1), SUMMARY),
+)
+STREAM = b"".join(news.encoded() for news in _NEWS).decode()
 ROWS = present.rows([_WON])
 RECORD_KEPT = present.record_kept(["example.org/backup"])
 _TABLE = ("dspy.BootstrapFinetune", "dspy.ChainOfThought", "dspy.GEPA")
@@ -290,6 +299,10 @@ PROBLEMS: dict[str, Problem] = {
     ),
     "fault": Problem(error_codes.INTERNAL_ERROR, UNFORESEEN),
     "busy": problem_of(Busy()),
+    "too many streams": problem_of(TooManyStreams(1000)),
+    "slow reader": Problem(
+        error_codes.SLOW_READER, "The stream was read too slowly. Go on from the last id that came, by Last-Event-ID."
+    ),
     "cluster out of reach": problem_of(kube.Unavailable("the API server does not answer: time-out")),
     "quota": problem_of(kube.Forbidden("exceeded quota: jobs, limited: count/optimizationjobs.dspy-service.io=100")),
     "store out of reach": problem_of(errors.StoreError("cannot read 'default/jobs/x/result.json' in the store")),

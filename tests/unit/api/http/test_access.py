@@ -9,7 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from api_service import api_service
-from dspy_service_api.http.access.permissions import KNOWN, OPEN, Found, Permission, RouteMap, declared, leaves
+from dspy_service_api.http.access.permissions import KNOWN, OPEN, PAGE, Found, Permission, RouteMap, declared, leaves
 from dspy_service_api.http.access.reviews import Caller, Reviews, Unknown
 from dspy_service_api.settings import Settings
 from dspy_service_core.kube import errors
@@ -72,6 +72,7 @@ def reviewer(cluster: FaultyCluster) -> Reviewer:
         ("GET", "/jobs/tickets/rows", Permission("get", "tickets")),
         ("GET", "/jobs/tickets/candidates", Permission("get", "tickets")),
         ("GET", "/jobs/tickets/payload", Permission("get", "tickets")),
+        ("GET", "/jobs/tickets/stream", Permission("get", "tickets")),
         ("DELETE", f"/jobs/{UUID}", Permission("delete", f"job-{UUID}")),
         *(
             ("POST", f"/jobs/{UUID}/{verb}", Permission("update", f"job-{UUID}", "control"))
@@ -121,7 +122,7 @@ async def test_every_route_declares_what_it_demands(tmp_path: Path) -> None:
     access = {(method, route.path): declared(route) for route in routes for method in route.methods}
     assert all(access.values())
     verbs = {place: given.verb for place, given in access.items() if given and given.verb}
-    below = ("", "/summary", "/logs", "/events", "/candidates", "/rows", "/payload", "/artifact")
+    below = ("", "/summary", "/logs", "/events", "/candidates", "/rows", "/payload", "/artifact", "/stream")
     assert verbs == {
         ("POST", "/run"): "create",
         ("GET", "/jobs"): "list",
@@ -131,9 +132,11 @@ async def test_every_route_declares_what_it_demands(tmp_path: Path) -> None:
     }
     assert {path for (_, path), given in access.items() if given == OPEN} == {
         *("/health", "/livez", "/readyz"),
-        *("/docs", "/docs/{name}"),
+        *("/docs", "/docs/{name}", "/page/static/{digest}/{file}"),
     }
     assert {path for (_, path), given in access.items() if given == KNOWN} == {"/openapi.json", "/catalogue"}
+    pages = {path for (_, path), given in access.items() if given == PAGE}
+    assert all(path == "/" or path.startswith("/page/") for path in pages)
 
 
 @pytest.mark.parametrize("mode", ["none", "token", "kubernetes"])

@@ -50,6 +50,7 @@ async def test_every_endpoint_is_documented(document: dict[str, Any]) -> None:
         ("GET", "/jobs/{job_id}/rows"),
         ("GET", "/jobs/{job_id}/artifact"),
         ("GET", "/jobs/{job_id}/payload"),
+        ("GET", "/jobs/{job_id}/stream"),
         ("POST", "/jobs/{job_id}/cancel"),
         ("POST", "/jobs/{job_id}/stop"),
         ("POST", "/jobs/{job_id}/pause"),

@@ -1,0 +1,348 @@
+"""Every page from answers as runs leave them: what it shows, that text stays text, and what it refuses."""
+
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+
+from api_service import (
+    Harness,
+    api_service,
+    entries,
+    events,
+    failed,
+    put_artifact,
+    put_result,
+    put_segment,
+    running,
+    succeeded,
+)
+from dspy_service_api.http.access.permissions import PAGE, declared, leaves
+from dspy_service_api.page.visit import POLICY
+from dspy_service_api.settings import Settings
+from dspy_service_api.submit.parse_submit import CoreAcceptance
+from dspy_service_core.resource import names
+
+ID = "4f0c6b6e-8a0e-4a59-9a38-6b4c6f1d2a10"
+OTHER = "5f0c6b6e-8a0e-4a59-9a38-6b4c6f1d2a11"
+NASTY = (
+    "<script>alert(1)</script><img src=x onerror=alert(1)> \u202e evil \x1b[31m http://example.org {{ 7*7 }} 中文 עברית"
+)
+PAGES = ("", "/prompts", "/rows", "/log", "/settings", "/stop", "/delete")
+
+
+@pytest.fixture
+async def api(tmp_path: Path) -> AsyncIterator[Harness]:
+    acceptance = CoreAcceptance.from_settings(Settings())
+    async with api_service(tmp_path, acceptance) as harness:
+        yield harness
+
+
+@pytest.fixture
+async def visitor(api: Harness) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(api.app), base_url="http://localhost:8000") as client:
+        yield client
+
+
+def state(instructions: str) -> bytes:
+    return orjson.dumps({"predict": {"demos": [{"text": NASTY}], "signature": {"instructions": instructions}}})
+
+
+async def finished(api: Harness, job_id: str = ID, **result: Any) -> None:
+    comparison = {
+        "difference": "25.0", "interval": ["3.0", "47.0"], "confidence": "0.95", "method": "sign_test",
+        "rows": 4, "won": 1, "lost": 0, "tied": 3, "failedRows": 0,
+    }  # fmt: skip
+    told = {"verdict": "improved", "comparison": comparison, **result}
+    job = await api.job(names.api_job(job_id), succeeded(30, 3, job_id=job_id, **told))
+    logs = entries(30)
+    logs[-1]["message"] = NASTY
+    put_segment(api.store, job, "logs", logs)
+    put_segment(api.store, job, "events", events(3))
+    put_result(
+        api.store, job, details={"best_so_far": [[1, 50.0], [5, 66.7]], "candidate_scores": [[3, 40.0], [5, 66.7]]}
+    )
+    answer = {"prediction": {"team": NASTY}, "score": 0.0, "error": None}
+    lines = [
+        {"n": n, "outcome": "won" if n == 1 else "tied", "inputs": {"text": NASTY}, "gold": {"team": "a"},
+         "baseline": answer, "optimized": answer | {"score": float(n == 1)}}
+        for n in range(4)
+    ]  # fmt: skip
+    contents = {
+        "rows.jsonl": b"\n".join(map(orjson.dumps, lines)),
+        "baseline.json": state("Route the message to a team."),
+        "program.json": state(f"Route the message to the right team. {NASTY}"),
+        "messages.json": orjson.dumps(
+            {"adapter": "chat", "predictors": {"predict": {"messages": [{"role": "user", "content": NASTY}]}}}
+        ),
+    }
+    put_artifact(api.store, job, contents=contents)
+
+
+def shown(answer: httpx.Response) -> str:
+    """The page's HTML, which must be one that carries the policy and holds no markup of a job's."""
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert answer.headers["content-security-policy"] == POLICY
+    assert "no-store" in answer.headers["cache-control"]
+    assert "<script>alert" not in answer.text
+    assert "onerror=alert(1)>" not in answer.text
+    for hidden in ("\u202e", "\x1b"):
+        assert hidden not in answer.text
+    return answer.text
+
+
+async def page(visitor: httpx.AsyncClient, path: str, status: int = 200) -> str:
+    answer = await visitor.get(path)
+    assert answer.status_code == status, answer.text
+    return shown(answer)
+
+
+def text(html: str) -> str:
+    return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", html))
+
+
+async def test_an_empty_service_says_how_to_begin(visitor: httpx.AsyncClient) -> None:
+    html = await page(visitor, "/")
+    assert "There are no jobs yet" in html
+    assert "dspy-service submit" in html
+
+
+async def test_the_list_shows_jobs_and_keeps_its_filters_in_the_address(
+    api: Harness, visitor: httpx.AsyncClient
+) -> None:
+    await finished(api)
+    await api.job("kubectl-job", running(metrics={"tqdm_percent": 40.0, "best_score": 61.5}, last_events=1))
+    html = await page(visitor, "/")
+    said = text(html)
+    assert "improved +25.0 [+3.0, +47.0]" in said
+    assert "61.5 validation" in said
+    assert "about 42 s left" in said
+    assert 'value="40.0"' in html
+    only = await page(visitor, "/?status=running")
+    assert "kubectl-job" in only
+    assert ID[:8] not in only
+    assert ID[:8] in await page(visitor, "/?words=MIPRO+success")
+    assert "No job is so" in await page(visitor, "/?words=nothing-like-it")
+    assert (await visitor.get("/?status=unheard")).status_code == 422
+
+
+async def test_a_list_that_is_as_it_was_is_not_sent_again(api: Harness, visitor: httpx.AsyncClient) -> None:
+    await api.job("a", running())
+    html = await page(visitor, "/")
+    again = re.search(r'hx-get="([^"]+)"', html)
+    assert again is not None
+    asked = again[1].replace("&amp;", "&")
+    assert (await visitor.get(asked, headers={"HX-Request": "true"})).status_code == 204
+    await api.update("a", {"status": running(metrics={"best_score": 90.0})})
+    part = await visitor.get(asked, headers={"HX-Request": "true"})
+    assert "90.0" in shown(part)
+    assert "<html" not in part.text
+
+
+async def test_older_jobs_follow_by_cursor(api: Harness, visitor: httpx.AsyncClient) -> None:
+    for n in range(60):
+        await api.job(f"job-number-{n}", {"phase": "Pending"})
+    first = await page(visitor, "/")
+    assert first.count("<tr id=") == 50
+    following = re.search(r'href="(/\?[^"]*cursor=[^"]+)"', first)
+    assert following is not None
+    assert (await page(visitor, following[1].replace("&amp;", "&"))).count("<tr id=") == 10
+
+
+async def test_a_finished_job_tells_its_whole_story(api: Harness, visitor: httpx.AsyncClient) -> None:
+    await finished(api)
+    said = text(await page(visitor, f"/page/jobs/{ID}"))
+    assert "won 1 , lost 0 and tied 3" in said
+    assert "new instructions" in said
+    assert "went from 50.0 to 66.7" in await page(visitor, f"/page/jobs/{ID}")
+    prompts = await page(visitor, f"/page/jobs/{ID}/prompts")
+    assert "<del>a</del><ins>the right</ins>" in prompts
+    rows = await page(visitor, f"/page/jobs/{ID}/rows?which=won")
+    assert text(rows).count("▲ won") == 1
+    assert "U+202E" in rows
+
+
+@pytest.mark.parametrize("below", PAGES)
+async def test_text_stays_text_and_every_page_holds_for_every_job(
+    api: Harness, visitor: httpx.AsyncClient, below: str
+) -> None:
+    await finished(api)
+    await api.job("waits", {"phase": "Pending", "message": NASTY})
+    await api.job("runs", running(logs=2, last_events=2, notice=NASTY))
+    await api.job("died", failed(NASTY))
+    for job in (ID, "waits", "runs", "died"):
+        await page(visitor, f"/page/jobs/{job}{below}")
+
+
+async def test_two_jobs_side_by_side(api: Harness, visitor: httpx.AsyncClient) -> None:
+    await finished(api)
+    await finished(api, OTHER)
+    html = await page(visitor, f"/page/compare?job={ID}&job={OTHER}")
+    assert "2 jobs side by side" in html
+    assert "Rows that flip" in html
+    assert "Select two or more" in await page(visitor, f"/page/compare?job={ID}", 400)
+
+
+async def test_health_counts_what_waits_and_what_failed_of_what(api: Harness, visitor: httpx.AsyncClient) -> None:
+    for n in range(3):
+        await api.job(f"a{n}", failed(f"The model does not answer: time-out {n}"))
+    await api.job("b", {"phase": "Pending"})
+    said = text(await page(visitor, "/page/health"))
+    assert "3 The model does not answer" in said
+    assert "pending 1" in said
+
+
+async def test_what_a_form_does_is_done(api: Harness, visitor: httpx.AsyncClient) -> None:
+    await api.job("runs", running())
+    html = await page(visitor, "/page/jobs/runs/pause")
+    assert "Calls that are on their way" in html
+    done = await visitor.post("/page/jobs/runs/pause", data=word(html))
+    assert (done.status_code, done.headers["location"]) == (303, "/page/jobs/runs")
+    assert "Resume" in await page(visitor, "/page/jobs/runs")
+    gone = await visitor.post("/page/jobs/runs/delete", data=word(html))
+    assert (gone.status_code, gone.headers["location"]) == (303, "/")
+    await page(visitor, "/page/jobs/runs", 404)
+
+
+def word(html: str) -> dict[str, str]:
+    return {"form_word": html.partition('name="form_word" value="')[2].partition('"')[0]}
+
+
+async def test_what_has_ended_says_so_when_it_is_stopped(api: Harness, visitor: httpx.AsyncClient) -> None:
+    await api.job("died", failed("x"))
+    html = await page(visitor, "/page/jobs/died/stop")
+    answer = await visitor.post("/page/jobs/died/stop", data=word(html))
+    assert answer.status_code == 409
+    assert "ended" in shown(answer)
+
+
+@pytest.mark.parametrize(
+    ("file", "kind"),
+    [
+        ("rows.csv", "text/csv"), ("log.txt", "text/plain"), ("state.json", "application/json"),
+        ("messages.json", "application/json"), ("prompt.md", "text/plain"), ("program.pkl", "application/octet-stream"),
+    ],
+)  # fmt: skip
+async def test_files_are_taken_away_and_never_shown(
+    api: Harness, visitor: httpx.AsyncClient, file: str, kind: str
+) -> None:
+    await finished(api)
+    answer = await visitor.get(f"/page/jobs/{ID}/files/{file}")
+    assert answer.status_code == 200
+    assert answer.headers["content-disposition"].startswith("attachment")
+    assert answer.headers["content-type"].startswith(kind)
+    assert answer.content
+
+
+async def test_a_job_is_sent_from_the_form_and_checked_on_the_way(api: Harness, visitor: httpx.AsyncClient) -> None:
+    html = await page(visitor, "/page/new")
+    form = form_of(html)
+    empty = await visitor.post("/page/new/check", data=form)
+    assert "Dataset must contain at least one row" in shown(empty)
+    form["pasted"] = "question,answer\n" + "".join(f"{n},{n}\n" for n in range(40))
+    form |= {
+        "split.train": "20",
+        "split.val": "12",
+        "split.test": "8",
+        "model_config.key": "sk-canary-key",
+        "name": "by-hand",
+    }
+    checked = text(shown(await visitor.post("/page/new/check", data=form)))
+    assert "It can be sent" in checked
+    assert "20 rows to train, 12 to choose by, 8 to test" in checked
+    refused = await visitor.post("/page/new", data=form | {"argument.auto": "heaviest"})
+    assert refused.status_code == 400
+    assert "sk-canary-key" not in shown(refused)
+    assert "heaviest" in refused.text, "what was typed is not lost"
+    sent = await visitor.post("/page/new", data=form)
+    assert sent.status_code == 303, sent.text
+    job_id = sent.headers["location"].rpartition("/")[2]
+    settings = await page(visitor, f"/page/jobs/{job_id}/settings")
+    assert "sk-canary-key" not in settings
+    again = form_of(await page(visitor, f"/page/new?from={job_id}"))
+    assert (again["split.train"], again["model_config.key"]) == ("20", "")
+    other = await visitor.post("/page/new", data=again | {"argument.auto": "medium"})
+    assert other.status_code == 303, other.text
+
+
+def form_of(html: str) -> dict[str, str]:
+    from html.parser import HTMLParser
+
+    class Reader(HTMLParser):
+        def __init__(self) -> None:
+            super().__init__()
+            self.form: dict[str, str] = {}
+            self.area = self.select = ""
+            self.inside = False
+
+        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+            given = {key: value or "" for key, value in attrs}
+            if tag == "form":
+                self.inside = given.get("id") == "send"
+            if not self.inside:
+                return
+            if tag == "input" and given.get("type") != "file":
+                self.form[given["name"]] = given.get("value", "")
+            elif tag == "textarea":
+                self.area = given["name"]
+                self.form[self.area] = ""
+            elif tag == "select":
+                self.select = given["name"]
+                self.form[self.select] = ""
+            elif tag == "option" and self.select and "selected" in given:
+                self.form[self.select] = given.get("value", "\0")
+
+        def handle_data(self, data: str) -> None:
+            if self.area:
+                self.form[self.area] += data
+            elif self.select and self.form[self.select] == "\0":
+                self.form[self.select] = data
+
+        def handle_endtag(self, tag: str) -> None:
+            if tag == "textarea":
+                self.area = ""
+            elif tag == "select":
+                self.select = ""
+
+    reader = Reader()
+    reader.feed(html)
+    return {key: value for key, value in reader.form.items() if value != "\0"}
+
+
+async def test_a_payloads_file_becomes_the_form(api: Harness, visitor: httpx.AsyncClient) -> None:
+    html = await page(visitor, "/page/new")
+    payload = {
+        "module_name": "cot",
+        "optimizer_name": "gepa",
+        "dataset": [{"a": 1}],
+        "metric_code": "def metric(): ...",
+    }
+    files = {"payload": ("p.json", orjson.dumps(payload), "application/json")}
+    read = form_of(shown(await visitor.post("/page/new/file", data=word(html), files=files)))
+    assert (read["module_name"], read["optimizer_name"], read["pasted"]) == ("cot", "gepa", '[{"a":1}]')
+    wrong = await visitor.post(
+        "/page/new/file", data=word(html), files={"payload": ("p.json", b"[", "application/json")}
+    )
+    assert "is no JSON" in shown(wrong)
+
+
+async def test_a_cluster_out_of_reach_is_said(api: Harness, visitor: httpx.AsyncClient) -> None:
+    await visitor.get("/")
+    api.service.reflector.synced.clear()
+    assert "still reading the jobs" in await page(visitor, "/", 503)
+
+
+async def test_the_page_reads_nothing_by_itself(api: Harness) -> None:
+    """Whatever has no right of its own is a page, and pages ask other routes."""
+    pages = {route.path for route in leaves(api.app.routes) if declared(route) == PAGE}
+    assert all(path == "/" or path.startswith("/page/") for path in pages)
+    assert "/page/jobs/{job_id}/stream" in pages
+
+
+async def test_there_may_be_no_page(tmp_path: Path) -> None:
+    async with api_service(tmp_path / "b", CoreAcceptance.from_settings(Settings()), page=False) as bare:
+        assert (await bare.client.get("/")).status_code == 404
