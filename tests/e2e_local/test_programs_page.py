@@ -1,4 +1,5 @@
-"""The command of docs/programs.md sends the program that the guide's notebook sends, by its files."""
+"""The commands of docs/programs.md send the program that the guide's notebook sends, by its files; that of
+docs/budgets.md caps a job."""
 
 import json
 import os
@@ -20,6 +21,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "programs.md"
+BUDGETS = ROOT / "docs" / "budgets.md"
 OPTIMIZER = ["--optimizer", "dspy.LabeledFewShot", "--set", "optimizer_kwargs.k=16"]
 """In place of the page's, which takes its time."""
 
@@ -31,8 +33,8 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def command(beginning: str) -> list[str]:
-    (line,) = [it for it in command_lines(PAGE.read_text()) if it.startswith(beginning)]
+def command(beginning: str, page: Path = PAGE) -> list[str]:
+    (line,) = [it for it in command_lines(page.read_text()) if it.startswith(beginning)]
     return shlex.split(line)
 
 
@@ -87,3 +89,22 @@ def test_a_payload_is_submitted_again(running: Service, humble_model: str, tmp_p
     with Client(running.url) as client:
         sent = client.payload(done.stdout.strip())
     assert sent == json.loads((tmp_path / "again.json").read_text()) | {"optimizer_kwargs": {"k": 3}}
+
+
+def test_a_job_is_capped(running: Service, humble_model: str) -> None:
+    priced = {"base_url": humble_model, "prices": {"input": 0.15, "output": 0.6}}
+    model = [
+        "--model",
+        "openai/humble-1",
+        *(f"--set=model_config.{name}={json.dumps(priced[name])}" for name in priced),
+    ]
+    _, *arguments = command("dspy-service submit examples/payload.json", BUDGETS)
+    line = [sys.executable, "-m", "dspy_service", "--url", running.url, *arguments, *model]
+    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    with Client(running.url) as client:
+        job = client.wait(done.stdout.strip())
+        job.raise_unless_success()
+        assert job.usage is not None
+        assert 0 < job.usage.calls <= 500
+        assert client.payload(job.job_id)["budget"] == {"model_calls": 500, "cost_usd": 2.5}

@@ -164,10 +164,12 @@ class Gepa(Family):
         )
 
     def known_first_try(self, options: Options, counts: SplitCounts, predictors: int) -> Calls:
-        """The program as given on all rows, a candidate and its child on a few, and the child on all."""
+        """The program as given on all rows, a candidate and its child on a few, and the child on all. A stop condition
+        may end the search before its first proposal."""
         known, rows = self.known_calls(options, counts, predictors), self.full_rows(options, counts)
         scores = 2 * rows + 2 * min(_reflection_rows(options), counts.train)
-        return at_least(min(scores, known.scores.least), 0, min(1, known.own.most), predictors)
+        proposals = 0 if further_of(options).get("stop_callbacks") else min(1, known.own.most)
+        return at_least(min(scores, known.scores.least), 0, proposals, predictors)
 
     def _budget(self, options: Options, counts: SplitCounts, predictors: int) -> int:
         auto = options.init.get("auto")

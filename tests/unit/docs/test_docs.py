@@ -143,7 +143,7 @@ RUN_BY = {
     r"\.venv/bin/python -m dspy_service_local\.demo\.model": f"{LOCAL}/test_notebooks.py",
     r"cd usage_guide|uv venv|uv pip install -r pyproject": f"{LOCAL}/test_notebooks.py, in another folder",
     r"\.venv/bin/python examples/optimize\.py": "tests/e2e/test_examples.py",
-    r"dspy-service (submit --program|estimate|payload|submit again)": f"{LOCAL}/test_programs_page.py",
+    r"dspy-service (submit (--program|again|examples/)|estimate|payload)": f"{LOCAL}/test_programs_page.py",
     r"curl -s \$SERVICE/jobs/\$A/artifact": "tests/e2e/test_ensemble.py",
     r"dspy-service watch tickets": f"{LOCAL}/test_command_line_page.py",
     r"curl -s http://127\.0\.0\.1:8000|export KUBECONFIG=|kubectl (apply|wait|get) ": f"{LOCAL}/test_readme.py",

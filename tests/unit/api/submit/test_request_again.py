@@ -27,6 +27,7 @@ CASES: dict[str, dict[str, Any]] = {
         shuffle=False,
         seed=0,
         adapter="json",
+        budget={"metric_calls": 900, "model_calls": 5000, "tokens": 10**6, "cost_usd": 2.5, "seconds": 600},
         run_options={
             "name": "tickets-1",
             "note": "before the new rows",

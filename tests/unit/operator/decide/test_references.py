@@ -70,6 +70,7 @@ NAMES_NOTHING = {
     *(f"run.resources.{kind}.{part}" for kind in ("requests", "limits") for part in ("cpu", "memory")),
     *(f"run.{part}" for part in ("priority", "retries", "deadlineSeconds", "ttlSeconds", "maxFailedRows", "require")),
     *("run.name", "run.note", "run.threads", "run.hedge"),
+    *(f"budget.{part}" for part in ("metricCalls", "modelCalls", "tokens", "costUsd", "seconds")),
     *("columns.withoutGold", "suspend", "stop", "adapter", "split.column"),
     *("program.name", "program.kwargs", "program.code", "program.files[].path", "program.files[].code"),
 }

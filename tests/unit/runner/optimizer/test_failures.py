@@ -124,7 +124,7 @@ def test_a_closed_port_fails_the_preflight(forge: OptimizerForge, tmp_path: Path
     result = forge.run(make_folders(tmp_path / "job", make_spec(CLOSED_PORT)))
 
     assert result["reason"] == "ModelUnreachable"
-    assert "The default model openai/scripted at http://127.0.0.1:1/v1 failed" in result["message"]
+    assert "The default model openai/scripted at http://127.0.0.1:1/v1 could not be reached: " in result["message"]
 
 
 def test_a_refused_call_without_a_key_says_why(forge: OptimizerForge, server: ScriptedServer, tmp_path: Path) -> None:

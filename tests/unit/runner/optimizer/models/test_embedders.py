@@ -237,20 +237,20 @@ def test_a_second_attempt_finds_its_answers_in_the_journal(
 
 
 DEAD = [
-    ("401", "ModelAuthFailed"),
-    ("404", "ModelUnknown"),
-    ("refuse", "ModelUnreachable"),
-    ("garbage", "ModelFailed"),
+    ("401", "ModelAuthFailed", "failed"),
+    ("404", "ModelUnknown", "failed"),
+    ("refuse", "ModelUnreachable", "could not be reached"),
+    ("garbage", "ModelFailed", "failed"),
 ]
 
 
-@pytest.mark.parametrize(("fault", "reason"), DEAD)
+@pytest.mark.parametrize(("fault", "reason", "said"), DEAD)
 def test_the_preflight_asks_it_once(
-    fault: str, reason: str, forge: OptimizerForge, server: ScriptedServer, tmp_path: Path
+    fault: str, reason: str, said: str, forge: OptimizerForge, server: ScriptedServer, tmp_path: Path
 ) -> None:
     result = forge.run(job(server, tmp_path / "job", server.url_of(fault)))
     assert (result["outcome"], result["reason"]) == ("Failed", reason)
-    assert f"The search model {MODEL} at {server.url_of(fault)} failed" in result["message"]
+    assert f"The search model {MODEL} at {server.url_of(fault)} {said}: " in result["message"]
     assert server.stats.by_kind["task"] == 0, "before anything else was paid for"
 
 

@@ -109,6 +109,7 @@ def test_a_result() -> None:
         "reason": "Done",
         "message": "fine",
         "stoppedEarly": True,
+        "budgetHit": None,
         "nothingTried": "",
         "verdict": None,
         "comparison": None,
