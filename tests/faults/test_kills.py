@@ -27,6 +27,7 @@ def body(model: ScriptedServer, **changes: Any) -> bytes:
         "optimizer_name": "dspy.BootstrapFewShotWithRandomSearch",
         "optimizer_kwargs": {"num_candidate_programs": 3, "max_bootstrapped_demos": 2, "max_labeled_demos": 2},
         "split_fractions": {"train": 0.3, "val": 0.4, "test": 0.3},
+        "run_options": {"threads": THREADS},
     }
     return payload(ROWS, model.url, **(optimizer | changes))
 
@@ -118,7 +119,7 @@ def test_an_optimizer_that_always_dies_is_given_up(model: ScriptedServer, tmp_pa
     with service(data_dir=tmp_path / "killed") as running:
         answer = ended(
             running.http,
-            submit(running.http, body(model, metric_code=suicidal, run_options={"retries": 1})),
+            submit(running.http, body(model, metric_code=suicidal, run_options={"retries": 1, "threads": THREADS})),
         )
     assert answer["status"] == "failed"
     assert "SIGKILL" in answer["message"].splitlines()[0] or "signal 9" in answer["message"].splitlines()[0]
