@@ -16,7 +16,7 @@ from dspy_service_runner.optimizer.strategies.mipro import Mipro
 from dspy_service_runner.optimizer.strategies.simba import Simba
 from dspy_service_runner.optimizer.strategies.strategy import Strategy
 from dspy_service_runner.optimizer.strategies.together import Together
-from dspy_service_runner.optimizer.strategies.with_optuna import OptunaStrategy
+from dspy_service_runner.optimizer.strategies.with_optuna import BootstrapWithOptuna
 
 
 def strategy_for(optimizer: type) -> Strategy:
@@ -25,7 +25,7 @@ def strategy_for(optimizer: type) -> Strategy:
 
 _RUN_BY: dict[str, Callable[[Family], Strategy]] = {
     "dspy.BetterTogether": partial(Together, strategy_for=strategy_for),
-    "dspy.BootstrapFewShotWithOptuna": OptunaStrategy,
+    "dspy.BootstrapFewShotWithOptuna": BootstrapWithOptuna,
     "dspy.COPRO": Copro,
     "dspy.Ensemble": Ensemble,
     "dspy.GEPA": Gepa,

@@ -2,6 +2,9 @@
 
 It scores through `dspy.Parallel`, so evaluation callbacks do not see its candidates. But it calls `wrap_program` with
 each program and the metric that is to score it: that function is replaced here, so that the metric knows the program.
+
+It samples with copies of the program's one model, at other rollouts, and refuses a program of several. Here each
+predictor is sampled with copies of its own.
 """
 
 import functools
@@ -92,19 +95,41 @@ def _place(program: dspy.Module) -> int:
     return int(getattr(program, "simba_idx", 0))
 
 
+class OwnModels(dict[str, Any]):
+    """A model for each predictor, by its name. SIMBA sets it as if it were one model, on all predictors."""
+
+
+def own_models(program: dspy.Module, n: int, teacher_settings: Any = None) -> list[OwnModels]:
+    """In the place of dspy's function, which is asked once for each model: predictors with the same model still have
+    the same copy, because a module around them, such as BestOfN, may want it so."""
+    predictors = dict(program.named_predictors())
+    asked = {predictor.lm: predictor for predictor in predictors.values()}
+    copies = {lm: simba_utils.prepare_models_for_resampling(of, n, teacher_settings) for lm, of in asked.items()}
+    return [OwnModels({name: copies[of.lm][i] for name, of in predictors.items()}) for i in range(n)]
+
+
+def spread(program: dspy.Module) -> None:
+    """Gives each predictor its own of the models that are set on all of them."""
+    for name, predictor in program.named_predictors():
+        if isinstance(predictor.lm, OwnModels):
+            predictor.lm = predictor.lm[name]
+
+
 @contextmanager
 def _programs_told() -> Iterator[None]:
-    wrap = dspy_simba.wrap_program
+    wrap, prepare, mask = dspy_simba.wrap_program, dspy_simba.prepare_models_for_resampling, simba_utils.recursive_mask
 
     def told(program: dspy.Module, metric: Any) -> Any:
+        spread(program)
         return wrap(program, metric.of(program) if isinstance(metric, ProgramScores) else metric)
 
-    mask, simba_utils.recursive_mask = simba_utils.recursive_mask, plain
-    dspy_simba.wrap_program = told
+    simba_utils.recursive_mask = plain
+    dspy_simba.wrap_program, dspy_simba.prepare_models_for_resampling = told, own_models
     try:
         yield
     finally:
-        dspy_simba.wrap_program, simba_utils.recursive_mask = wrap, mask
+        simba_utils.recursive_mask = mask
+        dspy_simba.wrap_program, dspy_simba.prepare_models_for_resampling = wrap, prepare
 
 
 def plain(value: Any) -> Any:

@@ -6,6 +6,7 @@ sandbox must have none, so it is imported only when such an optimizer runs.
 
 import functools
 import importlib
+from dataclasses import dataclass
 from typing import Any
 
 import dspy
@@ -28,3 +29,32 @@ class OptunaStrategy(Strategy):
             return super().compile(optimizer, plan)
         finally:
             optuna.create_study = create_study
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A program within a trial. optuna copies all trials to give the best one, and a program with a lock or connection
+    cannot be copied by Python's way."""
+
+    program: dspy.Module
+
+    def __deepcopy__(self, memo: Any) -> "Kept":
+        return self
+
+
+class KeptPrograms(dspy.BootstrapFewShotWithOptuna):  # type: ignore[misc]  # dspy is untyped
+    """Its `compile` returns a `Kept`, because dspy's class takes the best program out of a copy of its trial."""
+
+    def objective(self, trial: Any) -> Any:
+        set_user_attr = trial.set_user_attr
+        trial.set_user_attr = lambda key, value: set_user_attr(key, Kept(value))
+        return super().objective(trial)
+
+
+class BootstrapWithOptuna(OptunaStrategy):
+    def optimizer_class(self, plan: Plan) -> type:
+        return KeptPrograms if plan.optimizer is dspy.BootstrapFewShotWithOptuna else plan.optimizer
+
+    def compile(self, optimizer: Any, plan: Plan) -> dspy.Module:
+        best: Any = super().compile(optimizer, plan)
+        return best.program if isinstance(best, Kept) else best
