@@ -8,7 +8,7 @@ SCRIPTS := $(shell grep -lsE '^\#!.*sh$$|^\# shellcheck shell' .ci/* cluster/*)
 CLUSTER ?= .cluster/kubeconfig
 ARGS ?=
 
-.PHONY: install demo up test matrix e2e cluster-chart cluster-faults cluster-security policies check generate lock images install-chart \
+.PHONY: install demo up test browser pictures matrix e2e cluster-chart cluster-faults cluster-security policies check generate lock images install-chart \
 	base-image bench bench-cluster verdicts clean
 
 install: $(READY)
@@ -34,6 +34,14 @@ up: $(READY)
 test: $(READY)
 	$(BIN)/python -m pytest -n 3 tests/unit tests/conformance $(ARGS)
 	$(BIN)/python -m pytest -n 4 --dist worksteal tests/e2e tests/e2e_local tests/faults $(ARGS)
+
+# The web page in a real Chromium (Debian's `chromium`); without one, its tests are skipped and say so.
+browser: $(READY)
+	$(BIN)/python -m pytest tests/browser $(ARGS)
+
+# The pictures of docs/ and the README, from a real run in the same Chromium.
+pictures: $(READY)
+	PYTHONPATH=tests/support $(BIN)/python docs/pictures/take.py
 
 # Every optimizer in every situation, and the table of them; `make test` runs a sample.
 matrix: $(READY)

@@ -8,7 +8,7 @@ from starlette.responses import Response
 from dspy_service_api.page.contract import Contract, Refused
 from dspy_service_api.page.views.figures import mapping
 from dspy_service_api.page.views.prompts import predictors
-from dspy_service_api.page.views.rows import flips
+from dspy_service_api.page.views.rows import Paired, paired
 from dspy_service_api.page.views.settings import differing
 from dspy_service_api.page.views.summaries import head_of
 from dspy_service_api.page.visit import Visit
@@ -24,10 +24,10 @@ async def compare(visit: Visit) -> Response:
         raise Refused(400, {"detail": "Select two or more jobs in the list, then compare them."})
     contract = visit.contract
     jobs = await asyncio.gather(*(_job(contract, job_id) for job_id in job_ids))
-    flipped = []
+    both = Paired(0, ())
     if len(jobs) == 2:
         first, second = await asyncio.gather(*(contract.rows(job_id, "all", None, _ROWS) for job_id in job_ids))
-        flipped = await asyncio.to_thread(flips, first, second)
+        both = await asyncio.to_thread(paired, first, second)
     states = [mapping(job["artifact"]).get("program_state") for job in jobs]
     found = await asyncio.to_thread(predictors, states[0], states[1]) if len(jobs) == 2 else []
     return visit.show(
@@ -35,8 +35,8 @@ async def compare(visit: Visit) -> Response:
         jobs=jobs,
         differences=differing([job["payload"] or {} for job in jobs]),
         predictors=found,
-        flips=flipped[:_SHOWN],
-        flips_count=len(flipped),
+        both=both,
+        flips=both.flips[:_SHOWN],
     )
 
 

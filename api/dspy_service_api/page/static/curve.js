@@ -10,12 +10,19 @@
     return [places, places.map((calls) => bestAt.get(calls) ?? null), places.map((calls) => scoreAt.get(calls) ?? null)];
   };
 
+  // As the server's picture has them: a single score is no reason to show all from 0 to 200.
+  const bounds = (_, low, high) => {
+    if (low == null) return [0, 1];
+    const room = Math.max((high - low) * 0.15, 2);
+    return [low >= 0 && low < room ? 0 : low - room, high + room];
+  };
+
   const options = (width) => {
     const axis = { stroke: colour("--quiet"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false } };
     return {
       width,
       height: 240,
-      scales: { x: { time: false, range: (_, low, high) => [0, high || 1] } },
+      scales: { x: { time: false, range: (_, low, high) => [0, high || 1] }, y: { range: bounds } },
       cursor: { y: false },
       legend: { live: true },
       axes: [{ ...axis, size: 34 }, { ...axis, size: 46 }],

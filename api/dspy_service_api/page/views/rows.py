@@ -37,19 +37,34 @@ def final(row: Mapping[str, Any]) -> Mapping[str, Any]:
     return answer
 
 
-def flips(first: Sequence[Mapping[str, Any]], second: Sequence[Mapping[str, Any]]) -> list[Flip]:
+@dataclass(frozen=True, slots=True)
+class Paired:
+    """The rows that two jobs have in common."""
+
+    count: int
+    flips: tuple[Flip, ...]
+
+    @property
+    def better(self) -> tuple[int, int]:
+        """How often the first does better, and how often the second."""
+        firsts = sum(flip.better == 1 for flip in self.flips)
+        return firsts, len(self.flips) - firsts
+
+
+def paired(first: Sequence[Mapping[str, Any]], second: Sequence[Mapping[str, Any]]) -> Paired:
     """Only rows that both have, with the same inputs and gold."""
     others = {row["n"]: row for row in second}
-    found = []
+    count, found = 0, []
     for row in first:
         other = others.get(row["n"])
         if other is None or (row["inputs"], row["gold"]) != (other["inputs"], other["gold"]):
             continue
+        count += 1
         one, two = final(row), final(other)
         a, b = one["score"] or 0.0, two["score"] or 0.0
         if a != b:
             found.append(Flip(row["n"], row["inputs"], row["gold"], one, two, 1 if a > b else 2))
-    return found
+    return Paired(count, tuple(found))
 
 
 def as_csv(rows: Iterable[Mapping[str, Any]]) -> str:

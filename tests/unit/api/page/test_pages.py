@@ -183,7 +183,8 @@ async def test_two_jobs_side_by_side(api: Harness, visitor: httpx.AsyncClient) -
     await finished(api, OTHER)
     html = await page(visitor, f"/page/compare?job={ID}&job={OTHER}")
     assert "2 jobs side by side" in html
-    assert "Rows that flip" in html
+    assert "Of 4 test rows that both have" in text(html)
+    assert "4 have the same score" in text(html)
     assert "Select two or more" in await page(visitor, f"/page/compare?job={ID}", 400)
 
 
