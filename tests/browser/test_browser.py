@@ -174,10 +174,11 @@ def test_from_the_form_to_the_files_by_keyboard_alone(
 
 
 def progressed(running: Service, job_id: str) -> None:
-    def far() -> bool:
-        return job(running.http, job_id, "/summary")["latest_metrics"].get("tqdm_n", 0) > 20
+    def found() -> bool:
+        """The first candidate is the program as it was given."""
+        return job(running.http, job_id, "/summary")["candidates_count"] > 1
 
-    wait_for(far, timeout=120, interval=0.2, what="a search that has found something to keep")
+    wait_for(found, timeout=120, interval=0.2, what="a search that has found something to keep")
 
 
 def reach(page: Page, selector: str) -> None:

@@ -51,7 +51,7 @@ class Watched:
 
     def _console(self, message: ConsoleMessage) -> None:
         text = message.text
-        known = self.offline or any(f"status of {status}" in text for status in self.expected)
+        known = self.offline or any(re.search(rf"\bstatus (of )?{status}\b", text) for status in self.expected)
         if message.type == "error" and not known:
             self.wrong.append(f"console: {text}")
 
@@ -76,6 +76,6 @@ def tab(launched: Browser, base_url: str, **options: Any) -> Iterator[Watched]:
     watched = Watched(context.new_page(), context)
     try:
         yield watched
-        assert watched.wrong == []
+        assert not watched.wrong, watched.wrong
     finally:
         context.close()
