@@ -62,5 +62,5 @@ from .optimization import AsyncOptimization as AsyncOptimization, Ended as Ended
 from .payload.rows import UnusableDataset as UnusableDataset, read_rows as read_rows
 from .program_states import Change as Change, load_state as load_state
 from .prompts import Parts as Parts, fill_messages as fill_messages
-from .retries import Retries as Retries
 from .watching import Update as Update
+from .wire.retries import Retries as Retries

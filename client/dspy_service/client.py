@@ -9,17 +9,17 @@ from typing import Any, Self, TypeVar
 import httpx
 from httpx_sse import EventSource
 
+from dspy_service import answers, typed_ids
 from dspy_service.build import build_payload, payload_of
-from dspy_service.error_answers import error_of, retry_after
 from dspy_service.errors import DspyServiceError, ServiceUnreachable
 from dspy_service.files.artifact_files import Origin
 from dspy_service.files.downloads import save
 from dspy_service.optimization import Optimization
-from dspy_service.retries import Retries
-from dspy_service.streaming import Rounds
 from dspy_service.watching import Update, Watch
-
-from . import answers, calls, streaming, typed_ids
+from dspy_service.wire import calls, streaming
+from dspy_service.wire.error_answers import error_of, retry_after
+from dspy_service.wire.retries import Retries
+from dspy_service.wire.streaming import Rounds
 
 T = TypeVar("T")
 PAGE = 1000

@@ -7,9 +7,9 @@ No I/O: a resolution yields the calls that it needs and is given their answers, 
 import re
 from collections.abc import Generator, Sequence
 
-from dspy_service import calls
 from dspy_service.answers import JobPage, Summary
 from dspy_service.errors import AmbiguousJob, InvalidPayload, NotAllowed
+from dspy_service.wire import calls
 
 LEAST_PREFIX = 4
 """Characters. Fewer are too soon another job's too."""

@@ -13,23 +13,23 @@ from dspy_service.errors import DspyServiceError, InvalidPayload
 
 ENTRY_POINTS = "dspy_service.commands"
 OWN = {
-    "submit": "dspy_service.cli.submit:command",
-    "estimate": "dspy_service.cli.estimate:command",
-    "list": "dspy_service.cli.list_jobs:command",
-    "show": "dspy_service.cli.show:command",
-    "watch": "dspy_service.cli.watch:command",
-    "logs": "dspy_service.cli.logs:command",
-    "payload": "dspy_service.cli.payload:command",
-    "candidates": "dspy_service.cli.candidates:command",
-    "rows": "dspy_service.cli.rows:command",
-    "artifact": "dspy_service.cli.artifact:command",
+    "submit": "dspy_service.cli.sending.submit:command",
+    "estimate": "dspy_service.cli.sending.estimate:command",
+    "list": "dspy_service.cli.reading.list_jobs:command",
+    "show": "dspy_service.cli.reading.show:command",
+    "watch": "dspy_service.cli.reading.watch:command",
+    "logs": "dspy_service.cli.reading.logs:command",
+    "payload": "dspy_service.cli.sending.payload:command",
+    "candidates": "dspy_service.cli.reading.candidates:command",
+    "rows": "dspy_service.cli.reading.rows:command",
+    "artifact": "dspy_service.cli.reading.artifact:command",
     "cancel": "dspy_service.cli.control:cancel",
     "stop": "dspy_service.cli.control:stop",
     "pause": "dspy_service.cli.control:pause",
     "resume": "dspy_service.cli.control:resume",
-    "catalogue": "dspy_service.cli.catalogue:command",
+    "catalogue": "dspy_service.cli.sending.catalogue:command",
     "delete": "dspy_service.cli.delete:command",
-    "inspect": "dspy_service.cli.inspect_program:command",
+    "inspect": "dspy_service.cli.reading.inspect_program:command",
 }
 
 

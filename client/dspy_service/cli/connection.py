@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 import dspy_service
-from dspy_service.retries import Retries
+from dspy_service.wire.retries import Retries
 
 if TYPE_CHECKING:
     import httpx

@@ -17,11 +17,11 @@ import click
 from rich.console import Console
 
 from dspy_service import Client, DspyServiceError, Job
-from dspy_service.calls import DEFAULT_URL
 from dspy_service.cli import exits
 from dspy_service.cli.said import say_lines
 from dspy_service.display import verdicts, watch_job
 from dspy_service.display.shown import shown
+from dspy_service.wire.calls import DEFAULT_URL
 from dspy_service_local.demo.model.server import MODEL, ModelServer
 from dspy_service_local.demo.models import KeyMissing, unused_key, user_model
 from dspy_service_local.demo.service import ServiceDidNotStart, running_service

@@ -27,12 +27,14 @@ from dspy_service_runner.optimizer.adapters import adapter_of
 from dspy_service_runner.optimizer.failures import Interrupt, JobFailed
 from dspy_service_runner.optimizer.inputs import Job, read_job, read_rows, wait_until_ready
 from dspy_service_runner.optimizer.interpreter.interpreter import interpreter_factory
-from dspy_service_runner.optimizer.models import answer_usage, base_url_query, prices, stragglers
-from dspy_service_runner.optimizer.models.caps import Caps
+from dspy_service_runner.optimizer.models import base_url_query
 from dspy_service_runner.optimizer.models.journal import JournalCache
-from dspy_service_runner.optimizer.models.ledger import Ledger
 from dspy_service_runner.optimizer.models.models import ModelSet, build, give_secrets, take_credentials
-from dspy_service_runner.optimizer.models.patience import Patience
+from dspy_service_runner.optimizer.models.pace import stragglers
+from dspy_service_runner.optimizer.models.pace.patience import Patience
+from dspy_service_runner.optimizer.models.spending import answer_usage, prices
+from dspy_service_runner.optimizer.models.spending.caps import Caps
+from dspy_service_runner.optimizer.models.spending.ledger import Ledger
 from dspy_service_runner.optimizer.outbox import AppendFile, Outbox
 from dspy_service_runner.optimizer.output.prompt import shown
 from dspy_service_runner.optimizer.output.result import RunRecord

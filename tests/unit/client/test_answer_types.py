@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from dspy_service import answers, errors
-from dspy_service.error_answers import BY_CODE
+from dspy_service.wire.error_answers import BY_CODE
 from dspy_service_api.answers.error_codes import ALL
 from dspy_service_local.reference_api import document
 

@@ -4,8 +4,8 @@ import httpx
 import pytest
 
 from dspy_service import AsyncClient, Client
-from dspy_service.streaming import Rounds
 from dspy_service.watching import Update, Watch
+from dspy_service.wire.streaming import Rounds
 from fake_service import FakeService
 
 LINES = [str(n) for n in range(10)]

@@ -31,8 +31,8 @@ from dspy.utils.exceptions import is_retryable_lm_error
 from dspy_service_core.checks.models.credentials import public_url, withhold
 from dspy_service_core.records.values import count_of
 from dspy_service_runner.optimizer.json_form import valid_unicode
-from dspy_service_runner.optimizer.models.prices import GivenPrices, cost_of, embedding_cost
-from dspy_service_runner.optimizer.models.spent import Spent
+from dspy_service_runner.optimizer.models.spending.prices import GivenPrices, cost_of, embedding_cost
+from dspy_service_runner.optimizer.models.spending.spent import Spent
 
 _NATIVE = ("openai", "hosted_vllm")
 """Prefixes of models that are asked at `/embeddings`, as OpenAI's are."""

@@ -33,7 +33,7 @@ from dspy_service_runner.optimizer.models.model_errors import (
     UNREACHABLE,
     kind_of,
 )
-from dspy_service_runner.optimizer.models.prices import GivenPrices
+from dspy_service_runner.optimizer.models.spending.prices import GivenPrices
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from dspy_service_core.records.usage import Usage
 from dspy_service_core.resource.conditions import EVALUATED, NOTHING_TRIED, SUCCEEDED_MESSAGE
 from dspy_service_runner.optimizer.failures import JobFailed
 from dspy_service_runner.optimizer.inputs import Job
-from dspy_service_runner.optimizer.models.caps import BUDGET_SPENT
+from dspy_service_runner.optimizer.models.spending.caps import BUDGET_SPENT
 from dspy_service_runner.optimizer.output.provenance import packages
 
 MAX_MESSAGE = 8192

@@ -10,11 +10,11 @@ from dspy.utils.callback import BaseCallback
 from dspy.utils.exceptions import AdapterParseError
 
 from dspy_service_runner.optimizer.failures import JobFailed, first_line
-from dspy_service_runner.optimizer.models.ledger import STAGE
 from dspy_service_runner.optimizer.models.model_watch import ModelWatch
 from dspy_service_runner.optimizer.models.models import ValidAnswers
-from dspy_service_runner.optimizer.user_code.metric import Metric
-from dspy_service_runner.optimizer.user_code.score import Score
+from dspy_service_runner.optimizer.models.spending.ledger import STAGE
+from dspy_service_runner.optimizer.user_code.metrics.metric import Metric
+from dspy_service_runner.optimizer.user_code.metrics.score import Score
 from dspy_service_runner.optimizer.values.rows import row_number
 
 _SHOWN = 120

@@ -6,7 +6,7 @@ from typing import Any
 
 from dspy_service_runner.optimizer.failures import JobFailed
 from dspy_service_runner.optimizer.run.evaluation import Evaluation, RowOutcome
-from dspy_service_runner.optimizer.user_code.failing_rows import listed
+from dspy_service_runner.optimizer.user_code.metrics.failing_rows import listed
 
 
 def document(evaluation: Evaluation, most: int) -> dict[str, Any]:

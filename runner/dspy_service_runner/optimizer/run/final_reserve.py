@@ -12,9 +12,9 @@ from dataclasses import fields, replace
 from typing import Any
 
 from dspy_service_core.records.spending import Spending
-from dspy_service_runner.optimizer.models.caps import Reserve
-from dspy_service_runner.optimizer.models.ledger import Ledger
-from dspy_service_runner.optimizer.models.program_costs import RowCost, row_cost
+from dspy_service_runner.optimizer.models.spending.caps import Reserve
+from dspy_service_runner.optimizer.models.spending.ledger import Ledger
+from dspy_service_runner.optimizer.models.spending.program_costs import RowCost, row_cost
 from dspy_service_runner.optimizer.run.validation import Prepared
 
 logger = logging.getLogger("dspy_service.budget")

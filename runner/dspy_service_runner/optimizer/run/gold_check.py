@@ -12,7 +12,7 @@ from collections.abc import Iterable
 import dspy
 
 from dspy_service_runner.optimizer.run.preflight import right_answer
-from dspy_service_runner.optimizer.user_code.metric import Metric
+from dspy_service_runner.optimizer.user_code.metrics.metric import Metric
 from dspy_service_runner.optimizer.values.rows import row_of
 
 logger = logging.getLogger("dspy_service.preflight")

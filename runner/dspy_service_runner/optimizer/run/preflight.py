@@ -14,16 +14,16 @@ from dspy.utils.exceptions import LMInvalidRequestError
 from dspy_service_core.contract.request import RunRequest
 from dspy_service_core.resource import names
 from dspy_service_runner.optimizer.failures import JobFailed
-from dspy_service_runner.optimizer.models.caps import Caps
-from dspy_service_runner.optimizer.models.ledger import Ledger
 from dspy_service_runner.optimizer.models.model_errors import SERVER_ERROR, TIMEOUT, kind_of
 from dspy_service_runner.optimizer.models.models import CountedLM, ModelSet, explain
+from dspy_service_runner.optimizer.models.spending.caps import Caps
+from dspy_service_runner.optimizer.models.spending.ledger import Ledger
 from dspy_service_runner.optimizer.run.evaluation import cause_of
 from dspy_service_runner.optimizer.run.time_limit import at_most
-from dspy_service_runner.optimizer.user_code.failing_rows import row_name
-from dspy_service_runner.optimizer.user_code.joined import Joined
-from dspy_service_runner.optimizer.user_code.metric import Metric, failure_from, said_of
-from dspy_service_runner.optimizer.user_code.score import UnusableScore
+from dspy_service_runner.optimizer.user_code.metrics.failing_rows import row_name
+from dspy_service_runner.optimizer.user_code.metrics.metric import Metric, failure_from, said_of
+from dspy_service_runner.optimizer.user_code.metrics.score import UnusableScore
+from dspy_service_runner.optimizer.user_code.programs.joined import Joined
 from dspy_service_runner.optimizer.user_code.source import user_line, with_cure
 
 logger = logging.getLogger("dspy_service.preflight")

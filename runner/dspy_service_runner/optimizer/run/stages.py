@@ -16,10 +16,10 @@ from dspy_service_core.records.usage import CallStage
 from dspy_service_core.storage import pod_files
 from dspy_service_runner.optimizer.failures import Interrupt, JobFailed, StopToken, first_line
 from dspy_service_runner.optimizer.models.journal import JournalCache
-from dspy_service_runner.optimizer.models.ledger import Ledger
 from dspy_service_runner.optimizer.models.model_errors import OF_ONE_REQUEST, refusal_behind
 from dspy_service_runner.optimizer.models.model_watch import ModelWatch
-from dspy_service_runner.optimizer.models.patience import Patience
+from dspy_service_runner.optimizer.models.pace.patience import Patience
+from dspy_service_runner.optimizer.models.spending.ledger import Ledger
 from dspy_service_runner.optimizer.outbox import Outbox
 from dspy_service_runner.optimizer.output.artifact import trim, write_artifact
 from dspy_service_runner.optimizer.output.provenance import image_digest, payload_digest, seeds

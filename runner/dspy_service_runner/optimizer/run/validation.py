@@ -28,10 +28,15 @@ from dspy_service_runner.optimizer.splits import Splits, need_training_rows, spl
 from dspy_service_runner.optimizer.strategies.registry import strategy_for
 from dspy_service_runner.optimizer.strategies.strategy import Plan, Strategy
 from dspy_service_runner.optimizer.user_code import source
-from dspy_service_runner.optimizer.user_code.joined import Joined, Place, join
-from dspy_service_runner.optimizer.user_code.metric import Metric
-from dspy_service_runner.optimizer.user_code.program import Program, ProgramSource, own_program, signature_program
-from dspy_service_runner.optimizer.user_code.program_class import REASON, check_copies, check_predictors
+from dspy_service_runner.optimizer.user_code.metrics.metric import Metric
+from dspy_service_runner.optimizer.user_code.programs.joined import Joined, Place, join
+from dspy_service_runner.optimizer.user_code.programs.program import (
+    Program,
+    ProgramSource,
+    own_program,
+    signature_program,
+)
+from dspy_service_runner.optimizer.user_code.programs.program_class import REASON, check_copies, check_predictors
 from dspy_service_runner.optimizer.user_code.resolve import find_class
 from dspy_service_runner.optimizer.values.columns import Rows, check_columns, check_split_column, columns_of_program
 from dspy_service_runner.optimizer.values.keyed import allow_keys

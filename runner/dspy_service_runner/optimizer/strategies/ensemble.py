@@ -12,8 +12,8 @@ import dspy
 from dspy_service_core.optimizers.joined import SIZE, reduction
 from dspy_service_runner.optimizer.progress.candidates import Candidates
 from dspy_service_runner.optimizer.strategies.strategy import Counting, Plan, Strategy
-from dspy_service_runner.optimizer.user_code import majority
-from dspy_service_runner.optimizer.user_code.joined import Joined, work_in_common
+from dspy_service_runner.optimizer.user_code.programs import majority
+from dspy_service_runner.optimizer.user_code.programs.joined import Joined, work_in_common
 
 
 class Ensemble(Strategy):

@@ -9,7 +9,7 @@ from dspy_service_core.optimizers.families import EVALUATION, FAMILIES
 from dspy_service_core.optimizers.family import Family
 from dspy_service_runner.optimizer.strategies.ensemble import Ensemble
 from dspy_service_runner.optimizer.strategies.evaluate import Evaluate, EvaluateStrategy
-from dspy_service_runner.optimizer.strategies.gepa import Gepa
+from dspy_service_runner.optimizer.strategies.gepa.gepa import Gepa
 from dspy_service_runner.optimizer.strategies.instructions import Copro, InferRules
 from dspy_service_runner.optimizer.strategies.knn import Nearest
 from dspy_service_runner.optimizer.strategies.mipro import Mipro

@@ -26,8 +26,8 @@ from dspy_service_runner.optimizer.failures import JobFailed, first_line
 from dspy_service_runner.optimizer.models.models import ModelSet
 from dspy_service_runner.optimizer.progress.candidates import Candidates, EvaluationObserver
 from dspy_service_runner.optimizer.splits import Splits
-from dspy_service_runner.optimizer.user_code.joined import Joined
-from dspy_service_runner.optimizer.user_code.score import Scale
+from dspy_service_runner.optimizer.user_code.metrics.score import Scale
+from dspy_service_runner.optimizer.user_code.programs.joined import Joined
 
 
 @dataclass(frozen=True)

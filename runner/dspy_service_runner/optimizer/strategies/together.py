@@ -20,8 +20,8 @@ from dspy_service_runner.optimizer.program_state import State, drop_trials
 from dspy_service_runner.optimizer.progress.candidates import UNKNOWN, Candidates, EvaluationObserver, Origin
 from dspy_service_runner.optimizer.splits import Splits
 from dspy_service_runner.optimizer.strategies.strategy import Counting, Plan, Strategy
+from dspy_service_runner.optimizer.user_code.metrics.score import Scale
 from dspy_service_runner.optimizer.user_code.resolve import find_class
-from dspy_service_runner.optimizer.user_code.score import Scale
 
 logger = logging.getLogger("dspy_service.together")
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dspy_service.cli.payload_file import split_columns
+from dspy_service.cli.sending.payload_file import split_columns
 
 
 @pytest.mark.parametrize(

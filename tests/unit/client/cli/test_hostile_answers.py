@@ -25,7 +25,7 @@ import dspy_service
 from dspy_service import Event, LogEntry, Summary, answers
 from dspy_service.cli import cli
 from dspy_service.cli.connection import Connection
-from dspy_service.cli.list_jobs import table_of
+from dspy_service.cli.reading.list_jobs import table_of
 from dspy_service.display import show
 from dspy_service.display.shown import GUTTER, shown, shown_lines
 from dspy_service.display.verdicts import line

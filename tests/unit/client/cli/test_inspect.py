@@ -20,7 +20,7 @@ from click.testing import CliRunner, Result
 from dspy_service import Client
 from dspy_service.cli import cli
 from dspy_service.cli.connection import Connection
-from dspy_service.cli.inspect_program import load_program
+from dspy_service.cli.reading.inspect_program import load_program
 from dspy_service.files.artifact_files import NAMES, SIGNATURE
 from dspy_service.files.downloads import recorded
 from dspy_service_local.demo.model.server import ModelServer

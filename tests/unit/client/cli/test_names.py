@@ -14,7 +14,7 @@ from dspy_service import Summary, answers
 from dspy_service.cli import cli
 from dspy_service.cli.commands import OWN
 from dspy_service.cli.connection import Connection
-from dspy_service.cli.list_jobs import table_of
+from dspy_service.cli.reading.list_jobs import table_of
 from fake_service import FakeService
 
 FIRST = "4f0c6b6e-8a0e-4a59-9a38-6b4c6f1d2a10"

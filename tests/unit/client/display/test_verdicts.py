@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from dspy_service.answers import Result, Summary, read
-from dspy_service.cli.watch import ending
+from dspy_service.cli.reading.watch import ending
 from dspy_service.display.verdicts import line, of, program, word
 from dspy_service.display.words import stage
 

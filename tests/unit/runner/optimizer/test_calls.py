@@ -29,8 +29,8 @@ from dspy_service_runner.optimizer.settings import Settings
 from dspy_service_runner.optimizer.splits import Splits
 from dspy_service_runner.optimizer.strategies.registry import strategy_for
 from dspy_service_runner.optimizer.strategies.strategy import Plan
-from dspy_service_runner.optimizer.user_code.joined import Joined, Member
-from dspy_service_runner.optimizer.user_code.metric import Metric
+from dspy_service_runner.optimizer.user_code.metrics.metric import Metric
+from dspy_service_runner.optimizer.user_code.programs.joined import Joined, Member
 from dspy_service_runner.optimizer.values.fields import Fields
 from scripted_model import TICKETS
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from dspy_service_runner.optimizer.settings import Settings
-from dspy_service_runner.optimizer.user_code.program_files import lay_out
+from dspy_service_runner.optimizer.user_code.programs.program_files import lay_out
 from dspy_service_runner.optimizer.user_code.source import explained
 from knowing_model import KnowingModel
 from optimizer_job import Folders, OptimizerForge, make_folders, next_attempt, program_spec

@@ -11,7 +11,7 @@ from dspy_service_core.records.spending import Spending, ran
 from dspy_service_core.records.usage import CallStage, Usage
 from dspy_service_core.resource.spec.budget import Budget
 from dspy_service_runner.optimizer.failures import Interrupt, StopToken
-from dspy_service_runner.optimizer.models.caps import BUDGET_SPENT, Caps, Reserve
+from dspy_service_runner.optimizer.models.spending.caps import BUDGET_SPENT, Caps, Reserve
 from waiting import wait_for
 
 OF = CallKey("default", "optimize", "")

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from dspy_service_runner.optimizer.models.durations import Durations
+from dspy_service_runner.optimizer.models.pace.durations import Durations
 
 
 def seen(*seconds: float) -> Durations:

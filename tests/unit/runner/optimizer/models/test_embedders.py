@@ -16,9 +16,9 @@ from dspy_service_core.records.call_lines import Tally
 from dspy_service_runner.optimizer.models import base_url_query
 from dspy_service_runner.optimizer.models.embedders import CountedEmbedder
 from dspy_service_runner.optimizer.models.journal import JournalCache
-from dspy_service_runner.optimizer.models.ledger import Ledger
 from dspy_service_runner.optimizer.models.model_errors import kind_of
-from dspy_service_runner.optimizer.models.spent import Spent
+from dspy_service_runner.optimizer.models.spending.ledger import Ledger
+from dspy_service_runner.optimizer.models.spending.spent import Spent
 from dspy_service_runner.optimizer.outbox import AppendFile
 from optimizer_job import Folders, OptimizerForge, make_folders, make_spec, next_attempt
 from scripted_lm import TICKETS, ScriptedServer

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 import pytest
 
 from dspy_service_runner.optimizer.failures import Interrupt, StopToken
-from dspy_service_runner.optimizer.models.gate import Gate
-from dspy_service_runner.optimizer.models.places import FIRST, Places, Sent
-from dspy_service_runner.optimizer.models.rate_limit import RateLimit
+from dspy_service_runner.optimizer.models.pace.gate import Gate
+from dspy_service_runner.optimizer.models.pace.places import FIRST, Places, Sent
+from dspy_service_runner.optimizer.models.pace.rate_limit import RateLimit
 from waiting import wait_for
 
 

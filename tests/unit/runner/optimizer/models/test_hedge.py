@@ -7,7 +7,7 @@ from contextvars import ContextVar
 
 import pytest
 
-from dspy_service_runner.optimizer.models.hedge import Hedges
+from dspy_service_runner.optimizer.models.pace.hedge import Hedges
 from waiting import wait_for
 
 KIND = ("default", "answer")

@@ -11,9 +11,9 @@ from dspy import lm15
 from counting_engine import CountingEngine, counted_lm
 from dspy_service_core.records.call_lines import Tally
 from dspy_service_core.records.usage import Usage
-from dspy_service_runner.optimizer.models.ledger import STAGE, Ledger
 from dspy_service_runner.optimizer.models.model_errors import unseen
-from dspy_service_runner.optimizer.models.spent import Spent
+from dspy_service_runner.optimizer.models.spending.ledger import STAGE, Ledger
+from dspy_service_runner.optimizer.models.spending.spent import Spent
 
 LM = dspy.LM("openai/m", api_key="k")
 

@@ -11,8 +11,8 @@ from dspy import lm15
 
 from dspy_service_core.records.call_lines import Tally
 from dspy_service_runner.optimizer.failures import Interrupt, StopToken
-from dspy_service_runner.optimizer.models.ledger import Ledger
-from dspy_service_runner.optimizer.models.patience import Patience
+from dspy_service_runner.optimizer.models.pace.patience import Patience
+from dspy_service_runner.optimizer.models.spending.ledger import Ledger
 from dspy_service_runner.optimizer.settings import Settings
 
 SETTINGS = Settings(longest_wait=30, rate_limit_patience=100)

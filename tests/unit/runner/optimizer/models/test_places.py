@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from dspy_service_runner.optimizer.models.places import FIRST, Places, Sent
-from dspy_service_runner.optimizer.models.rate_limit import RateLimit
+from dspy_service_runner.optimizer.models.pace.places import FIRST, Places, Sent
+from dspy_service_runner.optimizer.models.pace.rate_limit import RateLimit
 
 Latency = Callable[[int], float]
 """Seconds that a call takes, from how many are under way."""

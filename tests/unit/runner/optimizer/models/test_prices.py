@@ -7,9 +7,9 @@ import pytest
 from dspy.clients import costs
 
 from dspy_service_core.resource.spec.models import Prices
-from dspy_service_runner.optimizer.models import prices
-from dspy_service_runner.optimizer.models.prices import GivenPrices, bill_of, cost_of
-from dspy_service_runner.optimizer.models.spent import Spent
+from dspy_service_runner.optimizer.models.spending import prices
+from dspy_service_runner.optimizer.models.spending.prices import GivenPrices, bill_of, cost_of
+from dspy_service_runner.optimizer.models.spending.spent import Spent
 
 SPENT = Spent(1_000_000, 100_000, 400_000, 50_000)
 OWN = GivenPrices.of(Prices(input="2", output="10", cached="0.5"))

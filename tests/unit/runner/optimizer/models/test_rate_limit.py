@@ -4,8 +4,8 @@ import math
 
 import pytest
 
-from dspy_service_runner.optimizer.models.places import FIRST, Places, Sent
-from dspy_service_runner.optimizer.models.rate_limit import RateLimit
+from dspy_service_runner.optimizer.models.pace.places import FIRST, Places, Sent
+from dspy_service_runner.optimizer.models.pace.rate_limit import RateLimit
 
 PATIENCE = 60.0
 

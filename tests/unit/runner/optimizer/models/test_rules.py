@@ -20,8 +20,8 @@ from dspy_service_runner.optimizer.outbox import Outbox
 from dspy_service_runner.optimizer.progress.progress import Progress
 from dspy_service_runner.optimizer.settings import Settings, load as load_settings
 from dspy_service_runner.optimizer.splits import split_examples
-from dspy_service_runner.optimizer.user_code.metric import Metric
-from dspy_service_runner.optimizer.user_code.score import Score, UnusableScore, as_score
+from dspy_service_runner.optimizer.user_code.metrics.metric import Metric
+from dspy_service_runner.optimizer.user_code.metrics.score import Score, UnusableScore, as_score
 from dspy_service_runner.optimizer.values.fields import Fields
 from dspy_service_runner.optimizer.values.rows import RowExample
 from dspy_service_runner.optimizer.values.typed import typed_examples

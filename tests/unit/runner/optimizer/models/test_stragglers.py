@@ -8,7 +8,7 @@ import pytest
 from dspy.utils import parallelizer
 from dspy.utils.parallelizer import ParallelExecutor
 
-from dspy_service_runner.optimizer.models import stragglers
+from dspy_service_runner.optimizer.models.pace import stragglers
 from waiting import wait_for
 
 

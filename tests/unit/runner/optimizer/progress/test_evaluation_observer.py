@@ -12,7 +12,7 @@ from dspy_service_runner.optimizer.failures import StopToken
 from dspy_service_runner.optimizer.outbox import Outbox
 from dspy_service_runner.optimizer.progress.candidates import Candidates, EvaluationObserver
 from dspy_service_runner.optimizer.settings import Settings
-from dspy_service_runner.optimizer.user_code.metric import Metric
+from dspy_service_runner.optimizer.user_code.metrics.metric import Metric
 from scripted_model import TICKETS
 
 ROWS = [dspy.Example(**row).with_inputs("text") for row in TICKETS[:4]]

@@ -14,7 +14,7 @@ from dspy_service_runner.optimizer.models.models import ModelSet
 from dspy_service_runner.optimizer.outbox import AppendFile
 from dspy_service_runner.optimizer.run.evaluation import Evaluation, RowOutcome, evaluate
 from dspy_service_runner.optimizer.settings import Settings
-from dspy_service_runner.optimizer.user_code.metric import Metric
+from dspy_service_runner.optimizer.user_code.metrics.metric import Metric
 
 ROWS = [{"x": number, "y": number % 3} for number in range(30)]
 

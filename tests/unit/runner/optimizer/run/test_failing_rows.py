@@ -10,8 +10,8 @@ import pytest
 
 from dspy_service_runner.optimizer.run import failed_rows
 from dspy_service_runner.optimizer.run.evaluation import Evaluation, RowOutcome
-from dspy_service_runner.optimizer.user_code.failing_rows import Allowance, FailingRows
-from dspy_service_runner.optimizer.user_code.score import Scale
+from dspy_service_runner.optimizer.user_code.metrics.failing_rows import Allowance, FailingRows
+from dspy_service_runner.optimizer.user_code.metrics.score import Scale
 from odd_model import MANNERS, OddModel
 from optimizer_job import OptimizerForge, make_folders, make_spec
 from scripted_lm import ScriptedServer

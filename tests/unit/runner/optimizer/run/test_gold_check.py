@@ -20,7 +20,7 @@ from dspy_service_core.resource.spec.dataset import Columns
 from dspy_service_runner.optimizer.run.gold_check import choose_gold
 from dspy_service_runner.optimizer.run.preflight import right_answer
 from dspy_service_runner.optimizer.settings import Settings
-from dspy_service_runner.optimizer.user_code.metric import Metric
+from dspy_service_runner.optimizer.user_code.metrics.metric import Metric
 from dspy_service_runner.optimizer.user_code.source import run_source
 from dspy_service_runner.optimizer.values.fields import Fields
 from dspy_service_runner.optimizer.values.keyed import allow_keys

@@ -14,7 +14,7 @@ import pytest
 from dspy_service import Artifact
 from dspy_service.files import rebuild
 from dspy_service.files.artifact_files import verify_directory, write_artifact
-from dspy_service_runner.optimizer.user_code import majority, own_imports
+from dspy_service_runner.optimizer.user_code.programs import majority, own_imports
 from dspy_service_runner.redaction import Redactor
 from dspy_service_runner.reporter.artifact.submitted import read_submitted
 from optimizer_job import SIGNATURE, Folders, OptimizerForge, make_folders, make_spec, next_attempt, program_spec

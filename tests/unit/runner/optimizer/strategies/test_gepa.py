@@ -17,10 +17,10 @@ from dspy_service_runner.optimizer.progress.candidates import Candidates
 from dspy_service_runner.optimizer.progress.progress import Progress
 from dspy_service_runner.optimizer.settings import Settings
 from dspy_service_runner.optimizer.splits import Splits
-from dspy_service_runner.optimizer.strategies.gepa import with_own_signatures, with_signatures_of
+from dspy_service_runner.optimizer.strategies.gepa.gepa import with_own_signatures, with_signatures_of
 from dspy_service_runner.optimizer.strategies.registry import strategy_for
 from dspy_service_runner.optimizer.strategies.strategy import Plan
-from dspy_service_runner.optimizer.user_code.metric import Metric
+from dspy_service_runner.optimizer.user_code.metrics.metric import Metric
 from optimizer_job import OptimizerForge, make_folders, make_spec
 from scripted_lm import ScriptedServer
 

@@ -10,7 +10,7 @@ import pytest
 
 from dspy_service_core.optimizers.gepa_objects import NESTED, PLACES, Argument
 from dspy_service_runner.optimizer.failures import JobFailed
-from dspy_service_runner.optimizer.strategies.gepa_objects import TYPES, Builder
+from dspy_service_runner.optimizer.strategies.gepa.objects import TYPES, Builder
 from optimizer_job import Folders, OptimizerForge, make_folders, make_spec
 from scripted_lm import ScriptedServer
 

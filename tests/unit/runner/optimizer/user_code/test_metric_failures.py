@@ -4,7 +4,7 @@ one."""
 import pytest
 from dspy.utils.exceptions import LMAuthError, LMInvalidRequestError, LMNotConfiguredError
 
-from dspy_service_runner.optimizer.user_code.metric import failure_from
+from dspy_service_runner.optimizer.user_code.metrics.metric import failure_from
 
 ADVICE = "by the request's field model_configs"
 

@@ -12,7 +12,7 @@ import pytest
 
 from dspy_service_core.code.reserved_names import reserved
 from dspy_service_runner.optimizer.failures import JobFailed
-from dspy_service_runner.optimizer.user_code.program import check_names
+from dspy_service_runner.optimizer.user_code.programs.program import check_names
 from dspy_service_runner.optimizer.user_code.source import run_source
 
 Side = Literal["Input", "Output"]

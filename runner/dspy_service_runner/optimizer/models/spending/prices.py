@@ -15,7 +15,7 @@ from dspy.clients.model_metadata import model_info, rate
 
 from dspy_service_core.records.values import number_of
 from dspy_service_core.resource.spec.models import Prices
-from dspy_service_runner.optimizer.models.spent import Spent
+from dspy_service_runner.optimizer.models.spending.spent import Spent
 
 _MILLION = 1_000_000
 _NOT_LISTED = ("", "no matching pricing entry", "a billed token dimension has no known rate")

@@ -15,11 +15,22 @@ from dspy_service_core.programs.joined import JoinedProgram
 from dspy_service_core.resource.sources import PROGRAM, SIGNATURE
 from dspy_service_runner.optimizer.failures import JobFailed
 from dspy_service_runner.optimizer.program_state import begin_with
-from dspy_service_runner.optimizer.user_code import program_files, source
-from dspy_service_runner.optimizer.user_code.forward import fields_of, takes_any_name
-from dspy_service_runner.optimizer.user_code.own_imports import OwnImports
-from dspy_service_runner.optimizer.user_code.program import Program, build_program, check_names, check_own_names
-from dspy_service_runner.optimizer.user_code.program_class import REASON, check_copies, construct, find_program_class
+from dspy_service_runner.optimizer.user_code import source
+from dspy_service_runner.optimizer.user_code.programs import program_files
+from dspy_service_runner.optimizer.user_code.programs.forward import fields_of, takes_any_name
+from dspy_service_runner.optimizer.user_code.programs.own_imports import OwnImports
+from dspy_service_runner.optimizer.user_code.programs.program import (
+    Program,
+    build_program,
+    check_names,
+    check_own_names,
+)
+from dspy_service_runner.optimizer.user_code.programs.program_class import (
+    REASON,
+    check_copies,
+    construct,
+    find_program_class,
+)
 from dspy_service_runner.optimizer.user_code.resolve import find_class
 from dspy_service_runner.optimizer.values.fields import Fields
 

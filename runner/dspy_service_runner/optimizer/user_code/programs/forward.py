@@ -7,7 +7,7 @@ from typing import Any, get_type_hints
 import dspy
 
 from dspy_service_runner.optimizer.failures import JobFailed
-from dspy_service_runner.optimizer.user_code.program_class import REASON, forward_of
+from dspy_service_runner.optimizer.user_code.programs.program_class import REASON, forward_of
 from dspy_service_runner.optimizer.values.fields import Fields
 
 _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)

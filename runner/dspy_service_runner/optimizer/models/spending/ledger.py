@@ -19,9 +19,9 @@ import dspy
 from dspy_service_core.records.call_lines import CallKey, Tally, begun, breakdown, ended, hit
 from dspy_service_core.records.record import JsonObject
 from dspy_service_core.records.usage import CallStage, Usage
-from dspy_service_runner.optimizer.models.caps import Caps
-from dspy_service_runner.optimizer.models.program_costs import ProgramCosts
-from dspy_service_runner.optimizer.models.spent import Spent
+from dspy_service_runner.optimizer.models.spending.caps import Caps
+from dspy_service_runner.optimizer.models.spending.program_costs import ProgramCosts
+from dspy_service_runner.optimizer.models.spending.spent import Spent
 
 logger = logging.getLogger("dspy_service.models")
 

@@ -7,11 +7,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Literal, TypeVar
 from urllib.parse import quote
 
+from dspy_service import answers
 from dspy_service.errors import UnexpectedAnswer
 from dspy_service.files.local_services import found_token
 from dspy_service.payload.json_values import json_value
-
-from . import answers
 
 T = TypeVar("T")
 Headers = Mapping[str, str]

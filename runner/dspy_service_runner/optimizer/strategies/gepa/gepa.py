@@ -17,11 +17,11 @@ from dspy_service_core.optimizers.gepa_objects import INSTANCE, PLACES
 from dspy_service_runner.optimizer.failures import JobFailed
 from dspy_service_runner.optimizer.progress.candidates import Candidates
 from dspy_service_runner.optimizer.progress.checkpoint import drop_special_files
-from dspy_service_runner.optimizer.strategies.gepa_candidates import GepaObserver, ToldSelection
-from dspy_service_runner.optimizer.strategies.gepa_objects import Builder
-from dspy_service_runner.optimizer.strategies.gepa_reflections import beside_each_other
+from dspy_service_runner.optimizer.strategies.gepa.candidates import GepaObserver, ToldSelection
+from dspy_service_runner.optimizer.strategies.gepa.objects import Builder
+from dspy_service_runner.optimizer.strategies.gepa.reflections import beside_each_other
 from dspy_service_runner.optimizer.strategies.strategy import Counting, Plan, Strategy
-from dspy_service_runner.optimizer.user_code.score import Scale
+from dspy_service_runner.optimizer.user_code.metrics.score import Scale
 
 logger = logging.getLogger("dspy_service.gepa")
 

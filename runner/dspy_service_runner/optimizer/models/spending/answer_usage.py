@@ -12,7 +12,7 @@ from dspy._vendor.lm15.providers import openai_chat
 from dspy.clients.call_result import CallResult
 
 from dspy_service_core.records.values import count_of
-from dspy_service_runner.optimizer.models.spent import Spent
+from dspy_service_runner.optimizer.models.spending.spent import Spent
 
 _DETAILS = ("prompt_tokens_details", "completion_tokens_details")
 

@@ -7,9 +7,9 @@ import click
 
 from dspy_service.answers import DryRun, Estimated
 from dspy_service.cli.connection import connect
-from dspy_service.cli.payload_options import payload_given, payload_options
 from dspy_service.cli.printed_json import print_json
 from dspy_service.cli.said import say
+from dspy_service.cli.sending.payload_options import payload_given, payload_options
 
 
 @click.command("estimate", short_help="Check a payload and say what its job would call.")

@@ -7,7 +7,7 @@ call waits. Pure: time is passed in.
 
 from dataclasses import dataclass
 
-from dspy_service_runner.optimizer.models.places import Places, Sent
+from dspy_service_runner.optimizer.models.pace.places import Places, Sent
 
 _FIRST_WAIT = 1.0
 """Seconds, where a refusal does not say how long to wait."""

@@ -12,8 +12,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
-from dspy_service_runner.optimizer.models.places import Sent
-from dspy_service_runner.optimizer.models.rate_limit import RateLimit
+from dspy_service_runner.optimizer.models.pace.places import Sent
+from dspy_service_runner.optimizer.models.pace.rate_limit import RateLimit
 
 LOOK = 0.25
 """Seconds between two checks for a stop while a call waits."""

@@ -24,18 +24,18 @@ from dspy.clients.engines.litellm_engine import AsyncLiteLLMEngine, LiteLLMEngin
 from dspy.clients.errors import wrap_error
 
 from dspy_service_runner.optimizer.failures import Interrupt, StopToken, first_line
-from dspy_service_runner.optimizer.models.answer_usage import spent_of
-from dspy_service_runner.optimizer.models.attempts import Attempt, Attempts
 from dspy_service_runner.optimizer.models.filtered_answers import refuse_filtered
-from dspy_service_runner.optimizer.models.gate import LOOK, Gate
-from dspy_service_runner.optimizer.models.hedge import Hedges
-from dspy_service_runner.optimizer.models.ledger import Call, Ledger
 from dspy_service_runner.optimizer.models.model_errors import RATE_LIMITED, kind_of, unseen
 from dspy_service_runner.optimizer.models.models import OWN_ROLE, AnyModel, ModelKey, ModelSet, explain, model_key
-from dspy_service_runner.optimizer.models.places import Places, Sent
-from dspy_service_runner.optimizer.models.prices import bill_of, cost_of
-from dspy_service_runner.optimizer.models.rate_limit import RateLimit
-from dspy_service_runner.optimizer.models.spent import Spent
+from dspy_service_runner.optimizer.models.pace.attempts import Attempt, Attempts
+from dspy_service_runner.optimizer.models.pace.gate import LOOK, Gate
+from dspy_service_runner.optimizer.models.pace.hedge import Hedges
+from dspy_service_runner.optimizer.models.pace.places import Places, Sent
+from dspy_service_runner.optimizer.models.pace.rate_limit import RateLimit
+from dspy_service_runner.optimizer.models.spending.answer_usage import spent_of
+from dspy_service_runner.optimizer.models.spending.ledger import Call, Ledger
+from dspy_service_runner.optimizer.models.spending.prices import bill_of, cost_of
+from dspy_service_runner.optimizer.models.spending.spent import Spent
 from dspy_service_runner.optimizer.settings import Settings
 
 logger = logging.getLogger("dspy_service.models")

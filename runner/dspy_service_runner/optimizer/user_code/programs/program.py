@@ -14,9 +14,10 @@ import dspy
 from dspy_service_core.code.reserved_names import reserved
 from dspy_service_core.resource.sources import PROGRAM, SIGNATURE
 from dspy_service_runner.optimizer.failures import JobFailed, first_line
-from dspy_service_runner.optimizer.user_code import program_files, source
-from dspy_service_runner.optimizer.user_code.forward import fields_of
-from dspy_service_runner.optimizer.user_code.program_class import REASON, construct, find_program_class
+from dspy_service_runner.optimizer.user_code import source
+from dspy_service_runner.optimizer.user_code.programs import program_files
+from dspy_service_runner.optimizer.user_code.programs.forward import fields_of
+from dspy_service_runner.optimizer.user_code.programs.program_class import REASON, construct, find_program_class
 from dspy_service_runner.optimizer.values.fields import Fields
 
 

@@ -6,7 +6,7 @@ twice deletes once.
 
 from dataclasses import dataclass
 
-from dspy_service.calls import RETRIED_STATUSES
+from dspy_service.wire.calls import RETRIED_STATUSES
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from collections.abc import Callable, Hashable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any, TypeVar
 
-from dspy_service_runner.optimizer.models.durations import Durations
+from dspy_service_runner.optimizer.models.pace.durations import Durations
 
 logger = logging.getLogger("dspy_service.models")
 

@@ -20,15 +20,15 @@ from dspy.utils.exceptions import LMError
 from dspy_service_runner.optimizer.failures import Interrupt, JobFailed, StopToken, first_line
 from dspy_service_runner.optimizer.models.model_errors import AUTHENTICATION, kind_of
 from dspy_service_runner.optimizer.settings import Settings
-from dspy_service_runner.optimizer.user_code.failing_rows import (
+from dspy_service_runner.optimizer.user_code.metrics.failing_rows import (
     ANY_NUMBER,
     Allowance,
     FailingRows,
     row_key,
     row_name,
 )
-from dspy_service_runner.optimizer.user_code.judging import judging
-from dspy_service_runner.optimizer.user_code.score import UNUSUAL, Scale, Score, UnusableScore, as_score
+from dspy_service_runner.optimizer.user_code.metrics.judging import judging
+from dspy_service_runner.optimizer.user_code.metrics.score import UNUSUAL, Scale, Score, UnusableScore, as_score
 from dspy_service_runner.optimizer.user_code.source import positional_arguments, user_line
 from dspy_service_runner.optimizer.values.gold import gold_of, prediction_of
 

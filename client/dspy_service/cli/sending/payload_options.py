@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from dspy_service.build import columns
-from dspy_service.cli.payload_file import (
+from dspy_service.cli.sending.payload_file import (
     FILES,
     Payload,
     changed,

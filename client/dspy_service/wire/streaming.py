@@ -10,9 +10,10 @@ from typing import Any
 
 import httpx
 
-from dspy_service import answers, calls
+from dspy_service import answers
 from dspy_service.answers import Event, LogEntry, Summary
 from dspy_service.watching import Update, Watch
+from dspy_service.wire import calls
 
 _CONTENT = "text/event-stream"
 BROKEN = (httpx.RequestError, httpx.StreamError)

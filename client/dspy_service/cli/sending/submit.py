@@ -5,10 +5,10 @@ from typing import Any
 import click
 
 from dspy_service.cli.connection import PATIENT, connect
-from dspy_service.cli.payload_options import payload_given, payload_options
 from dspy_service.cli.printed_json import print_json, print_line
+from dspy_service.cli.reading.watch import watch_to_the_end
 from dspy_service.cli.said import say
-from dspy_service.cli.watch import watch_to_the_end
+from dspy_service.cli.sending.payload_options import payload_given, payload_options
 
 
 @click.command("submit", short_help="Submit an optimization.")

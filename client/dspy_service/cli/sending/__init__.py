@@ -1,0 +1,1 @@
+"""Commands that send a job, or say what sending it would do."""

@@ -1,0 +1,1 @@
+"""What calls took, what it costs, and whether the budget has room for one more."""

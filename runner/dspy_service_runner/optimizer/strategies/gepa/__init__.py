@@ -1,0 +1,1 @@
+"""GEPA: its objects from JSON, its candidates, its reflections beside each other."""
