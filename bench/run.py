@@ -12,6 +12,7 @@ import api_requests
 import images
 import jobs
 import memory
+import page_views
 import pods
 import reads
 import streams
@@ -26,11 +27,12 @@ SECTIONS: dict[str, Callable[[], list[Figure]]] = {
     "jobs": jobs.measure,
     "memory": memory.measure,
     "streams": streams.measure,
+    "pages": page_views.measure,
     "images": images.measure,
     "requests": api_requests.measure,
     "pods": pods.measure,
 }
-BY_DEFAULT = ("submits", "reads", "jobs", "memory")
+BY_DEFAULT = ("submits", "reads", "jobs", "memory", "streams", "pages")
 """Those that need nothing but this checkout."""
 
 
