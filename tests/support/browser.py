@@ -76,6 +76,6 @@ def tab(launched: Browser, base_url: str, **options: Any) -> Iterator[Watched]:
     watched = Watched(context.new_page(), context)
     try:
         yield watched
-        assert watched.wrong == []
+        assert watched.wrong == [], watched.wrong
     finally:
         context.close()
