@@ -51,7 +51,7 @@ class Watched:
 
     def _console(self, message: ConsoleMessage) -> None:
         text = message.text
-        known = self.offline or any(f"status of {status}" in text for status in self.expected)
+        known = self.offline or any(re.search(rf"status (?:of )?{status}\b", text) for status in self.expected)
         if message.type == "error" and not known:
             self.wrong.append(f"console: {text}")
 
