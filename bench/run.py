@@ -14,6 +14,7 @@ import freshness
 import images
 import jobs
 import memory
+import page_views
 import pods
 import reads
 import reflections
@@ -37,13 +38,25 @@ SECTIONS: dict[str, Callable[[], list[Figure]]] = {
     "searches-overhead": searches.overhead,
     "reflections": reflections.measure,
     "streams": streams.measure,
+    "pages": page_views.measure,
     "images": images.measure,
     "requests": api_requests.measure,
     "pods": pods.measure,
 }
 SEARCHES = tuple(name for name in SECTIONS if name.startswith("searches"))
 """A quarter of an hour."""
-BY_DEFAULT = ("submits", "reads", "jobs", "memory", "freshness", "control", "reflections", "streams", *SEARCHES)
+BY_DEFAULT = (
+    "submits",
+    "reads",
+    "jobs",
+    "memory",
+    "freshness",
+    "control",
+    "reflections",
+    "streams",
+    "pages",
+    *SEARCHES,
+)
 """Those that need nothing but this checkout."""
 
 

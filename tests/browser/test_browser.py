@@ -1,18 +1,22 @@
 """The page in a real Chromium: nothing fails unseen, everybody can use it, and a job is followed from its form to its
 files, by keyboard alone."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
-from browser import Open
+from browser import Open, Watched
+from killing import kill
 from payloads import payload
 from under_test import Model, Service
 from waiting import wait_for
 from whole_jobs import job, reached, submit
+from whole_service import Service as WholeService
 
 pytestmark = [pytest.mark.e2e, pytest.mark.browser, pytest.mark.timeout(600)]
 
@@ -105,7 +109,30 @@ def test_a_running_job_is_live_and_ends_by_itself(opened: Open, running: Service
         assert page.locator("#stream").count() == 0, "an ended job has nothing to wait for"
 
 
-def test_every_log_line_comes_once_across_a_break(opened: Open, running: Service, slow: Model) -> None:
+def away(watched: Watched, _: Service) -> None:
+    watched.context.set_offline(True)
+    watched.page.wait_for_timeout(1500)
+    watched.context.set_offline(False)
+
+
+def killed(_: Watched, running: Service) -> None:
+    if not isinstance(running, WholeService):
+        pytest.skip("kills a process of this machine")
+    kill(running, "dspy-service-api")
+    wait_for(lambda: answers(running), timeout=60, what="the API to be there again")
+
+
+def answers(running: Service) -> bool:
+    try:
+        return running.http.get("/readyz").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+@pytest.mark.parametrize("interruption", [away, killed])
+def test_every_log_line_comes_once_across_a_break(
+    opened: Open, running: Service, slow: Model, interruption: Callable[[Watched, Service], None]
+) -> None:
     job_id = submit(running.http, payload(30, slow.url, **SEARCH))
     reached(running.http, job_id, {"running"})
     with opened() as watched:
@@ -114,9 +141,7 @@ def test_every_log_line_comes_once_across_a_break(opened: Open, running: Service
         lines = page.locator("#tail li")
         expect(lines.nth(3)).to_be_visible(timeout=60_000)
         watched.offline = True
-        watched.context.set_offline(True)
-        page.wait_for_timeout(1500)
-        watched.context.set_offline(False)
+        interruption(watched, running)
         slow.latency = 0.0
         reached(running.http, job_id, {"success"})
         logs = [entry["message"].split("\n")[0] for entry in job(running.http, job_id, "/logs")]

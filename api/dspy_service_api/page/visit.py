@@ -70,6 +70,7 @@ class Visit:
     session: Session
     is_new: bool
     """Whether the browser has no cookie of this session yet."""
+    may_send: bool = True
 
     @classmethod
     async def of(cls, request: Request) -> "Visit":
@@ -85,6 +86,12 @@ class Visit:
             headers["authorization"] = f"Bearer {self.session.token}"
         return Contract(self.request.app, headers)
 
+    async def may(self, method: str, path: str) -> bool:
+        """Whether the visitor's request would be let in: what they may not do is not shown to them."""
+        headers = {name.encode(): value.encode() for name, value in self.contract.headers.items()}
+        allowed: bool = await self.request.state.may(method, path, headers)
+        return allowed
+
     @property
     def is_fragment(self) -> bool:
         """Whether a script of the page asks, for a part of it."""
@@ -95,6 +102,7 @@ class Visit:
             "form_word": self.seal.form_word(self.session),
             "form_word_name": FORM_WORD,
             "signed_in": bool(self.session.token),
+            "may_send": self.may_send,
             "path": self.request.url.path,
         }
         content = rendered(template, shown | values)
@@ -151,6 +159,7 @@ Handler = Callable[[Visit], Awaitable[Response]]
 
 async def visited(request: Request, handler: Handler) -> Response:
     visit = await Visit.of(request)
+    visit.may_send = visit.is_fragment or await visit.may("POST", "/run")
     try:
         return await handler(visit)
     except Refused as exc:

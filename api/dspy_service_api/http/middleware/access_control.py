@@ -14,6 +14,7 @@ from dspy_service_api.http.middleware.request_log import Visit
 from dspy_service_api.http.origins import foreign_host, foreign_origin
 from dspy_service_api.http.problems import Problem, answer
 from dspy_service_api.settings import Settings
+from dspy_service_core.kube import errors as kube
 from dspy_service_core.resource import names
 
 Headers = dict[bytes, bytes]
@@ -65,6 +66,7 @@ class AccessControl:
             return visitor
         if isinstance(place, Nowhere):
             return _nowhere(place)
+        scope["state"]["may"] = self._may
         scope["path"] = place.path
         scope["state"]["visitor"] = visitor.name
         scope["state"]["refusal"] = partial(self._refusal_of_reading, headers)
@@ -74,6 +76,17 @@ class AccessControl:
         """Why the request's sender may not read another job than the one that the route is about; empty if it may."""
         found = await self._authenticator.ask(Permission("get", names.resource_name(job_id)), headers)
         return str(found.detail) if isinstance(found, Problem) else ""
+
+    async def _may(self, method: str, path: str, headers: Headers) -> bool:
+        """Whether a request would be let in, for a page that shows only what its visitor can do. True where nobody can
+        say: who tries is told then."""
+        place = self._routes.find(method, path)
+        if isinstance(place, Nowhere):
+            return False
+        try:
+            return not isinstance(await self._authenticator.ask(place.permission, headers), Problem)
+        except kube.KubeError:
+            return True
 
     async def _visitor(self, place: Found | Nowhere, headers: Headers, visit: Visit) -> Visitor | Problem:
         """A path without a route needs a token and no permission: its answer is the same for every caller."""

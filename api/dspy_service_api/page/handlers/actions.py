@@ -1,5 +1,6 @@
 """What can be done to a job: each asks once, says what it costs, and comes back to the job."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -53,6 +54,17 @@ ACTIONS: Mapping[str, Action] = {
 }
 
 
+async def allowed(visit: Visit, job_id: str) -> frozenset[str]:
+    """Those that the visitor may do to it."""
+    answers = await asyncio.gather(*(visit.may(*_request(verb, job_id)) for verb in ACTIONS))
+    return frozenset(verb for verb, may in zip(ACTIONS, answers, strict=True) if may)
+
+
+def _request(verb: str, job_id: str) -> tuple[str, str]:
+    path = f"/jobs/{name(job_id)}"
+    return ("DELETE", path) if ACTIONS[verb].method == "DELETE" else ("POST", f"{path}/{verb}")
+
+
 async def ask(visit: Visit, job_id: str, verb: str) -> Response:
     head = head_of(await visit.contract.summary(job_id))
     return visit.show("confirm.html", head=head, verb=verb, action=ACTIONS[verb])
@@ -60,9 +72,5 @@ async def ask(visit: Visit, job_id: str, verb: str) -> Response:
 
 async def act(visit: Visit, job_id: str, verb: str) -> Response:
     await visit.form()
-    action = ACTIONS[verb]
-    if action.method == "DELETE":
-        await visit.contract.send("DELETE", f"/jobs/{name(job_id)}")
-        return visit.go("/")
-    await visit.contract.send("POST", f"/jobs/{name(job_id)}/{verb}")
-    return visit.go(f"/page/jobs/{name(job_id)}")
+    await visit.contract.send(*_request(verb, job_id))
+    return visit.go("/" if verb == "delete" else f"/page/jobs/{name(job_id)}")

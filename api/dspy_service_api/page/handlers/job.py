@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 from starlette.responses import Response
 
 from dspy_service_api.page.contract import name
+from dspy_service_api.page.handlers import actions
 from dspy_service_api.page.views import commands
 from dspy_service_api.page.views.curve import curve_of
 from dspy_service_api.page.views.figures import mapping
@@ -42,6 +43,7 @@ async def overview(visit: Visit, job_id: str) -> Response:
         predictors=await asyncio.to_thread(predictors, artifact.get("baseline_state"), artifact.get("program_state")),
         log=[entry for entry in detail["logs"][-_TAIL * 4 :] if _BAR not in entry["message"]][-_TAIL:],
         at=_at(detail),
+        may=await actions.allowed(visit, head.job_id),
         lines=commands.watch(_url(visit), head.job_id, visit.page.asks_for_token),
         program_lines=commands.program(_url(visit), head.job_id, visit.page.asks_for_token),
         again_lines=commands.again(_url(visit), head.job_id, visit.page.asks_for_token),

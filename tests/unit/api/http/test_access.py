@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-import orjson
 import pytest
 from pydantic import ValidationError
 
@@ -13,37 +12,11 @@ from dspy_service_api.http.access.permissions import KNOWN, OPEN, PAGE, Found, P
 from dspy_service_api.http.access.reviews import Caller, Reviews, Unknown
 from dspy_service_api.settings import Settings
 from dspy_service_core.kube import errors
-from dspy_service_core.kube.client import KubeClient
-from dspy_service_core.kube.protocol import KubeRequest, KubeResponse, Object, Transport
-from dspy_service_core.kube.resources import TOKEN_REVIEWS
 from faulty_cluster import FaultyCluster, faulty_cluster
+from reviewer import Reviewer
 from simple_acceptance import SimpleAcceptance
 
 UUID = "0f8fad5b-d9cb-469f-a165-70867728950e"
-
-
-class Reviewer(Transport):
-    """Knows the tokens `good` and `better`, whose owner may do what is in `rights`; all else is for `inner`."""
-
-    def __init__(self, inner: Transport | None = None) -> None:
-        self.client = KubeClient(self)
-        self.rights = {"list"}
-        self.reviews: list[Object] = []
-        self._inner = inner
-
-    async def send(self, request: KubeRequest) -> KubeResponse:
-        if "Review" not in request.resource.kind:
-            assert self._inner is not None
-            return await self._inner.send(request)
-        body = orjson.loads(request.body or b"")
-        self.reviews.append(body)
-        return KubeResponse(201, orjson.dumps(body | {"status": self._judged(request, body["spec"])}))
-
-    def _judged(self, request: KubeRequest, spec: Object) -> Object:
-        if request.resource is TOKEN_REVIEWS:
-            known = spec["token"] in ("good", "better")
-            return {"authenticated": known, "user": {"username": "jane", "groups": ["g"]}}
-        return {"allowed": spec["resourceAttributes"]["verb"] in self.rights}
 
 
 @pytest.fixture

@@ -11,11 +11,14 @@ import pytest
 from starlette.requests import Request
 from starlette.responses import Response
 
-from api_service import Harness, api_service
+from api_service import Harness, api_service, running
+from dspy_service_api.page.handlers.actions import ACTIONS
 from dspy_service_api.page.handlers.sign_in import _own_path
 from dspy_service_api.page.session import COOKIE, Seal, TokenTooLong
 from dspy_service_core.kube.resources import SECRETS
 from dspy_service_core.resource import names
+from faulty_cluster import faulty_cluster
+from reviewer import Reviewer
 from simple_acceptance import SimpleAcceptance
 
 KEY = b"k" * 32
@@ -184,3 +187,24 @@ async def test_the_key_is_one_for_all_replicas(api: Harness, tmp_path: Path) -> 
         assert await form_word(elsewhere, "/page/new") == word
     secret = await api.cluster.client.get(SECRETS, names.PAGE_KEY_SECRET, "default")
     assert len(base64.b64decode(secret["data"]["key"])) == 32
+
+
+async def test_what_a_viewer_may_not_do_is_not_shown_and_refused(tmp_path: Path) -> None:
+    async with faulty_cluster(tmp_path / "cluster") as cluster:
+        cluster.transport.inner = reviewer = Reviewer(cluster.transport.inner)
+        settings = {"auth_mode": "kubernetes", "auth_cache_seconds": 0}
+        async with api_service(tmp_path, SimpleAcceptance(), cluster, **settings) as api, browser(api) as visitor:
+            await api.job("runs", running())
+            await signed_in(visitor, "good")
+            reviewer.rights = {"list", "get"}
+            seen = (await visitor.get("/page/jobs/runs")).text
+            assert "What can be done" in seen
+            assert not [each for each in (*ACTIONS, "new") if f'/{each}"' in seen or f"/{each}?" in seen]
+            refused = await visitor.post(
+                "/page/jobs/runs/stop", data={"form_word": await form_word(visitor, "/page/health")}
+            )
+            assert refused.status_code == 403
+            reviewer.rights |= {"create", "update"}
+            seen = (await visitor.get("/page/jobs/runs")).text
+            shown = [each for each in (*ACTIONS, "new") if f'/{each}"' in seen or f"/{each}?" in seen]
+            assert shown == ["stop", "pause", "cancel", "new"]
