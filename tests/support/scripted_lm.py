@@ -163,7 +163,7 @@ class ScriptedServer:
         self._faults_from: tuple[int, str] | None = None
         self._faults_every: tuple[int, str] | None = None
         self._held_from = sys.maxsize
-        self._held: list[tuple[_Connection, dict[str, Any], str]] = []
+        self._held: list[tuple[_Connection, dict[str, Any], str, Stats]] = []
         self._log = log.open("ab") if log else None
         self._host, self._port = host, port
         self._loop = asyncio.new_event_loop()
@@ -293,12 +293,12 @@ class ScriptedServer:
         self.stats.in_flight += 1
         self.stats.max_in_flight = max(self.stats.max_in_flight, self.stats.in_flight)
         if self.stats.calls + self.stats.in_flight >= self._held_from:
-            self._held.append((connection, request, auth))
+            self._held.append((connection, request, auth, self.stats))
             return None
         if takes := self._takes():
-            self._loop.call_later(takes, self._complete, connection, request, auth)
+            self._loop.call_later(takes, self._complete, connection, request, auth, self.stats)
             return None
-        return self._complete(connection, request, auth)
+        return self._complete(connection, request, auth, self.stats)
 
     def _takes(self) -> float:
         number = self.stats.calls + self.stats.in_flight
@@ -334,13 +334,13 @@ class ScriptedServer:
             wait = f"retry-after: {self.retry_after}\r\n" if fault in ("429", "500", "503") else ""
             connection.send(int(fault), {"error": {"message": f"injected {fault}", "type": "x", "code": "c"}}, wait)
 
-    def _complete(self, connection: _Connection, request: dict[str, Any], auth: str) -> None:
+    def _complete(self, connection: _Connection, request: dict[str, Any], auth: str, stats: Stats) -> None:
+        """`stats` are those of when the call came: one that ends after a reset is none of the new ones."""
         messages = request["messages"]
         told = [self.model.answer(messages, auth) for _ in range(request.get("n") or 1)]
         answers = [(model_manners.spoilt(text, request, connection.manners), kind) for text, kind in told]
         prompt = sum(len(str(m["content"])) for m in messages) // 4
         completion = sum(len(text) for text, _ in answers) // 4
-        stats = self.stats
         stats.in_flight -= 1
         stats.calls += 1
         stats.prompt_tokens += prompt
