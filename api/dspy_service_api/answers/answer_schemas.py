@@ -149,8 +149,8 @@ class PredictorChange(TypedDict):
 
 
 @closed
-class Candidate(TypedDict):
-    """A program that the search tried."""
+class CandidateInBrief(TypedDict):
+    """A program that the search tried, without its texts."""
 
     n: Annotated[int, Field(description="The candidate's number, from 1: the next page's `after`.")]
     parents: Annotated[
@@ -167,12 +167,18 @@ class Candidate(TypedDict):
         bool,
         Field(description="Whether the search kept it: GEPA in its pool, any other optimizer as the best so far."),
     ]
+
+
+@closed
+class Candidate(CandidateInBrief):
+    """A program that the search tried."""
+
     changes: Annotated[
         dict[str, PredictorChange], Field(description="By predictor. Empty for the program as it was given.")
     ]
 
 
-Candidates = TypeAliasType("Candidates", list[Candidate])
+Candidates = TypeAliasType("Candidates", list[Candidate] | list[CandidateInBrief])
 LogEntries = TypeAliasType("LogEntries", list[LogEntry] | list[PagedLogEntry])
 ProgressEvents = TypeAliasType("ProgressEvents", list[ProgressEvent] | list[PagedProgressEvent])
 

@@ -1,6 +1,6 @@
-"""How far a reader of a job's stream has got, as the id of each of its events: `e12.l340.c7` after 12 events, 340 log
-entries and 7 candidates (none: no `c`). These numbers are those of the store, so every replica goes on from the same place. `.end`: the reader has
-heard of the job's end as well.
+"""How far a reader of a job's stream has got, as the id of each of its events: `e12.l340.c7` after 12 events, 340
+log entries and 7 candidates (none: no `c`). These numbers are those of the store, so every replica goes on from the
+same place. `.end`: the reader has heard of the job's end as well.
 
 A part that is not known here is passed over: the id may come from a newer replica.
 """

@@ -27,7 +27,8 @@ from dspy_service.watching import Update
 def command(ctx: click.Context, job_id: str, output: str) -> None:
     """Show job ID until it ends: live on a terminal, as plain lines elsewhere. Exits with 1 when the job failed.
 
-    As JSON, each line holds an `event`, a `log` entry, a `candidate`, or the job's summary as `status`; the last is its end.
+    As JSON, each line holds an `event`, a `log` entry, a `candidate`, or the job's summary as `status`; the last is its
+    end.
     """
     watch_to_the_end(ctx, connect(ctx, PATIENT), job_id, as_json=output == "json")
 
