@@ -127,6 +127,7 @@ class FakeJob:
             "best_score": best,
             "adapter": "chat",
             "split_column": None,
+            "budget": None,
             **(dict.fromkeys(rows) if best is None else rows),
         }
 

@@ -462,6 +462,17 @@ BestScore = Annotated[
 ]
 
 
+@closed
+class BudgetCaps(TypedDict, total=False):
+    """At a cap the search ends with the best program so far."""
+
+    metric_calls: float
+    model_calls: float
+    tokens: float
+    cost_usd: float
+    seconds: float
+
+
 class AskedFor(TypedDict):
     """What the job's submitter chose, beside what the contract's original answers say."""
 
@@ -470,6 +481,7 @@ class AskedFor(TypedDict):
         str | None,
         Field(description="The column in which rows say where they belong; null where `split_fractions` split them."),
     ]
+    budget: Annotated[Fragment, Shows(BudgetCaps | None), Field(description="The job's caps; null where it has none.")]
 
 
 class BestSoFar(TypedDict):

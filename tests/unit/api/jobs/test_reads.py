@@ -182,6 +182,14 @@ async def test_a_running_job_shows_its_last_event_and_what_remains(api: Harness)
     assert (await answer(api, "/jobs/tickets/summary"))["elapsed_seconds"] is None
 
 
+async def test_the_budget_is_told_as_it_was_asked_for(api: Harness) -> None:
+    await api.job("tickets", running(), budget={"modelCalls": 500, "costUsd": "2.5"})
+    await api.job("free", running())
+    for path in ("", "/summary"):
+        assert (await answer(api, f"/jobs/tickets{path}"))["budget"] == {"model_calls": 500, "cost_usd": 2.5}
+        assert (await answer(api, f"/jobs/free{path}"))["budget"] is None
+
+
 async def test_adapter_and_split_column_are_told_as_they_were_asked_for(api: Harness) -> None:
     split = {"column": "part", "seed": 7}
     await api.job("tickets", running(), adapter="json", split=split)

@@ -232,6 +232,27 @@ async def test_of_three_hundred_candidates_a_page_is_shown_at_a_time(api: Harnes
     assert "There are no more" in await page(visitor, f"{path}?from=900")
 
 
+async def test_progress_against_the_budget(api: Harness, visitor: httpx.AsyncClient) -> None:
+    usage = {"calls": 40, "promptTokens": 900, "completionTokens": 100, "costUsd": "0.25"}
+    budget = {"modelCalls": 160, "tokens": 4000, "costUsd": "1.0"}
+    await api.job("runs", running(usage=usage), budget=budget)
+    html = await page(visitor, "/page/jobs/runs/live")
+    said = text(html)
+    assert "40 of 160" in said
+    assert "1,000 of 4,000" in said
+    assert "$0.25 of $1.00" in said
+    assert html.count('value="25.0" aria-label="Of the budget') == 3
+    await api.job("free", running())
+    assert "Budget" not in await page(visitor, "/page/jobs/free/live")
+    await api.job("spent", running(metrics={"baseline_test_metric": 50.0, "budget_hit": "model_calls"}))
+    assert "The budget is spent (model calls)" in text(await page(visitor, "/page/jobs/spent/live"))
+
+
+async def test_the_one_sentence_says_which_cap_ended_it(api: Harness, visitor: httpx.AsyncClient) -> None:
+    await finished(api, stoppedEarly=True, budgetHit="tokens")
+    assert "Stopped early by the budget&#39;s tokens" in await page(visitor, f"/page/jobs/{ID}")
+
+
 async def test_two_jobs_side_by_side(api: Harness, visitor: httpx.AsyncClient) -> None:
     await finished(api)
     await finished(api, OTHER)

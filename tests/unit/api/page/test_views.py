@@ -242,6 +242,18 @@ PAYLOAD = {
 ROWS = [{"a": str(n), "b": "x"} for n in range(10)]
 
 
+def test_a_budget_comes_back_and_is_a_cap_each() -> None:
+    payload = {"optimizer_name": "gepa", "budget": {"model_calls": 500, "cost_usd": 2.5}}
+    form = form_of(payload, 0)
+    assert (form["budget.model_calls"], form["budget.cost_usd"], form["budget.tokens"]) == ("500", "2.5", "")
+    assert "budget" not in form["rest"]
+    assert payload_of(form, [])["budget"] == payload["budget"]
+    assert "budget" not in payload_of({**form, "budget.model_calls": "", "budget.cost_usd": " "}, [])
+    assert payload_of({**form, "budget.tokens": "many"}, [])["budget"]["tokens"] == "many", (
+        "the service says what is wrong"
+    )
+
+
 def test_an_earlier_job_comes_back_as_it_was() -> None:
     """But for its name, which is its own."""
     form = form_of({**PAYLOAD, "run_options": {**PAYLOAD["run_options"], "name": "taken"}}, len(ROWS))
