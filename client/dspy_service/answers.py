@@ -139,6 +139,8 @@ class _JobFacts:
     """DSPy's adapter: `chat`, `json` or `xml`."""
     split_column: str | None = None
     """The column in which rows say themselves where they belong; None where shares split them."""
+    budget: dict[str, Any] | None = None
+    """The job's caps, `model_calls`, say; None where it has none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -173,7 +173,10 @@ class AsyncClient:
             summary = await self.summary(job_id)
             logs = tuple([entry async for entry in self.logs(job_id, watch.last_log)])
             events = tuple([event async for event in self.events(job_id, watch.last_event)])
-            update = watch.observe(summary, events, logs)
+            tried: tuple[answers.Candidate, ...] = ()
+            if watch.lacks_candidates(summary):
+                tried = tuple([each async for each in self.candidates(job_id, watch.last_candidate)])
+            update = watch.observe(summary, events, logs, tried)
             if update is not None:
                 yield update
             if summary.finished:

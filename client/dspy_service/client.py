@@ -204,7 +204,8 @@ class Client:
             summary = self.summary(job_id)
             logs = tuple(self.logs(job_id, watch.last_log))
             events = tuple(self.events(job_id, watch.last_event))
-            update = watch.observe(summary, events, logs)
+            tried = tuple(self.candidates(job_id, watch.last_candidate)) if watch.lacks_candidates(summary) else ()
+            update = watch.observe(summary, events, logs, tried)
             if update is not None:
                 yield update
             if summary.finished:

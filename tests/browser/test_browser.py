@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import orjson
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
@@ -15,7 +16,7 @@ from killing import kill
 from payloads import payload
 from under_test import Model, Service
 from waiting import wait_for
-from whole_jobs import job, reached, submit
+from whole_jobs import ended, job, reached, submit
 from whole_service import Service as WholeService
 
 pytestmark = [pytest.mark.e2e, pytest.mark.browser, pytest.mark.timeout(600)]
@@ -25,7 +26,23 @@ SEARCH: dict[str, Any] = {
     "optimizer_kwargs": {"num_candidate_programs": 8, "max_bootstrapped_demos": 1, "num_threads": 1},
     "split_fractions": {"train": 0.3, "val": 0.4, "test": 0.3},
 }
-OF_JOB = ("", "/prompts", "/rows", "/rows?which=won", "/log", "/log?level=ERROR&words=x", "/settings", "/delete")
+GEPA: dict[str, Any] = {
+    "optimizer_name": "gepa",
+    "optimizer_kwargs": {"max_metric_calls": 120, "num_threads": 2},
+    "split_fractions": {"train": 0.4, "val": 0.3, "test": 0.3},
+}
+OF_JOB = (
+    "",
+    "/candidates",
+    "/candidates/1",
+    "/prompts",
+    "/rows",
+    "/rows?which=won",
+    "/log",
+    "/log?level=ERROR&words=x",
+    "/settings",
+    "/delete",
+)
 SERIOUS = ("serious", "critical")
 
 
@@ -74,7 +91,7 @@ def test_all_that_is_reading_works_without_scripts(opened: Open, finished: str, 
         watched.page.goto("/")
         watched.page.get_by_role("link", name="browser-finished").click()
         expect(watched.page.locator("figure.curve svg path.best")).to_have_count(1)
-        for link in ("Prompts", "Rows", "Log", "Settings"):
+        for link in ("Candidates", "Prompts", "Rows", "Log", "Settings"):
             watched.page.get_by_role("navigation", name="Of this job").get_by_role("link", name=link).click()
             expect(watched.page.get_by_role("heading", level=1)).to_contain_text("browser-finished")
         watched.page.goto(f"/page/compare?job={finished}&job={other}")
@@ -107,6 +124,33 @@ def test_a_running_job_is_live_and_ends_by_itself(opened: Open, running: Service
         slow.latency = 0.0
         expect(page.get_by_role("heading", name="Take it away")).to_be_visible(timeout=90_000)
         assert page.locator("#stream").count() == 0, "an ended job has nothing to wait for"
+
+
+def test_candidates_come_by_themselves_and_one_is_opened_beside_its_parent(
+    opened: Open, running: Service, slow: Model
+) -> None:
+    reflects = {"reflection_model_config": orjson.loads(payload(1, slow.url))["model_config"]}
+    job_id = submit(running.http, payload(30, slow.url, **GEPA, **reflects))
+    reached(running.http, job_id, {"running"})
+    with opened() as watched:
+        page = watched.page
+        page.goto(f"/page/jobs/{job_id}/candidates")
+        expect(page.locator(".lineage tbody tr").nth(1)).to_be_visible(timeout=90_000)
+        slow.latency = 0.0
+        assert ended(running.http, job_id)["status"] == "success"
+        expect(page.locator("#stream")).to_have_count(0, timeout=60_000)
+        page.get_by_role("navigation", name="Of this job").get_by_role("link", name="Overview").click()
+        expect(page.locator("figure.curve")).to_contain_text("candidate")
+    candidates = running.http.get(f"/jobs/{job_id}/candidates").json()
+    child = next(each for each in candidates if each["parents"] and each["changes"])
+    with opened(java_script_enabled=False) as watched:
+        page = watched.page
+        page.goto(f"/page/jobs/{job_id}/candidates")
+        page.get_by_role("link", name=f"Candidate {child['n']}", exact=True).click()
+        expect(page.get_by_role("heading", name=f"From candidate {child['parents'][0]}")).to_be_visible()
+        expect(page.get_by_role("heading", name="From the program as given")).to_be_visible()
+        expect(page.locator("pre.prompt ins").first).to_be_visible()
+        assert page.locator("figure.curve").count() == 0
 
 
 def away(watched: Watched, _: Service) -> None:

@@ -127,6 +127,7 @@ class FakeJob:
             "best_score": best,
             "adapter": "chat",
             "split_column": None,
+            "budget": None,
             **(dict.fromkeys(rows) if best is None else rows),
         }
 
@@ -229,11 +230,12 @@ class FakeService:
         self.opened.append(request.headers["last-event-id"])
         if not self.streams or job is None:
             return httpx.Response(404, json={"detail": "Not Found", "code": "unknown_path"})
-        seen = {part[0]: int(part[1:]) for part in self.opened[-1].split(".")}
+        seen = {"c": 0} | {part[0]: int(part[1:]) for part in self.opened[-1].split(".")}
         sent: list[str] = []
         for _ in range(1000 if self.streams is True else self.streams):
             job.looks += 1
-            for word, letter, entries in (("event", "e", job.event_entries()), ("log", "l", job.log_entries())):
+            streams = (("event", "e", job.event_entries()), ("log", "l", job.log_entries()))
+            for word, letter, entries in (*streams, ("candidate", "c", job.candidates)):
                 sent += [f"event: {word}\ndata: {json.dumps(entry)}\n\n" for entry in entries[seen[letter] :]]
                 seen[letter] = len(entries)
             sent.append(f"event: status\ndata: {json.dumps(job.summary())}\n\n")

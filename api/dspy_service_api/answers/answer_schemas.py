@@ -149,8 +149,8 @@ class PredictorChange(TypedDict):
 
 
 @closed
-class Candidate(TypedDict):
-    """A program that the search tried."""
+class CandidateInBrief(TypedDict):
+    """A program that the search tried, without its texts."""
 
     n: Annotated[int, Field(description="The candidate's number, from 1: the next page's `after`.")]
     parents: Annotated[
@@ -167,12 +167,18 @@ class Candidate(TypedDict):
         bool,
         Field(description="Whether the search kept it: GEPA in its pool, any other optimizer as the best so far."),
     ]
+
+
+@closed
+class Candidate(CandidateInBrief):
+    """A program that the search tried."""
+
     changes: Annotated[
         dict[str, PredictorChange], Field(description="By predictor. Empty for the program as it was given.")
     ]
 
 
-Candidates = TypeAliasType("Candidates", list[Candidate])
+Candidates = TypeAliasType("Candidates", list[Candidate] | list[CandidateInBrief])
 LogEntries = TypeAliasType("LogEntries", list[LogEntry] | list[PagedLogEntry])
 ProgressEvents = TypeAliasType("ProgressEvents", list[ProgressEvent] | list[PagedProgressEvent])
 
@@ -456,6 +462,17 @@ BestScore = Annotated[
 ]
 
 
+@closed
+class BudgetCaps(TypedDict, total=False):
+    """At a cap the search ends with the best program so far."""
+
+    metric_calls: float
+    model_calls: float
+    tokens: float
+    cost_usd: float
+    seconds: float
+
+
 class AskedFor(TypedDict):
     """What the job's submitter chose, beside what the contract's original answers say."""
 
@@ -464,6 +481,7 @@ class AskedFor(TypedDict):
         str | None,
         Field(description="The column in which rows say where they belong; null where `split_fractions` split them."),
     ]
+    budget: Annotated[Fragment, Shows(BudgetCaps | None), Field(description="The job's caps; null where it has none.")]
 
 
 class BestSoFar(TypedDict):

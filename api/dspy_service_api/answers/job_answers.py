@@ -15,6 +15,7 @@ from dspy_service_api.jobs.cache import JobCache
 from dspy_service_api.jobs.record import JobRecord, Json
 from dspy_service_api.jobs.rows import RowPages, Which
 from dspy_service_api.jobs.transcript import Kind, Transcript
+from dspy_service_api.jobs.tried import Tried
 from dspy_service_core.errors import JobNotFinished, JobNotFound, NoArtifact, NoBestYet, StoreError
 from dspy_service_core.kube import errors as kube
 from dspy_service_core.kube.client import KubeClient
@@ -39,6 +40,7 @@ class Jobs:
     newest: int
     row_pages: RowPages
     answers: AnswerCache = field(default_factory=lambda: AnswerCache(0))
+    tried: Tried = field(default_factory=Tried)
 
     async def find(self, job_id: str, *, past_cache: bool = False) -> JobRecord:
         if not _OBJECT_NAME.fullmatch(job_id):
@@ -76,6 +78,9 @@ class Jobs:
 
     async def page(self, job_id: str, kind: Kind, after: int, limit: int) -> Json:
         return await Transcript(self.store, await self.find(job_id), kind).after(after, limit)
+
+    async def candidates_in_brief(self, job_id: str, after: int, limit: int) -> Json:
+        return await self.tried.brief(Transcript(self.store, await self.find(job_id), "candidates"), after, limit)
 
     async def artifact(self, job_id: str) -> Answer:
         record = await self._finished(job_id)

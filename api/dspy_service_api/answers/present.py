@@ -247,7 +247,7 @@ def _best_so_far(record: JobRecord) -> BestSoFar:
 
 
 def _asked_for(record: JobRecord) -> AskedFor:
-    return {"adapter": record.adapter, "split_column": record.split_column or None}
+    return {"adapter": record.adapter, "split_column": record.split_column or None, "budget": Fragment(record.budget)}
 
 
 def _usage(record: JobRecord) -> UsageFigures:

@@ -1,4 +1,5 @@
-"""What is new about a job, as soon as the cache knows: its events and log entries, each once, and its summary.
+"""What is new about a job, as soon as the cache knows: its events, log entries and candidates, each once, and
+its summary.
 
 Rounds: the entries that came since the round before, oldest first, then the summary. A round is made of what is known
 when the reader is ready for it, so a slow reader gets fewer and larger rounds, and nothing waits in memory for it. The
@@ -16,10 +17,11 @@ from dspy_service_api.jobs.record import JobRecord, Json
 from dspy_service_api.jobs.transcript import Kind, Transcript
 from dspy_service_core.errors import JobNotFound
 
-Word = Literal["status", "event", "log"]
+Word = Literal["status", "event", "log", "candidate"]
 _LINE_BREAKS = bytes.maketrans(b"\r\n", b"  ")
-_WORDS: dict[Kind, Word] = {"events": "event", "logs": "log"}
-_PAGE = 500
+_WORDS: dict[Kind, Word] = {"events": "event", "logs": "log", "candidates": "candidate"}
+_PAGES: dict[Kind, int] = {"events": 500, "logs": 500, "candidates": 16}
+"""How many are read at once: a candidate has up to 256 KiB, and a thousand streams may be open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,10 +78,9 @@ class JobStream:
     async def _entries(self, record: JobRecord, kind: Kind) -> AsyncIterator[News]:
         transcript = Transcript(self.jobs.store, record, kind)
         while True:
-            after = self.at.events if kind == "events" else self.at.logs
-            entries = await transcript.entries(after, _PAGE)
+            entries = await transcript.entries(getattr(self.at, kind), _PAGES[kind])
             for number, body in entries:
-                self.at = replace(self.at, events=number) if kind == "events" else replace(self.at, logs=number)
+                self.at = self.at.moved(kind, number)
                 yield News(_WORDS[kind], self.at, body)
-            if len(entries) < _PAGE:
+            if len(entries) < _PAGES[kind]:
                 return

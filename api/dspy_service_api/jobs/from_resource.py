@@ -22,6 +22,7 @@ from dspy_service_core.resource import names, queue_order
 from dspy_service_core.resource.conditions import DELETED_MESSAGE
 from dspy_service_core.resource.job import DEFAULT_ADAPTER
 from dspy_service_core.resource.sources import METRIC_FUNCTION, PROGRAM
+from dspy_service_core.resource.spec import budget
 from dspy_service_core.resource.splits import ALL_TEST, DEFAULTS, Fractions
 from dspy_service_core.resource.status import FINAL_PHASES, STATUS_WORDS
 
@@ -89,6 +90,7 @@ def record_of(obj: Object) -> JobRecord:
         shuffle=split.get("shuffle", True),
         split_column=intern(split.get("column") or ""),
         adapter=spec.get("adapter") or DEFAULT_ADAPTER,
+        budget=orjson.dumps(budget.told(spec.get("budget")) or None),
         seed=_seed(split.get("seed"), metadata),
         progress=read(Progress, run.get("progress")) or _NO_PROGRESS,
         usage=read(Usage, run.get("usage")) or _NO_USAGE,

@@ -1,13 +1,13 @@
-"""How far a reader of a job's stream has got, as the id of each of its events: `e12.l340` after 12 events and 340 log
-entries. These numbers are those of the store, so every replica goes on from the same place. `.end`: the reader has
-heard of the job's end as well.
+"""How far a reader of a job's stream has got, as the id of each of its events: `e12.l340.c7` after 12 events, 340
+log entries and 7 candidates (none: no `c`). These numbers are those of the store, so every replica goes on from the
+same place. `.end`: the reader has heard of the job's end as well.
 
 A part that is not known here is passed over: the id may come from a newer replica.
 """
 
 import re
-from dataclasses import dataclass
-from typing import Self
+from dataclasses import dataclass, replace
+from typing import Literal, Self
 
 from dspy_service_core.errors import FieldProblem, InvalidRequest
 
@@ -20,6 +20,7 @@ _END = "end"
 class Position:
     events: int = 0
     logs: int = 0
+    candidates: int = 0
     ended: bool = False
 
     @classmethod
@@ -33,7 +34,18 @@ class Position:
             )
             raise InvalidRequest([problem])
         parts = dict(_PART.findall(given))
-        return cls(int(parts.get("e") or 0), int(parts.get("l") or 0), _END in parts)
+        events, logs, candidates = (int(parts.get(letter) or 0) for letter in "elc")
+        return cls(events, logs, candidates, _END in parts)
+
+    def moved(self, kind: Literal["events", "logs", "candidates"], number: int) -> Self:
+        match kind:
+            case "events":
+                return replace(self, events=number)
+            case "logs":
+                return replace(self, logs=number)
+            case "candidates":
+                return replace(self, candidates=number)
 
     def __str__(self) -> str:
-        return f"e{self.events}.l{self.logs}" + (f".{_END}" if self.ended else "")
+        tried = f".c{self.candidates}" if self.candidates else ""
+        return f"e{self.events}.l{self.logs}{tried}" + (f".{_END}" if self.ended else "")

@@ -91,6 +91,8 @@ class JobRecord(RecordIdentity):
     split_column: str
     """Empty where shares split the rows."""
     adapter: Adapter
+    budget: Json
+    """Its caps by the contract's names; null where it has none."""
     seed: int
     """The seed that is used: given, drawn by the API, or derived from the resource's name."""
     progress: Progress

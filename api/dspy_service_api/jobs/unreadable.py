@@ -48,6 +48,7 @@ def unreadable_record(obj: Object) -> JobRecord:
         shuffle=True,
         split_column="",
         adapter=DEFAULT_ADAPTER,
+        budget=b"null",
         seed=0,
         progress=Progress(),
         usage=Usage(),

@@ -13,6 +13,8 @@ import orjson
 from starlette.types import ASGIApp, Message, Scope
 
 Json = Any
+MOST_CANDIDATES = 2000
+"""Of one job: more make no picture."""
 Params = Mapping[str, str | int | None] | Sequence[tuple[str, str]]
 
 
@@ -68,6 +70,21 @@ class Contract:
                 return []
             raise
         return found
+
+    async def candidates(self, job_id: str, count: int) -> list[Json]:
+        """In brief, as many as the job is said to have; the first ones of very many."""
+        path, found = f"/jobs/{name(job_id)}/candidates", list[Json]()
+        while len(found) < min(count, MOST_CANDIDATES):
+            page = await self.get(path, {"brief": "true", "after": len(found), "limit": MOST_CANDIDATES})
+            if not page:
+                break
+            found += page
+        return found
+
+    async def candidate(self, job_id: str, n: int) -> Json | None:
+        """With its texts; None where there is none of that number."""
+        found = await self.get(f"/jobs/{name(job_id)}/candidates", {"after": n - 1, "limit": 1}) if n > 0 else []
+        return found[0] if found and found[0]["n"] == n else None
 
     async def payload(self, job_id: str) -> Json | None:
         """None where it cannot be told."""

@@ -9,11 +9,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic.alias_generators import to_camel
-
-from dspy_service_core.contract.request import Budget, RunRequest
+from dspy_service_core.contract.request import RunRequest
 from dspy_service_core.errors import NoPayload
 from dspy_service_core.resource import names, sources
+from dspy_service_core.resource.spec import budget
 from dspy_service_core.resource.spec.models import NO_TEMPERATURE
 
 Json = Mapping[str, Any]
@@ -40,7 +39,7 @@ def request_again(job: Json, document: Json, seed: int) -> RequestAgain:
         **_split(spec.get("split") or {}, seed),
         **({"adapter": spec["adapter"]} if spec.get("adapter") else {}),
         **({"secrets": dict.fromkeys(spec["secrets"], BLANK)} if spec.get("secrets") else {}),
-        **_budget(spec.get("budget")),
+        **({"budget": caps} if (caps := budget.told(spec.get("budget"))) else {}),
         "run_options": _run_options(spec.get("run") or {}, job["metadata"].get("labels") or {}),
         **_models(spec),
     }
@@ -141,14 +140,6 @@ def _run_options(run: Json, labels: Mapping[str, str]) -> dict[str, Any]:
     if run.get("maxFailedRows") is not None:
         options["max_failed_rows"] = float(run["maxFailedRows"])
     return options
-
-
-def _budget(budget: Json | None) -> dict[str, Any]:
-    if budget is None:
-        return {}
-    given = {name: budget.get(to_camel(name)) for name in Budget.model_fields}
-    caps = {name: float(cap) if isinstance(cap, str) else cap for name, cap in given.items() if cap is not None}
-    return {"budget": caps}
 
 
 def _models(spec: Json) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 
 from dspy_service import answers
-from dspy_service.answers import Event, LogEntry, Summary
+from dspy_service.answers import Candidate, Event, LogEntry, Summary
 from dspy_service.watching import Update, Watch
 from dspy_service.wire import calls
 
@@ -22,9 +22,10 @@ BROKEN = (httpx.RequestError, httpx.StreamError)
 
 def request(job_id: str, watch: Watch) -> tuple[str, dict[str, str]]:
     """Path and headers."""
+    tried = f".c{watch.last_candidate}" if watch.last_candidate else ""
     return calls.job_path(job_id, "stream"), {
         "Accept": _CONTENT,
-        "Last-Event-ID": f"e{watch.last_event}.l{watch.last_log}",
+        "Last-Event-ID": f"e{watch.last_event}.l{watch.last_log}{tried}",
     }
 
 
@@ -45,6 +46,7 @@ class Rounds:
     """Whether another try to open one is worth it."""
     _events: list[Event] = field(default_factory=list)
     _logs: list[LogEntry] = field(default_factory=list)
+    _candidates: list[Candidate] = field(default_factory=list)
 
     def take(self, word: str, data: str) -> Update | None:
         """One event of the stream; an update at the end of a round that brought something."""
@@ -53,14 +55,17 @@ class Rounds:
                 self._events.append(answers.entry(Event, found))
             case "log", dict(found):
                 self._logs.append(answers.entry(LogEntry, found))
+            case "candidate", dict(found):
+                self._candidates.append(answers.entry(Candidate, found))
             case "status", dict(found):
                 return self._round(answers.read(Summary, found))
         return None
 
     def _round(self, summary: Summary) -> Update | None:
-        update = self.watch.observe(summary, tuple(self._events), tuple(self._logs))
+        update = self.watch.observe(summary, tuple(self._events), tuple(self._logs), tuple(self._candidates))
         self._events.clear()
         self._logs.clear()
+        self._candidates.clear()
         self.ended = summary.finished
         return update
 

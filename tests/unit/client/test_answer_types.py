@@ -58,6 +58,8 @@ NO_TYPE = {
     "ProgressEvents",
     "ScoredRows",
     "Candidates",
+    "CandidateInBrief",
+    "BudgetCaps",
     "Details",
     "UsageBreakdown",
     "FailedRow",

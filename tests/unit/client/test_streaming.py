@@ -75,6 +75,34 @@ async def test_so_does_the_asynchronous_client() -> None:
     assert len(service.opened) == 2
 
 
+CANDIDATES = [
+    {"n": n, "parents": [1], "at_call": n, "score": 50.0, "rows": 4, "accepted": True, "changes": {}}
+    for n in range(1, 6)
+]
+
+
+@pytest.mark.parametrize("streams", [True, 1, False])
+def test_candidates_come_once_by_a_stream_or_by_asking(streams: bool | int) -> None:
+    service = FakeService()
+    service.streams = streams
+    service.add("running", "running", "running", "success", candidates=CANDIDATES)
+    updates = watched(service)
+    assert [each.n for update in updates for each in update.candidates] == [1, 2, 3, 4, 5]
+    assert service.opened[1:] == ["e0.l0.c5"] * len(service.opened[1:])
+
+
+async def test_so_they_do_for_the_asynchronous_client() -> None:
+    service = FakeService()
+    service.add("running", "success", candidates=CANDIDATES)
+
+    async def sleep(seconds: float) -> None:
+        service.sleep(seconds)
+
+    async with AsyncClient("http://service", transport=service.transport, sleep=sleep) as client:
+        updates = [update async for update in client.watch("job1")]
+    assert [each.n for update in updates for each in update.candidates] == [1, 2, 3, 4, 5]
+
+
 @pytest.mark.parametrize("data", ["", "no JSON", "[1]", "3", '{"n": "x"}'])
 def test_what_is_no_entry_ends_no_watch(data: str) -> None:
     rounds = Rounds(Watch())

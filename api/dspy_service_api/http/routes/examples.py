@@ -241,7 +241,8 @@ ARTIFACT = present.artifact(_FOUND)
 _NEWS = (
     News("event", Position(2, 0), b'{"n":2,%b' % orjson.dumps(EVENTS[1])[1:]),
     News("log", Position(2, 1), b'{"n":1,%b' % orjson.dumps(LOG)[1:]),
-    News("status", Position(2, 1), SUMMARY),
+    News("candidate", Position(2, 1, 3), orjson.dumps(CANDIDATE)),
+    News("status", Position(2, 1, 3), SUMMARY),
 )
 STREAM = b"".join(news.encoded() for news in _NEWS).decode()
 ROWS = present.rows([_WON])

@@ -45,6 +45,13 @@ _BEST = {
     "description": "Whether the best program so far will do.",
     "schema": {"type": "boolean", "default": False},
 }
+_BRIEF = {
+    "name": "brief",
+    "in": "query",
+    "required": False,
+    "description": "Whether to leave out `changes`, which may be long: what a curve or a list of them needs.",
+    "schema": {"type": "boolean", "default": False},
+}
 Limit = Annotated[int | None, Query(ge=1, le=5000, description="The most entries of a page.")]
 
 
@@ -183,11 +190,15 @@ async def events(request: Request, job_id: Named, after: After = None, limit: Li
     response_model=None,
     responses=declared(answer_schemas.Candidates, examples.CANDIDATES, "A page of candidates.")
     | errors(error_codes.UNKNOWN_JOB, error_codes.INVALID_REQUEST, error_codes.STORE_UNAVAILABLE),
+    openapi_extra={"parameters": [_BRIEF]},
 )
 @needs("get")
 async def candidates(request: Request, job_id: Named, after: After = None, limit: Limit = None) -> Response:
     service = service_of(request)
-    return ready(await service.jobs.page(job_id, "candidates", after or 0, limit or service.settings.page_entries))
+    jobs, most = service.jobs, limit or service.settings.page_entries
+    if flag(request, "brief"):
+        return ready(await jobs.candidates_in_brief(job_id, after or 0, most))
+    return ready(await jobs.page(job_id, "candidates", after or 0, most))
 
 
 @router.get(

@@ -61,6 +61,7 @@ _page("POST", "/page/sign-out", sign_in.sign_out)
 _of_job("GET", _JOB, job.overview)
 for _part, _handler in (
     ("live", job.live),
+    ("candidates", job.candidates),
     ("rows", job.rows),
     ("log", job.log),
     ("prompts", job.prompts),
@@ -76,6 +77,12 @@ for _verb in actions.ACTIONS:
 @asks_itself
 async def download(request: Request, job_id: str, file: str) -> Response:
     return await visited(request, lambda visit: files.download(visit, job_id, file))
+
+
+@router.get(_JOB + "/candidates/{number}")
+@asks_itself
+async def candidate(request: Request, job_id: str, number: str) -> Response:
+    return await visited(request, lambda visit: job.candidate(visit, job_id, number))
 
 
 @router.get(_JOB + "/stream")

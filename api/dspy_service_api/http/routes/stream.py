@@ -43,9 +43,9 @@ SLOW = Problem(
 
 _STREAM: Declared = {
     200: {
-        "description": "`event` and `log` with an entry as in `/events` and `/logs`, `status` with the summary after "
-        "them, all as JSON in `data`; each with an id. The last `status` is the job's end; `closed` says, with an "
-        "error's body, why the stream ends before.",
+        "description": "`event`, `log` and `candidate` with an entry as in `/events`, `/logs` and `/candidates`, "
+        "`status` with the summary after them, all as JSON in `data`; each with an id. The last `status` is the job's "
+        "end; `closed` says, with an error's body, why the stream ends before.",
         "content": {
             "text/event-stream": {"schema": {"type": "string"}, "examples": {"stream": {"value": examples.STREAM}}}
         },

@@ -7,9 +7,10 @@ from urllib.parse import urlencode
 
 from starlette.responses import Response
 
-from dspy_service_api.page.contract import name
+from dspy_service_api.page.contract import Refused, name
 from dspy_service_api.page.handlers import actions
 from dspy_service_api.page.views import commands
+from dspy_service_api.page.views.candidates import beside, lineage, parents_of
 from dspy_service_api.page.views.curve import curve_of
 from dspy_service_api.page.views.figures import mapping
 from dspy_service_api.page.views.prompts import predictors
@@ -21,6 +22,9 @@ from dspy_service_api.page.visit import Visit, params_of
 _LOG_LINES = 300
 _ROWS = 50
 _TAIL = 12
+_CANDIDATES = 50
+_NO_ENTRIES = "e999999999.l999999999"
+"""Where a stream begins that brings no events and no log."""
 _BAR = "%|"
 """In every line that tqdm prints: there is a bar of ours already."""
 _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
@@ -29,13 +33,14 @@ _LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 async def overview(visit: Visit, job_id: str) -> Response:
     contract = visit.contract
     summary, detail = await asyncio.gather(contract.summary(job_id), contract.detail(job_id))
+    tried = await contract.candidates(summary["job_id"], detail["candidates_count"])
     head, result = head_of(summary), mapping(detail["result"])
     details, artifact = mapping(result.get("details")), mapping(result.get("program_artifact"))
     changed = await contract.rows(head.job_id, "changed", None, 6) if head.ended else []
     return visit.show(
         "job.html",
         **_common(visit, head, "overview"),
-        curve=curve_of(detail["progress_events"], details),
+        curve=curve_of(detail["progress_events"], details, tried),
         details=details,
         comparison=mapping(details.get("comparison")),
         result=result,
@@ -57,7 +62,47 @@ async def live(visit: Visit, job_id: str) -> Response:
     head = head_of(summary)
     if head.ended:  # much of the page is new then
         return visit.show("job_ended_part.html", head=head)
-    return visit.show("job_live.html", head=head, curve=curve_of(events, {}), details={}, comparison={})
+    tried = await contract.candidates(head.job_id, summary["candidates_count"])
+    return visit.show("job_live.html", head=head, curve=curve_of(events, {}, tried), details={}, comparison={})
+
+
+async def candidates(visit: Visit, job_id: str) -> Response:
+    """A page of the lineage, which follows the search while it goes on."""
+    summary = await visit.contract.summary(job_id)
+    head, asked = head_of(summary), params_of(visit.request).get("from", "")
+    begin = int(asked) if asked.isdigit() and len(asked) < 10 else 0
+    lines = lineage(await visit.contract.candidates(head.job_id, summary["candidates_count"]))
+    return visit.show(
+        "candidates.html",
+        **_common(visit, head, "candidates"),
+        lines=lines[begin : begin + _CANDIDATES],
+        begin=begin,
+        known=len(lines),
+        count=summary["candidates_count"],
+        earlier=max(begin - _CANDIDATES, 0) if begin else None,
+        later=begin + _CANDIDATES if begin + _CANDIDATES < len(lines) else None,
+        after=f"{_NO_ENTRIES}.c{summary['candidates_count']}",
+    )
+
+
+async def candidate(visit: Visit, job_id: str, number: str) -> Response:
+    """What one of them says, beside its parents and the program as given."""
+    contract = visit.contract
+    head = head_of(await contract.summary(job_id))
+    n = int(number) if number.isascii() and number.isdigit() and len(number) < 10 else 0
+    found = await contract.candidate(head.job_id, n)
+    if found is None:
+        raise Refused(404, {"detail": f"The search has not tried a candidate {number}.", "code": "unknown_candidate"})
+    earlier = [await contract.candidate(head.job_id, parent) for parent in parents_of(found)]
+    given = mapping(await contract.artifact(head.job_id)).get("baseline_state") if head.ended else None
+    known = [parent for parent in earlier if parent]
+    return visit.show(
+        "candidate.html",
+        **_common(visit, head, "candidates"),
+        candidate=found,
+        given_known=bool(given),
+        texts=await asyncio.to_thread(beside, found, given, known),
+    )
 
 
 async def rows(visit: Visit, job_id: str) -> Response:
@@ -85,7 +130,7 @@ async def log(visit: Visit, job_id: str) -> Response:
         left_out=max(len(wanted) - _LOG_LINES, 0),
         levels=_LEVELS,
         asked=asked,
-        after=f"e0.l{len(entries)}",
+        after=f"e0.l{len(entries)}.c{head.summary['candidates_count']}",
     )
 
 
@@ -135,7 +180,7 @@ def _is_wanted(entry: Mapping[str, Any], asked: Mapping[str, str]) -> bool:
 def _at(detail: Mapping[str, Any]) -> str:
     """Where the page's stream begins: after what it shows already. At the limit of the newest entries their numbers
     are not known, and what the page has is only looked at again."""
-    return f"e{len(detail['progress_events'])}.l{len(detail['logs'])}"
+    return f"e{len(detail['progress_events'])}.l{len(detail['logs'])}.c{detail['candidates_count']}"
 
 
 def _url(visit: Visit) -> str:

@@ -3,11 +3,12 @@
 (() => {
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
 
-  const columns = ({ best, candidates }) => {
-    const places = [...new Set([...best, ...candidates].map(([calls]) => calls))].sort((a, b) => a - b);
+  const columns = ({ best, candidates, few }) => {
+    const places = [...new Set([...best, ...candidates, ...few].map(([calls]) => calls))].sort((a, b) => a - b);
     const bestAt = new Map(best);
     const scoreAt = new Map(candidates);
-    return [places, places.map((calls) => bestAt.get(calls) ?? null), places.map((calls) => scoreAt.get(calls) ?? null)];
+    const fewAt = new Map(few);
+    return [places, ...[bestAt, scoreAt, fewAt].map((at) => places.map((calls) => at.get(calls) ?? null))];
   };
 
   // As the server's picture has them: a single score is no reason to show all from 0 to 200.
@@ -42,6 +43,13 @@
           stroke: colour("--mark"),
           paths: () => null,
           points: { show: true, size: 6, fill: colour("--mark") },
+          value: (_, value) => (value == null ? "–" : value.toFixed(1)),
+        },
+        {
+          label: "on fewer rows",
+          stroke: colour("--mark"),
+          paths: () => null,
+          points: { show: true, size: 5, fill: colour("--sheet") },
           value: (_, value) => (value == null ? "–" : value.toFixed(1)),
         },
       ],

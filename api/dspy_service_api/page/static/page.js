@@ -39,7 +39,7 @@
     document.getElementById("stream")?.remove();
     if (document.getElementById("live")) location.reload();
   };
-  document.addEventListener("event", refreshLive);
+  for (const word of ["event", "candidate"]) document.addEventListener(word, refreshLive);
   document.addEventListener("status", (told) => {
     if (String(told.detail.id).endsWith(".end")) ended();
     else refreshLive();

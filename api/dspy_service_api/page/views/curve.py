@@ -1,13 +1,15 @@
 """The search as a picture: the best score so far over metric calls, and each candidate as a point.
 
-While a job runs it is known from its events, afterwards from its result. It is drawn here as SVG, for whoever has no
-scripts and for print; `curve.js` draws the same points with uPlot, where one can point at them.
+While a job runs the best is known from its events, afterwards from its result; candidates come from their own list. It
+is drawn here as SVG, for whoever has no scripts and for print; `curve.js` draws the same points with uPlot,
+where one can point at them.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from dspy_service_api.page.views.candidates import most_rows
 from dspy_service_api.page.views.figures import figure, mapping
 
 WIDTH, HEIGHT = 720, 220
@@ -28,6 +30,9 @@ class Curve:
     candidates: tuple[Point, ...]
     path: str
     dots: tuple[Point, ...]
+    few: tuple[Point, ...]
+    """Dots of candidates that were scored on fewer rows, which do not compare with the others."""
+    on_few: tuple[Point, ...]
     across: tuple[Tick, ...]
     up: tuple[Tick, ...]
     said: str
@@ -36,14 +41,23 @@ class Curve:
     @property
     def data(self) -> dict[str, Any]:
         """For the script."""
-        return {"best": self.best, "candidates": self.candidates}
+        return {"best": self.best, "candidates": self.candidates, "few": self.on_few}
 
 
-def curve_of(events: Iterable[Mapping[str, Any]], details: Mapping[str, Any]) -> Curve | None:
-    """None where nothing was scored yet."""
+def curve_of(
+    events: Iterable[Mapping[str, Any]], details: Mapping[str, Any], tried: Sequence[Mapping[str, Any]] = ()
+) -> Curve | None:
+    """None where nothing was scored yet. Jobs of earlier versions have no candidates: their result has scores."""
     best = _pairs(details.get("best_so_far")) or _so_far(events)
-    candidates = _pairs(details.get("candidate_scores"))
-    return _drawn(thinned(best), thinned(candidates)) if best or candidates else None
+    most = most_rows(tried)
+    candidates = _points(tried, lambda rows: rows == most) if tried else _pairs(details.get("candidate_scores"))
+    few = _points(tried, lambda rows: rows < most)
+    return _drawn(thinned(best), thinned(candidates), thinned(few)) if best or candidates else None
+
+
+def _points(tried: Iterable[Mapping[str, Any]], wanted: Callable[[float], bool]) -> list[Point]:
+    found = ((figure(each, "at_call"), figure(each, "score"), figure(each, "rows") or 0.0) for each in tried)
+    return [(x, y) for x, y, rows in found if x is not None and y is not None and wanted(rows)]
 
 
 def _so_far(events: Iterable[Mapping[str, Any]]) -> list[Point]:
@@ -79,8 +93,8 @@ def thinned(points: Sequence[Point]) -> list[Point]:
     return [points[round(n * step)] for n in range(_MOST_POINTS)]
 
 
-def _drawn(best: list[Point], candidates: list[Point]) -> Curve:
-    every = [*best, *candidates]
+def _drawn(best: list[Point], candidates: list[Point], few: list[Point]) -> Curve:
+    every = [*best, *candidates, *few]
     last = max(x for x, _ in every) or 1.0
     low, high = _bounds([y for _, y in every])
 
@@ -95,9 +109,11 @@ def _drawn(best: list[Point], candidates: list[Point]) -> Curve:
         candidates=tuple(candidates),
         path=_steps([(x(a), y(b)) for a, b in best], x(last)),
         dots=tuple((x(a), y(b)) for a, b in candidates),
+        few=tuple((x(a), y(b)) for a, b in few),
+        on_few=tuple(few),
         across=tuple(Tick(x(value), f"{value:,.0f}") for value in _ticks(0, last)),
         up=tuple(Tick(y(value), f"{value:g}") for value in _ticks(low, high)),
-        said=_said(best, candidates, last),
+        said=_said(best, len(candidates) + len(few), last),
     )
 
 
@@ -125,8 +141,8 @@ def _steps(points: Sequence[Point], end: float) -> str:
     return f"{path}H{end}"
 
 
-def _said(best: Sequence[Point], candidates: Sequence[Point], last: float) -> str:
-    said = f"{len(candidates)} candidates were scored. " if candidates else ""
+def _said(best: Sequence[Point], candidates: int, last: float) -> str:
+    said = f"{candidates} candidates were scored. " if candidates else ""
     if best:
         said += f"The best score on the validation rows went from {best[0][1]:.1f} to {best[-1][1]:.1f}"
     return f"{said} within {last:,.0f} metric calls."

@@ -13,6 +13,7 @@ from typing import Literal
 Kind = Literal["same", "gone", "new"]
 _WORDS = re.compile(r"\s+|\w+|[^\w\s]")
 _MOST_WORDS = 4000
+_MOST_LINES = 8000
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,9 @@ def changed(found: Sequence[Piece]) -> bool:
 
 
 def _by_lines(before: list[str], after: list[str]) -> Iterator[Piece]:
+    if len(before) + len(after) > _MOST_LINES:
+        yield from (Piece("gone", "".join(before)), Piece("new", "".join(after)))
+        return
     for tag, a, b, c, d in SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
         old, new = "".join(before[a:b]), "".join(after[c:d])
         if tag == "equal":

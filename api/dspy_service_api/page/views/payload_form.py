@@ -13,6 +13,7 @@ import orjson
 
 from dspy_service_api.page.render import as_json
 from dspy_service_api.page.views.figures import mapping
+from dspy_service_api.page.views.summaries import CAPS
 
 CODES = ("program_code", "signature_code", "metric_code")
 MODELS = ("model_config", "reflection_model_config")
@@ -20,7 +21,9 @@ MODEL_FIELDS = ("name", "base_url", "temperature", "max_tokens")
 SPLITS = ("train", "val", "test")
 ARGUMENTS = "argument."
 COMPILE_ARGUMENTS = "compile_argument."
-_OWN = {*CODES, *MODELS, "module_name", "optimizer_name", "optimizer_kwargs", "compile_kwargs", "dataset", "secrets"}
+BUDGET = "budget."
+_KWARGS = ("optimizer_kwargs", "compile_kwargs")
+_OWN = {*CODES, *MODELS, *_KWARGS, "module_name", "optimizer_name", "dataset", "secrets", "budget"}
 _DEFAULT_SPLIT = {"train": 0.7, "val": 0.15, "test": 0.15}
 Form = Mapping[str, str]
 
@@ -42,6 +45,7 @@ def form_of(payload: Mapping[str, Any], rows: int) -> dict[str, str]:
     for prefix, name in ((ARGUMENTS, "optimizer_kwargs"), (COMPILE_ARGUMENTS, "compile_kwargs")):
         form |= {f"{prefix}{each}": _shown(value) for each, value in mapping(payload.get(name)).items()}
     form |= {f"secret.{name}": "" for name in mapping(payload.get("secrets"))}
+    form |= {f"{BUDGET}{cap}": _shown(mapping(payload.get("budget")).get(cap)) for cap in CAPS}
     options = mapping(payload.get("run_options"))
     form |= {"name": "", "note": str(options.get("note") or "")}
     rest = {name: value for name, value in payload.items() if name not in _OWN}
@@ -65,6 +69,8 @@ def payload_of(form: Form, rows: Sequence[Any]) -> dict[str, Any]:
         payload["secrets"] = secrets
     if named := {name: form[name] for name in ("name", "note") if form.get(name)}:
         payload["run_options"] = {**mapping(payload.get("run_options")), **named}
+    if caps := _arguments(form, BUDGET):
+        payload["budget"] = caps
     payload["dataset"] = list(rows)
     if not payload.get("split_column") and any(form.get(f"split.{each}") for each in SPLITS):
         payload["split_fractions"] = fractions([_count(form, f"split.{each}") for each in SPLITS])

@@ -27,8 +27,8 @@ class Predictor:
 
 def predictors(before: Any, after: Any) -> list[Predictor]:
     """Of the program `after`, each beside its own state before; empty where a state is not known."""
-    first = dict(_found(mapping(before)))
-    return [_predictor(name, first.get(name, {}), state) for name, state in _found(mapping(after))]
+    first = dict(states(mapping(before)))
+    return [_predictor(name, first.get(name, {}), state) for name, state in states(mapping(after))]
 
 
 def _predictor(name: str, before: State, after: State) -> Predictor:
@@ -37,8 +37,8 @@ def _predictor(name: str, before: State, after: State) -> Predictor:
     return Predictor(name, differences, changed(differences), demos, len(_demos(before)))
 
 
-def _found(state: State) -> list[tuple[str, State]]:
-    """That of a lone `dspy.Predict` is the state itself."""
+def states(state: State) -> list[tuple[str, State]]:
+    """Of each predictor. That of a lone `dspy.Predict` is the state itself."""
     if "instructions" in mapping(state.get("signature")):
         return [("self", state)]
     return [(name, value) for name, value in state.items() if name != "metadata" and _is_predictor(value)]

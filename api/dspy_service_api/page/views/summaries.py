@@ -11,6 +11,14 @@ from dspy_service_api.page.views.figures import figure, mapping
 ENDED = ("success", "failed", "cancelled")
 STATUSES = ("pending", "validating", "running", *ENDED)
 VERDICTS = {"improved": "improved", "no_evidence": "no evidence", "worse": "worse", "unknown": "unknown"}
+CAPS = {
+    "metric_calls": "metric calls",
+    "model_calls": "model calls",
+    "tokens": "tokens",
+    "cost_usd": "cost",
+    "seconds": "time",
+}
+"""Of a budget, as people say them."""
 _MARKS = {
     "pending": "◌",
     "validating": "◔",
@@ -20,6 +28,20 @@ _MARKS = {
     "cancelled": "⊘",
 }
 """Beside the word, so that no status is a colour alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cap:
+    """How much of one cap of a job's budget is taken."""
+
+    name: str
+    title: str
+    used: float
+    most: float
+
+    @property
+    def percent(self) -> float:
+        return min(100 * self.used / self.most, 100.0) if self.most > 0 else 100.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +66,7 @@ class JobHead:
     difference: float | None
     usage: Mapping[str, Any]
     elapsed: float | None
+    caps: tuple[Cap, ...]
     summary: Mapping[str, Any]
 
     @property
@@ -83,6 +106,7 @@ def head_of(summary: Mapping[str, Any], now: datetime | None = None) -> JobHead:
         difference=figure(comparison, "difference"),
         usage=mapping(summary.get("usage")),
         elapsed=_elapsed(summary, now or datetime.now(UTC)),
+        caps=_caps(summary, metrics),
         summary=summary,
     )
 
@@ -108,6 +132,21 @@ def _elapsed(summary: Mapping[str, Any], now: datetime) -> float | None:
     return (now - begun).total_seconds() if begun else None
 
 
+def _caps(summary: Mapping[str, Any], metrics: Mapping[str, Any]) -> tuple[Cap, ...]:
+    """In the budget's own terms: tokens sent and received, and seconds of all attempts together."""
+    given, usage = mapping(summary.get("budget")), mapping(summary.get("usage"))
+    tokens = (figure(usage, "prompt_tokens") or 0.0) + (figure(usage, "completion_tokens") or 0.0)
+    used = {
+        "metric_calls": figure(metrics, "tqdm_n"),
+        "model_calls": (figure(usage, "calls") or 0.0) + (figure(usage, "calls_unknown") or 0.0),
+        "tokens": tokens,
+        "cost_usd": figure(usage, "cost_usd"),
+        "seconds": figure(summary, "running_seconds"),
+    }
+    caps = ((name, figure(given, name)) for name in CAPS)
+    return tuple(Cap(name, CAPS[name], used[name] or 0.0, most) for name, most in caps if most is not None)
+
+
 def _now(summary: Mapping[str, Any], metrics: Mapping[str, Any], ended: bool) -> str:
     """What happens now, in one sentence."""
     if notice := summary.get("notice"):
@@ -121,6 +160,8 @@ def _search(summary: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
     optimizer = str(summary["optimizer_name"])
     done, total = figure(metrics, "tqdm_n"), figure(metrics, "tqdm_total")
     best, baseline = figure(metrics, "best_score"), figure(metrics, "baseline_test_metric")
+    if (hit := metrics.get("budget_hit")) in CAPS and figure(metrics, "optimized_test_metric") is None:
+        return f"The budget is spent ({CAPS[str(hit)]}); the best program so far is being scored on the test rows."
     if figure(metrics, "optimized_test_metric") is not None:
         return "The best program was scored on the test rows; the result is being stored."
     if baseline is None:

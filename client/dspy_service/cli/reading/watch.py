@@ -27,7 +27,8 @@ from dspy_service.watching import Update
 def command(ctx: click.Context, job_id: str, output: str) -> None:
     """Show job ID until it ends: live on a terminal, as plain lines elsewhere. Exits with 1 when the job failed.
 
-    As JSON, each line holds an `event`, a `log` entry, or the job's summary as `status`; the last is its end.
+    As JSON, each line holds an `event`, a `log` entry, a `candidate`, or the job's summary as `status`; the last is its
+    end.
     """
     watch_to_the_end(ctx, connect(ctx, PATIENT), job_id, as_json=output == "json")
 
@@ -50,6 +51,8 @@ def _print_updates(updates: Iterable[Update]) -> Summary:
             print_line({"event": event})
         for entry in update.logs:
             print_line({"log": entry})
+        for candidate in update.candidates:
+            print_line({"candidate": candidate})
         last = update.summary
         print_line({"status": last})
     assert last is not None, "a watch yields at least once"

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, get_args
 
 from pydantic import Field
+from pydantic.alias_generators import to_camel
 
 from dspy_service_core.records.run import BudgetCap
 from dspy_service_core.resource.spec.run_defaults import LONGEST_DEADLINE_SECONDS
@@ -12,6 +13,12 @@ from dspy_service_core.resource.wire import Decimal, Wire
 MOST_COUNTED = 10**15
 """Calls or tokens; more would be no exact number in JSON readers that know doubles alone."""
 MOST_USD = 10**9
+
+
+def told(given: Mapping[str, Any] | None) -> dict[str, float]:
+    """A resource's caps by the contract's names, as numbers; empty where it has none."""
+    caps = {name: (given or {}).get(to_camel(name)) for name in get_args(BudgetCap)}
+    return {name: float(cap) if isinstance(cap, str) else cap for name, cap in caps.items() if cap is not None}
 
 
 class Budget(Wire):

@@ -65,7 +65,7 @@ async def test_who_comes_back_goes_on_where_they_were_at_another_replica_too(api
             (api, PATH, {"Last-Event-ID": "e4.l120"}),
             (api, f"{PATH}?after=e4.l120", {}),
             (api, f"{PATH}?after=e0.l0", {"Last-Event-ID": "e4.l120"}),
-            (api, PATH, {"Last-Event-ID": "e4.l120.c7"}),
+            (api, PATH, {"Last-Event-ID": "e4.l120.x7"}),
         ):
             async with opened(replica.app, path, headers) as stream:
                 found = await stream.until("status")
@@ -74,6 +74,43 @@ async def test_who_comes_back_goes_on_where_they_were_at_another_replica_too(api
         other.service.cache.upsert(job)
         async with opened(other.app, PATH, {"Last-Event-ID": "e9.l199"}) as stream:
             assert numbers(await stream.until("status"), "log") == [200]
+
+
+def candidates(*numbers: int, **fields: Any) -> list[dict[str, Any]]:
+    told = {"parents": [], "at_call": 6, "score": 50.0, "rows": 6, "accepted": True, "changes": {}}
+    return [{**told, "at_call": 6 * n, **fields} for n in numbers]
+
+
+async def test_candidates_come_too_and_nobody_is_told_of_one_twice(api: Harness, tmp_path: Path) -> None:
+    """More than are read at once, and of the size that a candidate may have."""
+    text = {"predict": {"instructions": "x" * 250_000, "demos": None}}
+    job = await api.job(NAME, running(logs=1, candidates=2))
+    put_segment(api.store, job, "candidates", candidates(1, 2))
+    async with opened(api.app, PATH) as stream:
+        first = await stream.until("status")
+        assert numbers(first, "candidate") == [1, 2]
+        for event in first:
+            if event.word == "candidate":
+                held_to("Candidate", event.data)
+        assert first[-1].at == "e0.l1.c2"
+        assert first[-1].data["candidates_count"] == 2
+        put_segment(api.store, job, "candidates", candidates(*range(3, 41), changes=text), first=3)
+        await api.update(NAME, {"status": running(logs=1, candidates=40)})
+        assert numbers(await stream.until("status"), "candidate") == list(range(3, 41))
+    answer = await api.client.get(f"/jobs/{ID}/candidates", params={"after": 0})
+    assert answer.json()[0] == first[1].data, "as the page of candidates has it"
+    async with api_service(tmp_path / "other", SimpleAcceptance(), api.cluster) as other:
+        await other.service.reflector.synced.wait()
+        put_segment(other.store, job, "candidates", candidates(1, 2))
+        put_segment(other.store, job, "candidates", candidates(*range(3, 41), changes=text), first=3)
+        for replica, at, expected in ((api, "e0.l1.c38", [39, 40]), (other, "e0.l1.c39", [40]), (api, "e0.l1.c40", [])):
+            async with opened(replica.app, PATH, {"Last-Event-ID": at}) as again:
+                found = await again.until("status")
+            assert (numbers(found, "log"), numbers(found, "candidate")) == ([], expected)
+    put_segment(api.store, job, "logs", entries(1))
+    await api.update(NAME, {"status": succeeded(1, job_id=ID)})
+    async with opened(api.app, PATH, {"Last-Event-ID": "e0.l1.c40"}) as ended:
+        assert [(event.word, event.at) for event in await ended.rest()] == [("status", "e0.l1.c40.end")]
 
 
 async def test_the_newest_entries_come_without_the_store(api: Harness) -> None:
@@ -198,7 +235,9 @@ async def test_an_unknown_job_has_none(api: Harness) -> None:
     assert (answer.status_code, answer.json()["code"]) == (404, "unknown_job")
 
 
-@pytest.mark.parametrize("at", [Position(), Position(3, 40), Position(3, 40, True)])
+@pytest.mark.parametrize(
+    "at", [Position(), Position(3, 40), Position(3, 40, 7), Position(3, 40, 7, True), Position(3, 40, ended=True)]
+)
 def test_an_id_is_read_as_it_was_written(at: Position) -> None:
     assert Position.read(str(at), "after") == at
     with pytest.raises(InvalidRequest):

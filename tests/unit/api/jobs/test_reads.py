@@ -182,6 +182,14 @@ async def test_a_running_job_shows_its_last_event_and_what_remains(api: Harness)
     assert (await answer(api, "/jobs/tickets/summary"))["elapsed_seconds"] is None
 
 
+async def test_the_budget_is_told_as_it_was_asked_for(api: Harness) -> None:
+    await api.job("tickets", running(), budget={"modelCalls": 500, "costUsd": "2.5"})
+    await api.job("free", running())
+    for path in ("", "/summary"):
+        assert (await answer(api, f"/jobs/tickets{path}"))["budget"] == {"model_calls": 500, "cost_usd": 2.5}
+        assert (await answer(api, f"/jobs/free{path}"))["budget"] is None
+
+
 async def test_adapter_and_split_column_are_told_as_they_were_asked_for(api: Harness) -> None:
     split = {"column": "part", "seed": 7}
     await api.job("tickets", running(), adapter="json", split=split)
@@ -294,6 +302,33 @@ async def test_a_page_of_long_prompts_ends_sooner(api: Harness) -> None:
         numbers += [each["n"] for each in page]
         pages += 1
     assert (numbers, pages) == ([*range(1, 61)], 2)
+
+
+async def test_in_brief_candidates_have_no_texts_and_all_fit_on_a_page(api: Harness) -> None:
+    job = await api.job("tickets", running(candidates=40))
+    path = "/jobs/tickets/candidates?brief=true"
+    for n in range(40):
+        put_segment(api.store, job, "candidates", tried(1, "x" * 250_000), first=n + 1)
+    found = await answer(api, path)
+    held_to("CandidateInBrief[]", found)
+    assert [each["n"] for each in found] == list(range(1, 41))
+    assert not [each for each in found if "changes" in each]
+    assert [each["n"] for each in await answer(api, f"{path}&after=37&limit=2")] == [38, 39]
+    assert await answer(api, f"{path}&after=40") == []
+    put_segment(api.store, job, "candidates", tried(1), first=41)
+    assert len(await answer(api, path)) == 40, "the status does not count it yet"
+    await api.update("tickets", {"status": running(candidates=41)})
+    assert len(await answer(api, path)) == 41
+    assert (await answer(api, "/jobs/tickets/candidates?brief=perhaps", 422))["detail"][0]["field"] == "brief"
+
+
+async def test_of_very_many_candidates_not_all_are_kept_and_all_are_answered(api: Harness) -> None:
+    job = await api.job("tickets", running(candidates=2100))
+    put_segment(api.store, job, "candidates", tried(2100))
+    numbers: list[int] = []
+    while page := await answer(api, f"/jobs/tickets/candidates?brief=true&after={len(numbers)}&limit=900"):
+        numbers += [each["n"] for each in page]
+    assert numbers == list(range(1, 2101))
 
 
 def _with_candidates(status: dict[str, Any], count: int) -> dict[str, Any]:

@@ -32,7 +32,7 @@ OTHER = "5f0c6b6e-8a0e-4a59-9a38-6b4c6f1d2a11"
 NASTY = (
     "<script>alert(1)</script><img src=x onerror=alert(1)> \u202e evil \x1b[31m http://example.org {{ 7*7 }} 中文 עברית"
 )
-PAGES = ("", "/prompts", "/rows", "/log", "/settings", "/stop", "/delete")
+PAGES = ("", "/candidates", "/prompts", "/rows", "/log", "/settings", "/stop", "/delete")
 
 
 @pytest.fixture
@@ -176,6 +176,81 @@ async def test_text_stays_text_and_every_page_holds_for_every_job(
     await api.job("died", failed(NASTY))
     for job in (ID, "waits", "runs", "died"):
         await page(visitor, f"/page/jobs/{job}{below}")
+
+
+def tried(n: int, *parents: int, said: str = "Route it to the right team.", **told: Any) -> dict[str, Any]:
+    changes = {"predict": {"instructions": said, "demos": None}} if said else {}
+    known = {"at_call": n * 6, "score": 40.0 + n, "rows": 6, "accepted": True, "changes": changes}
+    return {"parents": list(parents), **known, **told}
+
+
+async def test_candidates_are_a_lineage_each_beside_its_parent_and_the_program_as_given(
+    api: Harness, visitor: httpx.AsyncClient
+) -> None:
+    await finished(api)
+    found = [
+        tried(1, said=""), tried(2, 1, said=f"Route the message to the right team. {NASTY}"), tried(3, 1),
+        tried(4, 2, said=f"Route the message to the best team. {NASTY}", accepted=False, score=100.0, rows=2),
+    ]  # fmt: skip
+    job = await api.update(names.api_job(ID), {"status": {"run": {"candidates": 4}}})
+    put_segment(api.store, job, "candidates", found)
+    html = await page(visitor, f"/page/jobs/{ID}/candidates")
+    assert re.findall(r'<tr id="candidate-(\d)"', html) == ["1", "2", "4", "3"]
+    assert "✕ rejected" in html
+    assert re.search(r'candidate-3".*<b>best</b>', html)
+    opened = await page(visitor, f"/page/jobs/{ID}/candidates/4")
+    assert opened.index("From <a") < opened.index("From the program as given")
+    assert "to the <del>right</del><ins>best</ins> team" in opened
+    assert "to <del>a</del><ins>the best</ins> team" in opened
+    assert "Nothing is different" in await page(visitor, f"/page/jobs/{ID}/candidates/1")
+    overview = await page(visitor, f"/page/jobs/{ID}")
+    assert (overview.count('class="candidate"'), overview.count('class="few"')) == (3, 1)
+    for missing in ("5", "0", "x", "-1", "²", "9" * 40):
+        assert "has not tried" in await page(visitor, f"/page/jobs/{ID}/candidates/{missing}", 404)
+
+
+async def test_of_three_hundred_candidates_a_page_is_shown_at_a_time(api: Harness, visitor: httpx.AsyncClient) -> None:
+    """With prompts of 100 KB, while the search goes on: what is given is not known then."""
+    job = await api.job("runs", running(candidates=300, last_events=2))
+    for first in range(1, 301, 50):
+        items = [tried(n, *([n - 1] if n > 1 else []), said=f"{n} " * 25_000) for n in range(first, first + 50)]
+        put_segment(api.store, job, "candidates", items, first=first)
+    seen: list[str] = []
+    path = "/page/jobs/runs/candidates"
+    for begin in range(0, 300, 50):
+        html = await page(visitor, f"{path}?from={begin}")
+        assert len(html) < 60_000
+        assert ('rel="next"' in html) == (begin < 250)
+        seen += re.findall(r'<tr id="candidate-(\d+)"', html)
+    assert seen == [str(n) for n in range(1, 301)]
+    assert ".c300" in html, "the stream brings those alone that the page has not"
+    opened = await page(visitor, f"{path}/300")
+    assert "is known once the job has ended" in opened
+    assert len(opened) < 1_000_000
+    live = await page(visitor, "/page/jobs/runs/live")
+    assert live.count('class="candidate"') == 300
+    assert "There are no more" in await page(visitor, f"{path}?from=900")
+
+
+async def test_progress_against_the_budget(api: Harness, visitor: httpx.AsyncClient) -> None:
+    usage = {"calls": 40, "promptTokens": 900, "completionTokens": 100, "costUsd": "0.25"}
+    budget = {"modelCalls": 160, "tokens": 4000, "costUsd": "1.0"}
+    await api.job("runs", running(usage=usage), budget=budget)
+    html = await page(visitor, "/page/jobs/runs/live")
+    said = text(html)
+    assert "40 of 160" in said
+    assert "1,000 of 4,000" in said
+    assert "$0.25 of $1.00" in said
+    assert html.count('value="25.0" aria-label="Of the budget') == 3
+    await api.job("free", running())
+    assert "Budget" not in await page(visitor, "/page/jobs/free/live")
+    await api.job("spent", running(metrics={"baseline_test_metric": 50.0, "budget_hit": "model_calls"}))
+    assert "The budget is spent (model calls)" in text(await page(visitor, "/page/jobs/spent/live"))
+
+
+async def test_the_one_sentence_says_which_cap_ended_it(api: Harness, visitor: httpx.AsyncClient) -> None:
+    await finished(api, stoppedEarly=True, budgetHit="tokens")
+    assert "Stopped early by the budget&#39;s tokens" in await page(visitor, f"/page/jobs/{ID}")
 
 
 async def test_two_jobs_side_by_side(api: Harness, visitor: httpx.AsyncClient) -> None:

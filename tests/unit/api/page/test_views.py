@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from dspy_service_api.page.views.candidates import beside, lineage
 from dspy_service_api.page.views.curve import curve_of
 from dspy_service_api.page.views.differences import Piece, pieces
 from dspy_service_api.page.views.payload_form import Unreadable, form_of, fractions, payload_of, read_rows
@@ -62,11 +63,93 @@ def test_five_thousand_events_and_three_hundred_candidates_are_a_small_picture()
     assert (curve.best[0], curve.best[-1]) == ((0.0, 0.0), (4999.0, 99.98))
 
 
+def tried(n: int, *parents: int, **told: Any) -> dict[str, Any]:
+    known = {"at_call": n * 10, "score": 50.0, "rows": 6, "accepted": True, "changes": {}}
+    return {"n": n, "parents": list(parents), **known, **told}
+
+
+def test_candidates_are_points_and_those_of_a_batch_are_other_ones() -> None:
+    found = [tried(1), tried(2, score=66.7), tried(3, score=100.0, rows=2), tried(4, score=None, rows=0)]
+    curve = curve_of([], {"candidate_scores": [[1, 1.0]]}, found)
+    assert curve is not None
+    assert (curve.candidates, curve.on_few) == (((10.0, 50.0), (20.0, 66.7)), ((30.0, 100.0),))
+    assert "3 candidates were scored" in curve.said
+    assert len(curve.few) == 1
+
+
 def test_figures_that_are_none_are_left_out() -> None:
     details = {"best_so_far": [[1, 50.0], [2, "x"], [3], None, [4, float("nan")]]}
     curve = curve_of([], details)
     assert curve is not None
     assert curve.best == ((1.0, 50.0),)
+
+
+# Candidates
+
+
+def test_each_candidate_stands_below_its_first_parent() -> None:
+    found = [tried(1), tried(2, 1), tried(3, 1, score=70.0), tried(4, 2), tried(5, 3, 4), tried(6, score=90.0, rows=2)]
+    lines = lineage(found)
+    assert [(line.n, line.depth) for line in lines] == [(1, 0), (2, 1), (4, 2), (3, 1), (5, 2), (6, 0)]
+    assert next(line for line in lines if line.n == 5).parents == (3, 4)
+    assert [line.n for line in lines if line.best] == [3], "a score on fewer rows is not the best"
+
+
+def test_without_parents_they_come_in_order() -> None:
+    assert [(line.n, line.depth) for line in lineage([tried(n) for n in range(1, 5)])] == [(n, 0) for n in range(1, 5)]
+    assert lineage([]) == []
+
+
+@pytest.mark.parametrize("parents", [[2], [9], [0], ["1", None, {}], "1", None, [1, 1]])
+def test_parents_that_cannot_be_lose_no_candidate_and_make_no_circle(parents: Any) -> None:
+    assert sorted(line.n for line in lineage([tried(1), tried(2) | {"parents": parents}, tried(3, 2)])) == [1, 2, 3]
+
+
+def test_a_chain_of_two_thousand_is_a_lineage() -> None:
+    lines = lineage([tried(n, n - 1) for n in range(1, 2001)])
+    assert ([line.n for line in lines], lines[-1].depth) == (list(range(1, 2001)), 12)
+
+
+def given(**texts: str) -> dict[str, Any]:
+    return {name: {"signature": {"instructions": said}, "demos": []} for name, said in texts.items()}
+
+
+def changing(**texts: str | None) -> dict[str, Any]:
+    return {name: {"instructions": said, "demos": None} for name, said in texts.items()}
+
+
+def test_a_candidate_is_told_apart_from_its_parent_and_from_the_program_as_given() -> None:
+    parent = tried(2, changes=changing(route="Route it well."))
+    candidate = tried(3, 2, changes=changing(route="Route it very well.", answer="Reply briefly."))
+    first, last = beside(candidate, given(route="Route it.", answer="Reply.", other="Same."), [parent])
+    assert (first.n, last.n) == (2, None)
+    assert [each.name for each in first.predictors] == ["route", "answer"], "what is the same is left out"
+    assert Piece("new", "very ") in first.predictors[0].instructions
+    said = "".join(piece.text for piece in last.predictors[0].instructions if piece.kind != "new")
+    assert said == "Route it."
+
+
+def test_a_lone_predictors_candidate_too_and_demonstrations_alone() -> None:
+    alone = {"signature": {"instructions": "Route it."}, "demos": []}
+    changes = {"self": {"instructions": None, "demos": [{"text": "a", "augmented": True}]}}
+    [only] = beside(tried(1, changes=changes), alone, [])
+    assert [(each.name, each.demos, each.instructions_changed) for each in only.predictors] == [
+        ("self", ({"text": "a"},), False)
+    ]
+
+
+@pytest.mark.parametrize("changes", [None, [], {"a": None}, {"a": {"instructions": 3, "demos": "x"}}])
+def test_changes_of_any_shape_are_shown(changes: Any) -> None:
+    assert beside(tried(2, 1, changes=changes), None, [tried(1)])
+
+
+def test_three_hundred_candidates_of_100_kb_are_a_list_and_one_is_opened() -> None:
+    text = "\n".join(f"Rule {n}: look at word {n * 7}." for n in range(3000))
+    found = [tried(n, *([n // 2] if n > 1 else []), changes=changing(a=f"{text}\nLast {n}.")) for n in range(1, 301)]
+    assert len(lineage(found)) == 300
+    first, last = beside(found[299], given(a=text), [found[149]])
+    assert [piece.text for piece in first.predictors[0].instructions if piece.kind != "same"] == ["150", "300"]
+    assert last.predictors[0].instructions_changed
 
 
 # Differences
@@ -86,6 +169,11 @@ def test_both_texts_can_be_read_off(before: str, after: str) -> None:
     found = pieces(before, after)
     assert "".join(piece.text for piece in found if piece.kind != "new") == before
     assert "".join(piece.text for piece in found if piece.kind != "gone") == after
+
+
+def test_texts_of_very_many_lines_are_not_compared_line_by_line() -> None:
+    """It would take minutes where all lines are alike."""
+    assert [piece.kind for piece in pieces("a\n" * 120_000, "a\n" * 119_999 + "b\n")] == ["gone", "new"]
 
 
 def test_prompts_of_100_kb_are_compared() -> None:
@@ -152,6 +240,18 @@ PAYLOAD = {
     "run_options": {"note": "why", "labels": {"team": "support"}},
 }
 ROWS = [{"a": str(n), "b": "x"} for n in range(10)]
+
+
+def test_a_budget_comes_back_and_is_a_cap_each() -> None:
+    payload = {"optimizer_name": "gepa", "budget": {"model_calls": 500, "cost_usd": 2.5}}
+    form = form_of(payload, 0)
+    assert (form["budget.model_calls"], form["budget.cost_usd"], form["budget.tokens"]) == ("500", "2.5", "")
+    assert "budget" not in form["rest"]
+    assert payload_of(form, [])["budget"] == payload["budget"]
+    assert "budget" not in payload_of({**form, "budget.model_calls": "", "budget.cost_usd": " "}, [])
+    assert payload_of({**form, "budget.tokens": "many"}, [])["budget"]["tokens"] == "many", (
+        "the service says what is wrong"
+    )
 
 
 def test_an_earlier_job_comes_back_as_it_was() -> None:
