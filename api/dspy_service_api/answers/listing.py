@@ -16,6 +16,7 @@ from dspy_service_api.jobs.cache import JobCache
 from dspy_service_api.jobs.record import JobRecord, Json
 from dspy_service_core.errors import FieldProblem, InvalidRequest
 from dspy_service_core.resource.queue_order import Age
+from dspy_service_core.resource.status import StatusWord
 
 _LOOKED_THROUGH = 2000
 """Jobs, at most, for one page of a search by words: about five milliseconds."""
@@ -24,7 +25,7 @@ _LOOKED_THROUGH = 2000
 @dataclass(frozen=True, slots=True)
 class Wanted:
     limit: int
-    status: str | None = None
+    status: StatusWord | None = None
     optimizer: str | None = None
     verdict: str | None = None
     name: str | None = None

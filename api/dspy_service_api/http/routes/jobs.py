@@ -72,8 +72,8 @@ async def jobs(
         Query(
             max_length=1000,
             description="Only jobs that say all of these words, parts of words too, in id, name, note, status, "
-            "verdict, optimizer, module, model or message. It looks through 2,000 jobs at a time: a page may have fewer than "
-            "`limit`, or none, and only a `next_cursor` of null ends the list.",
+            "verdict, optimizer, module, model or message. It looks through 2,000 jobs at a time: a page "
+            "may have fewer than `limit`, or none, and only a `next_cursor` of null ends the list.",
         ),
     ] = None,
     limit: Annotated[int | None, Query(ge=1, le=500, description="At most so many jobs.")] = None,

@@ -192,9 +192,12 @@ async def test_health_counts_what_waits_and_what_failed_of_what(api: Harness, vi
     for n in range(3):
         await api.job(f"a{n}", failed(f"The model does not answer: time-out {n}"))
     await api.job("b", {"phase": "Pending"})
+    await api.job("c", {"phase": "Pending"}, suspend=True)
+    await api.job("d", running())
     said = text(await page(visitor, "/page/health"))
+    assert "slots in use 1 in the queue 1 paused 1" in said
     assert "3 The model does not answer" in said
-    assert "pending 1" in said
+    assert "pending 2" in said
 
 
 async def test_what_a_form_does_is_done(api: Harness, visitor: httpx.AsyncClient) -> None:
