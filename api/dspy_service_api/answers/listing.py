@@ -34,8 +34,8 @@ class Wanted:
     words: tuple[str, ...] = ()
     """In lower case; a job must say all of them somewhere."""
 
-    def takes(self, record: JobRecord, position: int) -> bool:
-        return self._fits(record) and (not self.words or self._says(record, position))
+    def takes(self, record: JobRecord, cache: JobCache) -> bool:
+        return self._fits(record) and (not self.words or self._says(record, cache.position(record)))
 
     def _fits(self, record: JobRecord) -> bool:
         return (
@@ -75,7 +75,7 @@ def _page(cache: JobCache, wanted: Wanted) -> tuple[list[JobRecord], str | None]
     for looked_at, record in enumerate(cache.newest_first(after, wanted.status)):
         if last and wanted.words and looked_at == _LOOKED_THROUGH:
             return found, cursor_of(last)
-        if wanted.takes(record, cache.position(record)):
+        if wanted.takes(record, cache):
             if len(found) == wanted.limit:  # one more tells that there is a next page
                 return found, cursor_of(found[-1])
             found.append(record)
