@@ -1,7 +1,7 @@
 """Everything that the endpoints use. Made once at the start (`http/app.py`) and kept on the application."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import cast
 
@@ -33,7 +33,7 @@ class Service:
     control: Control
     streams: Streams
     health: Json
-    catalogue: Callable[[], Json]
+    catalogue: Callable[[], Awaitable[Json]]
     """Made when it is asked for first."""
     background: Background
 

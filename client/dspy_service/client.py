@@ -171,7 +171,8 @@ class Client:
         return self._send(calls.control(self.resolve(job_id), "resume"))
 
     def list(self, **filters: Any) -> Iterator[answers.Summary]:
-        """Newest first; filters: `status`, `optimizer`, `label` ("k=v"), `verdict`, `name`; `limit`: a page's size."""
+        """Newest first; filters: `status`, `optimizer`, `label` ("k=v"), `verdict`, `name`,
+        `words`; `limit`: a page's size."""
         cursor: str | None = None
         while True:
             page = self.list_page(cursor=cursor, **filters)

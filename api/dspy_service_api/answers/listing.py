@@ -1,5 +1,8 @@
 """`GET /jobs`: filters and pages over the cache, newest first. A cursor holds the age of a page's last job, so that the
 next page is right even when jobs came or went meanwhile.
+
+A search by words looks through a bounded number of jobs at a time, since their texts are in no index: its page may be
+short, or empty, and the cursor goes on from there.
 """
 
 import base64
@@ -13,38 +16,71 @@ from dspy_service_api.jobs.cache import JobCache
 from dspy_service_api.jobs.record import JobRecord, Json
 from dspy_service_core.errors import FieldProblem, InvalidRequest
 from dspy_service_core.resource.queue_order import Age
+from dspy_service_core.resource.status import StatusWord
+
+_LOOKED_THROUGH = 2000
+"""Jobs, at most, for one page of a search by words: about five milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
     limit: int
-    status: str | None = None
+    status: StatusWord | None = None
     optimizer: str | None = None
     verdict: str | None = None
     name: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     cursor: str | None = None
+    words: tuple[str, ...] = ()
+    """In lower case; a job must say all of them somewhere."""
 
-    def takes(self, record: JobRecord) -> bool:
+    def takes(self, record: JobRecord, cache: JobCache) -> bool:
+        return self._fits(record) and (not self.words or self._says(record, cache.position(record)))
+
+    def _fits(self, record: JobRecord) -> bool:
         return (
-            (self.status is None or record.status == self.status)
-            and (self.optimizer is None or record.optimizer_name == self.optimizer)
+            (self.optimizer is None or record.optimizer_name == self.optimizer)
             and (self.name is None or record.called == self.name)
             and (self.verdict is None or (record.end is not None and record.end.verdict == self.verdict))
-            and all(record.labels.get(key) == value for key, value in self.labels.items())
+            and (not self.labels or all(record.labels.get(key) == value for key, value in self.labels.items()))
         )
+
+    def _says(self, record: JobRecord, position: int) -> bool:
+        said = " ".join(
+            (
+                record.job_id,
+                record.called,
+                record.note,
+                record.status,
+                record.end.verdict or "" if record.end else "",
+                record.optimizer_name,
+                record.module_name,
+                record.model_name,
+                present.message(record, position),
+            )
+        ).lower()
+        return all(word in said for word in self.words)
 
 
 def list_jobs(cache: JobCache, wanted: Wanted) -> Json:
-    found: list[JobRecord] = []
-    for record in cache.newest_first(_age_of(wanted.cursor) if wanted.cursor else None):
-        if wanted.takes(record):
-            found.append(record)
-        if len(found) > wanted.limit:  # one more tells that there is a next page
-            break
-    page = found[: wanted.limit]
-    cursor = cursor_of(page[-1]) if len(found) > wanted.limit else None
+    page, cursor = _page(cache, wanted)
     return present.listing([present.summary_fields(record, cache.position(record)) for record in page], cursor)
+
+
+def _page(cache: JobCache, wanted: Wanted) -> tuple[list[JobRecord], str | None]:
+    """The jobs, and from where the next page goes on; None at the end of the list."""
+    found: list[JobRecord] = []
+    last: JobRecord | None = None
+    after = _age_of(wanted.cursor) if wanted.cursor else None
+    for looked_at, record in enumerate(cache.newest_first(after, wanted.status)):
+        if last and wanted.words and looked_at == _LOOKED_THROUGH:
+            return found, cursor_of(last)
+        if wanted.takes(record, cache):
+            if len(found) == wanted.limit:  # one more tells that there is a next page
+                return found, cursor_of(found[-1])
+            found.append(record)
+        last = record
+    return found, None
 
 
 def labels_of(given: list[str]) -> dict[str, str]:

@@ -4,9 +4,8 @@ Everything with a side effect is handed in, so that tests can hand in something 
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from functools import cache as cache_of
 from importlib.metadata import version
 
 from fastapi import FastAPI
@@ -31,6 +30,7 @@ from dspy_service_api.http.middleware.body_limit import BodyLimit
 from dspy_service_api.http.middleware.request_log import RequestLog
 from dspy_service_api.http.routes import documents, health, jobs, page, run, stream
 from dspy_service_api.jobs.cache import JobCache
+from dspy_service_api.jobs.record import Json
 from dspy_service_api.jobs.rows import RowPages
 from dspy_service_api.monitoring.telemetry import Telemetry
 from dspy_service_api.page.visit import Page
@@ -149,9 +149,21 @@ def _service(settings: Settings, cluster: KubeClient, store: Store, acceptance: 
         control=Control(found),
         streams=Streams(settings.streams),
         health=present.health(acceptance.assets()),
-        catalogue=cache_of(acceptance.catalogue),
+        catalogue=_made_once(acceptance.catalogue),
         background=Background(),
     )
+
+
+def _made_once(make: Callable[[], Json]) -> Callable[[], Awaitable[Json]]:
+    """In a thread, since it reads what is installed; from then on nobody waits for a thread."""
+    kept: list[Json] = []
+
+    async def made() -> Json:
+        if not kept:
+            kept.append(await asyncio.to_thread(make))
+        return kept[0]
+
+    return made
 
 
 def _authenticator(settings: Settings, cluster: KubeClient) -> Authenticator:

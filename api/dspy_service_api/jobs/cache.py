@@ -8,6 +8,7 @@ import logging
 from bisect import bisect_left, insort
 from collections import OrderedDict
 from collections.abc import Iterator
+from typing import get_args
 
 from dspy_service_api.jobs.changes import Changes, JobChange
 from dspy_service_api.jobs.from_resource import record_of
@@ -15,6 +16,7 @@ from dspy_service_api.jobs.record import JobRecord
 from dspy_service_api.jobs.unreadable import unreadable_record
 from dspy_service_core.kube.protocol import Object
 from dspy_service_core.resource.queue_order import Age, Rank
+from dspy_service_core.resource.status import StatusWord
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +32,7 @@ class JobCache:
         self.changes = Changes()
         self._records: dict[str, JobRecord] = {}
         self._by_age: list[Age] = []
+        self._by_status: dict[StatusWord, list[Age]] = {status: [] for status in get_args(StatusWord)}
         self._queue: list[Rank] = []
         self._called: dict[str, list[Age]] = {}
         self._deleted: OrderedDict[str, None] = OrderedDict()
@@ -70,11 +73,16 @@ class JobCache:
         for record in [record for name, record in self._records.items() if name not in kept]:
             self._lose(record)
 
-    def newest_first(self, after: Age | None = None) -> Iterator[JobRecord]:
-        """All records from the newest on, or only those that are older than `after`."""
-        end = len(self._by_age) if after is None else bisect_left(self._by_age, after)
-        for *_, name in reversed(self._by_age[:end]):
-            yield self._records[name]
+    def newest_first(self, after: Age | None = None, status: StatusWord | None = None) -> Iterator[JobRecord]:
+        """Records from the newest on, of all jobs or of those with one status, and only those that are older than
+        `after`. What is not taken costs nothing; no change may come while they are taken."""
+        ages = self._by_age if status is None else self._by_status[status]
+        end = len(ages) if after is None else bisect_left(ages, after)
+        for at in range(end - 1, -1, -1):
+            yield self._records[ages[at][-1]]
+
+    def count(self, status: StatusWord) -> int:
+        return len(self._by_status[status])
 
     def position(self, record: JobRecord) -> int:
         """The job's place in the queue: 1 starts next, 0 does not wait."""
@@ -97,6 +105,7 @@ class JobCache:
             self._drop(known)
         self._records[record.name] = record
         insort(self._by_age, record.age)
+        insort(self._by_status[record.status], record.age)
         if record.called:
             insort(self._called.setdefault(record.called, []), record.age)
         if record.queue_order:
@@ -109,7 +118,8 @@ class JobCache:
 
     def _drop(self, record: JobRecord) -> None:
         del self._records[record.name]
-        del self._by_age[bisect_left(self._by_age, record.age)]
+        for ages in (self._by_age, self._by_status[record.status]):
+            del ages[bisect_left(ages, record.age)]
         if record.called:
             self._uncall(record)
         if record.queue_order:

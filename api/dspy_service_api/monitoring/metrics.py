@@ -5,7 +5,6 @@ memory.
 """
 
 import time
-from collections import Counter as Tally
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -83,10 +82,9 @@ class _Cache(Collector):
             silent = time.monotonic() - reflector.last_seen
             yield _gauge("cache_silent_seconds", "Since the cluster was last heard of; bookmarks count.", silent)
         yield _gauge("cached_jobs", "Jobs in the cache.", float(len(cache)))
-        tally = Tally(record.status for record in cache.newest_first())
         jobs = GaugeMetricFamily("dspy_service_jobs", "Jobs by phase, as the cache has them.", labels=["phase"])
         for phase, word in STATUS_WORDS.items():
-            jobs.add_metric([phase], tally[word])
+            jobs.add_metric([phase], cache.count(word))
         yield jobs
 
 

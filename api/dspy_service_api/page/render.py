@@ -120,9 +120,8 @@ def ago(timestamp: Any) -> Markup:
     exact = moment.astimezone(UTC)
     passed = (datetime.now(UTC) - exact).total_seconds()
     said = "just now" if passed < 5 else f"{_rough(passed)} ago"
-    return Markup('<time datetime="{}" title="{}">{}</time>').format(
-        exact.isoformat().replace("+00:00", "Z"), f"{exact:%Y-%m-%d %H:%M:%S} UTC", said
-    )
+    iso = exact.isoformat().removesuffix("+00:00")
+    return Markup(f'<time datetime="{iso}Z" title="{iso[:10]} {iso[11:19]} UTC">{said}</time>')
 
 
 def _rough(seconds: float) -> str:

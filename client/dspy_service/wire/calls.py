@@ -135,6 +135,7 @@ def jobs(
     label: str | None = None,
     verdict: str | None = None,
     name: str | None = None,
+    words: str | None = None,
     limit: int | None = None,
     cursor: str | None = None,
 ) -> Call[answers.JobPage]:
@@ -144,6 +145,7 @@ def jobs(
         "label": label,
         "verdict": verdict,
         "name": name,
+        "words": words,
         "limit": limit,
         "cursor": cursor,
     }

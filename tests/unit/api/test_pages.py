@@ -7,6 +7,7 @@ import pytest
 from hypothesis import example, given, strategies as st
 
 from api_service import resource
+from dspy_service_api.answers import listing
 from dspy_service_api.answers.listing import Wanted, list_jobs
 from dspy_service_api.jobs.cache import JobCache
 from dspy_service_core.kube.protocol import Object
@@ -96,3 +97,23 @@ def test_within_a_second_the_apis_jobs_go_by_its_own_stamp() -> None:
         "mine": {"creationTimestamp": SECOND, "annotations": {STAMP: "9999-12-31T23:59:59.999999Z"}},
     }
     assert listed(cached(given_jobs), 1) == [late, early, "mine"]
+
+
+def test_a_search_by_words_ends_its_page_before_it_has_looked_through_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listing, "_LOOKED_THROUGH", 3)
+    cache = JobCache()
+    for number in range(7):
+        made = resource(f"job-{number}")
+        made["metadata"] |= {
+            "uid": str(number),
+            "resourceVersion": "1",
+            "creationTimestamp": f"2026-01-01T00:00:0{number}Z",
+        }
+        cache.upsert(made)
+    pages, cursor = [], None
+    while True:
+        page = json.loads(list_jobs(cache, Wanted(5, cursor=cursor, words=("job-1",))))
+        pages.append([job["job_id"] for job in page["jobs"]])
+        if (cursor := page["next_cursor"]) is None:
+            break
+    assert pages == [[], ["job-1"], []]

@@ -126,6 +126,9 @@ async def test_jobs_are_filtered(api: Harness) -> None:
     assert await names_of("?verdict=improved") == {"four"}
     assert await names_of("?verdict=worse&status=success") == {"five"}
     assert await names_of("?verdict=no_evidence") == set()
+    assert await names_of("?words=GEPA+pend") == {"two"}
+    assert await names_of("?words=success&verdict=worse") == {"five"}
+    assert await names_of("?words=one+two") == set()
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,5 @@
 """GET /health and GET /catalogue for clients and people; /livez and /readyz for the cluster's probes."""
 
-import asyncio
-
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
@@ -37,7 +35,7 @@ async def health(request: Request) -> Response:
 @open_to_known
 async def catalogue(request: Request) -> Response:
     """The packages are those of the image that jobs run in by default."""
-    return ready(await asyncio.to_thread(service_of(request).catalogue))
+    return ready(await service_of(request).catalogue())
 
 
 @router.get("/livez", include_in_schema=False)

@@ -74,14 +74,27 @@ async def jobs(
     label: Annotated[
         list[str] | None, Query(description="Only jobs with this label, as key=value; several must all match.")
     ] = None,
+    words: Annotated[
+        str | None,
+        Query(
+            max_length=1000,
+            description="Only jobs that say all of these words, parts of words too, in id, name, note, status, "
+            "verdict, optimizer, module, model or message. It looks through 2,000 jobs at a time: a page "
+            "may have fewer than `limit`, or none, and only a `next_cursor` of null ends the list.",
+        ),
+    ] = None,
     limit: Annotated[int | None, Query(ge=1, le=500, description="At most so many jobs.")] = None,
     cursor: Annotated[str | None, Query(description="The `next_cursor` of the page before.")] = None,
 ) -> Response:
     service = service_of(request)
     service.require_ready()
     limit = limit or service.settings.list_limit
-    wanted = Wanted(limit, status, optimizer, verdict, name, labels_of(label or []), cursor)
+    wanted = Wanted(limit, status, optimizer, verdict, name, labels_of(label or []), cursor, _words(words))
     return ready(list_jobs(service.cache, wanted))
+
+
+def _words(given: str | None) -> tuple[str, ...]:
+    return tuple((given or "").lower().split())
 
 
 @router.get(

@@ -27,9 +27,9 @@ async def compare(visit: Visit) -> Response:
     both = Paired(0, ())
     if len(jobs) == 2:
         first, second = await asyncio.gather(*(contract.rows(job_id, "all", None, _ROWS) for job_id in job_ids))
-        both = await asyncio.to_thread(paired, first, second)
+        both = await asyncio.to_thread(paired, first, second) if first and second else both
     states = [mapping(job["artifact"]).get("program_state") for job in jobs]
-    found = await asyncio.to_thread(predictors, states[0], states[1]) if len(jobs) == 2 else []
+    found = await asyncio.to_thread(predictors, *states) if len(jobs) == 2 and all(states) else []
     return visit.show(
         "compare.html",
         jobs=jobs,

@@ -2,6 +2,8 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import Mapping
+from typing import Any
 
 from starlette.responses import Response
 
@@ -9,6 +11,7 @@ from dspy_service_api.page.contract import Contract, Refused
 from dspy_service_api.page.views.summaries import JobHead, head_of
 from dspy_service_api.page.visit import Visit
 
+Summary = Mapping[str, Any]
 _MOST = 500
 _SHOWN = 20
 
@@ -20,24 +23,41 @@ async def health(visit: Visit) -> Response:
         contract.get("/catalogue"),
         _state(contract),
     )
-    slowest = sorted(running, key=lambda head: head.elapsed or 0.0, reverse=True)
-    reasons = Counter(_reason(head) for head in failed).most_common(_SHOWN)
+    paused = sum(each["paused"] for each in waiting)
+    newest = {_reason(each): each for each in reversed(failed)}
+    reasons = Counter(map(_reason, failed)).most_common(_SHOWN)
     return visit.show(
         "health.html",
-        waiting=sorted(waiting, key=lambda head: str(head.summary["created_at"]))[:_SHOWN],
+        waiting=_heads(sorted((each for each in waiting if not each["paused"]), key=_created)),
         counts={"pending": len(waiting), "validating": len(validating), "running": len(running), "failed": len(failed)},
         most=_MOST,
-        slowest=slowest[:_SHOWN],
+        slots=len(validating) + len(running),
+        queue=len(waiting) - paused,
+        paused=paused,
+        slowest=_heads(sorted(running, key=_started)),
         reasons=reasons,
-        examples={_reason(head): head for head in reversed(failed)},
+        examples={reason: head_of(newest[reason]) for reason, _ in reasons},
         catalogue=catalogue,
         state=state,
     )
 
 
-async def _with(contract: Contract, status: str) -> list[JobHead]:
-    found = await contract.get("/jobs", {"status": status, "limit": str(_MOST)})
-    return [head_of(summary) for summary in found["jobs"]]
+async def _with(contract: Contract, status: str) -> list[Summary]:
+    found: list[Summary] = (await contract.get("/jobs", {"status": status, "limit": _MOST}))["jobs"]
+    return found
+
+
+def _heads(summaries: list[Summary]) -> list[JobHead]:
+    """Of the few that are shown."""
+    return [head_of(summary) for summary in summaries[:_SHOWN]]
+
+
+def _created(summary: Summary) -> str:
+    return str(summary["created_at"])
+
+
+def _started(summary: Summary) -> str:
+    return str(summary["started_at"] or summary["created_at"])
 
 
 async def _state(contract: Contract) -> str:
@@ -47,6 +67,6 @@ async def _state(contract: Contract) -> str:
         return exc.detail
 
 
-def _reason(head: JobHead) -> str:
+def _reason(summary: Summary) -> str:
     """Its first words: what follows a colon is the one job's own."""
-    return str(head.summary["message"]).partition("\n")[0].partition(":")[0][:120]
+    return str(summary["message"]).partition("\n")[0].partition(":")[0][:120]

@@ -1,5 +1,7 @@
 """The cache under late, doubled and missing news."""
 
+from typing import get_args
+
 import orjson
 import pytest
 
@@ -8,6 +10,7 @@ from deep_json import nested
 from dspy_service_api.answers import present
 from dspy_service_api.jobs.cache import JobCache
 from dspy_service_core.kube.protocol import Object
+from dspy_service_core.resource.status import StatusWord
 from job_versions import version
 
 
@@ -120,3 +123,24 @@ def test_a_job_that_cannot_be_read_is_known_by_its_metadata(spec: Object, phase:
     assert orjson.loads(present.summary(record, 0))["job_id"] == "odd"
     cache.remove(odd)
     assert sorted(listed(cache)) == ["a", "b"]
+
+
+def test_jobs_of_a_status_are_found_and_counted_through_every_change() -> None:
+    cache = cached(version("a", "1", 1), version("b", "2", 2, status=running()), version("c", "3", 3))
+
+    def by_status() -> dict[str, list[str]]:
+        found = {status: [r.name for r in cache.newest_first(status=status)] for status in get_args(StatusWord)}
+        assert {status: cache.count(status) for status in get_args(StatusWord)} == {s: len(f) for s, f in found.items()}
+        return {status: names for status, names in found.items() if names}
+
+    assert by_status() == {"pending": ["c", "a"], "running": ["b"]}
+    cache.upsert(version("a", "1", 4, status=running()))
+    assert by_status() == {"pending": ["c"], "running": ["b", "a"]}
+    newest = cache.get("b")
+    assert newest
+    assert [r.name for r in cache.newest_first(newest.age, "running")] == ["a"]
+    cache.upsert(version("a", "9", 5))  # another job of that name
+    cache.forget("c", "3")
+    assert by_status() == {"pending": ["a"], "running": ["b"]}
+    cache.retain(frozenset())
+    assert by_status() == {}

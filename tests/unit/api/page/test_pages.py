@@ -263,13 +263,27 @@ async def test_two_jobs_side_by_side(api: Harness, visitor: httpx.AsyncClient) -
     assert "Select two or more" in await page(visitor, f"/page/compare?job={ID}", 400)
 
 
+async def test_a_row_that_was_shown_before_is_another_one_when_its_job_has_changed(
+    api: Harness, visitor: httpx.AsyncClient
+) -> None:
+    await api.job("one", running())
+    first = await page(visitor, "/")
+    assert "running" in text(first[first.index('id="row-one"') :])
+    await api.update("one", {"status": failed("The model does not answer")})
+    changed = await page(visitor, "/")
+    assert "failed" in text(changed[changed.index('id="row-one"') :])
+
+
 async def test_health_counts_what_waits_and_what_failed_of_what(api: Harness, visitor: httpx.AsyncClient) -> None:
     for n in range(3):
         await api.job(f"a{n}", failed(f"The model does not answer: time-out {n}"))
     await api.job("b", {"phase": "Pending"})
+    await api.job("c", {"phase": "Pending"}, suspend=True)
+    await api.job("d", running())
     said = text(await page(visitor, "/page/health"))
+    assert "slots in use 1 in the queue 1 paused 1" in said
     assert "3 The model does not answer" in said
-    assert "pending 1" in said
+    assert "pending 2" in said
 
 
 async def test_what_a_form_does_is_done(api: Harness, visitor: httpx.AsyncClient) -> None:
