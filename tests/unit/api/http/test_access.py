@@ -13,7 +13,7 @@ from dspy_service_api.http.access.reviews import Caller, Reviews, Unknown
 from dspy_service_api.settings import Settings
 from dspy_service_core.kube import errors
 from faulty_cluster import FaultyCluster, faulty_cluster
-from reviewer import Reviewer
+from rights_reviewer import Reviewer
 from simple_acceptance import SimpleAcceptance
 
 UUID = "0f8fad5b-d9cb-469f-a165-70867728950e"

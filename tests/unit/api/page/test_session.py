@@ -18,7 +18,7 @@ from dspy_service_api.page.session import COOKIE, Seal, TokenTooLong
 from dspy_service_core.kube.resources import SECRETS
 from dspy_service_core.resource import names
 from faulty_cluster import faulty_cluster
-from reviewer import Reviewer
+from rights_reviewer import Reviewer
 from simple_acceptance import SimpleAcceptance
 
 KEY = b"k" * 32
