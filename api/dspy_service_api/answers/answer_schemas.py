@@ -14,7 +14,7 @@ from pydantic import ConfigDict, Field, GetCoreSchemaHandler, TypeAdapter, with_
 from pydantic_core import CoreSchema
 from typing_extensions import TypeAliasType, TypedDict
 
-from dspy_service_core.records.run import ScoredOn, Verdict
+from dspy_service_core.records.run import BudgetCap, ScoredOn, Verdict
 from dspy_service_core.records.usage import CallStage
 from dspy_service_core.resource.job import Adapter
 from dspy_service_core.resource.status import StatusWord
@@ -334,7 +334,7 @@ class Details(TypedDict):
     comparison: Comparison | None
     stopped_early: bool
     budget_hit: Annotated[
-        Literal["metric_calls", "model_calls", "tokens", "cost_usd", "seconds"] | None,
+        BudgetCap | None,
         Field(description="Which cap of the job's budget ended it; null where none did."),
     ]
     usage: UsageBreakdown

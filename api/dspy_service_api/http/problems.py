@@ -58,6 +58,11 @@ class Problem:
         return {"error": "invalid_request", "detail": self.detail, "code": "invalid_request"}
 
 
+SLOW_READER = Problem(
+    error_codes.SLOW_READER, "The stream was read too slowly. Go on from the last id that came, by Last-Event-ID."
+)
+
+
 Rule = Callable[[Any], Problem]
 
 

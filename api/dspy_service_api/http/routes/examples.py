@@ -16,7 +16,7 @@ from dspy_service_api.answers.listing import cursor_of
 from dspy_service_api.answers.stream import News
 from dspy_service_api.http.media import NotJson, refused_type
 from dspy_service_api.http.origins import foreign_origin
-from dspy_service_api.http.problems import UNFORESEEN, BodyTooLarge, Problem, problem_of
+from dspy_service_api.http.problems import SLOW_READER, UNFORESEEN, BodyTooLarge, Problem, problem_of
 from dspy_service_api.jobs.artifact import Artifact
 from dspy_service_api.jobs.from_resource import record_of
 from dspy_service_api.jobs.position import Position
@@ -301,9 +301,7 @@ PROBLEMS: dict[str, Problem] = {
     "fault": Problem(error_codes.INTERNAL_ERROR, UNFORESEEN),
     "busy": problem_of(Busy()),
     "too many streams": problem_of(TooManyStreams(1000)),
-    "slow reader": Problem(
-        error_codes.SLOW_READER, "The stream was read too slowly. Go on from the last id that came, by Last-Event-ID."
-    ),
+    "slow reader": SLOW_READER,
     "cluster out of reach": problem_of(kube.Unavailable("the API server does not answer: time-out")),
     "quota": problem_of(kube.Forbidden("exceeded quota: jobs, limited: count/optimizationjobs.dspy-service.io=100")),
     "store out of reach": problem_of(errors.StoreError("cannot read 'default/jobs/x/result.json' in the store")),

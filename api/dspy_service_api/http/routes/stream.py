@@ -22,7 +22,7 @@ from dspy_service_api.answers import error_codes
 from dspy_service_api.answers.stream import JobStream, News
 from dspy_service_api.http.access.permissions import needs
 from dspy_service_api.http.middleware.request_log import Visit
-from dspy_service_api.http.problems import Problem
+from dspy_service_api.http.problems import SLOW_READER, Problem
 from dspy_service_api.http.routes import examples
 from dspy_service_api.http.routes.answers import Declared, errors
 from dspy_service_api.http.routes.direct import DirectRoute
@@ -37,9 +37,6 @@ HEADER = "Last-Event-ID"
 _RETRY_MILLISECONDS = 2000
 _ASK_AGAIN_SECONDS = 30.0
 """How often it is asked anew whether the reader may read the job: a token may have expired meanwhile."""
-SLOW = Problem(
-    error_codes.SLOW_READER, "The stream was read too slowly. Go on from the last id that came, by Last-Event-ID."
-)
 
 _STREAM: Declared = {
     200: {
@@ -112,7 +109,7 @@ async def _told(request: Request, job_id: str, at: Position) -> AsyncIterator[by
                     yield news.encoded()
                     if time.monotonic() - began > service.settings.stream_behind_seconds:
                         log.info("a reader of job %s's stream is too slow: it is closed", job_id)
-                        yield _closed(SLOW)
+                        yield _closed(SLOW_READER)
                         return
         except _Refused as exc:
             yield _closed(exc.problem)
