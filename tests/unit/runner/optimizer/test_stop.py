@@ -122,7 +122,7 @@ def test_a_killed_run_goes_on_without_paying_again(
     name: str, kwargs: dict[str, Any], forge: OptimizerForge, server: ScriptedServer, tmp_path: Path
 ) -> None:
     server.latency, server.keep_requests = 0.005, True
-    folders = job(server, tmp_path / "first", name, kwargs)
+    folders = job(server, tmp_path / "first", name, kwargs, run={"threads": 8})
     server.hold_from(62)
     process = forge.start(folders)
     wait_for(lambda: server.stats.calls > 60, what="some calls")
