@@ -24,7 +24,7 @@ from pathlib import Path
 import dspy
 from dspy_service_runner.optimizer.output.artifact import trim, write_artifact
 from dspy_service_runner.optimizer.program_state import mend, state_of
-from dspy_service_runner.optimizer.user_code import program as programs
+from dspy_service_runner.optimizer.user_code.programs import program as programs
 from dspy_service_runner.redaction import Redactor
 
 ADAPTERS = {"chat": dspy.ChatAdapter, "json": dspy.JSONAdapter, "xml": dspy.XMLAdapter}

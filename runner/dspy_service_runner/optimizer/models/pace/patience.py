@@ -11,7 +11,7 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, ValuesView
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -171,7 +171,7 @@ class Patience:
         """One request, which has its place, to its end."""
         entry: Call | None = None
         try:
-            entry = self._ledger.begin(lm)
+            entry = self._ledger.begin(lm, call.length)
             once()
         except BaseException as error:
             self._broke(entry, error, told())
@@ -192,7 +192,7 @@ class Patience:
             await call.enter_async()
             entry: Call | None = None
             try:
-                entry = self._ledger.begin(lm)
+                entry = self._ledger.begin(lm, call.length)
                 await once()
             except BaseException as error:
                 self._broke(entry, error, told())
@@ -250,6 +250,15 @@ def _told(lm: Any, _backend: Any, request: Any, provider: Any, state: Any, resul
     return replace(spent, cost_usd=cost_of(lm, spent, bill, result.cost, result.cost_details.get("reason", "")))
 
 
+def _length(sent: Any) -> int:
+    """Characters of all texts in it."""
+    if isinstance(sent, str):
+        return len(sent)
+    if isinstance(sent, Mapping):
+        sent = sent.values()
+    return sum(map(_length, sent)) if isinstance(sent, list | tuple | ValuesView) else 0
+
+
 @dataclass(frozen=True)
 class _Refusal:
     error: lm15.RateLimitError
@@ -265,6 +274,7 @@ class _Call:
 
     def __init__(self, patience: Patience, lm: AnyModel, prepared: Any) -> None:
         self._patience, self._lm = patience, lm
+        self.length = _length([getattr(prepared, "prompt", None), getattr(prepared, "messages", None)])
         self._model = patience.model(lm)
         self._ready, self._sent = 0.0, Sent(0.0, 0)
         self._refusal: _Refusal | None = None

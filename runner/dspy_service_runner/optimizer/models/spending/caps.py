@@ -1,7 +1,7 @@
 """The gate of a job's budget: before each model call and each metric call it says whether that may start.
 
 What is set aside for the final score (`Reserve`) is open to the final score alone, so that a search ends while its best
-program can still be scored. Calls under way count as what calls took on average. At a cap the stage's stop token is
+program can still be scored. Calls under way count as what calls of their length took on average. At a cap the stage's stop token is
 closed, which ends the search as a stop from outside does; what was under way is awaited by whoever ends the stage.
 """
 
@@ -23,6 +23,8 @@ logger = logging.getLogger("dspy_service.budget")
 BUDGET_SPENT = "BudgetSpent"
 _NOTE_SECONDS = 1.0
 """How often the journal is told how long the job has run: so much of it a kill can hide."""
+_ROUNDED = 1 + 1e-9
+"""A sum of prices that is the cap itself may be a little more as floats are added."""
 _SEARCH: CallStage = "optimize"
 _FINAL: CallStage = "final"
 _SHOWN = {
@@ -69,7 +71,7 @@ class Caps:
         self._lock = threading.Lock()
         self._began, self._noted = clock(), spending.ran
         self._metric_calls = 0
-        self._under_way = 0
+        self._under_way, self._weight = 0, 0.0
         self._changed = threading.Condition(self._lock)
         self._stage: CallStage = "preflight"
         self._tokens: dict[CallStage, StopToken] = {}
@@ -92,21 +94,27 @@ class Caps:
             self._tokens[stage] = stop_token
         self._arm(stage, stop_token)
 
-    def model_call(self, stage: CallStage) -> None:
-        """Raises `Interrupt` if no model call may start; otherwise it is under way until `ended`."""
+    def model_call(self, stage: CallStage, weight: float = 1.0) -> float:
+        """Raises `Interrupt` if no model call may start; otherwise it is under way until `ending` of the weight that is
+        returned. `weight` is how many calls of average length it is as long as: a search that goes on to longer prompts
+        must not take from what is set aside with its last calls. Elsewhere nothing is kept from anyone by it."""
+        weight = max(weight, 1.0) if stage == _SEARCH else 1.0
         with self._lock:
-            spent = self._over(stage, 1)
+            spent = self._over(stage, 1, weight)
             self._under_way += spent is None
+            self._weight += weight if spent is None else 0.0
         self._remember_time()
         if spent is not None:
             self._refuse(stage, spent)
+        return weight
 
     @contextmanager
-    def ending(self) -> Iterator[None]:
+    def ending(self, weight: float = 1.0) -> Iterator[None]:
         """Around what adds a model call, which had been let through, to the spending."""
         with self._changed:
             yield
             self._under_way -= 1
+            self._weight = self._weight - weight if self._under_way else 0.0
             self._changed.notify_all()
 
     def metric_call(self, stage: CallStage) -> None:
@@ -115,7 +123,7 @@ class Caps:
             made = max(self._metric_calls, self.scored())
             cap = self._caps.get("metric_calls")
             full = cap is not None and made + 1 > cap - self._set_aside(stage, "metric_calls")
-            spent: BudgetCap | None = "metric_calls" if full else self._over(stage, 0)
+            spent: BudgetCap | None = "metric_calls" if full else self._over(stage)
             self._metric_calls = made + (spent is None)
         if spent is not None:
             self._refuse(stage, spent)
@@ -141,17 +149,17 @@ class Caps:
         guessed = {"tokens": its.tokens_a_call, "cost_usd": its.cost_a_call}.get(name, 0.0) * aside.model_calls
         return float(getattr(aside, name)) or guessed
 
-    def _over(self, stage: CallStage, more: int) -> BudgetCap | None:
-        """The first cap, if any, that is reached when so many more calls are under way."""
-        its, out = self._spending, self._under_way + more
+    def _over(self, stage: CallStage, more: int = 0, weight: float = 0.0) -> BudgetCap | None:
+        """The first cap, if any, that is reached when so many more calls, of that weight, are under way."""
+        its, heavy = self._spending, self._weight + weight
         expected: dict[BudgetCap, float] = {
-            "model_calls": its.calls + out,
-            "tokens": its.tokens_a_call * (its.calls + out),
-            "cost_usd": its.cost_a_call * (its.calls + out),
+            "model_calls": its.calls + self._under_way + more,
+            "tokens": its.tokens_a_call * (its.calls + heavy),
+            "cost_usd": its.cost_a_call * (its.calls + heavy),
             "seconds": self.ran() + (its.seconds_a_call if more else 0.0),
         }
         for name, cap in self._caps.items():
-            if name in expected and expected[name] > cap - self._set_aside(stage, name):
+            if name in expected and expected[name] > cap * _ROUNDED - self._set_aside(stage, name):
                 return name
         return None
 

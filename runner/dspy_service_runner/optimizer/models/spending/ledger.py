@@ -36,6 +36,8 @@ class Call:
     began: float
     program: Any = None
     """The outermost module that runs, if any."""
+    length: int = 0
+    weight: float = 1.0
 
 
 class Ledger:
@@ -52,6 +54,7 @@ class Ledger:
         self.costs = ProgramCosts()
         self._silent: set[str] = set()
         self._closed = False
+        self._lengths, self._with_length = 0, 0
         self.predictors: Mapping[str, str] = {}
         """Names of the program's predictors, by what DSPy calls their stage, which every copy keeps."""
         tally.lose_all()
@@ -71,11 +74,14 @@ class Ledger:
         key = self._key(lm)
         return key.model, key.predictor
 
-    def begin(self, lm: Any) -> Call:
-        """Called right before a call is sent; raises `Interrupt` where the job's budget has no room for it."""
+    def begin(self, lm: Any, length: int = 0) -> Call:
+        """Called right before a call is sent; raises `Interrupt` where the job's budget has no room for it. `length` is
+        that of what is sent, in characters; 0 where it is not known."""
         key = self._key(lm)
-        self.caps.model_call(_stage())
-        call = Call(f"{self._process}.{next(self._numbers)}", key, self._clock(), _outermost())
+        with self._lock:
+            average = self._lengths / self._with_length if self._with_length else 0.0
+        weight = self.caps.model_call(_stage(), length / average if average and length else 1.0)
+        call = Call(f"{self._process}.{next(self._numbers)}", key, self._clock(), _outermost(), length, weight)
         with self._lock:
             self._tally.begin(call.number, call.key)
         self._note(begun(call.number, call.key))
@@ -101,7 +107,7 @@ class Ledger:
 
     def lost(self, call: Call) -> None:
         """Nobody saw the end of the call: its line in the journal stays open."""
-        with self._lock, self.caps.ending():
+        with self._lock, self.caps.ending(call.weight):
             if not self._closed:
                 self._tally.lose(call.number)
 
@@ -142,10 +148,12 @@ class Ledger:
             return self._tally.by("stage").get(stage) or Usage()
 
     def _end(self, call: Call, usage: Usage | None) -> None:
-        with self._lock, self.caps.ending():
+        with self._lock, self.caps.ending(call.weight):
             if self._closed:
                 return
             self._tally.end(call.number, usage)
+            if usage is not None and call.length:
+                self._lengths, self._with_length = self._lengths + call.length, self._with_length + 1
         if usage is not None and self.caps.limits:
             self.costs.answered(call.program, usage)
         self._note(ended(call.number, usage))

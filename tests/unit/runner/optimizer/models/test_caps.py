@@ -83,6 +83,25 @@ def test_calls_under_way_count() -> None:
         run.caps.model_call("optimize")
 
 
+def test_a_search_s_call_counts_as_one_of_its_length() -> None:
+    run = Run(tokens=100)
+    run.call(prompt_tokens=20)
+    assert run.caps.model_call("optimize", 3.0) == 3.0
+    run.caps.model_call("optimize", 0.1)
+    with pytest.raises(Interrupt):
+        run.caps.model_call("optimize")
+    final = Run("final", tokens=100)
+    final.call(prompt_tokens=20)
+    assert [final.caps.model_call("final", 3.0) for _ in range(4)] == [1.0] * 4, "it was set aside for them"
+
+
+def test_a_sum_of_prices_may_be_the_cap_itself() -> None:
+    run = Run("final", cost_usd="0.3")
+    assert run.made(3, cost_usd=0.1) == 3
+    assert run.spending.cost > 0.3, "as floats are added"
+    run.caps.metric_call("final")
+
+
 def test_a_call_that_broke_makes_room() -> None:
     run = Run(model_calls=1)
     run.caps.model_call("optimize")

@@ -63,6 +63,14 @@ def test_a_lost_call_is_lost_in_this_attempt_and_the_next() -> None:
     assert kept.total() == Kept(kept).total() == Usage(calls_unknown=1)
 
 
+def test_a_call_under_way_weighs_what_its_length_is_to_the_others() -> None:
+    ledger = Kept().ledger
+    with dspy.context(**{STAGE: "optimize"}):
+        ledger.answered(ledger.begin(LM, 100), Spent(1, 1))
+        ledger.answered(ledger.begin(LM, 300), Spent(1, 1))
+        assert [ledger.begin(LM, length).weight for length in (500, 100, 0)] == [2.5, 1.0, 1.0]
+
+
 @pytest.mark.parametrize(
     "line",
     [
