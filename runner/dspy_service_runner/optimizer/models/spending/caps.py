@@ -1,8 +1,9 @@
 """The gate of a job's budget: before each model call and each metric call it says whether that may start.
 
 What is set aside for the final score (`Reserve`) is open to the final score alone, so that a search ends while its best
-program can still be scored. Calls under way count as what calls of their length took on average. At a cap the stage's stop token is
-closed, which ends the search as a stop from outside does; what was under way is awaited by whoever ends the stage.
+program can still be scored. Calls under way count as what calls of their length took on average. At a cap the stage's
+stop token is closed, which ends the search as a stop from outside does; what was under way is awaited by whoever ends
+the stage.
 """
 
 import logging
