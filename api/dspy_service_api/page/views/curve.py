@@ -1,8 +1,8 @@
 """The search as a picture: the best score so far over metric calls, and each candidate as a point.
 
-While a job runs the best is known from its events, afterwards from its result; candidates come from their own list. It
-is drawn here as SVG, for whoever has no scripts and for print; `curve.js` draws the same points with uPlot,
-where one can point at them.
+Both come from the list of candidates, so that they count the same calls: those of the search. A job of an earlier
+version has none, and its best is known from its events and its result. It is drawn here as SVG, for whoever has no
+scripts and for print; `curve.js` draws the same points with uPlot, where one can point at them.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -47,17 +47,25 @@ class Curve:
 def curve_of(
     events: Iterable[Mapping[str, Any]], details: Mapping[str, Any], tried: Sequence[Mapping[str, Any]] = ()
 ) -> Curve | None:
-    """None where nothing was scored yet. Jobs of earlier versions have no candidates: their result has scores."""
-    best = _pairs(details.get("best_so_far")) or _so_far(events)
+    """None where nothing was scored yet."""
     most = most_rows(tried)
     candidates = _points(tried, lambda rows: rows == most) if tried else _pairs(details.get("candidate_scores"))
     few = _points(tried, lambda rows: rows < most)
+    best = _best_of(candidates) if tried else _pairs(details.get("best_so_far")) or _so_far(events)
     return _drawn(thinned(best), thinned(candidates), thinned(few)) if best or candidates else None
 
 
 def _points(tried: Iterable[Mapping[str, Any]], wanted: Callable[[float], bool]) -> list[Point]:
     found = ((figure(each, "at_call"), figure(each, "score"), figure(each, "rows") or 0.0) for each in tried)
     return [(x, y) for x, y, rows in found if x is not None and y is not None and wanted(rows)]
+
+
+def _best_of(candidates: Iterable[Point]) -> list[Point]:
+    points: list[Point] = []
+    for at, score in (found := sorted(candidates)):
+        if not points or score > points[-1][1]:
+            points.append((at, score))
+    return points if not points or points[-1][0] == found[-1][0] else [*points, (found[-1][0], points[-1][1])]
 
 
 def _so_far(events: Iterable[Mapping[str, Any]]) -> list[Point]:

@@ -40,6 +40,16 @@ def test_nothing_scored_is_no_curve() -> None:
     assert curve_of([event(3, None)], {}) is None
 
 
+def test_the_best_so_far_rises_where_its_candidate_came() -> None:
+    """The result's own list counts the baseline's calls too."""
+    found = [tried(1, score=40.0), tried(2, score=60.0), tried(3, score=50.0), tried(4, score=100.0, rows=2)]
+    curve = curve_of([event(9, 40.0)], {"best_so_far": [[26, 40.0], [36, 60.0]]}, found)
+    assert curve is not None
+    assert curve.best == ((10.0, 40.0), (20.0, 60.0), (30.0, 60.0)), "it holds to the last of them"
+    assert curve.candidates == ((10.0, 40.0), (20.0, 60.0), (30.0, 50.0))
+    assert curve.on_few == ((40.0, 100.0),)
+
+
 def test_an_attempt_that_began_again_does_not_draw_backwards() -> None:
     curve = curve_of([event(5, 40.0), event(9, 50.0), event(2, 45.0), event(12, 60.0)], {})
     assert curve is not None
