@@ -45,7 +45,7 @@ def bare(search: Search, work: Path, url: str, threads: int) -> Course:
 
 def _search(optimizer: str, kwargs: dict[str, Any], work: Path, url: str, threads: int) -> Course:
     import dspy  # only the measured processes carry it
-    from dspy.utils.callback import BaseCallback
+    from dspy.utils.callback import BaseCallback  # as above
 
     class Lost(BaseCallback):  # type: ignore[misc]  # dspy is untyped
         calls = 0

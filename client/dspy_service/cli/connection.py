@@ -15,7 +15,7 @@ import dspy_service
 from dspy_service.wire.retries import Retries
 
 if TYPE_CHECKING:
-    import httpx
+    import httpx  # for its type alone: `up` does without it
 
 HASTY = Retries(attempts=3)
 """Somebody waits for the answer and is better told at once that nothing listens there."""
