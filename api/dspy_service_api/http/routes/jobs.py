@@ -13,7 +13,7 @@ from dspy_service_api.http.routes import examples
 from dspy_service_api.http.routes.answers import Declared, declared, errors, ready
 from dspy_service_api.http.routes.conditional import PARAMETERS, conditional, respond
 from dspy_service_api.http.routes.direct import DirectRoute
-from dspy_service_api.http.routes.query import flag
+from dspy_service_api.http.routes.query import flag, flag_parameter
 from dspy_service_api.http.routes.warning import warning
 from dspy_service_api.jobs.rows import Which
 from dspy_service_api.jobs.transcript import Kind
@@ -38,20 +38,10 @@ After = Annotated[
     int | None, Query(ge=0, le=2**53, description="Only entries with a higher number: the last `n` of the page before.")
 ]
 _WHICH = "Rows won or lost or tied, changed (won or lost), failed (with one of the programs), or all."
-_BEST = {
-    "name": "best",
-    "in": "query",
-    "required": False,
-    "description": "Whether the best program so far will do.",
-    "schema": {"type": "boolean", "default": False},
-}
-_BRIEF = {
-    "name": "brief",
-    "in": "query",
-    "required": False,
-    "description": "Whether to leave out `changes`, which may be long: what a curve or a list of them needs.",
-    "schema": {"type": "boolean", "default": False},
-}
+_BEST = flag_parameter("best", "Whether the best program so far will do.")
+_BRIEF = flag_parameter(
+    "brief", "Whether to leave out `changes`, which may be long: what a curve or a list of them needs."
+)
 Limit = Annotated[int | None, Query(ge=1, le=5000, description="The most entries of a page.")]
 
 

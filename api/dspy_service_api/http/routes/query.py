@@ -16,3 +16,9 @@ def flag(request: Request, name: str) -> bool:
     if len(given) > 1 or not _WORDS.keys() >= {value.lower() for value in given}:
         raise InvalidRequest([FieldProblem(name, "Input should be true or false, once", "bool_parsing")])
     return bool(given) and _WORDS[given[0].lower()]
+
+
+def flag_parameter(name: str, description: str) -> dict[str, object]:
+    """Of the OpenAPI document, for what `flag` reads."""
+    schema = {"type": "boolean", "default": False}
+    return {"name": name, "in": "query", "required": False, "description": description, "schema": schema}

@@ -10,7 +10,7 @@ from dspy_service_api.http.media import NotJson, refused_type
 from dspy_service_api.http.routes import examples
 from dspy_service_api.http.routes.answers import declared, errors, ready
 from dspy_service_api.http.routes.direct import DirectRoute
-from dspy_service_api.http.routes.query import flag
+from dspy_service_api.http.routes.query import flag, flag_parameter
 from dspy_service_api.http.routes.warning import warning
 from dspy_service_api.service import service_of
 from dspy_service_api.submit import idempotency
@@ -41,13 +41,7 @@ _BODY = {
         }
     },
 }
-_DRY_RUN = {
-    "name": "dry_run",
-    "in": "query",
-    "required": False,
-    "description": "Checks the request, and answers what the job would call. Nothing is stored.",
-    "schema": {"type": "boolean", "default": False},
-}
+_DRY_RUN = flag_parameter("dry_run", "Checks the request, and answers what the job would call. Nothing is stored.")
 _accepted = declared(
     answer_schemas.Submission,
     {"created": examples.ACCEPTED, "dry run": examples.DRY_RUN},

@@ -58,11 +58,12 @@ async def overview(visit: Visit, job_id: str) -> Response:
 async def live(visit: Visit, job_id: str) -> Response:
     """The part of the overview that changes while a job runs."""
     contract = visit.contract
-    summary, events = await asyncio.gather(contract.summary(job_id), contract.get(f"/jobs/{name(job_id)}/events"))
+    summary = await contract.summary(job_id)
     head = head_of(summary)
     if head.ended:  # much of the page is new then
         return visit.show("job_ended_part.html", head=head)
     tried = await contract.candidates(head.job_id, summary["candidates_count"])
+    events = [] if tried else await contract.get(f"/jobs/{name(head.job_id)}/events")
     return visit.show("job_live.html", head=head, curve=curve_of(events, {}, tried), details={}, comparison={})
 
 
