@@ -25,6 +25,8 @@ from dspy_service_core.storage.store import Store, artifact_folder, job_folder, 
 from payloads import METRIC, rows, signature
 
 NAMESPACE = "default"
+STORE = Path("volumes") / NAMESPACE / "dspy-service-store"
+"""Where a service on one machine keeps it, in its data folder."""
 LOGS, EVENTS, ARTIFACT_BYTES = 50, 20, 6 * 1024
 WHEN = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 """Just now: older records would reach the end of their TTL."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import mean
 
 from figures import Figure
-from finished import seed
+from finished import STORE, seed
 from load import Answer, run
 
 from dspy_service_api.page import static
@@ -18,7 +18,6 @@ from whole_service import Service, service
 
 JOBS = 10_000
 REQUESTS = 400
-STORE = Path("volumes") / "default" / "dspy-service-store"
 
 
 def measure() -> list[Figure]:

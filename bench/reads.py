@@ -9,14 +9,13 @@ from itertools import islice
 from pathlib import Path
 
 from figures import Figure
-from finished import seed
+from finished import STORE, seed
 from load import Load, run
 
 from whole_service import Service, service
 
 FEW, MANY = 1_000, 10_000
 REQUESTS = 6_000
-STORE = Path("volumes") / "default" / "dspy-service-store"
 
 
 def measure() -> list[Figure]:
