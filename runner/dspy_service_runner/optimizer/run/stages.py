@@ -210,6 +210,7 @@ class Run:
                 watch.check()
                 logger.info("%s raised %s", plan.optimizer.__name__, first_line(error))
                 program = self._best_despite(error, watch)
+            self._caps.complete("optimize")
             self._stop_token.check()
         if not isinstance(program, dspy.Module):
             raise JobFailed("OptimizerFailed", f"{plan.optimizer.__name__} returned no program.")
@@ -286,6 +287,7 @@ class Run:
         begins = partial(self._caps.metric_call, stage)
         scoring = metric.scoring(stop_token, called, begins=begins, allowed=allowed)
         evaluation = evaluate(program, rows, metric, scoring, self._watch(stage, stop_token), self._plan.threads)
+        self._caps.complete(stage)
         self._record.failed_rows[which] = failed_rows.document(evaluation, settings.listed_failed_rows)
         if evaluation.failed_rows:
             logger.warning("%s: %s", which, failed_rows.said(evaluation))

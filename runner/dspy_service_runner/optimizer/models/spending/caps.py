@@ -79,6 +79,7 @@ class Caps:
         self.reserve = Reserve()
         self.hit: BudgetCap | None = None
         """The cap that ended the search, or that the final score did not fit below."""
+        self._hit_by_search: BudgetCap | None = None
         self.short = False
         """Whether the final score did not fit into what was left."""
 
@@ -94,6 +95,14 @@ class Caps:
             self._stage = stage
             self._tokens[stage] = stop_token
         self._arm(stage, stop_token)
+
+    def complete(self, stage: CallStage) -> None:
+        """The stage's work is whole: what comes later ends nothing of it, neither its time nor a thread of its own that
+        it has given up. A cap that was reached while the last row of the final score ended has ended nothing either."""
+        with self._lock:
+            self._tokens.pop(stage, None)
+            if stage == _FINAL and self.short:
+                self.short, self.hit = False, self._hit_by_search
 
     def model_call(self, stage: CallStage, weight: float = 1.0) -> float:
         """Raises `Interrupt` if no model call may start; otherwise it is under way until `ending` of the weight that is
@@ -166,28 +175,30 @@ class Caps:
 
     def _refuse(self, stage: CallStage, name: BudgetCap) -> None:
         with self._lock:
-            if stage != self._stage:
+            token = self._tokens.get(stage)
+            if stage != self._stage or token is None:
                 raise Interrupt(None)  # a thread that an optimizer has given up: it ends nothing but itself
             first, self.hit = self.hit is None, self.hit or name
-            self.short = self.short or stage == _FINAL
+            if stage == _FINAL:
+                self.short = True
+            else:
+                self._hit_by_search = self.hit
+            failure = self._close(stage, token)
         if first:
             logger.warning("No further call starts: the job has reached %s.", self.said())
-        raise Interrupt(self._close(stage))
+        raise Interrupt(failure)
 
-    def _close(self, stage: CallStage) -> JobFailed | None:
+    def _close(self, stage: CallStage, token: StopToken) -> JobFailed | None:
         """Before the search there is nothing to keep."""
-        token = self._tokens.get(stage)
         if stage in (_SEARCH, _FINAL):
-            if token is not None:
-                token.stop()
+            token.stop()
             return None
         failure = JobFailed(
             BUDGET_SPENT,
             f"The job reached {self.said()} before its program was scored for the first "
             f"time, so nothing was optimized: {self._took()}. Give a larger budget, or fewer test rows.",
         )
-        if token is not None:
-            token.fail(failure)
+        token.fail(failure)
         return failure
 
     def _took(self) -> str:

@@ -201,6 +201,37 @@ def test_the_time_ends_waits_too() -> None:
     assert caps.hit == "seconds"
 
 
+def test_time_ends_no_stage_whose_work_is_whole() -> None:
+    caps, token = Caps(Budget(seconds=1), Spending(ran=0.9)), StopToken()
+    caps.begin("optimize", token)
+    caps.complete("optimize")
+    with pytest.raises(Interrupt):
+        wait_for(lambda: caps.model_call("optimize") < 0, what="the end of the budget, for a thread that was given up")
+    assert (caps.hit, token.is_stopped) == (None, False)
+
+
+def test_a_cap_that_is_reached_as_the_final_score_ends_is_none_of_its() -> None:
+    run = Run("final", seconds=1)
+    run.call()
+    run.now = 1.1
+    with pytest.raises(Interrupt):
+        run.call()
+    assert (run.caps.hit, run.caps.short) == ("seconds", True)
+    run.caps.complete("final")
+    assert (run.caps.hit, run.caps.short) == (None, False)
+
+
+def test_a_whole_final_score_leaves_the_cap_that_ended_the_search() -> None:
+    run = Run(model_calls=10)
+    run.caps.reserve = Reserve(model_calls=4)
+    assert run.made() == 6
+    run.caps.begin("final", StopToken())
+    run.stage = "final"
+    assert run.made() == 4
+    run.caps.complete("final")
+    assert (run.caps.hit, run.caps.short) == ("model_calls", False)
+
+
 def test_calls_of_earlier_attempts_count_and_those_that_nobody_saw_as_the_others_did() -> None:
     tally = Tally()
     for line in (
