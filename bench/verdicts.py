@@ -9,7 +9,7 @@ import sys
 from rich.console import Console
 from rich.table import Table
 
-from dspy_service_runner.optimizer.run.comparison import compare
+from dspy_service_core.records.comparison import compare
 from paired_scores import ROWS, SHAPES, Coverage, coverage
 
 DRAWS = 20_000

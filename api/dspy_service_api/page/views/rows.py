@@ -1,9 +1,8 @@
-"""Test rows of a job, and those in which two jobs differ. Made of the answers of `/rows`."""
+"""Test rows of a job. Made of the answers of `/rows`."""
 
 import csv
 import io
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dspy_service_api.page.views.commands import compact
@@ -17,54 +16,6 @@ WHICH = {
     "failed": "failed",
 }
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
-
-
-@dataclass(frozen=True, slots=True)
-class Flip:
-    """A row that one job's program does better than the other's."""
-
-    n: int
-    inputs: Mapping[str, Any]
-    gold: Mapping[str, Any]
-    first: Mapping[str, Any]
-    second: Mapping[str, Any]
-    better: int
-
-
-def final(row: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What the job's program made of it: the optimized one, where there is one."""
-    answer: Mapping[str, Any] = row["optimized"] or row["baseline"]
-    return answer
-
-
-@dataclass(frozen=True, slots=True)
-class Paired:
-    """The rows that two jobs have in common."""
-
-    count: int
-    flips: tuple[Flip, ...]
-
-    @property
-    def better(self) -> tuple[int, int]:
-        """How often the first does better, and how often the second."""
-        firsts = sum(flip.better == 1 for flip in self.flips)
-        return firsts, len(self.flips) - firsts
-
-
-def paired(first: Sequence[Mapping[str, Any]], second: Sequence[Mapping[str, Any]]) -> Paired:
-    """Only rows that both have, with the same inputs and gold."""
-    others = {row["n"]: row for row in second}
-    count, found = 0, []
-    for row in first:
-        other = others.get(row["n"])
-        if other is None or (row["inputs"], row["gold"]) != (other["inputs"], other["gold"]):
-            continue
-        count += 1
-        one, two = final(row), final(other)
-        a, b = one["score"] or 0.0, two["score"] or 0.0
-        if a != b:
-            found.append(Flip(row["n"], row["inputs"], row["gold"], one, two, 1 if a > b else 2))
-    return Paired(count, tuple(found))
 
 
 def as_csv(rows: Iterable[Mapping[str, Any]]) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 import dspy
 
 from dspy_service_core.records import events, verdicts
+from dspy_service_core.records.comparison import compare
 from dspy_service_core.records.usage import CallStage
 from dspy_service_core.storage import pod_files
 from dspy_service_runner.optimizer.failures import Interrupt, JobFailed, StopToken, first_line
@@ -29,7 +30,6 @@ from dspy_service_runner.optimizer.progress.candidates import Candidate, Candida
 from dspy_service_runner.optimizer.progress.checkpoint import restore
 from dspy_service_runner.optimizer.progress.progress import Progress
 from dspy_service_runner.optimizer.run import failed_rows, row_results
-from dspy_service_runner.optimizer.run.comparison import compare
 from dspy_service_runner.optimizer.run.evaluation import Evaluation, RowOutcome, evaluate, watched
 from dspy_service_runner.optimizer.run.final_reserve import FinalReserve
 from dspy_service_runner.optimizer.run.gold_check import choose_gold

@@ -253,14 +253,59 @@ async def test_the_one_sentence_says_which_cap_ended_it(api: Harness, visitor: h
     assert "Stopped early by the budget&#39;s tokens" in await page(visitor, f"/page/jobs/{ID}")
 
 
+async def scores(api: Harness, job_id: str, given: list[float], first: int = 0, **payload: Any) -> None:
+    """A job of so many test rows, which its optimized program scored so."""
+    job = await api.job(names.api_job(job_id), succeeded(job_id=job_id), **payload)
+    answer = {"prediction": {"team": "a"}, "score": 0.0, "error": None}
+    lines = [
+        {"n": n, "outcome": "won" if score else "tied", "inputs": {"text": f"row {n}"}, "gold": {"team": "a"},
+         "baseline": answer, "optimized": answer | {"score": score}}
+        for n, score in enumerate(given, first)
+    ]  # fmt: skip
+    put_artifact(api.store, job, contents={"rows.jsonl": b"\n".join(map(orjson.dumps, lines))})
+
+
 async def test_two_jobs_side_by_side(api: Harness, visitor: httpx.AsyncClient) -> None:
     await finished(api)
     await finished(api, OTHER)
     html = await page(visitor, f"/page/compare?job={ID}&job={OTHER}")
     assert "2 jobs side by side" in html
-    assert "Of 4 test rows that both have" in text(html)
-    assert "4 have the same score" in text(html)
+    said = text(html)
+    assert "No evidence of a difference . On the same 4 test rows 5f0c6b6e won 0 , lost 0 and tied 4 against" in said
+    assert "Both have the same score on each of 4 test rows." in said
     assert "Select two or more" in await page(visitor, f"/page/compare?job={ID}", 400)
+
+
+async def test_of_two_jobs_on_the_same_rows_the_better_one_is_told_with_its_interval(
+    api: Harness, visitor: httpx.AsyncClient
+) -> None:
+    await scores(api, ID, [0.0] * 30 + [1.0] * 2970)
+    await scores(api, OTHER, [1.0] * 30 + [0.0] * 10 + [1.0] * 2960)
+    said = text(await page(visitor, f"/page/compare?job={ID}&job={OTHER}"))
+    assert "5f0c6b6e is better . On the same 3,000 test rows 5f0c6b6e won 30 , lost 10 and tied 2,960" in said
+    assert "The difference is +0.7 points, and the true one lies between +0.2 and +1.1 with 95 % confidence" in said
+    assert said.count("row 3") == 11, "rows 3, and 30 to 39"
+    turned = text(await page(visitor, f"/page/compare?job={OTHER}&job={ID}"))
+    assert "5f0c6b6e is better . On the same 3,000 test rows 4f0c6b6e won 10 , lost 30" in turned
+    assert "between \u22121.1 and \u22120.2" in turned
+
+
+async def test_two_jobs_on_other_rows_or_with_other_metrics_have_no_verdict_and_it_is_said_why(
+    api: Harness, visitor: httpx.AsyncClient
+) -> None:
+    await scores(api, ID, [0.0] * 4)
+    await scores(api, OTHER, [1.0] * 4, first=2)
+    said = text(await page(visitor, f"/page/compare?job={ID}&job={OTHER}"))
+    assert "There is no verdict. They were not scored on the same test rows: the first has 4 and the second 4" in said
+    assert "row 3" in said, "what both have is shown all the same"
+    third = "6f0c6b6e-8a0e-4a59-9a38-6b4c6f1d2a12"
+    await scores(api, third, [1.0] * 4, metric={"code": "def metric(gold, pred, trace=None):\n    return 1.0"})
+    said = text(await page(visitor, f"/page/compare?job={ID}&job={third}"))
+    assert "There is no verdict. They were scored by different metrics" in said
+    await api.job("runs", running())
+    said = text(await page(visitor, f"/page/compare?job={ID}&job=runs"))
+    assert "The second has test rows" not in said
+    assert "has no test rows that were scored" in said
 
 
 async def test_a_row_that_was_shown_before_is_another_one_when_its_job_has_changed(

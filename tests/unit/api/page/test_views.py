@@ -11,7 +11,7 @@ from dspy_service_api.page.views.curve import curve_of
 from dspy_service_api.page.views.differences import Piece, pieces
 from dspy_service_api.page.views.payload_form import Unreadable, form_of, fractions, payload_of, read_rows
 from dspy_service_api.page.views.prompts import predictors
-from dspy_service_api.page.views.rows import as_csv, paired
+from dspy_service_api.page.views.rows import as_csv
 
 
 def row(n: int, score: float | None, **changes: Any) -> dict[str, Any]:
@@ -205,20 +205,6 @@ def test_a_state_that_is_none_has_no_predictors(state: Any) -> None:
 
 
 # Rows
-
-
-def test_rows_that_flip_between_two_jobs() -> None:
-    first = [row(1, 1.0), row(2, 0.0), row(3, 1.0), row(4, None), row(5, 1.0)]
-    second = [row(1, 0.0), row(2, 1.0), row(3, 1.0), row(4, 1.0), row(5, 0.0, gold={"team": "other"}), row(6, 1.0)]
-    both = paired(first, second)
-    assert both.count == 4
-    assert both.better == (1, 2)
-    assert [(flip.n, flip.better) for flip in both.flips] == [(1, 1), (2, 2), (4, 2)]
-
-
-def test_the_optimized_program_counts_where_there_is_one() -> None:
-    better = {"prediction": {"team": "a"}, "score": 1.0, "error": None}
-    assert paired([row(1, 0.0, optimized=better)], [row(1, 0.0)]).better == (1, 0)
 
 
 def test_no_cell_of_the_csv_is_a_formula() -> None:

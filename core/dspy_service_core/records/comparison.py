@@ -1,4 +1,7 @@
-"""Is the optimized program better than the one that was given? An answer from their scores on the same test rows.
+"""Is the optimized program better than the one that was given, or one job's program better than another's? An answer
+from their scores on the same test rows.
+
+The runner decides a job's verdict by it, and the page that of two jobs. It needs nothing but the standard library.
 
 The interval is Student's t of the paired differences with two made-up rows added: one that the optimized program wins
 by a whole point and one that it loses by a whole point. They stand for what few rows cannot show. If nearly all rows

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from dspy_service_runner.optimizer.run.comparison import compare, sign_test, t_quantile
+from dspy_service_core.records.comparison import compare, sign_test, t_quantile
 from paired_scores import GRADED, ROWS, SHAPES, coverage
 
 PROMISED = 0.94
