@@ -400,6 +400,10 @@ class Argument:
     """From where the service sets it: a request that gives it is refused."""
     refused: str | None
     """Why a job cannot give it."""
+    least: int | None = None
+    """The least number that it takes, where one is known."""
+    description: str | None = None
+    """What it means, in dspy's own words."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,8 +21,16 @@ CONTROL = ("cancel", "stop", "pause", "resume")
 Answer = httpx.Response | Exception
 
 
-_ARGUMENT = {"name": "auto", "required": False, "default": "light", "types": ["str"], "choices": ["light", "heavy"]}
-_SET = {"name": "metric", "required": True, "default": None, "types": ["object"], "choices": []}
+_ARGUMENT = {
+    "name": "auto",
+    "required": False,
+    "default": "light",
+    "types": ["str"],
+    "choices": ["light", "heavy"],
+    "least": None,
+    "description": "The budget's size.",
+}
+_SET = {**_ARGUMENT, "name": "metric", "required": True, "default": None, "types": ["object"], "choices": []}
 _ASSET = {"paths": [], "refused": None, "further_arguments": False}
 CATALOGUE: dict[str, Any] = {
     "python": "3.12",

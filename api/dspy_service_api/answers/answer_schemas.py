@@ -602,6 +602,10 @@ class CatalogueArgument(TypedDict):
     default: Annotated[Any, Field(description="The argument's default; null too where the default is no JSON value.")]
     types: Annotated[list[str], Field(description="JSON types that it takes; empty: any. `object` is no JSON value.")]
     choices: list[Any]
+    least: Annotated[int | None, Field(description="The least number that it takes; null where none is known.")]
+    description: Annotated[
+        str | None, Field(description="What it means, in dspy's own words; null where dspy says nothing of it.")
+    ]
     set_by_service: Annotated[
         str | None, Field(description="Where the service takes its value from: a request that gives it is refused.")
     ]

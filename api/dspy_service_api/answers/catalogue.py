@@ -14,6 +14,7 @@ from dspy_service_api.answers.answer_schemas import (
 from dspy_service_api.jobs.record import Json
 from dspy_service_core.checks import kwargs_rules, usable
 from dspy_service_core.optimizers.families import family_of
+from dspy_service_core.optimizers.options import MINIMUM
 from dspy_service_core.registry.catalogue import AnyAsset, Callee, Parameter
 from dspy_service_core.registry.packages import RunnerPackages
 from dspy_service_core.registry.registry import Kindred, Registry
@@ -79,6 +80,8 @@ def _argument(parameter: Parameter, set_from: str | None) -> CatalogueArgument:
         "default": parameter.default,
         "types": list(parameter.types),
         "choices": list(parameter.choices),
+        "least": MINIMUM.get(parameter.name),
+        "description": parameter.description or None,
         "set_by_service": set_from,
         "refused": None if set_from else refused,
     }

@@ -39,6 +39,7 @@ class Parameter(CatalogueEntry):
         default=(), description="JSON types that the parameter takes; empty where dspy does not say."
     )
     choices: tuple[JsonValue, ...] = ()
+    description: str = Field(default="", description="What it means, in the words of its class's docstring.")
 
     def takes(self, value: JsonValue) -> bool:
         """Whether the value has a type that the parameter takes; dspy may still refuse it."""

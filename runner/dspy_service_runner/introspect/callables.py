@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from dspy_service_core.registry.catalogue import Callee, Parameter, Word
+from dspy_service_runner.introspect.docstrings import meanings
 
 _NAMED: dict[str, Word] = {
     "None": "null",
@@ -27,19 +28,22 @@ _ORDER: tuple[Word, ...] = ("bool", "int", "float", "str", "list", "dict", "obje
 _UNIONS = frozenset({"Union", "Optional"})
 
 
-def callee(function: Callable[..., Any]) -> Callee:
-    """A parameter `**_kwargs` does not count: the function ignores what it gets there, so a typo must be refused."""
+def callee(function: Callable[..., Any], *documents: str | None) -> Callee:
+    """`documents` are docstrings that tell of the parameters beside the function's own.
+
+    A parameter `**_kwargs` does not count: the function ignores what it gets there, so a typo must be refused."""
     parameters = [p for name, p in inspect.signature(function).parameters.items() if name != "self"]
     named = [p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    said = meanings(function.__doc__, *documents)
     return Callee(
-        parameters=tuple(_parameter(p) for p in named),
+        parameters=tuple(_parameter(p, said.get(p.name, "")) for p in named),
         further=any(
             p.kind is p.VAR_KEYWORD and not p.name.startswith("_") and _takes_json(p.annotation) for p in parameters
         ),
     )
 
 
-def _parameter(parameter: inspect.Parameter) -> Parameter:
+def _parameter(parameter: inspect.Parameter, description: str) -> Parameter:
     required = parameter.default is parameter.empty
     words, choices = _types(parameter)
     return Parameter(
@@ -49,6 +53,7 @@ def _parameter(parameter: inspect.Parameter) -> Parameter:
         default=None if required else _json(parameter.default),
         types=tuple(word for word in _ORDER if word in words),
         choices=tuple(choices),
+        description=description,
     )
 
 

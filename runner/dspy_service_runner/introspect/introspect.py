@@ -37,6 +37,8 @@ _EXAMPLE: Mapping[str, Any] = {"signature": "question -> answer", "tools": []}
 
 PASSED_ON = {dspy.KNNFewShot: dspy.BootstrapFewShot}
 """Optimizers whose `**kwargs` go to another optimizer, which is none of their base classes."""
+HANDED_ON = (dspy.BootstrapFewShotWithRandomSearch, dspy.BootstrapFewShotWithOptuna, dspy.MIPROv2)
+"""Optimizers without a word on their arguments. Those that dspy.BootstrapFewShot has as well, they give to one."""
 
 
 def of_dspy() -> Catalogue:
@@ -132,7 +134,8 @@ def _optimizer(cls: Any, paths: list[str]) -> OptimizerAsset:
 def _init(cls: Any) -> Callee:
     """The constructor's parameters, and those of the constructor to which it passes `**kwargs` on: the base class's,
     or another optimizer's."""
-    own = callee(cls.__init__)
+    handed_on = [dspy.BootstrapFewShot.__init__.__doc__] if cls in HANDED_ON else []
+    own = callee(cls.__init__, cls.__doc__, *handed_on)
     if cls is dspy.BetterTogether:  # its `**kwargs` are optimizers, which a job gives by name
         return own.model_copy(update={"further": True})
     if not own.further:

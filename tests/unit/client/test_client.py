@@ -242,6 +242,7 @@ def test_the_catalogue() -> None:
     assert (found.python, found.packages, found.modules[0].predictors) == ("3.12", {"dspy": "3.4.1"}, 1)
     auto, metric = found.optimizers[0].arguments
     assert (auto.choices, auto.default, metric.set_by_service) == (("light", "heavy"), "light", "from metric_code")
+    assert (auto.least, auto.description) == (None, "The budget's size.")
 
 
 def test_an_estimate_makes_no_job() -> None:

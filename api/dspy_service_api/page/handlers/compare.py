@@ -1,5 +1,5 @@
-"""Jobs side by side: verdicts, scores, settings that differ, usage; of two also the prompts, which program is better, and
-the rows that flip between them."""
+"""Jobs side by side: verdicts, scores, settings that differ, usage; of two also prompts, the better program, and rows
+that flip."""
 
 import asyncio
 from collections.abc import Mapping, Sequence

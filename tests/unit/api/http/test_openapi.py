@@ -118,6 +118,8 @@ async def test_the_catalogue_says_what_a_job_may_name(real: Harness) -> None:
     assert optimizers["dspy.GEPA"]["aliases"] == ["gepa"]
     assert gepa["metric"]["set_by_service"] == "from metric_code"
     assert gepa["auto"]["choices"] == ["light", "medium", "heavy"]
+    assert (gepa["auto"]["least"], gepa["reflection_minibatch_size"]["least"]) == (None, 1)
+    assert gepa["max_metric_calls"]["description"] == "The maximum number of metric calls to perform."
     assert gepa["code_proposer"]["refused"] == "a Python object, which a job cannot hold"
     assert (gepa["instruction_proposer"]["refused"], gepa["instruction_proposer"]["types"]) == (None, ["dict", "null"])
     assert "tunes a model's weights" in optimizers["dspy.BootstrapFinetune"]["refused"]

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -402,6 +403,16 @@ async def test_a_job_is_sent_from_the_form_and_checked_on_the_way(api: Harness, 
     assert (again["split.train"], again["model_config.key"]) == ("20", "")
     other = await visitor.post("/page/new", data=again | {"argument.auto": "medium"})
     assert other.status_code == 303, other.text
+
+
+async def test_each_argument_says_what_it_takes_and_means(visitor: httpx.AsyncClient) -> None:
+    said = text(await page(visitor, "/page/new/arguments?optimizer_name=gepa"))
+    assert "max_metric_calls int, at least 1. The maximum number of metric calls to perform." in said
+    assert 'str. The auto budget to use for the run. Options: "light", "medium", "heavy".' in unescape(said)
+    html = await page(visitor, "/page/new/arguments?optimizer_name=miprov2")
+    assert 'name="argument.num_candidates"' in html
+    assert 'aria-describedby="about-argument.num_candidates"' in html
+    assert "Maximum number of labeled demonstrations to include." in text(html)
 
 
 def form_of(html: str) -> dict[str, str]:

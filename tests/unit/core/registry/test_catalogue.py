@@ -11,6 +11,7 @@ from dspy_service_core.checks import kwargs_rules
 from dspy_service_core.registry.catalogue import Asset, OptimizerAsset, Parameter, bundled
 from dspy_service_core.resource.words import resource_words
 from dspy_service_runner.introspect import introspect
+from dspy_service_runner.introspect.docstrings import meanings
 
 ASSETS = [*bundled().modules, *bundled().optimizers]
 
@@ -139,6 +140,45 @@ def test_an_operator_s_own_optimizer(tmp_path: Any, monkeypatch: pytest.MonkeyPa
     assert [(p.name, p.types) for p in annealer.init.parameters][1:] == [("steps", ("int",)), ("mood", ("str", "null"))]
     assert annealer.compile.find("cooling") is not None
     assert {"width", "auto", "num_candidates"} <= wide.init.names()
+
+
+def test_arguments_mean_what_dspy_says_of_them() -> None:
+    found = {asset.path: {p.name: p.description for p in asset.init.parameters} for asset in bundled().optimizers}
+
+    assert found["dspy.GEPA"]["seed"] == "The random seed to use for reproducibility.", "its default is told elsewhere"
+    assert found["dspy.GEPA"]["candidate_selection_strategy"].endswith('Options: "pareto", "current_best".')
+    assert found["dspy.SIMBA"]["num_candidates"] == "Number of new candidate programs to produce per iteration."
+    assert found["dspy.MIPROv2"]["num_candidates"] == "", "another one's words are not its own"
+    demos = "Maximum number of labeled demonstrations to include."
+    for name in (*(cls.__name__ for cls in introspect.HANDED_ON), "BootstrapFewShot", "InferRules", "KNNFewShot"):
+        assert found[f"dspy.{name}"]["max_labeled_demos"] == demos
+    compiled = {asset.path: asset.compile for asset in bundled().optimizers}
+    assert compiled["dspy.GEPA"].parameters[0].description == "The student module to optimize."
+
+
+def test_what_is_handed_on_is_what_the_other_optimizer_takes() -> None:
+    """Their sources name dspy.BootstrapFewShot, and its arguments by their own names."""
+    for cls in introspect.HANDED_ON:
+        assert not meanings(cls.__doc__, cls.__init__.__doc__), f"{cls.__name__} says itself what they mean"
+        source = inspect.getsource(inspect.getmodule(cls))
+        assert "BootstrapFewShot(" in source or "create_n_fewshot_demo_sets(" in source
+
+
+@pytest.mark.parametrize(
+    ("document", "found"),
+    [
+        (None, {}),
+        ("Nothing of arguments.", {}),
+        ("Args:\n", {}),
+        ("One.\n\nArgs:\n    a: First\n        line.\n    b (int, optional): Second.\n\n    No more.\n\nNote:\n  c: x",
+         {"a": "First line.", "b": "Second."}),
+        ("Parameters:\n- a: First.\n- **b: Second. Defaults to 0.5. Or so.\n", {"a": "First.", "b": "Second. Or so."}),
+        ("So.\n\nArguments:\n    a: First.\n\n        Note: none.\n\n    b: Second.", {"a": "First.", "b": "Second."}),
+        ("One.\n\nArgs:\n    a: " + "\n" * 5000 + "x", {}),
+    ],
+)  # fmt: skip
+def test_what_docstrings_say_of_arguments(document: str | None, found: dict[str, str]) -> None:
+    assert meanings(document) == found
 
 
 def test_a_path_that_leads_nowhere() -> None:
