@@ -209,6 +209,8 @@ class Summary(_JobFacts):
 class JobPage:
     jobs: tuple[Summary, ...]
     next_cursor: str | None = None
+    total: int | None = None
+    """Of all pages together, where the service knows it without looking at every job."""
 
 
 @dataclass(frozen=True, slots=True)

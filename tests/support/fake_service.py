@@ -263,14 +263,14 @@ class FakeService:
         """The newest first, as a job is newer that was added later."""
         self.looked_for.append(name)
         found = [job.summary() for job in reversed(self.jobs.values()) if name in (job.name, job.job_id)]
-        return httpx.Response(200, json={"jobs": found, "next_cursor": None})
+        return httpx.Response(200, json={"jobs": found, "next_cursor": None, "total": None})
 
     def _list(self, request: httpx.Request) -> httpx.Response:
         names = sorted(self.jobs)
         at = int(request.url.params.get("cursor", 0))
         page = [self.jobs[name].summary() for name in names[at : at + 2]]
         following = str(at + 2) if at + 2 < len(names) else None
-        return httpx.Response(200, json={"jobs": page, "next_cursor": following})
+        return httpx.Response(200, json={"jobs": page, "next_cursor": following, "total": len(names)})
 
     def _control(self, job: FakeJob, verb: str) -> httpx.Response:
         if job.status in ("success", "failed", "cancelled") and verb != "cancel":

@@ -556,6 +556,13 @@ class JobList(TypedDict):
     next_cursor: Annotated[
         str | None, Field(description="Pass it as `cursor` to list older jobs; null on the last page.")
     ]
+    total: Annotated[
+        int | None,
+        Field(
+            description="How many jobs there are on all pages together; null where more is asked for than a status, "
+            "since every job would have to be looked at."
+        ),
+    ]
 
 
 @closed

@@ -34,6 +34,11 @@ class Wanted:
     words: tuple[str, ...] = ()
     """In lower case; a job must say all of them somewhere."""
 
+    @property
+    def counted(self) -> bool:
+        """Whether the cache knows without looking how many jobs there are of these."""
+        return not (self.optimizer or self.verdict or self.name or self.labels or self.words)
+
     def takes(self, record: JobRecord, cache: JobCache) -> bool:
         return self._fits(record) and (not self.words or self._says(record, cache.position(record)))
 
@@ -64,7 +69,14 @@ class Wanted:
 
 def list_jobs(cache: JobCache, wanted: Wanted) -> Json:
     page, cursor = _page(cache, wanted)
-    return present.listing([present.summary_fields(record, cache.position(record)) for record in page], cursor)
+    summaries = [present.summary_fields(record, cache.position(record)) for record in page]
+    return present.listing(summaries, cursor, _total(cache, wanted))
+
+
+def _total(cache: JobCache, wanted: Wanted) -> int | None:
+    if not wanted.counted:
+        return None
+    return len(cache) if wanted.status is None else cache.count(wanted.status)
 
 
 def _page(cache: JobCache, wanted: Wanted) -> tuple[list[JobRecord], str | None]:

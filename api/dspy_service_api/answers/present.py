@@ -105,8 +105,8 @@ def _comparison(record: JobRecord) -> Comparison | None:
     return told
 
 
-def listing(summaries: list[JobSummary], next_cursor: str | None) -> Json:
-    answer: JobList = {"jobs": summaries, "next_cursor": next_cursor}
+def listing(summaries: list[JobSummary], next_cursor: str | None, total: int | None) -> Json:
+    answer: JobList = {"jobs": summaries, "next_cursor": next_cursor, "total": total}
     return orjson.dumps(answer)
 
 

@@ -99,10 +99,29 @@ async def test_jobs_are_listed_newest_first_by_pages(api: Harness) -> None:
     while True:
         page = await listing(api, f"?limit=3{cursor}")
         seen += [job["job_id"] for job in page["jobs"]]
+        assert page["total"] == 7
         if not page["next_cursor"]:
             break
         cursor = f"&cursor={page['next_cursor']}"
     assert seen == ids[::-1]
+
+
+async def test_how_many_there_are_is_told_where_no_job_must_be_looked_at(api: Harness) -> None:
+    for n in range(5):
+        await api.job(f"waits-{n}")
+    await api.job("runs", running())
+
+    async def total(query: str) -> int | None:
+        found: int | None = (await listing(api, query))["total"]
+        return found
+
+    assert await total("?limit=1") == 6
+    assert await total("?limit=1&status=pending") == 5
+    assert await total("?status=cancelled") == 0
+    for query in ("optimizer=gepa", "verdict=worse", "name=runs", "label=team=support", "words=runs"):
+        assert await total(f"?{query}") is None
+    await api.client.delete("/jobs/waits-3")
+    assert await total("?status=pending") == 4
 
 
 async def test_jobs_are_filtered(api: Harness) -> None:

@@ -45,7 +45,7 @@ def test_what_is_declared_passes(method: str, path: str, answer: httpx.Response)
         ("GET", "/jobs/x/summary", answered(404, GONE | {"code": "no_artifact"}), "no_artifact"),
         ("GET", "/jobs/x/summary", answered(404, GONE | {"hint": "look elsewhere"}), "hint"),
         ("GET", "/jobs/x/summary", httpx.Response(200, html="<html>"), "text/html"),
-        ("GET", "/jobs", answered(200, {"jobs": [SUMMARY | {"more": 1}], "next_cursor": None}), "more"),
+        ("GET", "/jobs", answered(200, {"jobs": [SUMMARY | {"more": 1}], "next_cursor": None, "total": 1}), "more"),
         ("GET", "/nowhere", answered(404, {"detail": "Not Found"}), "code"),
         ("GET", "/nowhere", answered(404, {"detail": "Not Found", "code": "unknown_job_"}), "unknown_job_"),
         ("GET", "/nowhere", answered(404, {"detail": "Not Found", "code": "busy"}), "503"),

@@ -229,7 +229,7 @@ _OUTLOOK = outlook(
 DRY_RUN = dry_run(_OUTLOOK.split_counts, _OUTLOOK.estimate, ("Unknown keys were ignored: experiment",))
 PAYLOAD = orjson.dumps(REQUEST)
 SUMMARY = present.summary(_RUNNING, 0, lambda: _NOW)
-LISTING = present.listing([present.summary_fields(_RUNNING, 0, lambda: _NOW)], cursor_of(_RUNNING))
+LISTING = present.listing([present.summary_fields(_RUNNING, 0, lambda: _NOW)], cursor_of(_RUNNING), 12)
 SUCCEEDED = present.detail(
     _SUCCEEDED,
     0,

@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from starlette.responses import Response
@@ -12,39 +13,68 @@ from dspy_service_api.page.views.summaries import JobHead, head_of
 from dspy_service_api.page.visit import Visit
 
 Summary = Mapping[str, Any]
-_MOST = 500
+_PAGE = 500
+_MOST_PAGES = 20
 _SHOWN = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Jobs:
+    """Those of one status: how many there are, and the ones that were looked at."""
+
+    count: int
+    found: list[Summary]
+
+    @property
+    def is_all(self) -> bool:
+        return len(self.found) >= self.count
 
 
 async def health(visit: Visit) -> Response:
     contract = visit.contract
     waiting, validating, running, failed, catalogue, state = await asyncio.gather(
-        *(_with(contract, status) for status in ("pending", "validating", "running", "failed")),
+        _with(contract, "pending", _MOST_PAGES),
+        _with(contract, "validating", 1),
+        _with(contract, "running", _MOST_PAGES),
+        _with(contract, "failed", 1),
         contract.get("/catalogue"),
         _state(contract),
     )
-    paused = sum(each["paused"] for each in waiting)
-    newest = {_reason(each): each for each in reversed(failed)}
-    reasons = Counter(map(_reason, failed)).most_common(_SHOWN)
+    paused = sum(each["paused"] for each in waiting.found)
+    newest = {_reason(each): each for each in reversed(failed.found)}
+    reasons = Counter(map(_reason, failed.found)).most_common(_SHOWN)
     return visit.show(
         "health.html",
-        waiting=_heads(sorted((each for each in waiting if not each["paused"]), key=_created)),
-        counts={"pending": len(waiting), "validating": len(validating), "running": len(running), "failed": len(failed)},
-        most=_MOST,
-        slots=len(validating) + len(running),
-        queue=len(waiting) - paused,
+        waiting=_heads(sorted((each for each in waiting.found if not each["paused"]), key=_created)),
+        counts={
+            "pending": waiting.count,
+            "validating": validating.count,
+            "running": running.count,
+            "failed": failed.count,
+        },
+        slots=validating.count + running.count,
+        queue=waiting.count - paused,
         paused=paused,
-        slowest=_heads(sorted(running, key=_started)),
+        all_waiting=waiting.is_all,
+        slowest=_heads(sorted(running.found, key=_started)),
         reasons=reasons,
         examples={reason: head_of(newest[reason]) for reason, _ in reasons},
+        newest_failed=None if failed.is_all else len(failed.found),
         catalogue=catalogue,
         state=state,
     )
 
 
-async def _with(contract: Contract, status: str) -> list[Summary]:
-    found: list[Summary] = (await contract.get("/jobs", {"status": status, "limit": _MOST}))["jobs"]
-    return found
+async def _with(contract: Contract, status: str, pages: int) -> Jobs:
+    """The newest jobs of that status, as many pages of them. Jobs may come and go between two of them."""
+    found: list[Summary] = []
+    count, cursor = 0, None
+    for _ in range(pages):
+        page = await contract.get("/jobs", {"status": status, "limit": _PAGE, "cursor": cursor})
+        found, count, cursor = found + page["jobs"], page["total"], page["next_cursor"]
+        if cursor is None:
+            break
+    return Jobs(count, found)
 
 
 def _heads(summaries: list[Summary]) -> list[JobHead]:

@@ -510,4 +510,4 @@ async def test_a_job_that_asked_nothing_has_no_usage(api: Harness) -> None:
 
 
 async def test_a_query_that_nobody_knows_is_ignored(api: Harness) -> None:
-    assert await answer(api, "/jobs?names=nightly") == {"jobs": [], "next_cursor": None}
+    assert await answer(api, "/jobs?names=nightly") == {"jobs": [], "next_cursor": None, "total": 0}

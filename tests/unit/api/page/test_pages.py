@@ -332,6 +332,18 @@ async def test_health_counts_what_waits_and_what_failed_of_what(api: Harness, vi
     assert "pending 2" in said
 
 
+async def test_health_counts_more_jobs_than_a_page_of_the_list_holds(api: Harness, visitor: httpx.AsyncClient) -> None:
+    for n in range(1203):
+        await api.job(f"w{n}", {"phase": "Pending"}, suspend=n % 3 == 0)
+    for n in range(501):
+        await api.job(f"f{n}", failed("The model does not answer"))
+    said = text(await page(visitor, "/page/health"))
+    assert "in the queue 802 paused 401 pending 1,203" in said
+    assert "failed 501" in said
+    assert "Failed jobs by reason of the newest 500" in said
+    assert "or more" not in said
+
+
 async def test_what_a_form_does_is_done(api: Harness, visitor: httpx.AsyncClient) -> None:
     await api.job("runs", running())
     html = await page(visitor, "/page/jobs/runs/pause")
