@@ -86,6 +86,26 @@ def test_no_page_is_wider_than_its_window(opened: Open, finished: str, other: st
             assert over <= 0, f"{path} at {width} px is {over} px too wide"
 
 
+@pytest.mark.parametrize("width", [360, 800, 1100])
+def test_tiles_fill_their_rows(opened: Open, finished: str, width: int) -> None:
+    with opened(viewport={"width": width, "height": 800}) as watched:
+        for path in (f"/page/jobs/{finished}", "/page/health"):
+            watched.page.goto(path)
+            tiles = watched.page.locator("dl.tiles").first
+            ends = tiles.evaluate(
+                """(tiles) => {
+                    const rows = new Map();
+                    for (const tile of tiles.children) {
+                        const at = tile.getBoundingClientRect();
+                        rows.set(at.top, Math.max(rows.get(at.top) ?? 0, at.right));
+                    }
+                    const end = tiles.getBoundingClientRect().right;
+                    return [...rows.values()].map((row) => Math.round(end - row));
+                }"""
+            )
+            assert set(ends) == {0}, f"{path} at {width} px: rows end {ends} px before the right"
+
+
 def test_all_that_is_reading_works_without_scripts(opened: Open, finished: str, other: str) -> None:
     with opened(java_script_enabled=False) as watched:
         watched.page.goto("/")
