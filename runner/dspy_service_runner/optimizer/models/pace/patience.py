@@ -11,7 +11,8 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Awaitable, Callable, Mapping, ValuesView
+from collections.abc import Awaitable, Callable, Iterator, Mapping, ValuesView
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -135,7 +136,8 @@ class Patience:
         while True:
             call.enter()
             try:
-                return self._made(call, lm, once, told)
+                with self._request(call, lm, told):
+                    return once()
             except BaseException as error:
                 if not call.goes_again(error):
                     raise
@@ -145,7 +147,8 @@ class Patience:
         call, kind = _Call(self, lm, prepared), self._ledger.kind(lm)
 
         def made(its: _Call, attempt: Attempt) -> Attempt:
-            self._made(its, lm, attempt.once, lambda: _told(lm, *attempt.arguments))
+            with self._request(its, lm, lambda: _told(lm, *attempt.arguments)):
+                attempt.once()
             return attempt
 
         def second() -> Callable[[], Attempt] | None:
@@ -167,12 +170,13 @@ class Patience:
         if self.hedges is not None:
             self.hedges.settle()
 
-    def _made(self, call: "_Call", lm: AnyModel, once: Callable[[], None], told: Callable[[], Spent | None]) -> None:
-        """One request, which has its place, to its end."""
+    @contextmanager
+    def _request(self, call: "_Call", lm: AnyModel, told: Callable[[], Spent | None]) -> Iterator[None]:
+        """Counts one request, which has its place, from its begin to its end."""
         entry: Call | None = None
         try:
             entry = self._ledger.begin(lm, call.length)
-            once()
+            yield
         except BaseException as error:
             self._broke(entry, error, told())
             call.broke(error)
@@ -190,18 +194,12 @@ class Patience:
         call = _Call(self, lm, prepared)
         while True:
             await call.enter_async()
-            entry: Call | None = None
             try:
-                entry = self._ledger.begin(lm, call.length)
-                await once()
+                with self._request(call, lm, told):
+                    return await once()
             except BaseException as error:
-                self._broke(entry, error, told())
-                call.broke(error)
                 if not call.goes_again(error):
                     raise
-            else:
-                self._ledger.answered(entry, told() or Spent())
-                return call.answered()
 
     def _broke(self, entry: Call | None, error: BaseException, spent: Spent | None) -> None:
         """An answer that came and could not be used was paid for all the same."""
