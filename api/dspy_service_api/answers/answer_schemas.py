@@ -16,7 +16,7 @@ from typing_extensions import TypeAliasType, TypedDict
 
 from dspy_service_core.records.run import BudgetCap, ScoredOn, Verdict
 from dspy_service_core.records.usage import CallStage
-from dspy_service_core.resource.job import Adapter
+from dspy_service_core.resource.adapters import Adapter
 from dspy_service_core.resource.status import StatusWord
 
 

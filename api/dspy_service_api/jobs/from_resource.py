@@ -19,8 +19,8 @@ from dspy_service_core.records.run import Progress, Result, SplitCounts
 from dspy_service_core.records.usage import Usage
 from dspy_service_core.registry.evaluate import EVALUATE
 from dspy_service_core.resource import names, queue_order
+from dspy_service_core.resource.adapters import DEFAULT_ADAPTER
 from dspy_service_core.resource.conditions import DELETED_MESSAGE
-from dspy_service_core.resource.job import DEFAULT_ADAPTER
 from dspy_service_core.resource.sources import METRIC_FUNCTION, PROGRAM
 from dspy_service_core.resource.spec import budget
 from dspy_service_core.resource.splits import ALL_TEST, DEFAULTS, Fractions

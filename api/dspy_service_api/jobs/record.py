@@ -10,7 +10,7 @@ from typing import Any
 
 from dspy_service_core.records.run import Progress, Result
 from dspy_service_core.records.usage import Usage
-from dspy_service_core.resource.job import Adapter
+from dspy_service_core.resource.adapters import Adapter
 from dspy_service_core.resource.queue_order import Age, Rank
 from dspy_service_core.resource.splits import Fractions
 from dspy_service_core.resource.status import StatusWord

@@ -9,8 +9,8 @@ from dspy_service_api.jobs.record import JobRecord, StreamTail
 from dspy_service_core.kube.protocol import Object
 from dspy_service_core.records.run import Progress
 from dspy_service_core.records.usage import Usage
+from dspy_service_core.resource.adapters import DEFAULT_ADAPTER
 from dspy_service_core.resource.conditions import DELETED_MESSAGE
-from dspy_service_core.resource.job import DEFAULT_ADAPTER
 from dspy_service_core.resource.splits import DEFAULTS
 from dspy_service_core.resource.status import FINAL_PHASES, STATUS_WORDS
 

@@ -11,7 +11,8 @@ from dspy_service_core.errors import UnusableRequest
 from dspy_service_core.programs.joined import JoinedProgram, named_models
 from dspy_service_core.programs.parameters import Parameter, Parameters
 from dspy_service_core.programs.program_source import ProgramSource, ProgramText, read_program
-from dspy_service_core.resource.job import DEFAULT_ADAPTER, OptimizationJobSpec
+from dspy_service_core.resource.adapters import DEFAULT_ADAPTER
+from dspy_service_core.resource.job import OptimizationJobSpec
 from dspy_service_core.resource.words import Words
 
 _ALWAYS = ("default", "prompt", "task")

@@ -25,7 +25,8 @@ from dspy_service_core.contract import program_files as files, request_json, req
 from dspy_service_core.contract.request_size import Body
 from dspy_service_core.errors import FieldProblem, InvalidRequest
 from dspy_service_core.resource import sources
-from dspy_service_core.resource.job import MAX_SECRET_LENGTH, MOST_SECRETS, Adapter
+from dspy_service_core.resource.adapters import DEFAULT_ADAPTER, Adapter
+from dspy_service_core.resource.job import MAX_SECRET_LENGTH, MOST_SECRETS
 from dspy_service_core.resource.spec.budget import MOST_COUNTED, MOST_USD
 from dspy_service_core.resource.spec.models import MOST_NAMED_MODELS
 from dspy_service_core.resource.spec.run import MAX_NOTE_LENGTH
@@ -243,7 +244,7 @@ class RunRequest(BaseModel):
         default=None,
         description="Column in which each row says where it belongs: train, val (validation, dev) or test.",
     )
-    adapter: Adapter | None = Field(default=None, description="DSPy's adapter; chat when left out.")
+    adapter: Adapter | None = Field(default=None, description=f"DSPy's adapter; {DEFAULT_ADAPTER} when left out.")
     initial: Initial | None = Field(default=None, description="State of this program that the job begins with.")
     secrets: Annotated[
         dict[Annotated[str, AfterValidator(rules.secret_name)], SecretValue], Field(max_length=MOST_SECRETS)

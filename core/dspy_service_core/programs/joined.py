@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from dspy_service_core.code import source_text
 from dspy_service_core.errors import UnusableRequest
+from dspy_service_core.resource.adapters import DEFAULT_ADAPTER
 from dspy_service_core.resource.sources import PROGRAM, SIGNATURE
 from dspy_service_core.resource.spec.program_paths import refused
 
@@ -29,7 +30,7 @@ class JoinedArguments(BaseModel):
     module: str | None = None
     class_name: str | None = Field(default=None, alias="class")
     kwargs: dict[str, Any] = Field(default_factory=dict)
-    adapter: str = "chat"
+    adapter: str = DEFAULT_ADAPTER
 
 
 class JoinedProgram(BaseModel):

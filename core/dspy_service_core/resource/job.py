@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints
 
 from dspy_service_core.resource import names, sources
+from dspy_service_core.resource.adapters import DEFAULT_ADAPTER, Adapter
 from dspy_service_core.resource.sources import Source
 from dspy_service_core.resource.spec.budget import Budget
 from dspy_service_core.resource.spec.code import CodeSource, JoinedSource, Program, StateSource
@@ -27,8 +28,6 @@ MOST_SECRETS = 32
 MAX_SECRET_LENGTH = 16 * 1024
 
 Stop = Literal["", "Cancel", "KeepBest"]
-Adapter = Literal["chat", "json", "xml"]
-DEFAULT_ADAPTER: Adapter = "chat"
 
 
 class Module(Wire):
@@ -81,7 +80,8 @@ class OptimizationJobSpec(Wire):
         "models[name], and those of models by their roles.",
     )
     adapter: Adapter | None = Field(
-        default=None, description="DSPy adapter that writes prompts and reads answers. When absent, chat."
+        default=None,
+        description=f"DSPy adapter that writes prompts and reads answers. When absent, {DEFAULT_ADAPTER}.",
     )
     initial: StateSource | None = Field(
         default=None, description="State of the same program that the job begins with, instead of the program's own."

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 import dspy
 
-from dspy_service_core.resource.job import Adapter, OptimizationJobSpec
+from dspy_service_core.resource.adapters import DEFAULT_ADAPTER, Adapter
+from dspy_service_core.resource.job import OptimizationJobSpec
 
-DEFAULT: Adapter = "chat"
 ADAPTERS: Mapping[Adapter, type[dspy.Adapter]] = {
     "chat": dspy.ChatAdapter,
     "json": dspy.JSONAdapter,
@@ -15,4 +15,4 @@ ADAPTERS: Mapping[Adapter, type[dspy.Adapter]] = {
 
 
 def adapter_of(spec: OptimizationJobSpec) -> dspy.Adapter:
-    return ADAPTERS[spec.adapter or DEFAULT]()
+    return ADAPTERS[spec.adapter or DEFAULT_ADAPTER]()

@@ -10,6 +10,7 @@ from dspy_service_core.records import verdicts
 from dspy_service_core.records.record import JsonObject
 from dspy_service_core.records.run import BudgetCap, Comparison, Outcome, ResultDocument, SplitCounts, Verdict
 from dspy_service_core.records.usage import Usage
+from dspy_service_core.resource.adapters import DEFAULT_ADAPTER
 from dspy_service_core.resource.conditions import EVALUATED, NOTHING_TRIED, SUCCEEDED_MESSAGE
 from dspy_service_runner.optimizer.failures import JobFailed
 from dspy_service_runner.optimizer.inputs import Job
@@ -152,7 +153,7 @@ class RunRecord:
             **self.metadata(),
             "job_id": self.job.job_id,
             "module": spec.module_name,
-            "adapter": spec.adapter or "chat",
+            "adapter": spec.adapter or DEFAULT_ADAPTER,
             "signature": self.signature_name,
             "metric": self.metric_name,
             "columns": self.columns,

@@ -12,6 +12,7 @@ from typing import Any
 
 import orjson
 
+from dspy_service_core.resource.adapters import DEFAULT_ADAPTER
 from dspy_service_core.resource.sources import FILES, JOINED, PROGRAM, SIGNATURE, Source, sources_of
 from dspy_service_core.storage import pod_files
 from dspy_service_runner.redaction import Redactor
@@ -62,7 +63,7 @@ def _arguments(job: Json) -> Json:
         "module": target.get("path"),
         "class": (spec.get(PROGRAM) or {}).get("name") or None,
         "kwargs": (target.get("kwargs") or {}) | (given.get("kwargs") or {}),
-        "adapter": spec.get("adapter") or "chat",
+        "adapter": spec.get("adapter") or DEFAULT_ADAPTER,
     }
 
 
