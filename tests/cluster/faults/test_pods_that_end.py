@@ -218,40 +218,54 @@ def test_a_lost_node_costs_at_most_the_last_flush(
     ends_well(jobs, slow, name, undisturbed, lost=LOST_AT_MOST, counted=False)
 
 
-def test_too_much_memory_is_the_jobs_own_fault(jobs: ClusterJobs, model: Model, submitted: Callable[..., str]) -> None:
-    hungry = metric("import os\nheld = bytearray(os.urandom(1 << 20)) * 4000")
-    limits = {"limits": {"memory": "700Mi"}}
-    name = submitted(spread(model, 40, metric=hungry, run={"resources": limits, "retries": 2}))
-    ended = jobs.ended(name)
+OWN_FAULTS: dict[str, tuple[str, Object]] = {
+    "memory": (
+        "import os\nheld = bytearray(os.urandom(1 << 20)) * 4000",
+        {"resources": {"limits": {"memory": "700Mi"}}, "retries": 2},
+    ),
+    "disk": (  # the kubelet adds a volume up once a minute, which the metric waits for
+        "import time\nfor n in range(1500):\n    open(f'/tmp/{n}', 'wb').write(bytes(1 << 20))\ntime.sleep(180)",
+        {"retries": 2},
+    ),
+    "its own end": ("import os\nos._exit(7)", {}),
+    "the deadline": ("import time\ntime.sleep(3600)", {"deadlineSeconds": 25}),
+}
+"""What the job's metric does, and the fields of `spec.run`."""
+
+
+@pytest.fixture(scope="module")
+def own_faults(jobs: ClusterJobs, model: Model) -> Iterator[dict[str, str]]:
+    """Submitted at once, so that they are waited for together."""
+    made = {
+        what: jobs.create(spread(model, 40, metric=metric(code), run=run)) for what, (code, run) in OWN_FAULTS.items()
+    }
+    yield made
+    for name in made.values():
+        jobs.remove(name)
+
+
+def test_too_much_memory_is_the_jobs_own_fault(jobs: ClusterJobs, own_faults: dict[str, str]) -> None:
+    ended = jobs.ended(name := own_faults["memory"])
     assert (ended["phase"], jobs.conditions(name)["Failed"]["reason"]) == ("Failed", "OutOfMemory"), ended
     assert "700Mi" in ended["message"]
     assert (ended.get("retriesUsed", 0), ended["attempt"]["number"]) == (0, 1)
 
 
-def test_too_much_disk_is_the_jobs_own_fault(jobs: ClusterJobs, model: Model, submitted: Callable[..., str]) -> None:
-    """The kubelet adds a volume up once a minute, which the metric waits for."""
-    filling = metric(
-        "import time\nfor n in range(1500):\n    open(f'/tmp/{n}', 'wb').write(bytes(1 << 20))\ntime.sleep(180)"
-    )
-    ended = jobs.ended(submitted(spread(model, 40, metric=filling, run={"retries": 2})), timeout=420)
+def test_too_much_disk_is_the_jobs_own_fault(jobs: ClusterJobs, own_faults: dict[str, str]) -> None:
+    ended = jobs.ended(own_faults["disk"], timeout=420)
     assert ended["phase"] == "Failed", ended
     assert ended.get("retriesUsed", 0) == 0
     assert "tmp" in ended["message"] or "File too large" in ended["message"], ended["message"]
     assert ended["attempt"]["number"] == 1
 
 
-def test_a_process_that_ends_itself_is_not_tried_again(
-    jobs: ClusterJobs, model: Model, submitted: Callable[..., str]
-) -> None:
-    ended = jobs.ended(name := submitted(spread(model, 40, metric=metric("import os\nos._exit(7)"))))
+def test_a_process_that_ends_itself_is_not_tried_again(jobs: ClusterJobs, own_faults: dict[str, str]) -> None:
+    ended = jobs.ended(name := own_faults["its own end"])
     assert (ended["phase"], jobs.conditions(name)["Failed"]["reason"]) == ("Failed", "ProcessEnded")
     assert "exit code 7" in ended["message"]
     assert ended["attempt"]["number"] == 1
 
 
-def test_the_deadline_counts_on_a_real_cluster_too(
-    jobs: ClusterJobs, model: Model, submitted: Callable[..., str]
-) -> None:
-    hangs = metric("import time\ntime.sleep(3600)")
-    ended = jobs.ended(submitted(spread(model, 40, metric=hangs, run={"deadlineSeconds": 25})))
+def test_the_deadline_counts_on_a_real_cluster_too(jobs: ClusterJobs, own_faults: dict[str, str]) -> None:
+    ended = jobs.ended(own_faults["the deadline"])
     assert (ended["phase"], ended["message"]) == ("Failed", "deadline of 25 s exceeded")
