@@ -79,5 +79,5 @@ def test_two_largest_bodies_at_once_stay_below_the_chart_s_limit(shape: str, run
 
     codes = asyncio.run(posted(running.url, [(body, {}), (body, {"Idempotency-Key": shape.replace(" ", "-")})]))
 
-    assert running.peak_bytes() < limit_bytes() * 0.95
+    assert running.peak_bytes() < limit_bytes() * 0.85
     assert set(codes) <= {200, 422}, codes

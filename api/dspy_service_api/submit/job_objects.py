@@ -8,7 +8,7 @@ jobs always go there.
 import base64
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import orjson
@@ -81,8 +81,6 @@ class JobIdentity:
     submitted_at: str
     submitter: str = ""
     """The client's name in the cluster, where the API asked for one."""
-    digest: str = ""
-    """Digest of the request's body, where an Idempotency-Key came with it."""
 
     @property
     def name(self) -> str:
@@ -104,6 +102,12 @@ class JobObjects:
     @property
     def payload_key(self) -> str:
         return f"{self.folder}/{pod_files.PAYLOAD}"
+
+    def with_digest(self, digest: str) -> "JobObjects":
+        """`digest` of the request's body, where an Idempotency-Key came with it."""
+        metadata = self.resource["metadata"]
+        annotations = {**metadata["annotations"], names.ANNOTATION_REQUEST_DIGEST: digest}
+        return replace(self, resource={**self.resource, "metadata": {**metadata, "annotations": annotations}})
 
 
 def draft(accepted: AcceptedRequest, identity: JobIdentity) -> JobObjects:
@@ -196,8 +200,6 @@ def _resource(spec: Mapping[str, Any], accepted: AcceptedRequest, identity: JobI
         annotations[names.ANNOTATION_ESTIMATE] = accepted.estimate
     if identity.submitter:
         annotations[names.ANNOTATION_SUBMITTER] = identity.submitter[:_SUBMITTER_LENGTH]
-    if identity.digest:
-        annotations[names.ANNOTATION_REQUEST_DIGEST] = identity.digest
     called = {names.LABEL_NAME: name} if (name := _called(spec)) else {}
     return {
         "apiVersion": names.API_VERSION,
