@@ -13,7 +13,7 @@ from dspy_service_api.answers.answer_schemas import (
 )
 from dspy_service_api.jobs.record import Json
 from dspy_service_core.checks import kwargs_rules, usable
-from dspy_service_core.optimizers.families import family_of
+from dspy_service_core.optimizers.family_table import family_of
 from dspy_service_core.optimizers.options import MINIMUM
 from dspy_service_core.registry.catalogue import AnyAsset, Callee, Parameter
 from dspy_service_core.registry.packages import RunnerPackages

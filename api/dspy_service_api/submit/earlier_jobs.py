@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from dspy_service_api.answers.job_answers import Jobs
 from dspy_service_core import nesting
 from dspy_service_core.errors import JobNotFinished, JobNotFound, NoArtifact, UnusableRequest
-from dspy_service_core.optimizers.joined import PROGRAMS
+from dspy_service_core.optimizers.families.joined import PROGRAMS
 from dspy_service_core.programs import joined
 from dspy_service_core.programs.joined import JoinedProgram
 from dspy_service_core.resource import names

@@ -31,8 +31,8 @@ from dspy_service_core.contract.request_json import RequestLimits
 from dspy_service_core.contract.request_size import Body
 from dspy_service_core.errors import FieldProblem, InvalidRequest
 from dspy_service_core.estimate.kept import kept
-from dspy_service_core.optimizers.families import family_of
-from dspy_service_core.optimizers.joined import PROGRAMS
+from dspy_service_core.optimizers.families.joined import PROGRAMS
+from dspy_service_core.optimizers.family_table import family_of
 from dspy_service_core.programs.joined import JoinedProgram
 from dspy_service_core.programs.program_source import ProgramSource
 from dspy_service_core.registry.packages import installed, of_our_image

@@ -7,8 +7,8 @@ from pydantic import JsonValue
 
 from dspy_service_core.code.metric_source import MetricSource
 from dspy_service_core.code.signature_source import SignatureSource
-from dspy_service_core.optimizers.families import family_of
 from dspy_service_core.optimizers.family import Family, Part
+from dspy_service_core.optimizers.family_table import family_of
 from dspy_service_core.optimizers.options import Options, options_of
 from dspy_service_core.programs.program_source import ProgramSource
 from dspy_service_core.records.run import SplitCounts

@@ -30,9 +30,9 @@ from dspy_service_core.code.metric_source import MetricSource, read_metric
 from dspy_service_core.code.signature_source import SignatureSource, read_signature
 from dspy_service_core.code.source_text import quick
 from dspy_service_core.errors import UnusableRequest
-from dspy_service_core.optimizers.families import family_of
+from dspy_service_core.optimizers.families.together import COMPILE_ARGUMENTS
 from dspy_service_core.optimizers.family import Family, Setup
-from dspy_service_core.optimizers.together import COMPILE_ARGUMENTS
+from dspy_service_core.optimizers.family_table import family_of
 from dspy_service_core.programs.joined import JoinedProgram
 from dspy_service_core.records.run import SplitCounts
 from dspy_service_core.registry.catalogue import Callee

@@ -1,6 +1,6 @@
 """Why a job can use none of some of DSPy's modules and optimizers, for a submit's refusal and for the catalogue."""
 
-from dspy_service_core.optimizers.families import family_of
+from dspy_service_core.optimizers.family_table import family_of
 from dspy_service_core.registry.catalogue import ModuleAsset, OptimizerAsset
 
 PYTHON_OBJECT = "a Python object, which a job cannot hold"

@@ -10,8 +10,8 @@ from typing import Any
 from pydantic.alias_generators import to_camel
 
 from dspy_service_core.optimizers import cel
-from dspy_service_core.optimizers.families import FAMILIES
 from dspy_service_core.optimizers.family import Family
+from dspy_service_core.optimizers.family_table import FAMILIES
 from dspy_service_core.registry.catalogue import bundled, by_path
 from dspy_service_core.registry.evaluate import EVALUATE
 from dspy_service_core.registry.registry import DEFAULT_OPTIMIZERS

@@ -9,7 +9,7 @@ from typing import Any
 
 import dspy
 
-from dspy_service_core.optimizers.joined import SIZE, reduction
+from dspy_service_core.optimizers.families.joined import SIZE, reduction
 from dspy_service_runner.optimizer.progress.candidates import Candidates
 from dspy_service_runner.optimizer.strategies.strategy import Counting, Plan, Strategy
 from dspy_service_runner.optimizer.user_code.programs import majority

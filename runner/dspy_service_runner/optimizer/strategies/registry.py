@@ -5,8 +5,8 @@ from functools import partial
 
 import dspy
 
-from dspy_service_core.optimizers.families import EVALUATION, FAMILIES
 from dspy_service_core.optimizers.family import Family
+from dspy_service_core.optimizers.family_table import EVALUATION, FAMILIES
 from dspy_service_runner.optimizer.strategies.ensemble import Ensemble
 from dspy_service_runner.optimizer.strategies.evaluate import Evaluate, EvaluateStrategy
 from dspy_service_runner.optimizer.strategies.gepa.gepa import Gepa

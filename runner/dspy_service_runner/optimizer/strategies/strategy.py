@@ -16,8 +16,8 @@ import dspy
 from dspy.utils.callback import BaseCallback
 
 from dspy_service_core.optimizers.calls import Calls, Range
-from dspy_service_core.optimizers.families import UNKNOWN
 from dspy_service_core.optimizers.family import Family, Setup
+from dspy_service_core.optimizers.family_table import UNKNOWN
 from dspy_service_core.optimizers.options import Options
 from dspy_service_core.records.run import ScoredOn
 from dspy_service_core.resource.splits import Fractions

@@ -15,7 +15,7 @@ from dspy_service_core.contract.request import parse_run_request
 from dspy_service_core.estimate import row_calls
 from dspy_service_core.estimate.bounds import Bounds, just
 from dspy_service_core.estimate.estimate import Estimate
-from dspy_service_core.optimizers.families import FAMILIES
+from dspy_service_core.optimizers.family_table import FAMILIES
 from dspy_service_core.optimizers.options import options_of
 from dspy_service_core.records.run import SplitCounts
 from dspy_service_core.records.usage import CallStage

@@ -13,8 +13,8 @@ import pytest
 
 from counting_engine import CountingEngine, counted_lm
 from dspy_service_core.optimizers.calls import Calls, Range
-from dspy_service_core.optimizers.families import FAMILIES, UNKNOWN
-from dspy_service_core.optimizers.gepa import auto_budget
+from dspy_service_core.optimizers.families.gepa import auto_budget
+from dspy_service_core.optimizers.family_table import FAMILIES, UNKNOWN
 from dspy_service_core.optimizers.options import Options, options_of
 from dspy_service_core.records.run import SplitCounts
 from dspy_service_core.records.usage import Usage

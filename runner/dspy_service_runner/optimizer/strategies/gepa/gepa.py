@@ -12,8 +12,8 @@ from dspy.utils.callback import BaseCallback
 from dspy.utils.exceptions import AdapterParseError
 
 from dspy_service_core.optimizers.calls import Calls
-from dspy_service_core.optimizers.gepa import FURTHER
-from dspy_service_core.optimizers.gepa_objects import INSTANCE, PLACES
+from dspy_service_core.optimizers.families.gepa import FURTHER
+from dspy_service_core.optimizers.families.gepa_objects import INSTANCE, PLACES
 from dspy_service_runner.optimizer.failures import JobFailed
 from dspy_service_runner.optimizer.progress.candidates import Candidates
 from dspy_service_runner.optimizer.progress.checkpoint import drop_special_files

@@ -19,7 +19,7 @@ from gepa.strategies import (
 )
 from gepa.utils import stop_condition
 
-from dspy_service_core.optimizers.gepa_objects import NESTED, PLACES
+from dspy_service_core.optimizers.families.gepa_objects import NESTED, PLACES
 from dspy_service_runner.optimizer.failures import JobFailed, first_line
 
 _HOMES = (

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dspy_service_core.optimizers.gepa_objects import NESTED, PLACES, Argument
+from dspy_service_core.optimizers.families.gepa_objects import NESTED, PLACES, Argument
 from dspy_service_runner.optimizer.failures import JobFailed
 from dspy_service_runner.optimizer.strategies.gepa.objects import TYPES, Builder
 from optimizer_job import Folders, OptimizerForge, make_folders, make_spec

@@ -5,8 +5,15 @@ from collections.abc import Iterator
 
 from dspy_service_core.optimizers import cel
 from dspy_service_core.optimizers.calls import Calls, Range, at_least, exactly
+from dspy_service_core.optimizers.families.gepa_objects import (
+    MOST_PROPOSALS,
+    PLACES,
+    PLAIN,
+    Place,
+    problems,
+    proposals_a_step,
+)
 from dspy_service_core.optimizers.family import Family, Json, Setup
-from dspy_service_core.optimizers.gepa_objects import MOST_PROPOSALS, PLACES, PLAIN, Place, problems, proposals_a_step
 from dspy_service_core.optimizers.options import Options, UnknownOption, whole
 from dspy_service_core.records.run import SplitCounts
 from dspy_service_core.registry.catalogue import OptimizerAsset, Parameter, Word, tables

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 from dspy_service_core.optimizers import cel
 from dspy_service_core.optimizers.calls import Calls, Range, at_least, exactly
+from dspy_service_core.optimizers.families.few_shot import bootstrapped
 from dspy_service_core.optimizers.family import Family, Json, Setup, proposal_temperature, two_training_rows
-from dspy_service_core.optimizers.few_shot import bootstrapped
 from dspy_service_core.optimizers.options import Options, UnknownOption, whole
 from dspy_service_core.records.run import SplitCounts
 from dspy_service_core.registry.catalogue import AutoRun, tables

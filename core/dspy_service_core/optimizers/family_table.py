@@ -2,22 +2,22 @@
 
 from collections.abc import Mapping
 
-from dspy_service_core.optimizers.evaluation import Evaluation
-from dspy_service_core.optimizers.family import Family
-from dspy_service_core.optimizers.few_shot import (
+from dspy_service_core.optimizers.families.evaluation import Evaluation
+from dspy_service_core.optimizers.families.few_shot import (
     BootstrapFewShot,
     LabeledFewShot,
     NearestFewShot,
     OptunaSearch,
     RandomSearch,
 )
-from dspy_service_core.optimizers.gepa import Gepa
-from dspy_service_core.optimizers.instructions import Copro, InferRules
-from dspy_service_core.optimizers.joined import Joined
-from dspy_service_core.optimizers.mipro import Mipro
-from dspy_service_core.optimizers.simba import Simba
-from dspy_service_core.optimizers.together import Together
-from dspy_service_core.optimizers.unusable import BROKEN, WEIGHTS
+from dspy_service_core.optimizers.families.gepa import Gepa
+from dspy_service_core.optimizers.families.instructions import Copro, InferRules
+from dspy_service_core.optimizers.families.joined import Joined
+from dspy_service_core.optimizers.families.mipro import Mipro
+from dspy_service_core.optimizers.families.simba import Simba
+from dspy_service_core.optimizers.families.together import Together
+from dspy_service_core.optimizers.families.unusable import BROKEN, WEIGHTS
+from dspy_service_core.optimizers.family import Family
 from dspy_service_core.registry import evaluate
 
 EVALUATION = Evaluation()

@@ -8,7 +8,7 @@ import pytest
 
 from checked_jobs import check_request, check_resource
 from dspy_service_core.errors import UnusableRequest
-from dspy_service_core.optimizers.gepa_objects import PLACES, PLAIN, proposals_a_step
+from dspy_service_core.optimizers.families.gepa_objects import PLACES, PLAIN, proposals_a_step
 from dspy_service_core.resource.job import OptimizationJobSpec
 from run_requests import METRIC, SIGNATURE, run_request, ticket_rows
 
