@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from dspy_service import Artifact
-from dspy_service.answers import read
 from dspy_service.files.artifact_files import write_artifact
+from dspy_service.reading import read
 from fresh_environment import fresh_python
 from payloads import payload, rows
 from under_test import Model, Service

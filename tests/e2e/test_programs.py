@@ -9,8 +9,8 @@ import orjson
 import pytest
 
 from dspy_service import Artifact
-from dspy_service.answers import read
 from dspy_service.files.artifact_files import write_artifact
+from dspy_service.reading import read
 from kubectl import Kubectl
 from payloads import METRIC, rows
 from under_test import Model, Service

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Generic, Literal, TypeVar
 from urllib.parse import quote
 
-from dspy_service import answers
+from dspy_service import answers, reading
 from dspy_service.errors import UnexpectedAnswer
 from dspy_service.files.local_services import found_token
 from dspy_service.payload.json_values import json_value
@@ -61,7 +61,7 @@ def submit(payload: Mapping[str, Any], idempotency_key: str | None = None) -> Ca
     """A key of its own by default: the client may then send it again without making a second job."""
 
     def read_accepted(data: Any, headers: Headers) -> answers.Accepted:
-        accepted = answers.read(answers.Accepted, data)
+        accepted = reading.read(answers.Accepted, data)
         return replace(accepted, warning=headers.get("warning"))
 
     key = idempotency_key or str(uuid.uuid4())
@@ -113,14 +113,14 @@ def artifact(job_id: str, best: bool = False) -> Call[answers.Artifact]:
     def read_artifact(data: Any, _headers: Headers) -> answers.Artifact:
         found = data.get("program_artifact") if isinstance(data, dict) else None
         named = {"path": data.get("program_artifact_path"), **found} if isinstance(found, dict) else None
-        return answers.read(answers.Artifact, named)
+        return reading.read(answers.Artifact, named)
 
     return Call("GET", job_path(job_id, "artifact"), read_artifact, {"best": "true"} if best else {})
 
 
 def delete(job_id: str) -> Call[answers.RecordKept | None]:
     def read_kept(data: Any, _headers: Headers) -> answers.RecordKept | None:
-        return None if data is None else answers.read(answers.RecordKept, data)
+        return None if data is None else reading.read(answers.RecordKept, data)
 
     return Call("DELETE", job_path(job_id), read_kept)
 
@@ -174,11 +174,11 @@ def job_path(job_id: str, *below: str) -> str:
 
 
 def _one(kind: type[T]) -> Callable[[Any, Headers], T]:
-    return lambda data, _headers: answers.read(kind, data)
+    return lambda data, _headers: reading.read(kind, data)
 
 
 def _many(kind: type[T]) -> Callable[[Any, Headers], tuple[T, ...]]:
-    return lambda data, _headers: tuple(answers.entry(kind, item) for item in _list(data))
+    return lambda data, _headers: tuple(reading.entry(kind, item) for item in _list(data))
 
 
 def _list(data: Any) -> list[Any]:

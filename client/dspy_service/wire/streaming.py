@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 
-from dspy_service import answers
+from dspy_service import reading
 from dspy_service.answers import Candidate, Event, LogEntry, Summary
 from dspy_service.watching import Update, Watch
 from dspy_service.wire import calls
@@ -52,13 +52,13 @@ class Rounds:
         """One event of the stream; an update at the end of a round that brought something."""
         match word, _parsed(data):
             case "event", dict(found):
-                self._events.append(answers.entry(Event, found))
+                self._events.append(reading.entry(Event, found))
             case "log", dict(found):
-                self._logs.append(answers.entry(LogEntry, found))
+                self._logs.append(reading.entry(LogEntry, found))
             case "candidate", dict(found):
-                self._candidates.append(answers.entry(Candidate, found))
+                self._candidates.append(reading.entry(Candidate, found))
             case "status", dict(found):
-                return self._round(answers.read(Summary, found))
+                return self._round(reading.read(Summary, found))
         return None
 
     def _round(self, summary: Summary) -> Update | None:

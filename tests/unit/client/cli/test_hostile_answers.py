@@ -22,7 +22,7 @@ from hypothesis import given, strategies as st
 from rich.console import Console
 
 import dspy_service
-from dspy_service import Event, LogEntry, Summary, answers
+from dspy_service import Event, LogEntry, Summary, answers, reading
 from dspy_service.cli import cli
 from dspy_service.cli.connection import Connection
 from dspy_service.cli.reading.list_jobs import table_of
@@ -152,7 +152,7 @@ def well_typed(value: Any) -> bool:
 @pytest.mark.parametrize(("kind", "name"), FIELDS)
 def test_a_field_holds_what_its_type_says_whatever_came(kind: type, name: str) -> None:
     for hostile in HOSTILE:
-        read = answers.read(kind, {**GOOD[kind], name: hostile})
+        read = reading.read(kind, {**GOOD[kind], name: hostile})
         assert well_typed(read), (hostile, read)
 
 
@@ -163,7 +163,7 @@ def test_a_field_holds_what_its_type_says_whatever_came(kind: type, name: str) -
 )
 def test_one_of_many_is_always_read(data: Any) -> None:
     for kind in (Summary, LogEntry, Event):
-        assert well_typed(answers.entry(kind, data))
+        assert well_typed(reading.entry(kind, data))
 
 
 def transport(summary: Any, log: Any, event: Any, *, accepted: Any = None, artifact: Any = None) -> httpx.MockTransport:
@@ -245,7 +245,7 @@ def test_a_hostile_verdict_is_a_line_and_no_more(name: str, hostile: Any) -> Non
     comparison = GOOD[answers.Comparison] | {name: hostile}
     details = {"verdict": "improved", "comparison": comparison}
     details |= {name: hostile} if name in details else {}
-    found = answers.read(answers.Result, {**GOOD[answers.Result], "details": details})
+    found = reading.read(answers.Result, {**GOOD[answers.Result], "details": details})
     assert found.comparison is None or well_typed(found.comparison)
     assert "\n" not in shown(line(found))
 
@@ -315,12 +315,12 @@ def test_the_live_display_sends_nothing_of_a_jobs_own_to_the_terminal() -> None:
     running = {**GOOD[Summary], "status": "running"}
     for value in HOSTILE:
         for name in GOOD[Summary]:
-            summary = answers.entry(Summary, {**running, name: value})
-            drawn(summary, answers.entry(Event, value), answers.entry(LogEntry, value))
+            summary = reading.entry(Summary, {**running, name: value})
+            drawn(summary, reading.entry(Event, value), reading.entry(LogEntry, value))
     texts = dict.fromkeys(("message", "module_name", "optimizer_name", "job_id"), f"{STEERING}[red]x[/red]:smile:")
-    hostile = answers.entry(LogEntry, {**GOOD[LogEntry], "message": f"{STEERING}[red]x"})
+    hostile = reading.entry(LogEntry, {**GOOD[LogEntry], "message": f"{STEERING}[red]x"})
     for status in ("running", "pending"):
-        text = drawn(answers.entry(Summary, {**running, **texts, "status": status}), answers.entry(Event, {}), hostile)
+        text = drawn(reading.entry(Summary, {**running, **texts, "status": status}), reading.entry(Event, {}), hostile)
         assert not [
             part for part in ("\x1b]", "\x9b", "\x07", "\x1b[2J\x9b", "\u202e", "\u2028", "\ud800") if part in text
         ]
@@ -329,7 +329,7 @@ def test_the_live_display_sends_nothing_of_a_jobs_own_to_the_terminal() -> None:
 
 
 def test_the_table_of_a_terminal_takes_no_markup() -> None:
-    job = answers.entry(Summary, {**GOOD[Summary], "optimizer_name": f"[red]x[/red]:smile:{STEERING}"})
+    job = reading.entry(Summary, {**GOOD[Summary], "optimizer_name": f"[red]x[/red]:smile:{STEERING}"})
     out = io.StringIO()
     Console(file=out, width=300).print(table_of([job], 300))
     assert "[red]x[/red]:smile:" in out.getvalue()
@@ -364,5 +364,5 @@ def test_nothing_writes_to_the_terminal_but_through_the_two_doors() -> None:
 
 def test_times_of_every_zone_can_be_told() -> None:
     for text in ("1970-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "9999-99-99", "2026-03-01T09:30:00.123456789Z"):
-        entry = answers.entry(LogEntry, {**GOOD[LogEntry], "timestamp": text})
+        entry = reading.entry(LogEntry, {**GOOD[LogEntry], "timestamp": text})
         assert isinstance(entry.timestamp.astimezone(), datetime)

@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 
-from dspy_service.answers import Result, Summary, read
+from dspy_service.answers import Result, Summary
 from dspy_service.cli.reading.watch import ending
 from dspy_service.display.verdicts import line, of, program, word
 from dspy_service.display.words import stage
+from dspy_service.reading import read
 
 COMPARISON: dict[str, Any] = {
     "difference": 30.303,
