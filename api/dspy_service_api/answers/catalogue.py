@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 import orjson
 
-from dspy_service_api.answers.answer_schemas import (
+from dspy_service_api.answers.schemas.service import (
     Catalogue,
     CatalogueArgument,
     CatalogueModule,

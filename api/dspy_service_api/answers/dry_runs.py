@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import orjson
 
-from dspy_service_api.answers.answer_schemas import CallRange, DryRun, Estimate as EstimateAnswer, Estimated
+from dspy_service_api.answers.schemas.submits import CallRange, DryRun, Estimate as EstimateAnswer, Estimated
 from dspy_service_api.jobs.record import Json
 from dspy_service_core.estimate.bounds import Bounds
 from dspy_service_core.estimate.estimate import NO_COST, NO_TOKENS, Estimate

@@ -1,6 +1,6 @@
 """Builds the contract's answers from records, transcripts and artifacts. Pure: it reads nothing but the clock.
 
-The fields are declared in `answer_schemas.py`; the type checker holds every dict that is built here to them.
+The fields are declared in `schemas`; the type checker holds every dict that is built here to them.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -10,28 +10,28 @@ from typing import Any
 import orjson
 from orjson import Fragment
 
-from dspy_service_api.answers.answer_schemas import (
-    Accepted,
-    ArtifactAnswer,
+from dspy_service_api.answers.schemas.jobs import (
     AskedFor,
     BestSoFar,
-    Comparison,
-    Health,
     JobDetail,
     JobHead,
     JobList,
-    JobSplitFractions,
     JobSummary,
+    RecordKept,
+)
+from dspy_service_api.answers.schemas.results import (
+    ArtifactAnswer,
+    Comparison,
     OptimizationMetadata,
     ProgramArtifact,
-    RecordKept,
     RowAnswer,
     RunResponse,
     ScoredRow,
-    SplitCounts,
     UsageBreakdown,
     UsageFigures,
 )
+from dspy_service_api.answers.schemas.service import Health
+from dspy_service_api.answers.schemas.submits import Accepted, JobSplitFractions, SplitCounts
 from dspy_service_api.jobs.artifact import Artifact
 from dspy_service_api.jobs.record import JobRecord, Json
 from dspy_service_api.jobs.rows import ProgramAnswer, RowResult

@@ -10,7 +10,7 @@ from fastapi import APIRouter, FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.routing import APIRoute
 
-from dspy_service_api.answers import answer_schemas
+from dspy_service_api.answers.schemas.components import components
 
 DESCRIPTION = """\
 Submit a program, a metric and a dataset; a DSPy optimizer makes the program's prompts better; take the program away.
@@ -33,7 +33,7 @@ def install(app: FastAPI, routers: Sequence[APIRouter], request_schemas: dict[st
 def _document(app: FastAPI, routers: Sequence[APIRouter], request_schemas: dict[str, Any]) -> dict[str, Any]:
     document = get_openapi(title=app.title, version=app.version, description=DESCRIPTION, routes=app.routes)
     document["components"] = {
-        "schemas": answer_schemas.components() | request_schemas,
+        "schemas": components() | request_schemas,
         "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
     }
     document["security"] = [{"token": []}, {}]

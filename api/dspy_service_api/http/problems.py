@@ -17,8 +17,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from dspy_service_api.answers import error_codes
-from dspy_service_api.answers.answer_schemas import Error, FieldProblem, InvalidRequest
 from dspy_service_api.answers.error_codes import ErrorCode
+from dspy_service_api.answers.schemas.errors import Error, FieldProblem, InvalidRequest
 from dspy_service_api.http.media import NotJson
 from dspy_service_api.serve.memory import Busy
 from dspy_service_api.serve.streams import TooManyStreams

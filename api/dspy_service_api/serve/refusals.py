@@ -6,8 +6,8 @@ from http import HTTPStatus
 import orjson
 
 from dspy_service_api.answers import error_codes
-from dspy_service_api.answers.answer_schemas import Error
 from dspy_service_api.answers.error_codes import ErrorCode
+from dspy_service_api.answers.schemas.errors import Error
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,10 @@ from typing import Any
 import orjson
 from starlette.responses import Response
 
-from dspy_service_api.answers import answer_schemas, error_codes
+from dspy_service_api.answers import error_codes
 from dspy_service_api.answers.error_codes import ErrorCode
+from dspy_service_api.answers.schemas.components import reference
+from dspy_service_api.answers.schemas.errors import Error, InvalidRequest
 from dspy_service_api.http.routes import examples
 from dspy_service_api.jobs.record import Json
 
@@ -23,10 +25,10 @@ def ready(answer: Json, headers: Mapping[str, str] | None = None, status: int = 
 
 
 def declared(answer: Any, example: Json | Mapping[str, Json], description: str, status: int = 200) -> Declared:
-    """`answer` is one of those in `answer_schemas.py`; several examples have names."""
+    """`answer` is one of those in `schemas`; several examples have names."""
     named = example if isinstance(example, Mapping) else {"answer": example}
     shown = {name: orjson.loads(encoded) for name, encoded in named.items()}
-    content = _content(answer_schemas.reference(answer), shown)
+    content = _content(reference(answer), shown)
     return {status: {"description": description, "content": content}}
 
 
@@ -65,9 +67,9 @@ def _error(codes: Sequence[ErrorCode]) -> dict[str, Any]:
 
 def _error_schema(codes: Sequence[ErrorCode]) -> dict[str, Any]:
     if error_codes.INVALID_REQUEST in codes:
-        return answer_schemas.reference(answer_schemas.InvalidRequest)
+        return reference(InvalidRequest)
     one_of_these = {"properties": {"code": {"enum": [code.code for code in codes]}}}
-    return {"allOf": [answer_schemas.reference(answer_schemas.Error), one_of_these]}
+    return {"allOf": [reference(Error), one_of_these]}
 
 
 def _content(schema: Mapping[str, Any], by_name: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,10 +9,10 @@ from typing import Any
 import orjson
 
 from dspy_service_api.answers import error_codes, present
-from dspy_service_api.answers.answer_schemas import Candidate, LogEntry, ProgressEvent
 from dspy_service_api.answers.catalogue import catalogue
 from dspy_service_api.answers.dry_runs import dry_run
 from dspy_service_api.answers.listing import cursor_of
+from dspy_service_api.answers.schemas.transcripts import Candidate, LogEntry, ProgressEvent
 from dspy_service_api.answers.stream import News
 from dspy_service_api.http.media import NotJson, refused_type
 from dspy_service_api.http.origins import foreign_origin

@@ -3,7 +3,8 @@
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from dspy_service_api.answers import answer_schemas, error_codes
+from dspy_service_api.answers import error_codes
+from dspy_service_api.answers.schemas.service import Catalogue, Health
 from dspy_service_api.http.access.permissions import open_to_all, open_to_known
 from dspy_service_api.http.routes import examples
 from dspy_service_api.http.routes.answers import declared, errors, ready
@@ -16,8 +17,7 @@ router = APIRouter(tags=["service"])
     "/health",
     summary="Whether the service can serve, and what it offers",
     response_model=None,
-    responses=declared(answer_schemas.Health, examples.HEALTH, "It can.")
-    | errors(error_codes.CLUSTER_UNAVAILABLE, open_to_all=True),
+    responses=declared(Health, examples.HEALTH, "It can.") | errors(error_codes.CLUSTER_UNAVAILABLE, open_to_all=True),
 )
 @open_to_all
 async def health(request: Request) -> Response:
@@ -30,7 +30,7 @@ async def health(request: Request) -> Response:
     "/catalogue",
     summary="What a job may name, and what is installed where it runs",
     response_model=None,
-    responses=declared(answer_schemas.Catalogue, examples.CATALOGUE, "Modules, optimizers and packages.") | errors(),
+    responses=declared(Catalogue, examples.CATALOGUE, "Modules, optimizers and packages.") | errors(),
 )
 @open_to_known
 async def catalogue(request: Request) -> Response:

@@ -5,8 +5,12 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request
 from starlette.responses import Response
 
-from dspy_service_api.answers import answer_schemas, error_codes, present
+from dspy_service_api.answers import error_codes, present
 from dspy_service_api.answers.listing import Wanted, labels_of, list_jobs
+from dspy_service_api.answers.schemas.jobs import JobDetail, JobList, JobSummary, RecordKept
+from dspy_service_api.answers.schemas.results import ArtifactAnswer, ScoredRows
+from dspy_service_api.answers.schemas.submits import Payload
+from dspy_service_api.answers.schemas.transcripts import Candidates, LogEntries, ProgressEvents
 from dspy_service_api.control.control import Verb
 from dspy_service_api.http.access.permissions import needs
 from dspy_service_api.http.routes import examples
@@ -25,7 +29,7 @@ router = APIRouter(prefix="/jobs", tags=["jobs"], route_class=DirectRoute)
 
 _REMOVED: Declared = {204: {"description": "The job is gone, its artifact too."}}
 _KEPT = declared(
-    answer_schemas.RecordKept,
+    RecordKept,
     examples.RECORD_KEPT,
     "The job is stopped and what it stored is gone, but finalizers that somebody gave it keep its record: it is "
     "`cancelled`, or as it had ended, until they are removed.",
@@ -49,8 +53,7 @@ Limit = Annotated[int | None, Query(ge=1, le=5000, description="The most entries
     "",
     summary="List jobs, newest first",
     response_model=None,
-    responses=declared(answer_schemas.JobList, examples.LISTING, "A page of summaries.")
-    | errors(error_codes.INVALID_REQUEST),
+    responses=declared(JobList, examples.LISTING, "A page of summaries.") | errors(error_codes.INVALID_REQUEST),
 )
 @needs("list")
 async def jobs(
@@ -91,7 +94,7 @@ def _words(given: str | None) -> tuple[str, ...]:
     "/{job_id}",
     summary="A job with its events, log and result",
     response_model=None,
-    responses=conditional(declared(answer_schemas.JobDetail, examples.SUCCEEDED, "The job."))
+    responses=conditional(declared(JobDetail, examples.SUCCEEDED, "The job."))
     | errors(error_codes.UNKNOWN_JOB, error_codes.STORE_UNAVAILABLE),
     openapi_extra=PARAMETERS,
 )
@@ -123,7 +126,7 @@ def _controlled(verb: Verb, title: str, description: str) -> None:
         description=f"{description} May be repeated. A job that has ended in another way refuses it.",
         status_code=202,
         response_model=None,
-        responses=declared(answer_schemas.JobSummary, examples.SUMMARY, "The job in short, as asked.", status=202)
+        responses=declared(JobSummary, examples.SUMMARY, "The job in short, as asked.", status=202)
         | errors(error_codes.UNKNOWN_JOB, error_codes.JOB_ENDED),
     )
     @needs("update", "control")
@@ -152,7 +155,7 @@ _controlled("resume", "Resume a paused job", "The job waits for a slot again and
     "/{job_id}/summary",
     summary="A job in short",
     response_model=None,
-    responses=conditional(declared(answer_schemas.JobSummary, examples.SUMMARY, "The job in short."))
+    responses=conditional(declared(JobSummary, examples.SUMMARY, "The job in short."))
     | errors(error_codes.UNKNOWN_JOB),
     openapi_extra=PARAMETERS,
 )
@@ -165,7 +168,7 @@ async def summary(request: Request, job_id: Named) -> Response:
     "/{job_id}/logs",
     summary="A job's log",
     response_model=None,
-    responses=declared(answer_schemas.LogEntries, examples.LOGS, "The newest entries, or a page with numbers.")
+    responses=declared(LogEntries, examples.LOGS, "The newest entries, or a page with numbers.")
     | errors(error_codes.UNKNOWN_JOB, error_codes.INVALID_REQUEST, error_codes.STORE_UNAVAILABLE),
 )
 @needs("get")
@@ -177,7 +180,7 @@ async def logs(request: Request, job_id: Named, after: After = None, limit: Limi
     "/{job_id}/events",
     summary="A job's progress events",
     response_model=None,
-    responses=declared(answer_schemas.ProgressEvents, examples.PROGRESS, "The newest events, or a page with numbers.")
+    responses=declared(ProgressEvents, examples.PROGRESS, "The newest events, or a page with numbers.")
     | errors(error_codes.UNKNOWN_JOB, error_codes.INVALID_REQUEST, error_codes.STORE_UNAVAILABLE),
 )
 @needs("get")
@@ -191,7 +194,7 @@ async def events(request: Request, job_id: Named, after: After = None, limit: Li
     description="In the order in which they were tried, while the job runs too. A page may have fewer than `limit`, "
     "because long prompts make it end sooner: the last page is the one that is empty.",
     response_model=None,
-    responses=declared(answer_schemas.Candidates, examples.CANDIDATES, "A page of candidates.")
+    responses=declared(Candidates, examples.CANDIDATES, "A page of candidates.")
     | errors(error_codes.UNKNOWN_JOB, error_codes.INVALID_REQUEST, error_codes.STORE_UNAVAILABLE),
     openapi_extra={"parameters": [_BRIEF]},
 )
@@ -210,7 +213,7 @@ async def candidates(request: Request, job_id: Named, after: After = None, limit
     description="While the job runs, `best=true` answers the best program so far: its state and prompts, and in "
     "`metadata` its score, on how many rows. Of a job that has made a program, it changes nothing.",
     response_model=None,
-    responses=conditional(declared(answer_schemas.ArtifactAnswer, examples.ARTIFACT, "The program."))
+    responses=conditional(declared(ArtifactAnswer, examples.ARTIFACT, "The program."))
     | errors(
         error_codes.UNKNOWN_JOB,
         error_codes.NO_ARTIFACT,
@@ -228,7 +231,7 @@ async def artifact(request: Request, job_id: Named) -> Response:
 
 
 _SUBMITTED = declared(
-    answer_schemas.Payload,
+    Payload,
     examples.PAYLOAD,
     "The body of a POST /run that submits the job again. Credentials are left out of models, and each of the job's "
     "secrets is empty: a submit refuses it until its value is filled in.",
@@ -255,7 +258,7 @@ async def payload(request: Request, job_id: Named) -> Response:
     "/{job_id}/rows",
     summary="What both programs made of each test row",
     response_model=None,
-    responses=declared(answer_schemas.ScoredRows, examples.ROWS, "A page of test rows, in the dataset's order.")
+    responses=declared(ScoredRows, examples.ROWS, "A page of test rows, in the dataset's order.")
     | errors(
         error_codes.UNKNOWN_JOB,
         error_codes.NO_ARTIFACT,

@@ -3,8 +3,9 @@
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from dspy_service_api.answers import answer_schemas, error_codes, present
+from dspy_service_api.answers import error_codes, present
 from dspy_service_api.answers.dry_runs import dry_run
+from dspy_service_api.answers.schemas.submits import Submission
 from dspy_service_api.http.access.permissions import needs
 from dspy_service_api.http.media import NotJson, refused_type
 from dspy_service_api.http.routes import examples
@@ -43,7 +44,7 @@ _BODY = {
 }
 _DRY_RUN = flag_parameter("dry_run", "Checks the request, and answers what the job would call. Nothing is stored.")
 _accepted = declared(
-    answer_schemas.Submission,
+    Submission,
     {"created": examples.ACCEPTED, "dry run": examples.DRY_RUN},
     "The job was created; of a dry run, what it would be.",
 )

@@ -9,7 +9,7 @@ import jsonschema_rs
 import pytest
 
 from api_service import Harness, api_service
-from dspy_service_api.answers.answer_schemas import components
+from dspy_service_api.answers.schemas.components import components
 from dspy_service_api.http.routes import examples
 from dspy_service_api.settings import Settings
 from dspy_service_api.submit.parse_submit import CoreAcceptance
