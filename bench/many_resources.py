@@ -20,7 +20,6 @@ from typing import Any
 import httpx
 import orjson
 import psutil
-from figures import Figure
 from prometheus_client.parser import text_string_to_metric_families
 
 from dspy_service_core.kube.client import KubeClient
@@ -29,6 +28,7 @@ from dspy_service_core.kube.http_transport import HttpTransport
 from dspy_service_core.kube.resources import NAMESPACES, OPTIMIZATION_JOBS
 from dspy_service_core.resource import names
 from embedded_cluster import cluster_in_thread
+from measuring.figures import Figure, show
 from waiting import wait_for
 from whole_service import free_port
 
@@ -164,9 +164,8 @@ def main(arguments: list[str]) -> None:
 
 def report(kubeconfig: Path, folder: Path, count: int) -> None:
     asyncio.run(seed(kubeconfig, count))
-    for measured in (measure_operator(kubeconfig), measure_api(kubeconfig, folder)):
-        for figure in measured:
-            print(f"{figure.what:<24} {figure.measured:>16}   {figure.against:<24} {figure.verdict}", flush=True)
+    show(measure_operator(kubeconfig))
+    show(measure_api(kubeconfig, folder))
 
 
 if __name__ == "__main__":

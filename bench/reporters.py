@@ -24,7 +24,6 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import yaml
-from figures import Figure
 
 from accounts import grant, make_account, token_of
 from dspy_service_core.kube.client import KubeClient
@@ -36,6 +35,7 @@ from dspy_service_core.resource import names
 from dspy_service_core.storage import pod_files
 from dspy_service_operator.settings import OperatorSettings
 from kube_http import KubeHttp
+from measuring.figures import Figure, show
 from operator_objects import make_raw
 from waiting import until
 
@@ -188,8 +188,7 @@ def main(arguments: list[str]) -> None:
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as folder:
         figures = asyncio.run(measure(options.kubeconfig, Path(folder), options.count, options.seconds))
-    for figure in figures:
-        print(f"{figure.what:<24} {figure.measured:>16}   {figure.against:<24} {figure.verdict}")
+    show(figures)
 
 
 if __name__ == "__main__":

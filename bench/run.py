@@ -8,22 +8,25 @@ import os
 import sys
 from collections.abc import Callable
 
-import api_requests
-import control
-import freshness
-import images
-import jobs
-import memory
-import page_views
-import pods
-import reads
-import reflections
-import searches
-import streams
-import submits
-from figures import Figure
 from rich.console import Console
 from rich.table import Table
+
+from measuring.figures import Figure
+from sections import (
+    api_requests,
+    control,
+    freshness,
+    images,
+    jobs,
+    memory,
+    page_views,
+    pods,
+    reads,
+    reflections,
+    searches,
+    streams,
+    submits,
+)
 
 SECTIONS: dict[str, Callable[[], list[Figure]]] = {
     "submits": submits.measure,

@@ -2,7 +2,7 @@
 begin after it. The table of the cells that were run is printed at the end (`conftest.py`).
 
 The service runs one job at a time, so that a second one waits. How long a job takes to hear of a verb depends on the
-machine: `bench/control.py` measures it.
+machine: `bench/sections/control.py` measures it.
 """
 
 import shutil

@@ -1,5 +1,5 @@
 """What a call of the metric changed is told without waiting for the next call: on a whole service whose model stops
-answering. How soon is `bench/freshness.py`'s to say."""
+answering. How soon is `bench/sections/freshness.py`'s to say."""
 
 from collections.abc import Iterator
 

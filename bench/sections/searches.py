@@ -15,10 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bare_search import EVALUATE, Course, Search, bare
-from figures import Figure
-
+from measuring.figures import Figure
 from optimizer_job import METRIC, SIGNATURE, OptimizerForge, make_folders, make_spec
+from peers.bare_search import EVALUATE, Course, Search, bare
 from scripted_lm import ScriptedServer
 
 SEARCHES = {

@@ -11,9 +11,9 @@ from statistics import median
 from urllib.parse import urlsplit
 
 import psutil
-from figures import Figure
-from follow import Client
 
+from measuring.figures import Figure
+from measuring.follow import Client
 from payloads import DATASET, payload
 from whole_service import Service, model_server, service
 

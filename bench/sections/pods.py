@@ -12,15 +12,14 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
 
-from bare_pods import LABEL, BarePods, runner_job
-from figures import Figure
-from follow import Client, Course
-
 from dspy_service_core.records.events import OPTIMIZED
 from installed_service import installed
 from kube_http import KubeHttp
+from measuring.figures import Figure
+from measuring.follow import Client, Course
 from model_pod import model_pod
 from payloads import payload
+from peers.bare_pods import LABEL, BarePods, runner_job
 
 NAMESPACE = os.environ.get("NAMESPACE_UNDER_TEST", "dspy-service")
 ROWS = 30

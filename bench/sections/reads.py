@@ -8,10 +8,9 @@ from contextlib import closing
 from itertools import islice
 from pathlib import Path
 
-from figures import Figure
-from finished import STORE, seed
-from load import Load, run
-
+from measuring.figures import Figure
+from measuring.finished import STORE, seed
+from measuring.load import Load, run
 from whole_service import Service, service
 
 FEW, MANY = 1_000, 10_000

@@ -10,10 +10,10 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-from figures import Figure
+from measuring.figures import Figure
 
 MEGABYTE = 1e6
-VERSION = re.search(r'^version = "(.+)"', (Path(__file__).parents[1] / "pyproject.toml").read_text(), re.M)[1]  # type: ignore[index]  # it is there
+VERSION = re.search(r'^version = "(.+)"', (Path(__file__).parents[2] / "pyproject.toml").read_text(), re.M)[1]  # type: ignore[index]  # it is there
 API = f"dspy-service-api:{VERSION}"
 RUNNER = f"dspy-service-runner:{VERSION}"
 SLIM = f"{RUNNER}-slim"

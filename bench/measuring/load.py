@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from measuring.figures import share
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -62,11 +64,11 @@ async def _run(url: str, requests: Iterable[Request], clients: int, on_answer: C
     began = time.perf_counter()
     await asyncio.gather(*(client() for _ in range(clients)))
     elapsed = time.perf_counter() - began
-    ordered = sorted(latencies) or [0.0]
+    measured = latencies or [0.0]
     return Load(
         per_second=len(latencies) / elapsed,
-        median_ms=statistics.median(ordered) * 1000,
-        p99_ms=ordered[int(len(ordered) * 0.99)] * 1000,
+        median_ms=statistics.median(measured) * 1000,
+        p99_ms=share(measured, 0.99) * 1000,
         answers=len(latencies),
         failures=len(failures),
         first_failure=f"{failures[0].status} {failures[0].body[:200]!r}" if failures else "",

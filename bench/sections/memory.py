@@ -2,8 +2,7 @@
 
 import time
 
-from figures import Figure
-
+from measuring.figures import Figure
 from whole_service import service
 
 SETTLE_SECONDS = 10

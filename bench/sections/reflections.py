@@ -8,8 +8,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from figures import Figure
-
+from measuring.figures import Figure
 from optimizer_job import OptimizerForge, make_folders, make_spec
 from scripted_lm import ScriptedServer
 

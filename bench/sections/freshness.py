@@ -1,6 +1,6 @@
 """How long after a call of the metric `GET /jobs/{id}` tells of it, as a distribution.
 
-    PYTHONPATH=tests/support:bench python bench/freshness.py [--kubeconfig PATH [--namespace NS] [--beside N]]
+    PYTHONPATH=tests/support:bench python bench/sections/freshness.py [--kubeconfig PATH [--namespace NS] [--beside N]]
 
 On `dspy-service up` as it is; with a kubeconfig, on that cluster, where the chart is installed (its nodes' clocks must
 be this machine's). The metric prints the time at which it is called, which the job's log keeps, and `tqdm_n` counts the
@@ -20,12 +20,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from figures import Figure
-from follow import ENDS, Client
 from rich.console import Console
 from rich.table import Table
 
 from installed_service import installed
+from measuring.figures import Figure, share
+from measuring.follow import ENDS, Client
 from model_pod import model_pod
 from payloads import DATASET, payload, rows
 from scripted_lm import ScriptedServer
@@ -67,9 +67,6 @@ PACES = (
 class Delays:
     what: str
     seconds: Sequence[float]
-
-    def share(self, part: float) -> float:
-        return sorted(self.seconds)[min(int(part * len(self.seconds)), len(self.seconds) - 1)]
 
 
 def body(pace: Pace, model: Model) -> bytes:
@@ -135,7 +132,7 @@ def measure() -> list[Figure]:
     return [
         Figure(f"metric call to GET /jobs/ID, {each.what} ({name})", 1000 * value, "ms", most=1000 * EMBEDDED)
         for each in found
-        for name, value in (("median", statistics.median(each.seconds)), ("99 %", each.share(0.99)))
+        for name, value in (("median", statistics.median(each.seconds)), ("99 %", share(each.seconds, 0.99)))
     ]
 
 
@@ -144,7 +141,12 @@ def table(title: str, found: Sequence[Delays], limit: float) -> Table:
     for column in ("calls of the metric", "number", "median", "90 %", "99 %", "longest", f"within {limit:g} s"):
         made.add_column(column, justify="left" if column == "calls of the metric" else "right")
     for each in found:
-        shares = (statistics.median(each.seconds), each.share(0.9), each.share(0.99), max(each.seconds))
+        shares = (
+            statistics.median(each.seconds),
+            share(each.seconds, 0.9),
+            share(each.seconds, 0.99),
+            max(each.seconds),
+        )
         within = sum(its <= limit for its in each.seconds) / len(each.seconds)
         made.add_row(each.what, str(len(each.seconds)), *(f"{its:.2f} s" for its in shares), f"{100 * within:.1f} %")
     return made

@@ -9,11 +9,10 @@ from itertools import pairwise
 from pathlib import Path
 from statistics import mean
 
-from figures import Figure
-from finished import STORE, seed
-from load import Answer, run
-
 from dspy_service_api.page import static
+from measuring.figures import Figure
+from measuring.finished import STORE, seed
+from measuring.load import Answer, run
 from whole_service import Service, service
 
 JOBS = 10_000

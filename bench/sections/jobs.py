@@ -8,12 +8,11 @@ import statistics
 import time
 from itertools import repeat
 
-from bare_job import bare_cold, bare_forks
-from figures import Figure
-from follow import Client
-from load import Answer, run
-
+from measuring.figures import Figure
+from measuring.follow import Client
+from measuring.load import Answer, run
 from payloads import DATASET, payload
+from peers.bare_job import bare_cold, bare_forks
 from whole_service import Service, model_server, service
 
 ROWS = 30

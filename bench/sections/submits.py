@@ -8,9 +8,8 @@ from contextlib import contextmanager
 from itertools import repeat
 from pathlib import Path
 
-from figures import Figure
-from load import Load, run
-
+from measuring.figures import Figure
+from measuring.load import Load, run
 from payloads import payload
 from whole_service import STOP_SECONDS, await_port, free_port, service
 
@@ -46,7 +45,7 @@ def measure() -> list[Figure]:
 def _bare_app() -> Iterator[str]:
     port = free_port()
     with tempfile.TemporaryDirectory(prefix="dspy-service-bare-") as folder:
-        script = Path(__file__).parent / "bare_app.py"
+        script = Path(__file__).parents[1] / "peers" / "bare_app.py"
         process = subprocess.Popen([sys.executable, str(script), str(port), f"{folder}/runs.db"])
         try:
             await_port(port)

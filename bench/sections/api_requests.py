@@ -10,11 +10,10 @@ from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
-from audit import Request, requests
-from figures import Figure
-from follow import Client
-
 from audited_service import API, OPERATOR, RUNNER, audited_service
+from measuring.audit import Request, requests
+from measuring.figures import Figure
+from measuring.follow import Client
 from payloads import DATASET, payload
 from whole_service import model_server
 

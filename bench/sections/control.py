@@ -1,6 +1,6 @@
 """How long after cancel, pause and stop the last model call of a job begins, as a distribution.
 
-    PYTHONPATH=tests/support:bench python bench/control.py [--kubeconfig PATH [--namespace NS]] [--runs N]
+    PYTHONPATH=tests/support:bench python bench/sections/control.py [--kubeconfig PATH [--namespace NS]] [--runs N]
 
 On `dspy-service up` as it is; with a kubeconfig, on that cluster, where the chart is installed. Eight threads ask a
 model that takes 0.1 s, so that a call begins every 12 ms until the job knows. A stopped job scores its best program
@@ -12,19 +12,18 @@ import os
 import statistics
 import sys
 import time
-from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from figures import Figure
-from follow import ENDS, Client
-from freshness import cluster, embedded
 from rich.console import Console
 from rich.table import Table
 
 from controlled_jobs import asked
 from dspy_service_core.records.events import PROGRESS
+from measuring.figures import Figure, share
+from measuring.follow import ENDS, Client
 from payloads import payload
+from sections.freshness import cluster, embedded
 from under_test import Model
 from waiting import wait_for
 
@@ -100,13 +99,9 @@ def table(where: str, found: dict[str, list[float]], limit: float) -> Table:
     for column in ("verb", "runs", "median", "95 %", "longest", "wanted"):
         made.add_column(column, justify="left" if column == "verb" else "right")
     for verb, seconds in found.items():
-        shares = (statistics.median(seconds), _most_of(seconds), max(seconds))
+        shares = (statistics.median(seconds), share(seconds, 0.95), max(seconds))
         made.add_row(verb, str(len(seconds)), *(f"{its:.2f} s" for its in shares), f"{limit:g} s")
     return made
-
-
-def _most_of(seconds: Sequence[float]) -> float:
-    return sorted(seconds)[min(int(0.95 * len(seconds)), len(seconds) - 1)]
 
 
 def main(arguments: list[str]) -> None:

@@ -23,8 +23,8 @@ from waiting import wait_for
 Object = dict[str, Any]
 
 LABEL = "dspy-service-bench"
-_ROOT = Path(__file__).parents[1]
-_FILES = {path.name: path for path in (_ROOT / "bench/bare_job.py", _ROOT / "tests/support/payloads.py", DATASET)}
+_ROOT = Path(__file__).parents[2]
+_FILES = {path.name: path for path in (_ROOT / "bench/peers/bare_job.py", _ROOT / "tests/support/payloads.py", DATASET)}
 _HOME = "/bench"
 _IDLE = "import signal; signal.pthread_sigmask(signal.SIG_BLOCK, [15]); signal.sigwait([15])"
 """As process 1 of its container it has no default handlers: unheeded, the SIGTERM would cost the grace period."""
@@ -88,7 +88,7 @@ class BarePods:
         reporter |= {"command": ["python", "-c", _IDLE], "args": []}
 
     def _make_bare(self, optimizer: Object) -> None:
-        optimizer |= {"command": ["python", f"{_HOME}/bench/bare_job.py"], "args": ["once", self._model]}
+        optimizer |= {"command": ["python", f"{_HOME}/bench/peers/bare_job.py"], "args": ["once", self._model]}
         optimizer["env"].append({"name": "PYTHONPATH", "value": f"{_HOME}/tests/support"})
         optimizer["volumeMounts"].append({"name": LABEL, "mountPath": _HOME})
 

@@ -52,7 +52,7 @@ def _sandbox() -> list[str]:
     if not shutil.which("bwrap"):
         return []
     bound = ["--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev", "--tmpfs", "/tmp"]
-    checkout = str(Path(__file__).parents[1])
+    checkout = str(Path(__file__).parents[2])
     return ["bwrap", *bound, "--ro-bind", checkout, checkout, "--unshare-pid", "--die-with-parent"]
 
 

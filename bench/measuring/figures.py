@@ -1,5 +1,6 @@
 """A measured number beside what it is held to."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 
@@ -40,3 +41,14 @@ class Figure:
     @property
     def verdict(self) -> str:
         return "met" if self.met else "NOT MET"
+
+
+def share(numbers: Sequence[float], part: float) -> float:
+    """The least of the numbers that `part` (0 to 1) of them are below; of 100, 0.99 is the largest."""
+    return sorted(numbers)[min(int(part * len(numbers)), len(numbers) - 1)]
+
+
+def show(figures: Iterable[Figure]) -> None:
+    """As lines, for a script of its own."""
+    for figure in figures:
+        print(f"{figure.what:<24} {figure.measured:>16}   {figure.against:<24} {figure.verdict}", flush=True)

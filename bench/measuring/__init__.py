@@ -1,0 +1,1 @@
+"""Load, clients, stored jobs and figures, for the sections."""

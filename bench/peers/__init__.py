@@ -1,0 +1,1 @@
+"""What the sections are measured against: the same work without the service."""
