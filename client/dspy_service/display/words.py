@@ -90,4 +90,5 @@ def stage(summary: Summary) -> str:
         return summary.notice
     said = "" if summary.status == "running" else summary.message.partition("\n")[0].removesuffix(".")
     verdict = of(summary)
-    return f"{verdict}: {said}" if verdict and not said.lower().startswith(verdict) else said
+    told = "" if verdict and said.lower().startswith(verdict) else verdict
+    return ": ".join(part for part in (told, said) if part)

@@ -92,6 +92,21 @@ def test_too_few_rows_are_no_score_alone() -> None:
     assert of(read(Summary, head | given | {"latest_metrics": metrics})) == "unknown"
 
 
+@pytest.mark.parametrize(
+    ("status", "message", "told"),
+    [
+        ("running", "optimized_evaluated", "improved"),
+        ("success", "Ended early.", "improved: Ended early"),
+        ("success", "Improved by 3 points.", "Improved by 3 points"),
+        ("success", "", "improved"),
+    ],
+)
+def test_a_verdict_goes_before_what_is_said_beside_it(status: str, message: str, told: str) -> None:
+    head = {"job_id": "j1", "status": status, "created_at": "2026-01-01T00:00:00Z", "verdict": "improved"}
+    given = {"module_name": "predict", "optimizer_name": "gepa", "split_fractions": SPLITS, "seed": 7}
+    assert stage(read(Summary, head | given | {"message": message})) == told
+
+
 @pytest.mark.parametrize("verdict", ["no_evidence", "worse", "unknown", None, "a_newer_word"])
 def test_only_an_improved_program_is_called_the_better_one(verdict: str | None) -> None:
     assert program(result(verdict)) == "optimized program"
