@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Scope
 Json = Any
 MOST_CANDIDATES = 2000
 """Of one job: more make no picture."""
+_MADE_NOTHING = ("no_artifact", "not_finished")
 Params = Mapping[str, str | int | None] | Sequence[tuple[str, str]]
 
 
@@ -53,23 +54,13 @@ class Contract:
 
     async def artifact(self, job_id: str) -> Json | None:
         """None for a job that has made no program, or none yet."""
-        try:
-            return (await self.get(f"/jobs/{name(job_id)}/artifact"))["program_artifact"]
-        except Refused as exc:
-            if exc.code in ("no_artifact", "not_finished"):
-                return None
-            raise
+        answer = await self._get_or_none(f"/jobs/{name(job_id)}/artifact", _MADE_NOTHING)
+        return answer and answer["program_artifact"]
 
     async def rows(self, job_id: str, which: str, after: int | None, limit: int) -> list[Json]:
         """Empty for a job that has kept none, or none yet."""
         params: Params = {"which": which, "limit": limit, "after": after}
-        try:
-            found: list[Json] = await self.get(f"/jobs/{name(job_id)}/rows", params)
-        except Refused as exc:
-            if exc.code in ("no_artifact", "not_finished"):
-                return []
-            raise
-        return found
+        return await self._get_or_none(f"/jobs/{name(job_id)}/rows", _MADE_NOTHING, params) or []
 
     async def candidates(self, job_id: str, count: int) -> list[Json]:
         """In brief, as many as the job is said to have; the first ones of very many."""
@@ -88,10 +79,14 @@ class Contract:
 
     async def payload(self, job_id: str) -> Json | None:
         """None where it cannot be told."""
+        return await self._get_or_none(f"/jobs/{name(job_id)}/payload", ("no_payload",))
+
+    async def _get_or_none(self, path: str, codes: Sequence[str], params: Params = ()) -> Json | None:
+        """None where the answer is an error of one of these kinds."""
         try:
-            return await self.get(f"/jobs/{name(job_id)}/payload")
+            return await self.get(path, params)
         except Refused as exc:
-            if exc.code == "no_payload":
+            if exc.code in codes:
                 return None
             raise
 
