@@ -8,6 +8,8 @@ from dspy.utils.exceptions import LMError
 
 from dspy_service_runner.optimizer.failures import first_line
 from dspy_service_runner.optimizer.models.model_errors import OF_ONE_REQUEST, kind_of
+from dspy_service_runner.optimizer.strategies.beside.demo_sets import demo_sets_beside
+from dspy_service_runner.optimizer.strategies.beside.proposals import proposals_beside
 from dspy_service_runner.optimizer.strategies.strategy import Plan
 from dspy_service_runner.optimizer.strategies.with_optuna import OptunaStrategy
 
@@ -33,3 +35,7 @@ class RefusedProposals(dspy.MIPROv2):  # type: ignore[misc]  # dspy is untyped
 class Mipro(OptunaStrategy):
     def optimizer_class(self, plan: Plan) -> type:
         return RefusedProposals if plan.optimizer is dspy.MIPROv2 else plan.optimizer
+
+    def compile(self, optimizer: Any, plan: Plan) -> dspy.Module:
+        with demo_sets_beside(plan.threads), proposals_beside(plan.threads):
+            return super().compile(optimizer, plan)

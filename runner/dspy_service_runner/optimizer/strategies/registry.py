@@ -13,6 +13,7 @@ from dspy_service_runner.optimizer.strategies.gepa.gepa import Gepa
 from dspy_service_runner.optimizer.strategies.instructions import Copro, InferRules
 from dspy_service_runner.optimizer.strategies.knn import Nearest
 from dspy_service_runner.optimizer.strategies.mipro import Mipro
+from dspy_service_runner.optimizer.strategies.random_search import RandomSearch
 from dspy_service_runner.optimizer.strategies.simba import Simba
 from dspy_service_runner.optimizer.strategies.strategy import Strategy
 from dspy_service_runner.optimizer.strategies.together import Together
@@ -26,6 +27,7 @@ def strategy_for(optimizer: type) -> Strategy:
 _RUN_BY: dict[str, Callable[[Family], Strategy]] = {
     "dspy.BetterTogether": partial(Together, strategy_for=strategy_for),
     "dspy.BootstrapFewShotWithOptuna": BootstrapWithOptuna,
+    "dspy.BootstrapFewShotWithRandomSearch": RandomSearch,
     "dspy.COPRO": Copro,
     "dspy.Ensemble": Ensemble,
     "dspy.GEPA": Gepa,

@@ -19,10 +19,13 @@ import dspy
 import orjson
 from dspy.adapters.utils import serialize_for_json
 from dspy.teleprompt import simba as dspy_simba, simba_utils
+from dspy.teleprompt.simba_utils import append_a_rule
 from dspy.utils.callback import BaseCallback
 
 from dspy_service_runner.optimizer.program_state import state_of
 from dspy_service_runner.optimizer.progress.candidates import Candidates, Origin
+from dspy_service_runner.optimizer.strategies.beside.rules import RulesBeside
+from dspy_service_runner.optimizer.strategies.beside.threads import beside_each_other
 from dspy_service_runner.optimizer.strategies.strategy import Counting, Plan, Strategy
 
 
@@ -35,8 +38,15 @@ class Simba(Strategy):
         return super().build(plan, ProgramScores(metric, candidates, sizes), progress, candidates)
 
     def compile(self, optimizer: Any, plan: Plan) -> dspy.Module:
-        with _programs_told():
-            return super().compile(optimizer, plan)
+        given = optimizer.strategies
+        with beside_each_other(plan.threads) as start:
+            rules = RulesBeside(start)
+            optimizer.strategies = [rules.asking(each) if each is append_a_rule else each for each in given]
+            try:
+                with _programs_told(rules):
+                    return super().compile(optimizer, plan)
+            finally:
+                optimizer.strategies = given
 
 
 @dataclass
@@ -116,10 +126,11 @@ def spread(program: dspy.Module) -> None:
 
 
 @contextmanager
-def _programs_told() -> Iterator[None]:
+def _programs_told(rules: RulesBeside) -> Iterator[None]:
     wrap, prepare, mask = dspy_simba.wrap_program, dspy_simba.prepare_models_for_resampling, simba_utils.recursive_mask
 
     def told(program: dspy.Module, metric: Any) -> Any:
+        rules.written(program)
         spread(program)
         return wrap(program, metric.of(program) if isinstance(metric, ProgramScores) else metric)
 

@@ -3,7 +3,6 @@
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from importlib import import_module
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -19,19 +18,17 @@ from dspy_service_core.optimizers.options import Options, options_of
 from dspy_service_core.records.run import SplitCounts
 from dspy_service_core.records.usage import Usage
 from dspy_service_core.registry.catalogue import bundled, by_path
-from dspy_service_core.resource.splits import Fractions
 from dspy_service_runner.optimizer.failures import StopToken
-from dspy_service_runner.optimizer.models.models import ModelSet
 from dspy_service_runner.optimizer.outbox import Outbox
 from dspy_service_runner.optimizer.progress.candidates import Candidates
 from dspy_service_runner.optimizer.progress.progress import Progress
 from dspy_service_runner.optimizer.settings import Settings
 from dspy_service_runner.optimizer.splits import Splits
 from dspy_service_runner.optimizer.strategies.registry import strategy_for
-from dspy_service_runner.optimizer.strategies.strategy import Plan
 from dspy_service_runner.optimizer.user_code.metrics.metric import Metric
 from dspy_service_runner.optimizer.user_code.programs.joined import Joined, Member
 from dspy_service_runner.optimizer.values.fields import Fields
+from plans import plan_of
 from scripted_model import TICKETS
 
 Score = Callable[[Any, Any], Any]
@@ -152,19 +149,15 @@ def counted(case: Case, folder: Path, program: Any = None) -> Counted:
     """Run as the service runs it, without its baseline and final score."""
     engine, heard, outbox = CountingEngine(), list[bool](), Outbox(folder)
     lm = counted_lm(engine)
-    module, _, name = case.path.rpartition(".")
     examples = [dspy.Example(**TICKETS[i % len(TICKETS)]).with_inputs("text") for i in range(case.train + case.val + 1)]
-    plan = Plan(
-        name=case.path,
-        optimizer=getattr(import_module(module), name),
-        kwargs=case.kwargs,
+    plan = plan_of(
+        case.path,
+        case.kwargs,
+        program or PROGRAMS[case.predictors](),
+        Splits(examples[: case.train], examples[case.train : -1], examples[-1:]),
+        lm,
+        folder,
         compile_kwargs=case.compile_kwargs,
-        program=program or PROGRAMS[case.predictors](),
-        splits=Splits(examples[: case.train], examples[case.train : -1], examples[-1:]),
-        fractions=Fractions(0.5, 0.25, 0.25),
-        models=ModelSet(default=lm, reflection=lm),
-        threads=4,
-        checkpoint=folder / "checkpoint",
         joined=joined_in(folder, case.predictors),
     )
     progress = Progress(outbox, Usage, 60)

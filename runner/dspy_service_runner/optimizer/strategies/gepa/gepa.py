@@ -17,9 +17,9 @@ from dspy_service_core.optimizers.families.gepa_objects import INSTANCE, PLACES
 from dspy_service_runner.optimizer.failures import JobFailed
 from dspy_service_runner.optimizer.progress.candidates import Candidates
 from dspy_service_runner.optimizer.progress.checkpoint import drop_special_files
+from dspy_service_runner.optimizer.strategies.beside.reflections import reflections_beside
 from dspy_service_runner.optimizer.strategies.gepa.candidates import GepaObserver, ToldSelection
 from dspy_service_runner.optimizer.strategies.gepa.objects import Builder
-from dspy_service_runner.optimizer.strategies.gepa.reflections import beside_each_other
 from dspy_service_runner.optimizer.strategies.strategy import Counting, Plan, Strategy
 from dspy_service_runner.optimizer.user_code.metrics.score import Scale
 
@@ -75,7 +75,7 @@ class Gepa(Strategy):
 
     def compile(self, optimizer: Any, plan: Plan) -> dspy.Module:
         drop_special_files(plan.checkpoint)
-        with beside_each_other(plan.threads):
+        with reflections_beside(plan.threads):
             program = super().compile(optimizer, replace(plan, program=with_own_signatures(plan.program)))
         return with_signatures_of(plan.program, program)
 

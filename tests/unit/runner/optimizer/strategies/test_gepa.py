@@ -9,9 +9,7 @@ import dspy
 import pytest
 
 from dspy_service_core.records.usage import Usage
-from dspy_service_core.resource.splits import Fractions
 from dspy_service_runner.optimizer.failures import StopToken
-from dspy_service_runner.optimizer.models.models import ModelSet
 from dspy_service_runner.optimizer.outbox import Outbox
 from dspy_service_runner.optimizer.progress.candidates import Candidates
 from dspy_service_runner.optimizer.progress.progress import Progress
@@ -19,9 +17,9 @@ from dspy_service_runner.optimizer.settings import Settings
 from dspy_service_runner.optimizer.splits import Splits
 from dspy_service_runner.optimizer.strategies.gepa.gepa import with_own_signatures, with_signatures_of
 from dspy_service_runner.optimizer.strategies.registry import strategy_for
-from dspy_service_runner.optimizer.strategies.strategy import Plan
 from dspy_service_runner.optimizer.user_code.metrics.metric import Metric
 from optimizer_job import OptimizerForge, make_folders, make_spec
+from plans import plan_of
 from scripted_lm import ScriptedServer
 
 IMPROVED = "Improved: give every field."
@@ -139,18 +137,8 @@ def test_predictors_of_equal_signature_keep_their_own_traces(
     lm = dspy.LM("openai/scripted", api_base=server.url, api_key="x")
     rows = [dspy.Example(text=f"Ticket {n}: x", label="none").with_inputs("text") for n in range(12)]
     outbox, recorder = Outbox(tmp_path), Recorder()
-    plan = Plan(
-        name="gepa",
-        optimizer=dspy.GEPA,
-        kwargs={"max_metric_calls": 60},
-        compile_kwargs={},
-        program=program(),
-        splits=Splits(rows[:6], rows[6:9], rows[9:]),
-        fractions=Fractions(0.5, 0.25, 0.25),
-        models=ModelSet(default=lm, reflection=lm),
-        threads=2,
-        checkpoint=tmp_path / "checkpoint",
-    )
+    splits = Splits(rows[:6], rows[6:9], rows[9:])
+    plan = plan_of("dspy.GEPA", {"max_metric_calls": 60}, program(), splits, lm, tmp_path, threads=2)
     progress = Progress(outbox, Usage, 60)
     progress.begin_optimizer("gepa", None, counts_demos=True)
     strategy = strategy_for(dspy.GEPA)

@@ -5,43 +5,35 @@ model for one after the other, because an adapter that proposes by itself (dspy'
 them that fails costs only its own proposal, as in gepa.
 """
 
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import contextmanager
-from contextvars import copy_context
+from functools import partial
 from typing import Any
 
 from gepa.proposer.reflective_mutation.reflective_mutation import ReflectiveMutationProposer
 
 from dspy_service_runner.optimizer.failures import first_line
+from dspy_service_runner.optimizer.strategies.beside.threads import beside_each_other
 
 Texts = tuple[dict[str, str], dict[str, Any], dict[str, str], dict[str, Any]]
 
 
 @contextmanager
-def beside_each_other(threads: int) -> Iterator[None]:
+def reflections_beside(threads: int) -> Iterator[None]:
     one_by_one = ReflectiveMutationProposer._propose_texts_batch_safe
 
     def propose(self: Any, jobs: list[Any]) -> list[Texts | None]:
         if len(jobs) < 2:
             found: list[Texts | None] = one_by_one(self, jobs)
             return found
-        return _all_at_once(lambda job: _proposal(self, job), jobs, threads)
+        with beside_each_other(min(len(jobs), threads)) as start:
+            return [each.result() for each in [start(partial(_proposal, self, job)) for job in jobs]]
 
     ReflectiveMutationProposer._propose_texts_batch_safe = propose
     try:
         yield
     finally:
         ReflectiveMutationProposer._propose_texts_batch_safe = one_by_one
-
-
-def _all_at_once(ask: Callable[[Any], Texts | None], jobs: list[Any], threads: int) -> list[Texts | None]:
-    """A stop does not wait for the answers that are still to come."""
-    pool = ThreadPoolExecutor(min(len(jobs), threads))
-    try:
-        return [each.result() for each in [pool.submit(copy_context().run, ask, job) for job in jobs]]
-    finally:
-        pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _proposal(proposer: Any, job: Any) -> Texts | None:

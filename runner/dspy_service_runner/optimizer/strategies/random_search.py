@@ -1,0 +1,15 @@
+"""BootstrapFewShotWithRandomSearch: sets of demos, each of them scored."""
+
+import functools
+from typing import Any
+
+import dspy
+
+from dspy_service_runner.optimizer.strategies.beside.demo_sets import search_beside
+from dspy_service_runner.optimizer.strategies.strategy import Plan, Strategy
+
+
+class RandomSearch(Strategy):
+    def compile(self, optimizer: Any, plan: Plan) -> dspy.Module:
+        compiled = functools.partial(super().compile, optimizer, plan)
+        return compiled() if optimizer.stop_at_score is not None else search_beside(compiled, plan.threads)
