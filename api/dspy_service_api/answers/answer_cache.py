@@ -125,5 +125,5 @@ async def _made(make: Callable[[JobRecord], Awaitable[object]], record: JobRecor
         await make(record)
     except ServiceError:
         return  # whoever asks for the answer is told what is wrong
-    except Exception:
+    except Exception:  # nobody waits for it, and the next jobs' answers are made all the same
         log.exception("the answer about job %s cannot be made", record.name)

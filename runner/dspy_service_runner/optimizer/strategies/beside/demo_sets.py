@@ -10,7 +10,7 @@ import copy
 import functools
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import CancelledError
+from concurrent.futures import FIRST_EXCEPTION, CancelledError, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import ModuleType, SimpleNamespace
@@ -24,12 +24,20 @@ from dspy_service_runner.optimizer.strategies.beside.threads import beside_each_
 Result = TypeVar("Result")
 
 
-def search_beside(compiled: Callable[[], Result], threads: int) -> Result:
-    """`compiled` runs a random search that scores all of its candidates: one that may stop at a score would have sets
-    made that it never comes to."""
+def search_beside(search: dspy.BootstrapRS, compiled: Callable[[], Result], threads: int) -> Result:
+    """`compiled` runs `search`, which scores all of its candidates: one that may stop at a score would have sets made
+    that it never comes to.
+
+    At most `threads` rows are under way. Where there are many more threads than sets, sets are made while others are
+    scored; else all are made before the first is scored.
+    """
     with _replaced(random_search, Evaluate=_scores_nothing):
         sets = _planned(random_search, compiled)
-    with _made(random_search, sets, threads):
+    if threads < 2 * len(sets):
+        with _made(random_search, sets, threads, all_first=True):
+            return compiled()
+    search.num_threads = threads - len(sets)
+    with _made(random_search, sets, len(sets)):
         return compiled()
 
 
@@ -88,10 +96,11 @@ def _planned(module: ModuleType, run: Callable[[], object]) -> list[_Set]:
 
 
 @contextmanager
-def _made(module: ModuleType, sets: list[_Set], threads: int) -> Iterator[None]:
+def _made(module: ModuleType, sets: list[_Set], threads: int, *, all_first: bool = False) -> Iterator[None]:
     given_up = threading.Event()
     with beside_each_other(threads) as start:
-        under_way = iter([start(functools.partial(each.made, given_up)) for each in sets])
+        made = [start(functools.partial(each.made, given_up)) for each in sets]
+        under_way = iter(made)
 
         class Awaited:
             def __init__(self, **arguments: Any) -> None:
@@ -101,6 +110,8 @@ def _made(module: ModuleType, sets: list[_Set], threads: int) -> Iterator[None]:
                 return next(under_way).result()
 
         try:
+            if all_first:
+                wait(made, return_when=FIRST_EXCEPTION)  # which is raised where DSPy comes to it
             with _replaced(module, BootstrapFewShot=Awaited):
                 yield
         finally:

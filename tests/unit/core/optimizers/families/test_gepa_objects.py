@@ -253,7 +253,7 @@ def test_proposals_of_a_step(sampling: Any, count: int) -> None:
 
 
 def test_the_page_names_all_of_the_table() -> None:
-    page = (Path(__file__).parents[4] / "docs" / "gepa.md").read_text()
+    page = (Path(__file__).parents[5] / "docs" / "gepa.md").read_text()
     told = set(re.findall(r"`(\w+)`", page))
     names = {name for name, place in PLACES.items() if place.types or place.words}
     types = {kind for place in PLACES.values() for kind in place.types}

@@ -11,6 +11,8 @@ from optimizer_job import OptimizerForge, make_folders, make_spec
 from scripted_lm import TICKETS, Refusal, ScriptedServer, too_long
 
 Messages = Sequence[Mapping[str, str]]
+MIPRO_PROPOSALS = 3
+"""Of MIPROv2 light, which are asked for at the same time: DSPy gives up all of them where one is refused."""
 PROPOSALS = ("proposed_instruction", "natural_language_rules", "new_instruction", "module_advice")
 DEMOS = 2
 """Messages of a prompt without demonstrations: system and user."""
@@ -198,7 +200,9 @@ def test_mipro_searches_demos_where_proposals_are_refused(
 
     assert (result["outcome"], result["reason"]) == ("Succeeded", "Completed"), result["message"]
     assert len({score for _, score in result["details"]["candidate_scores"]}) > 1
-    assert result["details"]["model_errors_by_kind"] == {"content_refused": 1}
+    refused = result["details"]["model_errors_by_kind"]
+    assert refused.keys() == {"content_refused"}
+    assert 1 <= refused["content_refused"] <= MIPRO_PROPOSALS
 
 
 def test_a_program_that_is_refused_on_every_row_fails_with_the_model_s_word(

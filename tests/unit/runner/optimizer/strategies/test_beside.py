@@ -103,11 +103,16 @@ def changing() -> Callable[..., float]:
 
 
 def compiled(
-    case: Case, strategy: Callable[[Any], Strategy], engine: Heard, folder: Path, metric: Callable[..., float] = right
+    case: Case,
+    strategy: Callable[[Any], Strategy],
+    engine: Heard,
+    folder: Path,
+    metric: Callable[..., float] = right,
+    threads: int = 4,
 ) -> State:
-    """Scores row after row: what else is asked at the same time is the strategy's."""
+    """DSPy scores row after row: what else is asked at the same time is the strategy's."""
     lm, its, outbox = counted_lm(engine), strategy(FAMILIES[case.path]), Outbox(folder)
-    plan = plan_of(case.path, case.kwargs, TwoSteps(), SPLITS, lm, folder)
+    plan = plan_of(case.path, case.kwargs, TwoSteps(), SPLITS, lm, folder, threads=threads)
     progress, candidates = Progress(outbox, Usage, 60), Candidates(outbox, lambda: 0, lambda score: None)
     with dspy.context(lm=lm):
         optimizer = its.build(plan, metric, progress, candidates)
@@ -127,21 +132,41 @@ def test_the_requests_and_the_program_are_those_of_dspy(case: Case, tmp_path: Pa
 
 
 @pytest.mark.parametrize(
-    ("case", "held", "at_once"),
-    [(SEARCH, LABEL, 3), (MIPRO, LABEL, 2), (MIPRO, INSTRUCTION, 2), (SIMBA, ADVICE, 2)],
+    ("case", "held", "at_once", "threads"),
+    [
+        (SEARCH, LABEL, 10, 10),
+        (SEARCH, LABEL, 4, 4),
+        (MIPRO, LABEL, 2, 4),
+        (MIPRO, INSTRUCTION, 2, 4),
+        (SIMBA, ADVICE, 2, 4),
+    ],
     ids=[
         "sets of random search, while rows are scored",
+        "sets of random search, before any is scored",
         "sets of MIPROv2",
         "instructions of MIPROv2",
         "rules of SIMBA",
     ],
 )
-def test_they_are_asked_for_side_by_side(case: Case, held: str, at_once: int, tmp_path: Path) -> None:
+def test_they_are_asked_for_side_by_side(case: Case, held: str, at_once: int, threads: int, tmp_path: Path) -> None:
     engine = Heard(held, at_once)
 
-    compiled(case, case.ours, engine, tmp_path, changing() if case is SIMBA else right)
+    compiled(case, case.ours, engine, tmp_path, changing() if case is SIMBA else right, threads)
 
     assert engine.met.is_set()
+
+
+@pytest.mark.parametrize("threads", [1, 4, 10])
+def test_a_random_search_runs_no_more_rows_at_once_than_the_job_has_threads(threads: int, tmp_path: Path) -> None:
+    engine = Heard(LABEL, threads + 1)
+    engine.release = threading.Event()
+    timer = threading.Timer(1, engine.release.set)
+    timer.start()
+
+    compiled(SEARCH, RandomSearch, engine, tmp_path, threads=threads)
+
+    timer.join()
+    assert not engine.met.is_set()
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -165,8 +190,8 @@ def test_no_more_of_them_at_once_than_the_job_has_threads(threads: int) -> None:
 
 
 def test_a_search_that_fails_asks_for_no_further_row() -> None:
-    """Each set would go through all twelve rows, as the metric takes none."""
-    engine, runs = Heard(LABEL, at_once=3), count()
+    """Each of nine sets would go through all twelve rows, as the metric takes none."""
+    engine, runs = Heard(LABEL, at_once=9), count()
     engine.release = threading.Event()
     search = dspy.BootstrapRS(metric=lambda *_: 0.0, num_candidate_programs=8, num_threads=1)
 
@@ -177,14 +202,14 @@ def test_a_search_that_fails_asks_for_no_further_row() -> None:
         return search.compile(TwoSteps(), trainset=ROWS[:12], valset=ROWS[12:])
 
     with dspy.context(lm=counted_lm(engine)), pytest.raises(RuntimeError, match="the metric broke"):
-        search_beside(run, 3)
+        search_beside(search, run, 20)
     engine.release.set()
     for thread in threading.enumerate():
         if thread.name.startswith("beside"):
             thread.join(10)
 
     asked = sum(LABEL in request for request in engine.requests)
-    assert asked == 3, "each set ends the row that it is at"
+    assert asked == 9, "each set ends the row that it is at"
 
 
 def test_a_search_that_may_stop_at_a_score_makes_no_set_before_it_comes_to_it(tmp_path: Path) -> None:
