@@ -100,6 +100,7 @@ def prepare(
         threads=_threads(kwargs, spec.run.threads or settings.most_threads, settings),
         checkpoint=checkpoint,
         joined=_joined(job, program, columns, models, settings, scratch) if strategy.joins else None,
+        may_run_out=spec.budget is not None,
     )
     if strategy.optimizes:
         need_training_rows(plan.splits, spec.split)

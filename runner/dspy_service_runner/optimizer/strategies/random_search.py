@@ -12,5 +12,5 @@ from dspy_service_runner.optimizer.strategies.strategy import Plan, Strategy
 class RandomSearch(Strategy):
     def compile(self, optimizer: Any, plan: Plan) -> dspy.Module:
         compiled = functools.partial(super().compile, optimizer, plan)
-        may_stop = optimizer.stop_at_score is not None
+        may_stop = plan.may_run_out or optimizer.stop_at_score is not None
         return compiled() if may_stop else search_beside(optimizer, compiled, plan.threads)

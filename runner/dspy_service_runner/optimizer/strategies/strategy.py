@@ -47,6 +47,8 @@ class Plan:
     split_column: str = ""
     joined: Joined | None = None
     """Programs of earlier jobs, for an optimizer that joins whole programs."""
+    may_run_out: bool = False
+    """Whether the job has a budget."""
 
     @cached_property
     def options(self) -> Options:

@@ -10,7 +10,7 @@ import copy
 import functools
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_EXCEPTION, CancelledError, wait
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import ModuleType, SimpleNamespace
@@ -25,17 +25,17 @@ Result = TypeVar("Result")
 
 
 def search_beside(search: dspy.BootstrapRS, compiled: Callable[[], Result], threads: int) -> Result:
-    """`compiled` runs `search`, which scores all of its candidates: one that may stop at a score would have sets made
-    that it never comes to.
+    """`compiled` runs `search`, which scores all of its candidates: one that may end earlier, at a score or a budget,
+    would have sets made, and paid, that it never comes to.
 
-    At most `threads` rows are under way. Where there are many more threads than sets, sets are made while others are
-    scored; else all are made before the first is scored.
+    Sets are made while others are scored, with no more than `threads` rows under way. So there have to be at least
+    twice as many threads as sets. With fewer, sets are made in turn: made before the first is scored, they would leave
+    a search that is stopped with calls paid and nothing found.
     """
     with _replaced(random_search, Evaluate=_scores_nothing):
         sets = _planned(random_search, compiled)
     if threads < 2 * len(sets):
-        with _made(random_search, sets, threads, all_first=True):
-            return compiled()
+        return compiled()
     search.num_threads = threads - len(sets)
     with _made(random_search, sets, len(sets)):
         return compiled()
@@ -96,11 +96,10 @@ def _planned(module: ModuleType, run: Callable[[], object]) -> list[_Set]:
 
 
 @contextmanager
-def _made(module: ModuleType, sets: list[_Set], threads: int, *, all_first: bool = False) -> Iterator[None]:
+def _made(module: ModuleType, sets: list[_Set], threads: int) -> Iterator[None]:
     given_up = threading.Event()
     with beside_each_other(threads) as start:
-        made = [start(functools.partial(each.made, given_up)) for each in sets]
-        under_way = iter(made)
+        under_way = iter([start(functools.partial(each.made, given_up)) for each in sets])
 
         class Awaited:
             def __init__(self, **arguments: Any) -> None:
@@ -110,8 +109,6 @@ def _made(module: ModuleType, sets: list[_Set], threads: int, *, all_first: bool
                 return next(under_way).result()
 
         try:
-            if all_first:
-                wait(made, return_when=FIRST_EXCEPTION)  # which is raised where DSPy comes to it
             with _replaced(module, BootstrapFewShot=Awaited):
                 yield
         finally:

@@ -108,11 +108,11 @@ def compiled(
     engine: Heard,
     folder: Path,
     metric: Callable[..., float] = right,
-    threads: int = 4,
+    **planned: Any,
 ) -> State:
     """DSPy scores row after row: what else is asked at the same time is the strategy's."""
     lm, its, outbox = counted_lm(engine), strategy(FAMILIES[case.path]), Outbox(folder)
-    plan = plan_of(case.path, case.kwargs, TwoSteps(), SPLITS, lm, folder, threads=threads)
+    plan = plan_of(case.path, case.kwargs, TwoSteps(), SPLITS, lm, folder, **planned)
     progress, candidates = Progress(outbox, Usage, 60), Candidates(outbox, lambda: 0, lambda score: None)
     with dspy.context(lm=lm):
         optimizer = its.build(plan, metric, progress, candidates)
@@ -135,14 +135,12 @@ def test_the_requests_and_the_program_are_those_of_dspy(case: Case, tmp_path: Pa
     ("case", "held", "at_once", "threads"),
     [
         (SEARCH, LABEL, 10, 10),
-        (SEARCH, LABEL, 4, 4),
         (MIPRO, LABEL, 2, 4),
         (MIPRO, INSTRUCTION, 2, 4),
         (SIMBA, ADVICE, 2, 4),
     ],
     ids=[
         "sets of random search, while rows are scored",
-        "sets of random search, before any is scored",
         "sets of MIPROv2",
         "instructions of MIPROv2",
         "rules of SIMBA",
@@ -151,7 +149,7 @@ def test_the_requests_and_the_program_are_those_of_dspy(case: Case, tmp_path: Pa
 def test_they_are_asked_for_side_by_side(case: Case, held: str, at_once: int, threads: int, tmp_path: Path) -> None:
     engine = Heard(held, at_once)
 
-    compiled(case, case.ours, engine, tmp_path, changing() if case is SIMBA else right, threads)
+    compiled(case, case.ours, engine, tmp_path, changing() if case is SIMBA else right, threads=threads)
 
     assert engine.met.is_set()
 
@@ -216,9 +214,18 @@ def test_a_search_that_may_stop_at_a_score_makes_no_set_before_it_comes_to_it(tm
     case = Case(SEARCH.path, {**SEARCH.kwargs, "stop_at_score": 0.0}, RandomSearch)
     engine = Heard()
 
-    compiled(case, case.ours, engine, tmp_path)
+    compiled(case, case.ours, engine, tmp_path, threads=64)
 
     assert len(engine.requests) == 2 * len(SPLITS.val)
+
+
+def test_a_search_with_a_budget_makes_its_sets_in_dspy_s_order(tmp_path: Path) -> None:
+    ours, theirs = Heard(), Heard()
+
+    compiled(SEARCH, RandomSearch, ours, tmp_path, threads=64, may_run_out=True)
+    compiled(SEARCH, Strategy, theirs, tmp_path, threads=64)
+
+    assert ours.requests == theirs.requests
 
 
 def test_a_rule_that_cannot_be_had_costs_the_rule_alone() -> None:
