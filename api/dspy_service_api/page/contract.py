@@ -127,10 +127,9 @@ class Answer:
         self._complete = asyncio.Event()
 
     async def of(self, app: ASGIApp, scope: Scope) -> None:
-        """What goes wrong inside has been logged and answered with 500 when it is raised."""
         try:
             await app(scope, self._receive, self._send)
-        except Exception:
+        except Exception:  # which has been logged and answered with 500 before it is raised
             if not self._complete.is_set():
                 raise
 

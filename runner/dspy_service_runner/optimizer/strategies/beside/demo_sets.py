@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 import dspy
 from dspy.teleprompt import mipro_optimizer_v2, random_search, utils
 
+from dspy_service_runner.optimizer.strategies.beside.replaced import replaced
 from dspy_service_runner.optimizer.strategies.beside.threads import beside_each_other
 
 Result = TypeVar("Result")
@@ -32,7 +33,7 @@ def search_beside(search: dspy.BootstrapRS, compiled: Callable[[], Result], thre
     twice as many threads as sets. With fewer, sets are made in turn: made before the first is scored, they would leave
     a search that is stopped with calls paid and nothing found.
     """
-    with _replaced(random_search, Evaluate=_scores_nothing):
+    with replaced(random_search, Evaluate=_scores_nothing):
         sets = _planned(random_search, compiled)
     if threads < 2 * len(sets):
         return compiled()
@@ -51,7 +52,7 @@ def demo_sets_beside(threads: int) -> Iterator[None]:
         with _made(utils, sets, threads):
             return one_by_one(rng=rng, **arguments)
 
-    with _replaced(mipro_optimizer_v2, create_n_fewshot_demo_sets=create):
+    with replaced(mipro_optimizer_v2, create_n_fewshot_demo_sets=create):
         yield
 
 
@@ -90,7 +91,7 @@ def _planned(module: ModuleType, run: Callable[[], object]) -> list[_Set]:
             sets.append(_Set(self._arguments, student, given))
             return student.reset_copy()
 
-    with _replaced(module, BootstrapFewShot=Planned, print=_says_nothing):
+    with replaced(module, BootstrapFewShot=Planned, print=_says_nothing):
         run()
     return sets
 
@@ -109,22 +110,10 @@ def _made(module: ModuleType, sets: list[_Set], threads: int) -> Iterator[None]:
                 return next(under_way).result()
 
         try:
-            with _replaced(module, BootstrapFewShot=Awaited):
+            with replaced(module, BootstrapFewShot=Awaited):
                 yield
         finally:
             given_up.set()
-
-
-@contextmanager
-def _replaced(module: ModuleType, **replacements: Any) -> Iterator[None]:
-    before = {name: vars(module)[name] for name in replacements if name in vars(module)}
-    vars(module).update(replacements)
-    try:
-        yield
-    finally:
-        for name in replacements:
-            del vars(module)[name]
-        vars(module).update(before)
 
 
 def _scores_nothing(**_arguments: Any) -> Callable[[dspy.Module], Any]:

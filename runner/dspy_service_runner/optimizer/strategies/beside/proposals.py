@@ -12,6 +12,7 @@ from typing import Any
 from dspy.propose import GroundedProposer
 from dspy.teleprompt import mipro_optimizer_v2
 
+from dspy_service_runner.optimizer.strategies.beside.replaced import replaced
 from dspy_service_runner.optimizer.strategies.beside.threads import Start, beside_each_other
 
 
@@ -31,11 +32,8 @@ def proposals_beside(threads: int) -> Iterator[None]:
             alone.rng = _Drawn(self.rng.randint(*_ROLLOUTS))
             return self._start(partial(GroundedProposer.propose_instruction_for_predictor, alone, **arguments))
 
-    mipro_optimizer_v2.GroundedProposer = Proposer
-    try:
+    with replaced(mipro_optimizer_v2, GroundedProposer=Proposer):
         yield
-    finally:
-        mipro_optimizer_v2.GroundedProposer = GroundedProposer
 
 
 _ROLLOUTS = (0, 10**9)
