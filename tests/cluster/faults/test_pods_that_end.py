@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from cluster_jobs import ClusterJobs, Object, metric, spread
+from cluster_jobs import ClusterJobs, Object, awaited, metric, spread
 from dspy_service_core.kube.resources import PODS
 from kube_http import KubeHttp, ok
 from kubectl import Kubectl
@@ -51,13 +51,61 @@ def under_way(jobs: ClusterJobs, model: Model, name: str, undisturbed: int) -> O
 def ends_well(
     jobs: ClusterJobs, model: Model, name: str, undisturbed: int, *, lost: int, counted: bool, timeout: float = 300
 ) -> Object:
-    """The entry of the one attempt that did not make it."""
+    """The entry of the one attempt that did not make it. What the next one still has to ask is answered at once."""
+    awaited(lambda: jobs.status(name).get("attempts"), timeout=timeout, what="the attempt to be given up")
+    model.latency = 0.0
     ended = jobs.ended(name, timeout=timeout)
     assert ended["phase"] == "Succeeded", ended["message"]
     (entry,) = ended["attempts"]
     assert (entry["counted"], ended.get("retriesUsed", 0)) == (counted, int(counted)), entry
     assert model.stats.calls <= undisturbed + lost, entry
     return dict(entry)
+
+
+OWN_FAULTS: dict[str, tuple[str, Object]] = {
+    "memory": (
+        "import os\nheld = bytearray(os.urandom(1 << 20)) * 4000",
+        {"resources": {"limits": {"memory": "700Mi"}}, "retries": 2},
+    ),
+    "disk": (  # the kubelet adds a volume up once a minute, which the metric waits for
+        "import time\nfor n in range(1500):\n    open(f'/tmp/{n}', 'wb').write(bytes(1 << 20))\ntime.sleep(180)",
+        {"retries": 2},
+    ),
+    "its own end": ("import os\nos._exit(7)", {}),
+    "the deadline": ("import time\ntime.sleep(3600)", {"deadlineSeconds": 25}),
+}
+"""What the job's metric does, and the fields of `spec.run`."""
+
+
+@pytest.fixture(scope="module")
+def own_faults(jobs: ClusterJobs, model: Model) -> Iterator[dict[str, str]]:
+    """Submitted at once, so that they are waited for together. Once three have ended, the fourth only waits for the
+    kubelet, while other tests count model calls."""
+    made = {
+        what: jobs.create(spread(model, 40, metric=metric(code), run=run)) for what, (code, run) in OWN_FAULTS.items()
+    }
+    yield made
+    for name in made.values():
+        jobs.remove(name)
+
+
+def test_too_much_memory_is_the_jobs_own_fault(jobs: ClusterJobs, own_faults: dict[str, str]) -> None:
+    ended = jobs.ended(name := own_faults["memory"])
+    assert (ended["phase"], jobs.conditions(name)["Failed"]["reason"]) == ("Failed", "OutOfMemory"), ended
+    assert "700Mi" in ended["message"]
+    assert (ended.get("retriesUsed", 0), ended["attempt"]["number"]) == (0, 1)
+
+
+def test_a_process_that_ends_itself_is_not_tried_again(jobs: ClusterJobs, own_faults: dict[str, str]) -> None:
+    ended = jobs.ended(name := own_faults["its own end"])
+    assert (ended["phase"], jobs.conditions(name)["Failed"]["reason"]) == ("Failed", "ProcessEnded")
+    assert "exit code 7" in ended["message"]
+    assert ended["attempt"]["number"] == 1
+
+
+def test_the_deadline_counts_on_a_real_cluster_too(jobs: ClusterJobs, own_faults: dict[str, str]) -> None:
+    ended = jobs.ended(own_faults["the deadline"])
+    assert (ended["phase"], ended["message"]) == ("Failed", "deadline of 25 s exceeded")
 
 
 def test_an_evicted_pod(
@@ -83,6 +131,53 @@ def test_a_drained_node(
         kubectl.run("uncordon", node)
     entry = ends_well(jobs, slow, name, undisturbed, lost=2, counted=False)
     assert "Eviction" in entry["message"]
+
+
+def test_a_deleted_pod(
+    jobs: ClusterJobs, kubectl: Kubectl, slow: Model, undisturbed: int, submitted: Callable[..., str]
+) -> None:
+    name = submitted(spread(slow, CALLS))
+    kubectl.run("delete", "pod", under_way(jobs, slow, name, undisturbed)["metadata"]["name"])
+    entry = ends_well(jobs, slow, name, undisturbed, lost=2, counted=True)
+    assert "deleted" in entry["message"] or "is gone" in entry["message"]
+
+
+def test_a_deleted_job(
+    jobs: ClusterJobs, kubectl: Kubectl, slow: Model, undisturbed: int, submitted: Callable[..., str]
+) -> None:
+    name = submitted(spread(slow, CALLS))
+    under_way(jobs, slow, name, undisturbed)
+    kubectl.run("delete", "job", jobs.attempts(name)[0]["metadata"]["name"])
+    ends_well(jobs, slow, name, undisturbed, lost=2, counted=True)
+
+
+@pytest.mark.parametrize("part", ["optimizer", "reporter"])
+def test_a_process_that_is_killed_from_outside(
+    jobs: ClusterJobs,
+    node_of: Callable[[Object], Node],
+    slow: Model,
+    undisturbed: int,
+    submitted: Callable[..., str],
+    part: str,
+) -> None:
+    name = submitted(spread(slow, CALLS))
+    pod = under_way(jobs, slow, name, undisturbed)
+    node_of(pod).kill(pod["metadata"]["uid"], f"dspy-service-{part}")
+    if part == "reporter":  # the kubelet starts a sidecar again in its pod, where all that it needs still lies
+        ended = jobs.ended(name)
+        assert (ended["phase"], ended.get("attempts", [])) == ("Succeeded", []), ended
+        assert slow.stats.calls <= undisturbed
+    else:
+        entry = ends_well(jobs, slow, name, undisturbed, lost=2, counted=True)
+        assert "SIGKILL" in entry["message"]
+
+
+def test_too_much_disk_is_the_jobs_own_fault(jobs: ClusterJobs, own_faults: dict[str, str]) -> None:
+    ended = jobs.ended(own_faults["disk"], timeout=420)
+    assert ended["phase"] == "Failed", ended
+    assert ended.get("retriesUsed", 0) == 0
+    assert "tmp" in ended["message"] or "File too large" in ended["message"], ended["message"]
+    assert ended["attempt"]["number"] == 1
 
 
 def test_a_preempted_pod(
@@ -144,45 +239,6 @@ def millicores(quantity: str) -> int:
     return int(quantity[:-1]) if quantity.endswith("m") else int(float(quantity) * 1000)
 
 
-def test_a_deleted_pod(
-    jobs: ClusterJobs, kubectl: Kubectl, slow: Model, undisturbed: int, submitted: Callable[..., str]
-) -> None:
-    name = submitted(spread(slow, CALLS))
-    kubectl.run("delete", "pod", under_way(jobs, slow, name, undisturbed)["metadata"]["name"])
-    entry = ends_well(jobs, slow, name, undisturbed, lost=2, counted=True)
-    assert "deleted" in entry["message"] or "is gone" in entry["message"]
-
-
-def test_a_deleted_job(
-    jobs: ClusterJobs, kubectl: Kubectl, slow: Model, undisturbed: int, submitted: Callable[..., str]
-) -> None:
-    name = submitted(spread(slow, CALLS))
-    under_way(jobs, slow, name, undisturbed)
-    kubectl.run("delete", "job", jobs.attempts(name)[0]["metadata"]["name"])
-    ends_well(jobs, slow, name, undisturbed, lost=2, counted=True)
-
-
-@pytest.mark.parametrize("part", ["optimizer", "reporter"])
-def test_a_process_that_is_killed_from_outside(
-    jobs: ClusterJobs,
-    node_of: Callable[[Object], Node],
-    slow: Model,
-    undisturbed: int,
-    submitted: Callable[..., str],
-    part: str,
-) -> None:
-    name = submitted(spread(slow, CALLS))
-    pod = under_way(jobs, slow, name, undisturbed)
-    node_of(pod).kill(pod["metadata"]["uid"], f"dspy-service-{part}")
-    if part == "reporter":  # the kubelet starts a sidecar again in its pod, where all that it needs still lies
-        ended = jobs.ended(name)
-        assert (ended["phase"], ended.get("attempts", [])) == ("Succeeded", []), ended
-        assert slow.stats.calls <= undisturbed
-    else:
-        entry = ends_well(jobs, slow, name, undisturbed, lost=2, counted=True)
-        assert "SIGKILL" in entry["message"]
-
-
 @contextmanager
 def one_of_many(kubectl: Kubectl, node: Node) -> Iterator[None]:
     """Not counted among the nodes: where every node is silent, the node controller blames itself and gives up none.
@@ -216,56 +272,3 @@ def test_a_lost_node_costs_at_most_the_last_flush(
         )
         assert "TaintManager" in entry["message"], entry
     ends_well(jobs, slow, name, undisturbed, lost=LOST_AT_MOST, counted=False)
-
-
-OWN_FAULTS: dict[str, tuple[str, Object]] = {
-    "memory": (
-        "import os\nheld = bytearray(os.urandom(1 << 20)) * 4000",
-        {"resources": {"limits": {"memory": "700Mi"}}, "retries": 2},
-    ),
-    "disk": (  # the kubelet adds a volume up once a minute, which the metric waits for
-        "import time\nfor n in range(1500):\n    open(f'/tmp/{n}', 'wb').write(bytes(1 << 20))\ntime.sleep(180)",
-        {"retries": 2},
-    ),
-    "its own end": ("import os\nos._exit(7)", {}),
-    "the deadline": ("import time\ntime.sleep(3600)", {"deadlineSeconds": 25}),
-}
-"""What the job's metric does, and the fields of `spec.run`."""
-
-
-@pytest.fixture(scope="module")
-def own_faults(jobs: ClusterJobs, model: Model) -> Iterator[dict[str, str]]:
-    """Submitted at once, so that they are waited for together."""
-    made = {
-        what: jobs.create(spread(model, 40, metric=metric(code), run=run)) for what, (code, run) in OWN_FAULTS.items()
-    }
-    yield made
-    for name in made.values():
-        jobs.remove(name)
-
-
-def test_too_much_memory_is_the_jobs_own_fault(jobs: ClusterJobs, own_faults: dict[str, str]) -> None:
-    ended = jobs.ended(name := own_faults["memory"])
-    assert (ended["phase"], jobs.conditions(name)["Failed"]["reason"]) == ("Failed", "OutOfMemory"), ended
-    assert "700Mi" in ended["message"]
-    assert (ended.get("retriesUsed", 0), ended["attempt"]["number"]) == (0, 1)
-
-
-def test_too_much_disk_is_the_jobs_own_fault(jobs: ClusterJobs, own_faults: dict[str, str]) -> None:
-    ended = jobs.ended(own_faults["disk"], timeout=420)
-    assert ended["phase"] == "Failed", ended
-    assert ended.get("retriesUsed", 0) == 0
-    assert "tmp" in ended["message"] or "File too large" in ended["message"], ended["message"]
-    assert ended["attempt"]["number"] == 1
-
-
-def test_a_process_that_ends_itself_is_not_tried_again(jobs: ClusterJobs, own_faults: dict[str, str]) -> None:
-    ended = jobs.ended(name := own_faults["its own end"])
-    assert (ended["phase"], jobs.conditions(name)["Failed"]["reason"]) == ("Failed", "ProcessEnded")
-    assert "exit code 7" in ended["message"]
-    assert ended["attempt"]["number"] == 1
-
-
-def test_the_deadline_counts_on_a_real_cluster_too(jobs: ClusterJobs, own_faults: dict[str, str]) -> None:
-    ended = jobs.ended(own_faults["the deadline"])
-    assert (ended["phase"], ended["message"]) == ("Failed", "deadline of 25 s exceeded")
