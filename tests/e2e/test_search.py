@@ -25,7 +25,7 @@ SEARCH = {
 @pytest.fixture
 def slow(model: Model) -> Iterator[Model]:
     model.reset()
-    model.latency = 0.1
+    model.latency = 0.4  # so that the search is far from its end when it is paused, however late the answers are
     yield model
     model.latency = 0.0
 
