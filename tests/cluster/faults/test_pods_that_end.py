@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from cluster_jobs import ClusterJobs, Object, awaited, metric, spread
+from cluster_jobs import ENDS, ClusterJobs, Object, awaited, metric, spread
 from dspy_service_core.kube.resources import PODS
 from kube_http import KubeHttp, ok
 from kubectl import Kubectl
@@ -48,11 +48,23 @@ def under_way(jobs: ClusterJobs, model: Model, name: str, undisturbed: int) -> O
     return pod
 
 
+def given_up(jobs: ClusterJobs, name: str, timeout: float = 240) -> Object:
+    """The entry of the first attempt that does not make it."""
+
+    def entry() -> Object | None:
+        status = jobs.status(name)
+        entries: list[Object] = status.get("attempts", [])
+        assert entries or status.get("phase") not in ENDS, status
+        return entries[0] if entries else None
+
+    return awaited(entry, timeout, f"an attempt of {name} to be given up")
+
+
 def ends_well(
     jobs: ClusterJobs, model: Model, name: str, undisturbed: int, *, lost: int, counted: bool, timeout: float = 300
 ) -> Object:
     """The entry of the one attempt that did not make it. What the next one still has to ask is answered at once."""
-    awaited(lambda: jobs.status(name).get("attempts"), timeout=timeout, what="the attempt to be given up")
+    given_up(jobs, name, timeout)
     model.latency = 0.0
     ended = jobs.ended(name, timeout=timeout)
     assert ended["phase"] == "Succeeded", ended["message"]
@@ -267,8 +279,5 @@ def test_a_lost_node_costs_at_most_the_last_flush(
     node = node_of(pod)
     with one_of_many(kubectl, node), node.without_kubelet():
         node.kill(pod["metadata"]["uid"], "dspy-service-reporter", "dspy-service-optimizer")
-        (entry,) = wait_for(
-            lambda: jobs.status(name).get("attempts"), timeout=240, interval=1, what="the node to be given up"
-        )
-        assert "TaintManager" in entry["message"], entry
+        assert "TaintManager" in given_up(jobs, name)["message"]
     ends_well(jobs, slow, name, undisturbed, lost=LOST_AT_MOST, counted=False)
