@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache, lru_cache
+from ipaddress import ip_address
 from typing import Any
+from urllib.parse import urlsplit
 
 from dspy.clients import costs
 from dspy.clients.model_metadata import model_info, rate
@@ -22,6 +24,9 @@ _NOT_LISTED = ("", "no matching pricing entry", "a billed token dimension has no
 """DSPy's words for a model that its table lacks. For other doubts (hosted tools, a service tier), a table would not
 know the bill either."""
 
+
+_OWN_NETWORK = ("localhost", "local", "internal", "svc")
+"""Last parts of names that no public provider has; a name of one part is none either."""
 
 _REMEMBERED = 256
 """Models of which DSPy's entry is kept; providers name new ones in their answers now and then."""
@@ -92,7 +97,7 @@ def _by_table(lm: Any, spent: Spent) -> float | None:
     prices = _listed(lm.model, str(lm.kwargs.get("api_base") or ""))
     if prices is None:
         return None
-    from genai_prices import Usage  # its tables take a quarter of a second and 20 MB: only where DSPy knows no price
+    from genai_prices import Usage  # its tables take 120 to 250 ms and 20 MB: only where they may know a price
 
     used = Usage(
         input_tokens=spent.prompt_tokens,
@@ -109,6 +114,8 @@ def _by_table(lm: Any, spent: Spent) -> float | None:
 def _listed(model: str, endpoint: str) -> Any:
     """The model's prices; None for one that the table lacks. An endpoint of one's own is no provider's, whatever the
     model's name begins with."""
+    if endpoint and _on_own_network(endpoint):
+        return None
     from genai_prices import data_snapshot  # as above
 
     provider, _, name = model.partition("/")
@@ -118,3 +125,17 @@ def _listed(model: str, endpoint: str) -> Any:
         return found.get_prices(datetime.now(UTC))
     except (LookupError, ValueError):
         return None
+
+
+def _on_own_network(endpoint: str) -> bool:
+    """The table knows providers by the names of their hosts, so that it need not be loaded for others."""
+    try:
+        host = urlsplit(endpoint).hostname or ""
+    except ValueError:
+        return True
+    try:
+        ip_address(host)
+    except ValueError:
+        name = host.rstrip(".")
+        return "." not in name or name.rpartition(".")[2] in _OWN_NETWORK
+    return True

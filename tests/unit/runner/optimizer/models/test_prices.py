@@ -1,5 +1,7 @@
 """Costs: who is asked first for them, and that nothing is made up where nobody knows."""
 
+import subprocess
+import sys
 from typing import Any
 
 import dspy
@@ -66,6 +68,29 @@ def test_the_table_knows_a_provider_by_its_endpoint_or_by_its_name() -> None:
     assert by_name is not None
     assert by_name > 0
     assert by_endpoint == by_name
+
+
+@pytest.mark.parametrize(
+    ("base", "loads"),
+    [
+        ("http://127.0.0.1:8000/v1", False),
+        ("http://[::1]:8000/v1", False),
+        ("http://localhost:8000/v1", False),
+        ("http://vllm:8000/v1", False),
+        ("http://vllm.models.svc:8000/v1", False),
+        ("http://vllm.models.svc.cluster.local:8000/v1", False),
+        ("http://[bad", False),
+        ("https://models.example.com/v1", True),
+        ("https://api.groq.com/openai/v1", True),
+    ],
+)
+def test_the_table_is_loaded_for_servers_that_it_may_know(base: str, loads: bool) -> None:
+    script = (
+        "import sys; from dspy_service_runner.optimizer.models.spending.prices import _listed; "
+        f"_listed('openai/x', {base!r}); print('genai_prices' in sys.modules)"
+    )
+    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert found.stdout.split() == [str(loads)]
 
 
 @pytest.mark.parametrize(
