@@ -5,11 +5,14 @@ from collections import deque
 from dataclasses import dataclass, field
 
 _KEPT = 500
-_LEAST = 10
+_LEAST = 4
 """Calls that must have been seen."""
-_NEARLY_ALL = 0.95
-_BEYOND = 1.5
-"""How many times as long as nearly all others took: otherwise one call in twenty would be slow by definition."""
+_MANY = 20
+"""From so many on, nearly all of them are more than what lies below the slowest one."""
+_FEW_SHARE, _FEW_BEYOND = 0.75, 3.0
+_NEARLY_ALL, _BEYOND = 0.95, 1.5
+"""A call is slow that takes so many times as long as that share of the others took. The factor is above 1 because one
+call in twenty would be slow by definition, and greater where little is known."""
 
 
 @dataclass
@@ -21,7 +24,8 @@ class Durations:
 
     def slow(self) -> float | None:
         """Seconds after which a call is slow; None while too few have been seen."""
-        if len(self._seconds) < _LEAST:
+        count = len(self._seconds)
+        if count < _LEAST:
             return None
-        ordered = sorted(self._seconds)
-        return _BEYOND * ordered[math.ceil(_NEARLY_ALL * len(ordered)) - 1]
+        share, beyond = (_NEARLY_ALL, _BEYOND) if count >= _MANY else (_FEW_SHARE, _FEW_BEYOND)
+        return beyond * sorted(self._seconds)[math.ceil(share * count) - 1]

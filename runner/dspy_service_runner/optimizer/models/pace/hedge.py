@@ -20,6 +20,9 @@ logger = logging.getLogger("dspy_service.models")
 
 _LOOK = 0.05
 """Seconds between two looks for a place for a second request."""
+_LOOK_AT_OTHERS = 0.25
+"""Seconds between two looks at what others like it took, which ended meanwhile: the first calls of a kind often begin
+together."""
 _PATIENCE = 30.0
 """Seconds that requests which lost are awaited at the end of a run."""
 
@@ -42,8 +45,7 @@ class Hedges:
         """Calls of one `kind` take about as long as each other. `second` gives a second request, or None as long as
         none may be made. Where both fail, the first one's error is raised."""
         one = self._start(kind, first)
-        slow = self._slow(kind)
-        if slow is None or wait([one], slow).done:
+        if not self._is_slow(kind, one):
             return one.result()
         while (again := second()) is None:
             if wait([one], _LOOK).done:
@@ -75,9 +77,16 @@ class Hedges:
             self._seen[kind].note(self._clock() - began)
         return answer
 
-    def _slow(self, kind: Hashable) -> float | None:
-        with self._lock:
-            return self._seen[kind].slow()
+    def _is_slow(self, kind: Hashable, one: Future[Any]) -> bool:
+        """Waits until it has ended, or takes longer than others."""
+        began, left = self._clock(), _LOOK_AT_OTHERS
+        while left > 0:
+            if wait([one], min(left, _LOOK_AT_OTHERS)).done:
+                return False
+            with self._lock:
+                slow = self._seen[kind].slow()
+            left = _LOOK_AT_OTHERS if slow is None else began + slow - self._clock()
+        return True
 
     def _ended(self, future: Future[Any]) -> None:
         with self._lock:

@@ -84,6 +84,17 @@ def test_quick_calls_and_unknown_kinds_are_made_once(hedges: Hedges) -> None:
     assert not asked
 
 
+def test_what_others_took_that_began_with_it_counts(hedges: Hedges) -> None:
+    slow, others = Held("slow"), 4
+    with ThreadPoolExecutor(1) as pool:
+        racer = pool.submit(hedges.race, "another kind", slow, lambda: lambda: "again")
+        assert slow.began.wait(10)
+        for _ in range(others):
+            hedges.race("another kind", lambda: "quick", nothing)
+        assert racer.result(10) == "again"
+        slow.end()
+
+
 def test_none_is_made_while_there_is_no_place(hedges: Hedges, pool: ThreadPoolExecutor) -> None:
     slow, looks = Held("slow"), []
 
